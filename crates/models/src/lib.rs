@@ -1,1 +1,30 @@
-//! placeholder
+//! The networks of Memory Replay GANs (Wu et al., NeurIPS 2018): a class-conditional generator, a critic with a class
+//! head, and the classifier that scores what the generator makes.
+//!
+//! ```
+//! use mergan_models::{Conditions, DigitConfig, Generator, Network, to_bytes};
+//! use mergan_tensor::{Address, Device, Random};
+//!
+//! let generator = Generator::new(DigitConfig::default(), Random::new(0), Device::Cpu);
+//! assert_eq!(generator.parameter_count(), 525_569);
+//! let latents = Random::new(1).normal(Address::default(), [8, 128, 1, 1], Device::Cpu);
+//! // Four images of class 3 and four of class 7, each class normalised by itself.
+//! let images = to_bytes(&generator.forward(&latents, &Conditions::pure(&[3, 7])));
+//! assert_eq!(images.dim(), (8, 1, 32, 32));
+//! ```
+//!
+//! Parameters are named as PyTorch's `state_dict` would name them and travel in safetensors files ([`Weights`]).
+
+mod classifier;
+mod digits;
+mod layers;
+mod parameters;
+mod pixels;
+mod weights;
+
+pub use classifier::{Classifier, FitOptions, FitProgress};
+pub use digits::{Critic, DigitConfig, Generator, Verdict};
+pub use layers::Conditions;
+pub use parameters::{Network, Parameter};
+pub use pixels::{from_bytes, to_bytes};
+pub use weights::{Weights, WeightsError, write_whole};

@@ -1,1 +1,51 @@
-//! placeholder
+//! Reports of training runs: `results.json`, `ledger.md` beside the paper's numbers, and `report.html`.
+//!
+//! A *run directory* is what training one strategy leaves behind; [`load_run`] reads it, and it may still be
+//! growing, for only finished tasks count:
+//!
+//! ```text
+//! config.toml            strategy, preset, seed, dataset, tasks; optionally deviations and command
+//! events.jsonl           losses and seconds, one JSON object a line
+//! real.png               one row of real images for each class of the sequence
+//! tasks/01/samples.png   one row for each class learned so far, at the same latents in every task
+//! tasks/01/scores.json   the scores after the task (mergan_metrics::TaskScores)
+//! ```
+//!
+//! Numbers whose cards differ are never put into one table or chart: every function that would do so returns
+//! [`Error::Incomparable`] instead.
+//!
+//! # Example
+//!
+//! ```no_run
+//! use mergan_report::{load_run, table, write_report};
+//! use std::path::{Path, PathBuf};
+//!
+//! let folders = [PathBuf::from("runs/sft"), PathBuf::from("runs/ra")];
+//! write_report(&folders, Path::new("runs/report.html"))?;
+//!
+//! let runs = folders.iter().map(|folder| load_run(folder)).collect::<Result<Vec<_>, _>>()?;
+//! println!("{}", table(&runs)?);
+//! # Ok::<(), mergan_report::Error>(())
+//! ```
+
+mod comparison;
+mod error;
+mod events;
+mod grid;
+mod html;
+mod ledger;
+mod paper;
+mod results;
+mod run;
+mod table;
+mod write;
+
+pub use error::Error;
+pub use events::History;
+pub use grid::Grid;
+pub use html::html;
+pub use ledger::{ledger, table};
+pub use paper::paper_accuracy;
+pub use results::results;
+pub use run::{Config, Run, Task, load_run};
+pub use write::write_report;

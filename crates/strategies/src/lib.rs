@@ -1,1 +1,48 @@
-//! placeholder
+//! Sequential training of conditional GANs: one trainer, and the strategies that keep a generator from forgetting.
+//!
+//! ```
+//! use mergan_strategies::{Advance, Choice, Config, Trainer};
+//!
+//! let data = mergan_datasets::load("shapes", &Default::default())?;
+//! let choice = Choice {
+//!     dataset: "shapes".into(),
+//!     strategy: "ra".into(),
+//!     preset: "smoke".into(),
+//!     tasks: Some(2),
+//!     ..Choice::default()
+//! };
+//! let config = Config::resolve(&choice, data.class_names.len())?;
+//! let mut trainer = Trainer::new(config, data.class_names.len(), &data.train)?;
+//! while let Some(advance) = trainer.advance()? {
+//!     if let Advance::TaskEnd { task } = advance {
+//!         let learned = trainer.tasks().classes_seen(task);
+//!         let images = trainer.sampling().images(trainer.generator(), &learned, 4);
+//!         assert_eq!(images.len(), task);
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod batches;
+mod checkpoint;
+mod config;
+mod draws;
+mod error;
+mod jt;
+mod jtr;
+mod learner;
+mod losses;
+mod memory;
+mod ra;
+mod sampling;
+mod sft;
+mod strategy;
+mod trainer;
+
+pub use config::{Choice, Config, EvaluationOptions, ModelOptions, TrainingOptions, presets};
+pub use draws::{Draws, Noise, Purpose};
+pub use error::Error;
+pub use learner::{Batch, Grouping, Learner, Losses, Round};
+pub use sampling::Sampling;
+pub use strategy::{Registration, Role, STRATEGIES, Step, Strategy, Term, build_strategy};
+pub use trainer::{Advance, Trainer};

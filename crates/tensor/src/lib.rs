@@ -1,1 +1,49 @@
-//! placeholder
+//! Arrays with derivatives of any order, and the kernels of a GAN's training step.
+//!
+//! A [`Tensor`] is an immutable array of images or a matrix. Gradients are made of the same operations as everything
+//! else, so they can be differentiated again; that is what a gradient penalty needs and what most tensor libraries for
+//! Rust cannot do.
+//!
+//! ```
+//! use mergan_tensor::{Adam, Address, Conv2d, Device, Random, Tensor};
+//!
+//! // Train a small critic to have input gradients of norm one: a derivative of a derivative.
+//! let random = Random::new(0);
+//! let draw = |iteration, shape: [usize; 4]| random.normal(Address { iteration, ..Address::default() }, shape, Device::Cpu);
+//! let mut kernel = draw(0, [4, 1, 3, 3]).variable();
+//! let mut adam = Adam::default();
+//! let mut penalties = Vec::new();
+//! for iteration in 1..200 {
+//!     let images = draw(iteration, [16, 1, 8, 8]).variable();
+//!     let score = images.conv2d(&kernel, Conv2d::square(2, 1)).leaky_relu(0.2).sum();
+//!     let slopes = score.differentiable_gradients(&[&images]).remove(0);
+//!     let norms = slopes.square().sum_to([16, 1, 1, 1]).sqrt();
+//!     let penalty = norms.shift(-1.0).square().mean();
+//!     let gradient = penalty.gradients(&[&kernel]);
+//!     adam.step(0.02, vec![&mut kernel], &gradient);
+//!     penalties.push(penalty.item());
+//! }
+//! assert!(penalties[198] < 0.1 * penalties[0]);
+//! ```
+//!
+//! Modules: `tensor` the handle, `autograd` differentiation, `ops` one room per operation, `cpu` what the fast kernels
+//! are built from, `pool` memory that is used again.
+
+mod adam;
+mod autograd;
+mod cpu;
+mod ops;
+mod pool;
+mod random;
+mod shape;
+mod storage;
+mod tensor;
+
+pub use adam::{Adam, AdamOptions, Moments};
+pub use autograd::no_grad;
+pub use cpu::simd::microkernel;
+pub use ops::Conv2d;
+pub use random::{Address, Random};
+pub use shape::Shape;
+pub use storage::{Device, Element};
+pub use tensor::Tensor;

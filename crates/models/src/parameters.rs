@@ -1,0 +1,73 @@
+//! What all networks have in common: named parameters, spelled as PyTorch's `state_dict` spells them.
+
+use mergan_tensor::{Device, Tensor};
+
+/// One parameter of a network.
+pub struct Parameter<'a> {
+    /// The name in the state dictionary, such as `c1.weight`.
+    pub name: String,
+    /// How many axes the parameter has there: 1 for a bias, 2 for a matrix or table, 4 for a convolution's kernel.
+    pub axes: usize,
+    /// Its value.
+    pub value: &'a mut Tensor,
+}
+
+impl Parameter<'_> {
+    /// The lengths of the axes in the state dictionary.
+    pub fn lengths(&self) -> Vec<usize> {
+        let [n, c, h, w] = self.value.shape().into();
+        match self.axes {
+            1 => vec![c],
+            2 => vec![n, c],
+            _ => vec![n, c, h, w],
+        }
+    }
+}
+
+/// A network: a plain struct whose trainable tensors have names.
+pub trait Network: Clone {
+    /// All parameters, in the order of the state dictionary.
+    fn parameters_mut(&mut self) -> Vec<Parameter<'_>>;
+
+    /// The values of all parameters, in the same order. Clones share their numbers, so this copies nothing.
+    fn values(&self) -> Vec<Tensor> {
+        self.clone().parameters_mut().into_iter().map(|parameter| parameter.value.clone()).collect()
+    }
+
+    /// How many numbers training adjusts.
+    fn parameter_count(&self) -> usize {
+        self.values().iter().map(|value| value.shape().len()).sum()
+    }
+
+    /// The same network with `f` applied to every parameter.
+    fn map(&self, f: impl Fn(&Tensor) -> Tensor) -> Self {
+        let mut network = self.clone();
+        network.parameters_mut().into_iter().for_each(|parameter| *parameter.value = f(parameter.value));
+        network
+    }
+
+    /// A copy whose parameters are constants: the frozen generator of memory replay.
+    fn frozen(&self) -> Self {
+        self.map(Tensor::detach)
+    }
+
+    /// A copy whose parameters are variables, ready to be trained.
+    fn trainable(&self) -> Self {
+        self.map(Tensor::variable)
+    }
+
+    /// A copy on another device, frozen.
+    fn on(&self, device: Device) -> Self {
+        self.map(|value| value.to_device(device))
+    }
+
+    /// `self + weight * (other - self)`, parameter by parameter, frozen: one step of a running average of weights.
+    fn towards(&self, other: &Self, weight: f64) -> Self {
+        let mut network = self.clone();
+        for (parameter, other) in network.parameters_mut().into_iter().zip(other.values()) {
+            let here = parameter.value.detach();
+            *parameter.value = &here + &(&other.detach() - &here).scale(weight);
+        }
+        network
+    }
+}

@@ -1,0 +1,197 @@
+//! Named tensors in safetensors files: the format in which networks are kept and exchanged with PyTorch.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use mergan_tensor::{Device, Shape, Tensor};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::parameters::Network;
+
+/// Why weights could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// The file system refused.
+    #[error("{action} {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file is no safetensors file, or is damaged.
+    #[error("{} is not a readable safetensors file ({reason}); restore it from a copy or train again", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A tensor is not there.
+    #[error("{} holds no tensor `{name}`; it was written for another network", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The tensor's name.
+        name: String,
+    },
+    /// A tensor has another shape than the network.
+    #[error("tensor `{name}` of {} has the axes {found:?}, the network needs {expected:?}", path.display())]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor's name.
+        name: String,
+        /// The axes in the file.
+        found: Vec<usize>,
+        /// The axes of the network's parameter.
+        expected: Vec<usize>,
+    },
+}
+
+/// Named tensors, each with the axes it has in a file, and one line of text.
+#[derive(Clone, Debug, Default)]
+pub struct Weights {
+    tensors: BTreeMap<String, (Vec<usize>, Tensor)>,
+    /// Free text kept in the file's metadata; empty for none. One entry and no more: safetensors writes several in an
+    /// order that changes from run to run, and equal runs must give equal files.
+    pub note: String,
+}
+
+const NOTE: &str = "mergan";
+
+impl Weights {
+    /// Adds a tensor with its four axes.
+    pub fn insert(&mut self, name: impl Into<String>, tensor: &Tensor) {
+        let axes: [usize; 4] = tensor.shape().into();
+        self.tensors.insert(name.into(), (axes.into(), tensor.detach()));
+    }
+
+    /// Adds every parameter of a network, its name behind `prefix`.
+    pub fn insert_network(&mut self, prefix: &str, network: &impl Network) {
+        for parameter in network.clone().parameters_mut() {
+            let name = format!("{prefix}{}", parameter.name);
+            self.tensors.insert(name, (parameter.lengths(), parameter.value.detach()));
+        }
+    }
+
+    /// The tensor of this name, if it is there.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.get(name).map(|(_, tensor)| tensor)
+    }
+
+    /// The axes that the tensor of this name has in the file, if it is there.
+    pub fn axes(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(|(axes, _)| axes.as_slice())
+    }
+
+    /// All names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// The parameters of a network, found under `prefix`; `network` gives the sizes, `path` names the file in errors.
+    ///
+    /// # Errors
+    /// When a parameter is missing or has another shape.
+    pub fn network<N: Network>(&self, path: &Path, prefix: &str, network: &N) -> Result<N, WeightsError> {
+        let mut network = network.clone();
+        for parameter in network.parameters_mut() {
+            let name = format!("{prefix}{}", parameter.name);
+            let expected = parameter.lengths();
+            let Some((found, tensor)) = self.tensors.get(&name) else {
+                return Err(WeightsError::Missing { path: path.into(), name });
+            };
+            if *found != expected {
+                return Err(WeightsError::Shape { path: path.into(), name, found: found.clone(), expected });
+            }
+            *parameter.value = tensor.clone();
+        }
+        Ok(network)
+    }
+
+    /// Reads a file; `f32` and `f64` tensors of up to four axes.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no such file.
+    pub fn load(path: &Path, device: Device) -> Result<Weights, WeightsError> {
+        let bytes = fs::read(path).map_err(|source| WeightsError::File { action: "reading", path: path.into(), source })?;
+        let format = |reason: String| WeightsError::Format { path: path.into(), reason };
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| format(error.to_string()))?;
+        let note = header.metadata().as_ref().and_then(|metadata| metadata.get(NOTE)).cloned().unwrap_or_default();
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| format(error.to_string()))?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.tensors() {
+            let axes = view.shape().to_vec();
+            let shape = logical_shape(&axes).ok_or_else(|| format(format!("`{name}` has the axes {axes:?}")))?;
+            let tensor = match view.dtype() {
+                Dtype::F32 => Tensor::from_vec(numbers(view.data(), f32::from_le_bytes), shape, device),
+                Dtype::F64 => Tensor::from_vec(numbers(view.data(), f64::from_le_bytes), shape, device),
+                other => return Err(format(format!("`{name}` holds {other:?}, not F32 or F64"))),
+            };
+            tensors.insert(name, (axes, tensor));
+        }
+        Ok(Weights { tensors, note })
+    }
+
+    /// Writes a file: under a temporary name, flushed to the disk and then renamed, so that `path` is always whole.
+    /// Tensors of the reference device are written as `f64`, others as `f32`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), WeightsError> {
+        let encoded: Vec<(&String, Dtype, &Vec<usize>, Vec<u8>)> = self
+            .tensors
+            .iter()
+            .map(|(name, (axes, tensor))| match tensor.device() {
+                Device::Cpu => (name, Dtype::F32, axes, bytes(tensor.to_vec::<f32>(), f32::to_le_bytes)),
+                Device::Reference => (name, Dtype::F64, axes, bytes(tensor.to_vec::<f64>(), f64::to_le_bytes)),
+            })
+            .collect();
+        let views = encoded.iter().map(|(name, dtype, axes, bytes)| {
+            let view = TensorView::new(*dtype, axes.to_vec(), bytes).expect("a tensor holds as many numbers as its axes say");
+            (name.as_str(), view)
+        });
+        let metadata = (!self.note.is_empty()).then(|| [(NOTE.to_string(), self.note.clone())].into());
+        let file = safetensors::serialize(views, metadata).expect("tensors with distinct names can be serialised");
+        write_whole(path, &file).map_err(|source| WeightsError::File { action: "writing", path: path.into(), source })
+    }
+}
+
+/// Writes `contents` to a temporary file beside `path` and renames it: `path` holds either its old or its new contents,
+/// whatever happens. What is left of a failed attempt is removed.
+///
+/// # Errors
+/// When the directory cannot be written or the disk is full.
+pub fn write_whole(path: &Path, contents: &[u8]) -> std::io::Result<()> {
+    let temporary = path.with_extension(format!("tmp{}", std::process::id()));
+    let attempt = || {
+        let mut file = File::create(&temporary)?;
+        file.write_all(contents)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    attempt().inspect_err(|_| drop(fs::remove_file(&temporary)))
+}
+
+fn logical_shape(axes: &[usize]) -> Option<Shape> {
+    Some(match *axes {
+        [] => Shape::SCALAR,
+        [c] => Shape::vector(c),
+        [n, c] => Shape::matrix(n, c),
+        [n, c, h, w] => Shape::new(n, c, h, w),
+        _ => return None,
+    })
+}
+
+fn numbers<T, const SIZE: usize>(bytes: &[u8], decode: impl Fn([u8; SIZE]) -> T) -> Vec<T> {
+    bytes.as_chunks().0.iter().map(|chunk| decode(*chunk)).collect()
+}
+
+fn bytes<T, const SIZE: usize>(numbers: Vec<T>, encode: impl Fn(T) -> [u8; SIZE]) -> Vec<u8> {
+    numbers.into_iter().flat_map(encode).collect()
+}

@@ -1,0 +1,98 @@
+//! What can go wrong between run directories and a report, and what to do about it.
+
+use mergan_metrics::Difference;
+use std::io;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why a run could not be read or a report not be written.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// A file of a run directory cannot be read.
+    #[error("cannot read {}: give a run directory that `mergan train` wrote", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// `config.toml` is not TOML or lacks one of the keys a report shows.
+    #[error(
+        "{} is no run configuration: the keys strategy, preset, seed, dataset and tasks are needed",
+        path.display()
+    )]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and what was expected.
+        source: Box<toml::de::Error>,
+    },
+    /// A line of `events.jsonl` is not an event.
+    #[error("{} line {line} is no event: remove the line, or resume the run to write it anew", path.display())]
+    Event {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What was expected.
+        source: serde_json::Error,
+    },
+    /// A `scores.json` is not what [`mergan_metrics::TaskScores`] writes, or lacks the accuracy of a class.
+    #[error("{}: {reason}; score the run again with `mergan evaluate`", path.display())]
+    Scores {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with its line where there is one.
+        reason: String,
+    },
+    /// A PNG cannot be decoded or does not divide into square cells.
+    #[error("{}: {reason}; restore the file, or train the run anew", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A run has not finished and scored its first task.
+    #[error(
+        "{} has no scored task yet: let its first task finish, then score it with `mergan evaluate`",
+        path.display()
+    )]
+    NoTask {
+        /// The run directory.
+        path: PathBuf,
+    },
+    /// A report of nothing was asked for.
+    #[error("a report needs at least one run directory")]
+    NoRuns,
+    /// The numbers of two runs were not measured alike.
+    #[error(
+        "{} and {} cannot be compared: report them apart, or score both alike with `mergan evaluate`",
+        left.display(),
+        right.display()
+    )]
+    Incomparable {
+        /// The first run directory.
+        left: PathBuf,
+        /// The second run directory.
+        right: PathBuf,
+        /// The field that differs.
+        source: Difference,
+    },
+    /// A chart could not be drawn.
+    #[error("cannot draw the chart of {chart}: {reason}")]
+    Chart {
+        /// What the chart shows.
+        chart: String,
+        /// The plotting library's answer.
+        reason: String,
+    },
+    /// A file of the report cannot be written.
+    #[error("cannot write {}: check that its folder exists and that the disk has room", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+}

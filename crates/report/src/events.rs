@@ -1,0 +1,147 @@
+//! `events.jsonl`: the losses and the time of a run.
+
+use crate::Error;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// Losses and times of a run, by task and iteration (both from 1).
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    progress: BTreeMap<(usize, usize), Progress>,
+    task_seconds: BTreeMap<usize, f64>,
+}
+
+/// What one progress event says.
+#[derive(Clone, Debug, Deserialize)]
+struct Progress {
+    task: usize,
+    iteration: usize,
+    iterations: usize,
+    /// The losses by name; which there are depends on the strategy. JSON has no NaN: a diverged loss is null.
+    #[serde(default)]
+    losses: BTreeMap<String, Option<f64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Event {
+    Progress(Progress),
+    TaskEnd {
+        task: usize,
+        seconds: f64,
+    },
+    /// Events of later versions, which a report need not understand.
+    #[serde(other)]
+    Unknown,
+}
+
+impl History {
+    /// Reads `events.jsonl`.
+    ///
+    /// A killed run leaves a last line without its end, which is ignored; a resumed run repeats iterations, of
+    /// which the later line wins.
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
+        let text = fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
+        let mut history = Self::default();
+        for (index, line) in text.split_inclusive('\n').enumerate() {
+            match serde_json::from_str(line) {
+                Ok(event) => history.add(event),
+                Err(_) if line.trim().is_empty() || !line.ends_with('\n') => {}
+                Err(source) => {
+                    return Err(Error::Event { path: path.into(), line: index + 1, source });
+                }
+            }
+        }
+        Ok(history)
+    }
+
+    /// The training time of a finished task in seconds.
+    pub fn seconds(&self, task: usize) -> Option<f64> {
+        self.task_seconds.get(&task).copied()
+    }
+
+    /// The names of all losses that have a value.
+    pub fn loss_names(&self) -> BTreeSet<&str> {
+        let losses = self.progress.values().flat_map(|progress| &progress.losses);
+        losses.filter(|(_, value)| value.is_some()).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// One loss over all tasks: pairs of the iteration, counted through all tasks, and the value.
+    pub fn curve(&self, loss: &str) -> Vec<(f64, f64)> {
+        let starts = self.task_starts();
+        let points = self.progress.values().filter_map(|progress| {
+            let value = progress.losses.get(loss).copied().flatten()?;
+            Some(((starts[&progress.task] + progress.iteration) as f64, value))
+        });
+        points.collect()
+    }
+
+    /// For each task with progress events, the number of iterations in the tasks before it.
+    pub fn task_starts(&self) -> BTreeMap<usize, usize> {
+        let lengths: BTreeMap<_, _> = self.progress.values().map(|p| (p.task, p.iterations)).collect();
+        let mut total = 0;
+        let start = |(task, length)| {
+            total += length;
+            (task, total - length)
+        };
+        lengths.into_iter().map(start).collect()
+    }
+
+    fn add(&mut self, event: Event) {
+        match event {
+            Event::Progress(progress) => {
+                self.progress.insert((progress.task, progress.iteration), progress);
+            }
+            Event::TaskEnd { task, seconds } => {
+                self.task_seconds.insert(task, seconds);
+            }
+            Event::Unknown => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::History;
+    use crate::Error;
+
+    fn read(text: &str) -> Result<History, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        std::fs::write(&path, text).unwrap();
+        History::read(&path)
+    }
+
+    fn progress(task: usize, iteration: usize, critic: &str) -> String {
+        format!(
+            "{{\"event\":\"progress\",\"task\":{task},\"iteration\":{iteration},\"iterations\":200,\
+             \"losses\":{{\"critic\":{critic}}},\"seconds\":1.5}}\n"
+        )
+    }
+
+    #[test]
+    fn later_lines_win_and_tasks_follow_each_other() {
+        let text = [progress(1, 100, "-3"), progress(1, 100, "-4"), progress(2, 50, "-5")].concat();
+        let history = read(&text).unwrap();
+        assert_eq!(history.curve("critic"), [(100.0, -4.0), (250.0, -5.0)]);
+        assert_eq!(history.loss_names().into_iter().collect::<Vec<_>>(), ["critic"]);
+    }
+
+    #[test]
+    fn unknown_events_diverged_losses_and_a_cut_last_line_are_no_errors() {
+        let cut = "{\"event\":\"progress\",\"ta";
+        let text = ["{\"event\":\"evaluation\",\"value\":[1]}\n", &progress(1, 100, "null"), cut].concat();
+        let history = read(&text).unwrap();
+        assert!(history.loss_names().is_empty());
+        assert_eq!(history.seconds(1), None);
+    }
+
+    #[test]
+    fn a_bad_line_is_named() {
+        let text = [&progress(1, 100, "1"), "{\"event\":\"progress\"}\n", &progress(1, 200, "1")].concat();
+        let error = read(&text).unwrap_err();
+        assert!(matches!(error, Error::Event { line: 2, .. }), "{error}");
+    }
+}

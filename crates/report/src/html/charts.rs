@@ -1,0 +1,208 @@
+//! Charts as inline SVG.
+//!
+//! plotters writes colours as attributes. The page's style sheet turns each into one of its own variables
+//! ([`palette`]), so that charts follow the reader's light or dark mode.
+
+use crate::comparison::Comparison;
+use crate::{Error, Run, paper};
+use maud::{Markup, PreEscaped, html};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use std::fmt::Display;
+
+/// A categorical colour in light and in dark mode, and the mark that tells its series apart without colour.
+struct Series {
+    light: RGBColor,
+    dark: &'static str,
+    mark: char,
+}
+
+/// Okabe and Ito's colours, which colour-blind readers can tell apart; brighter where the ground is dark.
+const SERIES: [Series; 6] = [
+    Series { light: RGBColor(0x00, 0x72, 0xb2), dark: "#4aa3df", mark: '●' },
+    Series { light: RGBColor(0xd5, 0x5e, 0x00), dark: "#ff8a3d", mark: '▲' },
+    Series { light: RGBColor(0x00, 0x9e, 0x73), dark: "#2fc79a", mark: '■' },
+    Series { light: RGBColor(0xcc, 0x79, 0xa7), dark: "#e59cc6", mark: '●' },
+    Series { light: RGBColor(0xe6, 0x9f, 0x00), dark: "#f0b93a", mark: '▲' },
+    Series { light: RGBColor(0x56, 0xb4, 0xe9), dark: "#9ad8ff", mark: '■' },
+];
+
+/// Axes and text, and the lines behind the data; the style sheet replaces both.
+const INK: RGBColor = RGBColor(0x01, 0x01, 0x01);
+const RULE: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
+
+/// Loss curves keep at most this many points, each the mean of its neighbours: more are not to be seen.
+const POINTS: usize = 240;
+
+/// The style sheet's part about charts.
+pub(super) fn palette() -> String {
+    let rule = |colour: RGBColor, variable: &str| {
+        let colour = hex(colour);
+        format!("svg [fill=\"{colour}\"]{{fill:var({variable})}}svg [stroke=\"{colour}\"]{{stroke:var({variable})}}")
+    };
+    let mut light = String::new();
+    let mut dark = String::new();
+    let mut rules = rule(INK, "--quiet") + &rule(RULE, "--rule");
+    for (index, series) in SERIES.iter().enumerate() {
+        let variable = format!("--series-{index}");
+        light += &format!("{variable}:{};", hex(series.light));
+        dark += &format!("{variable}:{};", series.dark);
+        rules += &format!("{}.series-{index}{{color:var({variable})}}", rule(series.light, &variable));
+    }
+    format!(":root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}{rules}")
+}
+
+/// Average accuracy over the learned classes after each task, one line a strategy, mean over its seeds.
+pub(super) fn comparison(comparison: &Comparison) -> Result<Markup, Error> {
+    let what = "average accuracy after each task";
+    let tasks = comparison.tasks();
+    let curves = comparison.groups.iter().map(|group| {
+        let points = (1..=tasks).filter_map(|task| Some((task as f64, 100.0 * group.accuracy(task, None)?.mean)));
+        points.collect::<Vec<_>>()
+    });
+    let curves: Vec<_> = curves.collect();
+
+    let chart = svg(what, (520, 310), |root| {
+        let mut chart = ChartBuilder::on(root)
+            .margin(10)
+            .x_label_area_size(46)
+            .y_label_area_size(56)
+            .build_cartesian_2d(0.8..tasks.max(2) as f64 + 0.2, 0.0..102.0)?;
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(RULE)
+            .axis_style(RULE)
+            .label_style(("sans-serif", 14, &INK))
+            .x_labels(tasks.min(12))
+            .x_label_formatter(&|task| {
+                if task.fract() == 0.0 { task.to_string() } else { String::new() }
+            })
+            .y_labels(6)
+            .y_label_formatter(&|percent| format!("{percent:.0} %"))
+            .x_desc("tasks learned")
+            .draw()?;
+        for (points, series) in curves.iter().zip(SERIES.iter().cycle()) {
+            chart.draw_series(LineSeries::new(points.iter().copied(), series.light.stroke_width(3)))?;
+            let filled = series.light.filled();
+            match series.mark {
+                '●' => _ = chart.draw_series(points.iter().map(|&point| Circle::new(point, 6, filled)))?,
+                '▲' => _ = chart.draw_series(points.iter().map(|&point| TriangleMarker::new(point, 8, filled)))?,
+                _ => {
+                    let square = |&point| EmptyElement::at(point) + Rectangle::new([(-5, -5), (5, 5)], filled);
+                    chart.draw_series(points.iter().map(square))?;
+                }
+            }
+        }
+        Ok(())
+    })?;
+
+    Ok(html! {
+        figure.chart {
+            (chart)
+            figcaption.legend {
+                @for (index, (group, points)) in comparison.groups.iter().zip(&curves).enumerate() {
+                    span {
+                        span class={ "series-" (index % SERIES.len()) } aria-hidden="true" {
+                            (SERIES[index % SERIES.len()].mark)
+                        }
+                        " " (paper::label(group.strategy))
+                        @if let Some((_, last)) = points.last() { " " small { (format!("{last:.1} %")) } }
+                    }
+                }
+            }
+        }
+    })
+}
+
+/// Every loss of a run in a small chart of its own, for their scales have nothing in common.
+pub(super) fn losses(run: &Run) -> Result<Markup, Error> {
+    let history = &run.history;
+    let starts: Vec<_> = history.task_starts().into_values().skip(1).collect();
+    let charts = history.loss_names().into_iter().map(|name| {
+        let chart = loss_chart(name, &thin(&history.curve(name)), &starts)?;
+        Ok(html! { figure.chart { figcaption { (name) } (chart) } })
+    });
+    let charts = charts.collect::<Result<Vec<_>, Error>>()?;
+    Ok(html! {
+        @if charts.is_empty() {
+            p { "No losses were recorded." }
+        } @else {
+            div.losses { @for chart in charts { (chart) } }
+            p.note { "Over the iterations of all tasks; a line marks where a task begins." }
+        }
+    })
+}
+
+fn loss_chart(name: &str, points: &[(f64, f64)], starts: &[usize]) -> Result<Markup, Error> {
+    let end = points.iter().fold(1.0, |end: f64, point| end.max(point.0));
+    let low = points.iter().fold(f64::INFINITY, |low, point| low.min(point.1));
+    let high = points.iter().fold(f64::NEG_INFINITY, |high, point| high.max(point.1));
+    // A single point or a constant loss has no extent of its own.
+    let margin = if high > low { 0.05 * (high - low) } else { 0.5 * high.abs().max(1.0) };
+    let (low, high) = (low - margin, high + margin);
+    let digits = (2.0 - (high - low).log10()).clamp(0.0, 6.0) as usize;
+
+    svg(name, (360, 200), |root| {
+        let mut chart = ChartBuilder::on(root)
+            .margin(8)
+            .margin_right(20)
+            .x_label_area_size(26)
+            .y_label_area_size(58)
+            .build_cartesian_2d(0.0..end, low..high)?;
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(RULE)
+            .axis_style(RULE)
+            .label_style(("sans-serif", 13, &INK))
+            .x_labels(4)
+            .x_label_formatter(&|iteration| format!("{iteration:.0}"))
+            .y_labels(4)
+            .y_label_formatter(&|value| format!("{value:.digits$}"))
+            .draw()?;
+        for &start in starts {
+            let ends = [(start as f64, low), (start as f64, high)];
+            chart.draw_series(LineSeries::new(ends, RULE.stroke_width(2)))?;
+        }
+        chart.draw_series(LineSeries::new(points.iter().copied(), SERIES[0].light.stroke_width(2)))?;
+        Ok(())
+    })
+}
+
+/// Means of neighbouring points, at most [`POINTS`] of them.
+fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let size = points.len().div_ceil(POINTS).max(1);
+    let mean = |chunk: &[(f64, f64)]| {
+        let sum = chunk.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
+        (sum.0 / chunk.len() as f64, sum.1 / chunk.len() as f64)
+    };
+    points.chunks(size).map(mean).collect()
+}
+
+type Drawing<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
+
+/// Draws and takes the outer element off: inside a page it needs no name space, and scales with the page.
+fn svg(what: &str, size: (u32, u32), draw: impl FnOnce(&Drawing) -> Drawn) -> Result<Markup, Error> {
+    let failed = |reason: &dyn Display| Error::Chart { chart: what.into(), reason: reason.to_string() };
+    let mut text = String::new();
+    {
+        let root = SVGBackend::with_string(&mut text, size).into_drawing_area();
+        draw(&root).map_err(|error| failed(&error))?;
+        root.present().map_err(|error| failed(&error))?;
+    }
+    let start = text.find("<svg").and_then(|tag| Some(tag + text[tag..].find('>')? + 1));
+    let inner = start.and_then(|start| text[start..].trim_end().strip_suffix("</svg>"));
+    let inner = inner.ok_or_else(|| failed(&"no SVG element was written"))?;
+    let (width, height) = size;
+    Ok(html! {
+        svg viewBox={ "0 0 " (width) " " (height) } role="img" aria-label=(what) { (PreEscaped(inner)) }
+    })
+}
+
+fn hex(RGBColor(red, green, blue): RGBColor) -> String {
+    format!("#{red:02X}{green:02X}{blue:02X}")
+}

@@ -1,0 +1,164 @@
+//! `report.html`: one page that needs neither network nor other files, and no JavaScript to be read.
+
+mod charts;
+mod grid;
+mod tables;
+
+use crate::comparison::{Comparison, Group};
+use crate::ledger::{NO_DEVIATION, counted, reading, scoring, setting};
+use crate::table::Table;
+use crate::{Error, Run, paper};
+use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
+
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
+
+/// The report of the runs as one HTML page.
+///
+/// Runs of one strategy are taken as its seeds: tables and the chart show their mean, the strategy's section each.
+///
+/// # Errors
+///
+/// [`Error::NoRuns`], [`Error::Incomparable`] where two runs were not measured alike, or [`Error::Chart`].
+pub fn html(runs: &[Run]) -> Result<String, Error> {
+    let comparison = Comparison::of(runs)?;
+    let config = &comparison.first().config;
+    let dataset = paper::dataset(&config.dataset);
+    let title = format!("MeRGAN on {dataset}: preset {}, {}", config.preset, comparison.seeds());
+    let sections = comparison.groups.iter().map(strategy).collect::<Result<Vec<_>, _>>()?;
+    let page = markup! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) }
+                style { (PreEscaped(STYLE)) (PreEscaped(charts::palette())) }
+            }
+            body {
+                header {
+                    h1 { "Learning " (dataset) ", one task after another" }
+                    p.facts {
+                        span { "preset " b { (config.preset) } }
+                        span { b { (comparison.seeds()) } }
+                        span { b { (comparison.tasks()) } " of " b { (counted(config.tasks, "task")) } }
+                        span { b { (counted(comparison.runs().count(), "run")) } }
+                    }
+                    nav {
+                        a href="#results" { "Results" }
+                        a href="#samples" { "Samples" }
+                        a href="#accuracy" { "Accuracy" }
+                        a href="#metrics" { "Metrics and time" }
+                        @for group in &comparison.groups {
+                            a href={ "#" (anchor(group)) } { (paper::label(group.strategy)) }
+                        }
+                    }
+                }
+                main {
+                    (results(&comparison))
+                    (grid::section(&comparison))
+                    (accuracy(&comparison)?)
+                    (metrics(&comparison))
+                    @for section in sections { (section) }
+                }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    };
+    Ok(page.into_string())
+}
+
+/// Ours beside the paper's, and what the comparison rests on.
+fn results(comparison: &Comparison) -> Markup {
+    let deviations = comparison.deviations();
+    markup! {
+        section #results {
+            h2 { "Results beside the paper" }
+            p { (setting(comparison)) }
+            (tables::plain(&Table::beside_paper(comparison)))
+            p.note { (scoring(comparison.first().card())) " " (reading()) }
+            details {
+                summary { "What preset " (comparison.first().config.preset) " changes from the released code" }
+                @if deviations.is_empty() {
+                    p { (NO_DEVIATION) }
+                } @else {
+                    ul { @for deviation in deviations { li { (deviation) } } }
+                }
+            }
+        }
+    }
+}
+
+/// All strategies in one chart, and class by class after the last task.
+fn accuracy(comparison: &Comparison) -> Result<Markup, Error> {
+    Ok(markup! {
+        section #accuracy {
+            h2 { "Average accuracy as tasks arrive" }
+            (charts::comparison(comparison)?)
+            h3 { "Each class after the last task" }
+            (tables::final_classes(comparison))
+        }
+    })
+}
+
+/// What was kept and what was forgotten, in one number a strategy, and what it cost.
+fn metrics(comparison: &Comparison) -> Markup {
+    markup! {
+        section #metrics {
+            h2 { "Continual metrics and time" }
+            (tables::plain(&Table::continual(comparison)))
+            p.note {
+                "Forgetting: how far a class fell from its best score before the last task, on average. Learning "
+                "accuracy: the score of each class when it had just been learned. Average incremental accuracy: the "
+                "mean over tasks of the average accuracy by then."
+            }
+            h3 { "Wall time of training" }
+            (tables::plain(&Table::wall_time(comparison)))
+        }
+    }
+}
+
+/// Everything about one strategy, run by run.
+fn strategy(group: &Group) -> Result<Markup, Error> {
+    let runs = group.runs.iter().enumerate();
+    let runs = runs.map(|(index, run)| self::run(run, index == 0)).collect::<Result<Vec<_>, _>>()?;
+    Ok(markup! {
+        section id=(anchor(group)) {
+            h2 {
+                (paper::label(group.strategy))
+                @if let Some(known) = paper::known(group.strategy) { small { (known.name) } }
+            }
+            @for run in runs { (run) }
+        }
+    })
+}
+
+/// One run; the samples of a strategy's `first` stand in the page's section of samples.
+fn run(run: &Run, first: bool) -> Result<Markup, Error> {
+    let config = &run.config;
+    let again = format!("mergan train --config {0}/config.toml --run {0}-again", run.name());
+    let command = config.command.as_deref().unwrap_or(&again);
+    Ok(markup! {
+        details.run open[first] {
+            summary { "Seed " (config.seed) small { (run.name()) } }
+            @if !first { (grid::stepper(&[run])) }
+            h3 { "Accuracy of each class after each task" }
+            (tables::matrix(run))
+            h3 { "Losses" }
+            (charts::losses(run)?)
+            h3 { "Command" }
+            pre tabindex="0" { (command) }
+            details {
+                summary { "Configuration" }
+                pre tabindex="0" { (config.text) }
+            }
+        }
+    })
+}
+
+/// The place of a strategy's section; its name may hold anything, so an anchor keeps only letters and digits.
+fn anchor(group: &Group) -> String {
+    let name = group.strategy.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' });
+    format!("strategy-{}", name.collect::<String>())
+}

@@ -1,0 +1,80 @@
+//! Tables of the page: plain ones, and heat tables of accuracies.
+
+use crate::comparison::Comparison;
+use crate::table::Table;
+use crate::{Run, paper};
+use maud::{Markup, html};
+
+/// The value above which the ground of a heat table is so deep that its numbers are written in light ink.
+const DEEP: f64 = 0.75;
+
+/// A table as it also stands in the ledger.
+pub(super) fn plain(table: &Table) -> Markup {
+    html! {
+        div.wide tabindex="0" {
+            table {
+                thead { tr { @for name in &table.header { th scope="col" { (name) } } } }
+                tbody {
+                    @for row in &table.rows {
+                        tr {
+                            th scope="row" { (row[0]) }
+                            @for cell in &row[1..] { td { (cell) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The accuracy of each class (rows) after each task (columns), and their mean.
+pub(super) fn matrix(run: &Run) -> Markup {
+    let scores = &run.last().scores;
+    let tasks = 1..=run.tasks.len();
+    let row = |name: &str, class| {
+        let values = tasks.clone().map(|task| run.accuracy(task, class));
+        (name.to_owned(), values.collect())
+    };
+    let classes = scores.classes.iter().zip(&scores.class_names).map(|(&class, name)| row(name, Some(class)));
+    let rows = classes.chain([row("mean", None)]).collect::<Vec<_>>();
+    let header: Vec<_> = tasks.clone().map(|task| format!("task {task}")).collect();
+    heat("class", &header, &rows)
+}
+
+/// The accuracy of each class (columns) after the last task of each strategy (rows), over its seeds.
+pub(super) fn final_classes(comparison: &Comparison) -> Markup {
+    let longest = comparison.runs().max_by_key(|run| run.tasks.len()).expect("a comparison has runs");
+    let scores = &longest.last().scores;
+    let rows = comparison.groups.iter().map(|group| {
+        let values = scores.classes.iter().map(|&class| group.final_accuracy(class).map(|spread| spread.mean));
+        (paper::label(group.strategy), values.collect())
+    });
+    heat("strategy", &scores.class_names, &rows.collect::<Vec<_>>())
+}
+
+/// Numbers in percent on a ground whose colour follows the value; unknown ones are blank.
+fn heat(corner: &str, header: &[String], rows: &[(String, Vec<Option<f64>>)]) -> Markup {
+    html! {
+        div.wide tabindex="0" {
+            table.heat {
+                thead { tr { th scope="col" { (corner) } @for name in header { th scope="col" { (name) } } } }
+                tbody {
+                    @for (name, values) in rows {
+                        tr {
+                            th scope="row" { (name) }
+                            @for value in values {
+                                @if let Some(value) = value {
+                                    td.strong[*value > DEEP] style=(format!("--value:{:.0}%", 100.0 * value)) {
+                                        (format!("{:.1}", 100.0 * value))
+                                    }
+                                } @else {
+                                    td {}
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

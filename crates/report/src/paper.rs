@@ -1,0 +1,64 @@
+//! What the paper says: Wu et al., "Memory Replay GANs", NeurIPS 2018 (arXiv 1809.02058).
+
+/// A strategy by the paper's name.
+pub(crate) struct Known {
+    key: &'static str,
+    /// What the strategy does, in a few words.
+    pub name: &'static str,
+}
+
+const STRATEGIES: [Known; 6] = [
+    Known { key: "jt", name: "joint training on all classes (upper bound)" },
+    Known { key: "sft", name: "sequential fine-tuning" },
+    Known { key: "ewc", name: "elastic weight consolidation" },
+    Known { key: "dgr", name: "deep generative replay" },
+    Known { key: "jtr", name: "joint training with replay" },
+    Known { key: "ra", name: "replay alignment" },
+];
+
+/// Table 1: average classification accuracy in percent, columns in the order of [`STRATEGIES`].
+const TABLE_1: [(&str, usize, [f64; 6]); 4] = [
+    ("mnist", 5, [97.66, 19.87, 70.62, 90.39, 97.93, 98.19]),
+    ("mnist", 10, [96.92, 10.06, 77.03, 85.40, 97.00, 97.01]),
+    ("svhn", 5, [85.30, 19.35, 39.84, 61.29, 80.90, 76.05]),
+    ("svhn", 10, [84.82, 10.10, 33.02, 47.28, 66.50, 66.78]),
+];
+
+/// Where [`paper_accuracy`] has its numbers from.
+pub(crate) const SOURCE: &str = "Wu et al., Memory Replay GANs, NeurIPS 2018, Table 1";
+
+/// The task counts after which the paper measured.
+pub(crate) const TASK_COUNTS: [usize; 2] = [5, 10];
+
+/// The average accuracy in percent that Table 1 of the paper gives for a strategy after `tasks` tasks.
+///
+/// ```
+/// assert_eq!(mergan_report::paper_accuracy("mnist", "ra", 10), Some(97.01));
+/// assert_eq!(mergan_report::paper_accuracy("mnist", "ra", 3), None);
+/// ```
+pub fn paper_accuracy(dataset: &str, strategy: &str, tasks: usize) -> Option<f64> {
+    let column = STRATEGIES.iter().position(|known| known.key == strategy)?;
+    let row = TABLE_1.iter().find(|(name, count, _)| *name == dataset && *count == tasks)?;
+    Some(row.2[column])
+}
+
+/// What is known of a strategy by its name in configurations.
+pub(crate) fn known(strategy: &str) -> Option<&'static Known> {
+    STRATEGIES.iter().find(|known| known.key == strategy)
+}
+
+/// How tables write a strategy: the paper's abbreviation in capitals, any other name as it is.
+pub(crate) fn label(strategy: &str) -> String {
+    if known(strategy).is_some() { strategy.to_uppercase() } else { strategy.to_owned() }
+}
+
+/// How texts write a dataset: the names of published ones as their authors do, any other as it is.
+pub(crate) fn dataset(name: &str) -> &str {
+    match name {
+        "mnist" => "MNIST",
+        "fashion-mnist" => "Fashion-MNIST",
+        "svhn" => "SVHN",
+        "lsun" => "LSUN",
+        other => other,
+    }
+}

@@ -1,0 +1,27 @@
+//! `results.json`: every number of every run, one object each.
+
+use crate::Run;
+use crate::comparison::CONTINUAL;
+use mergan_metrics::{ClassScore, ResultRow, Score};
+
+/// All scores of the runs, task by task, and after each run's last task its continual metrics.
+///
+/// The rows go into `results.json` as they are. Continual metrics carry the card of the accuracies they are made
+/// of; those that need more tasks than a run has are left out.
+pub fn results(runs: &[Run]) -> Vec<ResultRow> {
+    runs.iter().flat_map(rows).collect()
+}
+
+fn rows(run: &Run) -> Vec<ResultRow> {
+    let row = |task, score| ResultRow { strategy: run.config.strategy.clone(), seed: run.config.seed, task, score };
+    let measured = run.tasks.iter().flat_map(|task| {
+        let scores = task.scores.scores.iter().cloned();
+        scores.map(|score| row(task.scores.task, score))
+    });
+    let matrix = run.matrix();
+    let derived = CONTINUAL.iter().filter_map(|metric| {
+        let score = Score { metric: metric.key.into(), value: (metric.of)(&matrix).ok()?, card: run.card().clone() };
+        Some(row(run.tasks.len(), ClassScore { class: None, score }))
+    });
+    measured.chain(derived).collect()
+}

@@ -1,0 +1,116 @@
+//! Tables of text cells, for Markdown, terminals and the page.
+
+use crate::comparison::{CONTINUAL, Comparison};
+use crate::paper;
+
+/// A header and rows of as many cells. The first column is text, the others are numbers.
+pub(crate) struct Table {
+    pub header: Vec<String>,
+    pub rows: Vec<Vec<String>>,
+}
+
+/// What stands in a cell that has no number.
+const NONE: &str = "–";
+
+impl Table {
+    /// Our average accuracy beside the paper's.
+    pub fn beside_paper(comparison: &Comparison) -> Self {
+        let header = ["strategy", "tasks", "ours, %", "paper, %", "difference", "verdict"];
+        let rows = comparison.beside_paper().into_iter().map(|row| {
+            vec![
+                paper::label(row.strategy),
+                row.tasks.to_string(),
+                row.ours.show(),
+                row.paper.map_or(NONE.into(), |paper| format!("{paper:.2}")),
+                row.difference().map_or(NONE.into(), |difference| format!("{difference:+.2}")),
+                row.verdict(),
+            ]
+        });
+        Self { header: header.map(String::from).into(), rows: rows.collect() }
+    }
+
+    /// The continual metrics of each strategy after its last task.
+    pub fn continual(comparison: &Comparison) -> Self {
+        let names = CONTINUAL.iter().map(|metric| format!("{}, %", metric.name));
+        let header = ["strategy".to_owned(), "runs".to_owned()].into_iter().chain(names);
+        let rows = comparison.groups.iter().map(|group| {
+            let values = CONTINUAL
+                .iter()
+                .map(|metric| group.continual(metric).map_or(NONE.into(), |spread| spread.percent().show()));
+            [paper::label(group.strategy), group.runs.len().to_string()].into_iter().chain(values).collect()
+        });
+        Self { header: header.collect(), rows: rows.collect() }
+    }
+
+    /// The training time of each strategy, task by task and in all.
+    pub fn wall_time(comparison: &Comparison) -> Self {
+        let tasks = 1..=comparison.tasks();
+        let header = ["strategy".to_owned(), "all tasks".to_owned()].into_iter();
+        let rows = comparison.groups.iter().map(|group| {
+            let seconds = [group.seconds()].into_iter().chain(tasks.clone().map(|task| group.task_seconds(task)));
+            let cells = seconds.map(|seconds| seconds.map_or(NONE.into(), duration));
+            [paper::label(group.strategy)].into_iter().chain(cells).collect()
+        });
+        let rows = rows.collect();
+        Self { header: header.chain(tasks.map(|task| format!("task {task}"))).collect(), rows }
+    }
+
+    pub fn markdown(&self) -> String {
+        let line = |cells: &[String]| {
+            format!("| {} |\n", cells.iter().map(|cell| escape(cell)).collect::<Vec<_>>().join(" | "))
+        };
+        let rule = format!("|---{}|\n", "|---:".repeat(self.header.len() - 1));
+        line(&self.header) + &rule + &self.rows.iter().map(|row| line(row)).collect::<String>()
+    }
+
+    /// Aligned columns for a terminal.
+    pub fn text(&self) -> String {
+        let lines = || [&self.header].into_iter().chain(&self.rows);
+        let width = |column: usize| lines().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: Vec<_> = (0..self.header.len()).map(width).collect();
+        let line = |row: &Vec<String>| {
+            let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
+                if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+            });
+            cells.collect::<Vec<_>>().join("  ") + "\n"
+        };
+        lines().map(line).collect()
+    }
+}
+
+/// Keeps a text from ending its cell, or its line, in Markdown.
+pub(crate) fn escape(text: &str) -> String {
+    text.replace('|', "\\|").replace(['\n', '\r'], " ")
+}
+
+/// `42 s`, `3 min 05 s` or `2 h 07 min`.
+pub(crate) fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..60 => format!("{seconds:.1} s"),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well() {
+        let shown = [0.25, 42.0, 59.7, 185.2, 7620.0].map(duration);
+        assert_eq!(shown, ["0.2 s", "42.0 s", "1 min 00 s", "3 min 05 s", "2 h 07 min"]);
+    }
+
+    #[test]
+    fn cells_stay_in_their_columns() {
+        let table = Table {
+            header: vec!["name".into(), "n".into()],
+            rows: vec![vec!["a|b\nc".into(), "100".into()], vec!["é".into(), "1".into()]],
+        };
+        assert_eq!(table.markdown(), "| name | n |\n|---|---:|\n| a\\|b c | 100 |\n| é | 1 |\n");
+        let text = Table { rows: vec![vec!["é".into(), "100".into()]], ..table }.text();
+        assert_eq!(text, "name    n\né     100\n");
+    }
+}

@@ -1,0 +1,90 @@
+//! Real images in random order: every epoch a new one, the last, smaller batch of an epoch dropped.
+//!
+//! The order is a function of the address, so nothing need be saved to resume.
+
+use mergan_datasets::{Labelled, TaskSequence};
+use mergan_models::from_bytes;
+use mergan_tensor::{Address, Device};
+
+use crate::draws::{Noise, Purpose};
+use crate::error::Error;
+use crate::learner::{Batch, Grouping};
+
+/// The real images of one task.
+pub(crate) struct Batches {
+    /// Class-pure batches take from each class in turn, mixed ones from all at once.
+    sources: Vec<Source>,
+    task: usize,
+}
+
+struct Source {
+    images: Labelled,
+    /// Images of one batch.
+    share: usize,
+    /// Distinguishes the random orders of the sources.
+    number: usize,
+    epoch: usize,
+    order: Vec<usize>,
+}
+
+impl Batches {
+    /// Batches of at most `batch` images of `classes` in task `task` (counted from 0).
+    pub(crate) fn new(
+        tasks: &TaskSequence,
+        train: &Labelled,
+        classes: &[usize],
+        task: usize,
+        grouping: Grouping,
+        batch: usize,
+    ) -> Result<Self, Error> {
+        let size = grouping.batch(batch, classes.len());
+        let (groups, share): (Vec<&[usize]>, usize) = match grouping {
+            Grouping::Pure => (classes.chunks(1).collect(), size / classes.len()),
+            Grouping::Mixed => (vec![classes], size),
+        };
+        let sources = groups.into_iter().enumerate().map(|(number, classes)| {
+            let images = tasks.images_of(classes, train);
+            if images.len() < share {
+                return Err(Error::TooFewImages { classes: classes.to_vec(), found: images.len(), needed: share });
+            }
+            Ok(Source { images, share, number, epoch: usize::MAX, order: Vec::new() })
+        });
+        Ok(Batches { sources: sources.collect::<Result<_, _>>()?, task })
+    }
+
+    /// The `index`-th batch of the task.
+    pub(crate) fn get(&mut self, index: usize, noise: &dyn Noise, device: Device) -> Batch {
+        let mut labels = Vec::new();
+        let parts: Vec<_> = self
+            .sources
+            .iter_mut()
+            .map(|source| {
+                let images = source.take(index, self.task, noise);
+                labels.extend_from_slice(images.labels());
+                images
+            })
+            .collect();
+        let views: Vec<_> = parts.iter().map(Labelled::images).collect();
+        let images = ndarray::concatenate(ndarray::Axis(0), &views).expect("images of one dataset have one size");
+        Batch { images: from_bytes(images.view(), device), labels }
+    }
+}
+
+impl Source {
+    fn take(&mut self, index: usize, task: usize, noise: &dyn Noise) -> Labelled {
+        let per_epoch = self.images.len() / self.share;
+        let epoch = index / per_epoch;
+        if self.epoch != epoch {
+            let address = Address {
+                stream: Purpose::Order as u16,
+                task: task as u16,
+                iteration: epoch as u32,
+                inner: self.number as u32,
+            };
+            self.order = noise.permutation(address, self.images.len());
+            self.epoch = epoch;
+        }
+        let start = index % per_epoch * self.share;
+        self.images.select(&self.order[start..start + self.share])
+    }
+}

@@ -1,0 +1,164 @@
+//! Checkpoints: everything that a training needs to go on to the same bits.
+
+use std::path::{Path, PathBuf};
+
+use mergan_models::{Generator, Network, Weights, WeightsError};
+use mergan_tensor::{Adam, AdamOptions, Device, Moments, microkernel};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Config, TrainingOptions};
+use crate::error::Error;
+use crate::learner::Learner;
+
+/// A checkpoint that has been read.
+pub(crate) struct Checkpoint {
+    path: PathBuf,
+    weights: Weights,
+    note: Note,
+}
+
+/// What a checkpoint says beside its tensors.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    task: usize,
+    iteration: usize,
+    generator_steps: u32,
+    critic_steps: u32,
+    /// Another microkernel rounds differently, so the bits of an uninterrupted run need the same one.
+    microkernel: String,
+    /// The run's `config.toml`.
+    config: String,
+}
+
+const GENERATOR: &str = "generator.";
+const CRITIC: &str = "critic.";
+const AVERAGE: &str = "average.";
+const GENERATOR_ADAM: &str = "generator_adam.";
+const CRITIC_ADAM: &str = "critic_adam.";
+
+impl Checkpoint {
+    /// Writes a checkpoint; `weights` already holds what the strategy remembers.
+    pub(crate) fn save(
+        path: &Path,
+        mut weights: Weights,
+        config: &Config,
+        (task, iteration): (usize, usize),
+        learner: &Learner,
+        average: &Generator,
+    ) -> Result<(), WeightsError> {
+        weights.insert_network(GENERATOR, &learner.generator);
+        weights.insert_network(CRITIC, &learner.critic);
+        weights.insert_network(AVERAGE, average);
+        for (prefix, adam) in [(GENERATOR_ADAM, &learner.generator_adam), (CRITIC_ADAM, &learner.critic_adam)] {
+            for (i, moments) in adam.moments().iter().enumerate() {
+                weights.insert(format!("{prefix}{i}.first"), &moments.first);
+                weights.insert(format!("{prefix}{i}.second"), &moments.second);
+            }
+        }
+        let note = Note {
+            task,
+            iteration,
+            generator_steps: learner.generator_adam.steps(),
+            critic_steps: learner.critic_adam.steps(),
+            microkernel: microkernel().to_string(),
+            config: config.to_toml(),
+        };
+        weights.note = serde_json::to_string(&note).expect("a note of numbers and text can be written as JSON");
+        weights.save(path)
+    }
+
+    /// Reads a checkpoint.
+    pub(crate) fn load(path: &Path) -> Result<Self, Error> {
+        let weights = Weights::load(path, Device::Cpu)?;
+        let note = serde_json::from_str(&weights.note).map_err(|error| Error::Checkpoint {
+            path: path.into(),
+            reason: format!("it has no readable note ({error}); it is no checkpoint of a training"),
+        })?;
+        Ok(Checkpoint { path: path.into(), weights, note })
+    }
+
+    /// The tensors.
+    pub(crate) fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// Tasks learned, and iterations done of the next.
+    pub(crate) fn position(&self) -> (usize, usize) {
+        (self.note.task, self.note.iteration)
+    }
+
+    /// The networks and optimisers; `like` has the sizes.
+    pub(crate) fn learner(&self, like: &Learner, options: AdamOptions) -> Result<Learner, Error> {
+        let generator = self.weights.network(&self.path, GENERATOR, &like.generator)?.trainable();
+        let critic = self.weights.network(&self.path, CRITIC, &like.critic)?.trainable();
+        let generator_adam = self.adam(GENERATOR_ADAM, self.note.generator_steps, &generator, options)?;
+        let critic_adam = self.adam(CRITIC_ADAM, self.note.critic_steps, &critic, options)?;
+        Ok(Learner { generator, critic, generator_adam, critic_adam })
+    }
+
+    /// The running average of the generator's weights.
+    pub(crate) fn average(&self, like: &Generator) -> Result<Generator, Error> {
+        Ok(self.weights.network(&self.path, AVERAGE, like)?)
+    }
+
+    /// Refuses a checkpoint of another configuration or of a machine that rounds differently.
+    pub(crate) fn require_same_run(&self, config: &Config) -> Result<(), Error> {
+        let saved = self.config()?;
+        if saved != *config {
+            let (saved, wanted) = (saved.to_toml(), config.to_toml());
+            let difference = saved.lines().zip(wanted.lines()).find(|(saved, wanted)| saved != wanted);
+            let (saved, wanted) = difference.unwrap_or(("", "more or fewer lines"));
+            return Err(self.fault(format!(
+                "it is of another configuration: `{saved}` there, `{wanted}` now. Restore config.toml, or start a new run"
+            )));
+        }
+        if self.note.microkernel != microkernel() {
+            return Err(self.fault(format!(
+                "it was made with the {} microkernel and this machine uses {}, which rounds differently. Set MERGAN_SIMD={0} \
+                 to go on, or start a new run",
+                self.note.microkernel,
+                microkernel()
+            )));
+        }
+        Ok(())
+    }
+
+    /// Refuses a checkpoint that is not the end of the first task as `config` would train it. The strategies may differ,
+    /// and what they change in the later tasks.
+    pub(crate) fn require_same_first_task(&self, config: &Config) -> Result<(), Error> {
+        if self.position() != (1, 0) {
+            return Err(self.fault("it does not stand at the end of a first task".into()));
+        }
+        let first_task = |config: &Config| {
+            let TrainingOptions { first_iterations, batch, critic_steps, penalty, average, .. } = config.training;
+            let common = (config.dataset.clone(), config.seed, config.sequence.clone(), config.model.clone());
+            (common, config.adam(), first_iterations, batch, critic_steps, (penalty, average))
+        };
+        if first_task(&self.config()?) != first_task(config) {
+            return Err(self.fault("its first task was trained with another configuration".into()));
+        }
+        Ok(())
+    }
+
+    fn config(&self) -> Result<Config, Error> {
+        Config::parse(&self.note.config, &self.path.display().to_string())
+    }
+
+    fn adam<N: Network>(&self, prefix: &str, steps: u32, network: &N, options: AdamOptions) -> Result<Adam, Error> {
+        if steps == 0 {
+            return Ok(Adam::new(options));
+        }
+        let tensor = |name: String| {
+            let found = self.weights.get(&name).cloned();
+            found.ok_or_else(|| WeightsError::Missing { path: self.path.clone(), name })
+        };
+        let moments = (0..network.values().len()).map(|i| {
+            Ok(Moments { first: tensor(format!("{prefix}{i}.first"))?, second: tensor(format!("{prefix}{i}.second"))? })
+        });
+        Ok(Adam::resume(options, steps, moments.collect::<Result<_, WeightsError>>()?))
+    }
+
+    fn fault(&self, reason: String) -> Error {
+        Error::Checkpoint { path: self.path.clone(), reason }
+    }
+}

@@ -1,0 +1,300 @@
+//! Everything that decides the result of a run.
+
+use mergan_datasets::TaskOptions;
+use mergan_tensor::AdamOptions;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::learner::Grouping;
+
+/// The configuration of a run, as its `config.toml` holds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The dataset's name.
+    pub dataset: String,
+    /// The strategy's name.
+    pub strategy: String,
+    /// The preset that the values come from.
+    pub preset: String,
+    /// What the preset and its changes do differently from the released code, in words.
+    pub deviations: Vec<String>,
+    /// The seed of all randomness.
+    pub seed: u64,
+    /// How many tasks are learned.
+    pub tasks: usize,
+    /// How classes become tasks; `tasks` above counts them.
+    pub sequence: TaskOptions,
+    /// Sizes of the networks.
+    pub model: ModelOptions,
+    /// How they are trained.
+    pub training: TrainingOptions,
+    /// How they are scored.
+    pub evaluation: EvaluationOptions,
+    /// The strategy's own options.
+    pub options: toml::Table,
+}
+
+/// Sizes of the networks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelOptions {
+    /// Channels at full resolution; 32 in the paper.
+    pub width: usize,
+    /// Numbers of a latent vector; 128 in the paper.
+    pub latent: usize,
+}
+
+/// How the networks are trained (paper, facts 1.2).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingOptions {
+    /// Iterations a task: one generator step (but in the first) and then the critic steps.
+    pub iterations: usize,
+    /// Iterations of the first task.
+    pub first_iterations: usize,
+    /// Images a batch.
+    pub batch: usize,
+    /// Critic steps an iteration.
+    pub critic_steps: usize,
+    /// Adam's rate at the start of a task.
+    pub rate: f64,
+    /// The share of the rate that is left at the end of a task; the rate falls linearly. 1 keeps it constant.
+    pub final_rate: f64,
+    /// Adam's decay of the mean gradient.
+    pub beta1: f64,
+    /// Adam's decay of the mean squared gradient.
+    pub beta2: f64,
+    /// lambda_GP.
+    pub penalty: f64,
+    /// How classes share a batch.
+    pub grouping: Grouping,
+    /// Decay of the running average of the generator's weights, which is what is snapshot, scored and continued from at
+    /// the end of a task. 0 takes the weights themselves.
+    pub average: f64,
+}
+
+/// How a generator is scored (paper, facts 4.1).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationOptions {
+    /// Generated images of each class that the classifier scores.
+    pub samples: usize,
+    /// Images that are generated and normalised together.
+    pub batch: usize,
+}
+
+/// What a preset file holds: a configuration without what the command line says, and the options of every strategy.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Preset {
+    deviations: Vec<String>,
+    model: ModelOptions,
+    training: TrainingOptions,
+    evaluation: EvaluationOptions,
+    options: toml::Table,
+    /// Changes to `training` that one strategy needs.
+    #[serde(default)]
+    training_of: toml::Table,
+}
+
+const PRESETS: [(&str, &str); 3] = [
+    ("smoke", include_str!("../presets/smoke.toml")),
+    ("quick", include_str!("../presets/quick.toml")),
+    ("paper", include_str!("../presets/paper.toml")),
+];
+
+/// The names of the presets.
+pub fn presets() -> impl Iterator<Item = &'static str> {
+    PRESETS.iter().map(|(name, _)| *name)
+}
+
+/// What is chosen besides the preset.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// The dataset's name.
+    pub dataset: String,
+    /// The strategy's name.
+    pub strategy: String,
+    /// The preset's name.
+    pub preset: String,
+    /// The seed.
+    pub seed: u64,
+    /// How many tasks; all classes when left out.
+    pub tasks: Option<usize>,
+    /// TOML that changes values of the preset, with the tables of [`Config`].
+    pub changes: toml::Table,
+}
+
+impl Config {
+    /// The configuration of a choice for a dataset with this many classes.
+    ///
+    /// # Errors
+    /// When a name is unknown, or a change names no option or gives it a value out of range.
+    pub fn resolve(choice: &Choice, classes: usize) -> Result<Config, Error> {
+        let known = || presets().map(String::from).collect();
+        let (name, text) = PRESETS
+            .iter()
+            .find(|(name, _)| *name == choice.preset)
+            .ok_or_else(|| Error::UnknownName { what: "preset", name: choice.preset.clone(), known: known() })?;
+        let fault = |place: &str, error: toml::de::Error| Error::Config {
+            place: place.into(),
+            reason: error.message().to_string(),
+        };
+        let preset: Preset = toml::from_str(text).map_err(|error| fault(&format!("preset {name}"), error))?;
+        let options = preset.options.get(&choice.strategy).and_then(toml::Value::as_table).cloned().unwrap_or_default();
+        let tuned = preset.training_of.get(&choice.strategy).and_then(toml::Value::as_table).cloned().unwrap_or_default();
+        let config = Config {
+            dataset: choice.dataset.clone(),
+            strategy: choice.strategy.clone(),
+            preset: choice.preset.clone(),
+            deviations: preset.deviations,
+            seed: choice.seed,
+            tasks: choice.tasks.unwrap_or(classes),
+            sequence: TaskOptions::default(),
+            model: preset.model,
+            training: preset.training,
+            evaluation: preset.evaluation,
+            options,
+        };
+        let mut table = toml::Table::try_from(config).expect("a configuration is a TOML table");
+        merge(&mut table, &[("training".to_string(), tuned.into())].into_iter().collect());
+        merge(&mut table, &choice.changes);
+        let mut config: Config = table.try_into().map_err(|error| fault("configuration", error))?;
+        for (name, value) in flatten("", &choice.changes) {
+            config.deviations.push(format!("changed by hand: {name} = {value}"));
+        }
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Reads a run's `config.toml`.
+    ///
+    /// # Errors
+    /// When the text is no configuration; `place` names the file in the error.
+    pub fn parse(text: &str, place: &str) -> Result<Config, Error> {
+        let fault = |error: toml::de::Error| Error::Config { place: place.into(), reason: error.to_string() };
+        let config: Config = toml::from_str(text).map_err(fault)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The configuration as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).expect("a configuration can be written as TOML")
+    }
+
+    /// The optimiser's options.
+    pub fn adam(&self) -> AdamOptions {
+        AdamOptions { beta1: self.training.beta1, beta2: self.training.beta2, epsilon: 1e-8 }
+    }
+
+    /// Iterations of task `task`, counted from 0.
+    pub fn iterations(&self, task: usize) -> usize {
+        if task == 0 { self.training.first_iterations } else { self.training.iterations }
+    }
+
+    /// The sequence's options with the number of tasks filled in.
+    pub fn task_options(&self) -> TaskOptions {
+        TaskOptions { tasks: Some(self.tasks), ..self.sequence.clone() }
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        let require = |holds: bool, field: &str, rule: &str| {
+            let fault = Error::Config { place: format!("configuration, {field}"), reason: format!("it must be {rule}") };
+            if holds { Ok(()) } else { Err(fault) }
+        };
+        let TrainingOptions { iterations, first_iterations, batch, critic_steps, rate, final_rate, .. } = self.training;
+        let TrainingOptions { beta1, beta2, penalty, average, .. } = self.training;
+        require(self.tasks > 0, "tasks", "at least 1")?;
+        require(self.model.width > 0, "model.width", "at least 1")?;
+        require(self.model.latent > 0, "model.latent", "at least 1")?;
+        require(iterations > 0, "training.iterations", "at least 1")?;
+        require(first_iterations > 0, "training.first_iterations", "at least 1")?;
+        require(batch > 1, "training.batch", "at least 2, for batch normalisation")?;
+        require(critic_steps > 0, "training.critic_steps", "at least 1")?;
+        require(rate > 0.0 && rate.is_finite(), "training.rate", "a positive number")?;
+        require((0.0..=1.0).contains(&final_rate), "training.final_rate", "between 0 and 1")?;
+        require((0.0..1.0).contains(&beta1), "training.beta1", "at least 0 and less than 1")?;
+        require((0.0..1.0).contains(&beta2), "training.beta2", "at least 0 and less than 1")?;
+        require(penalty >= 0.0 && penalty.is_finite(), "training.penalty", "at least 0")?;
+        require((0.0..1.0).contains(&average), "training.average", "at least 0 and less than 1")?;
+        require(self.evaluation.samples > 0, "evaluation.samples", "at least 1")?;
+        require(self.evaluation.batch > 1, "evaluation.batch", "at least 2, for batch normalisation")
+    }
+}
+
+/// Puts the values of `changes` over those of `table`, table by table.
+fn merge(table: &mut toml::Table, changes: &toml::Table) {
+    for (name, value) in changes {
+        match (table.get_mut(name), value) {
+            (Some(toml::Value::Table(inner)), toml::Value::Table(changes)) => merge(inner, changes),
+            _ => drop(table.insert(name.clone(), value.clone())),
+        }
+    }
+}
+
+/// Every value of a table with its dotted name.
+fn flatten(prefix: &str, table: &toml::Table) -> Vec<(String, toml::Value)> {
+    let entries = table.iter().flat_map(|(name, value)| match value {
+        toml::Value::Table(inner) => flatten(&format!("{prefix}{name}."), inner),
+        value => vec![(format!("{prefix}{name}"), value.clone())],
+    });
+    entries.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choice(preset: &str) -> Choice {
+        Choice { dataset: "mnist".into(), strategy: "ra".into(), preset: preset.into(), ..Choice::default() }
+    }
+
+    #[test]
+    fn every_preset_resolves_for_every_strategy_and_survives_the_round_trip() {
+        for preset in presets() {
+            for strategy in crate::STRATEGIES {
+                let config = Config::resolve(&Choice { strategy: strategy.name.into(), ..choice(preset) }, 10).unwrap();
+                assert_eq!(config.tasks, 10);
+                assert_eq!(Config::parse(&config.to_toml(), "config.toml").unwrap(), config);
+                crate::build_strategy(strategy.name, &config.options).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn the_paper_preset_is_the_released_codes_recipe() {
+        let config = Config::resolve(&choice("paper"), 10).unwrap();
+        assert_eq!((config.model.width, config.model.latent), (32, 128));
+        let t = &config.training;
+        assert_eq!((t.iterations, t.first_iterations, t.batch, t.critic_steps), (8001, 8001, 64, 5));
+        assert_eq!((t.rate, t.final_rate, t.beta1, t.beta2, t.penalty, t.average), (1e-4, 1.0, 0.0, 0.9, 10.0, 0.0));
+        assert_eq!(config.options["lambda"].as_float(), Some(1e-3));
+        assert_eq!(config.evaluation.samples, 6400);
+    }
+
+    #[test]
+    fn changes_go_over_the_preset_and_are_declared() {
+        let changes = toml::toml! {
+            [training]
+            rate = 0.5
+            [options]
+            lambda = 2.0
+        };
+        let config = Config::resolve(&Choice { changes, ..choice("smoke") }, 10).unwrap();
+        assert_eq!((config.training.rate, config.options["lambda"].as_float()), (0.5, Some(2.0)));
+        assert!(config.deviations.contains(&"changed by hand: training.rate = 0.5".to_string()));
+    }
+
+    #[test]
+    fn faults_name_their_place_and_the_remedy() {
+        let message = |choice: Choice| Config::resolve(&choice, 10).unwrap_err().to_string();
+        assert_eq!(message(choice("fast")), "there is no preset `fast`; choose one of: smoke, quick, paper");
+        let changed = |changes| message(Choice { changes, ..choice("smoke") });
+        let unknown = changed(toml::toml! { training = { speed = 1 } });
+        assert!(unknown.contains("unknown field `speed`"), "{unknown}");
+        let out_of_range = changed(toml::toml! { training = { rate = -1.0 } });
+        assert_eq!(out_of_range, "configuration, training.rate: it must be a positive number");
+    }
+}

@@ -1,0 +1,109 @@
+//! The random numbers of a step, each with an address of its own.
+
+use mergan_tensor::{Address, Device, Random, Shape, Tensor};
+
+/// Where random numbers come from: [`Random`] in training; tests put known numbers in its place.
+pub trait Noise: Send + Sync {
+    /// Numbers from the standard normal distribution.
+    fn normal(&self, address: Address, shape: Shape, device: Device) -> Tensor;
+    /// Numbers distributed evenly over [0, 1).
+    fn uniform(&self, address: Address, shape: Shape, device: Device) -> Tensor;
+    /// `count` whole numbers distributed evenly over `0..bound`.
+    fn below(&self, address: Address, count: usize, bound: usize) -> Vec<usize>;
+    /// The numbers `0..len` in random order.
+    fn permutation(&self, address: Address, len: usize) -> Vec<usize>;
+}
+
+impl Noise for Random {
+    fn normal(&self, address: Address, shape: Shape, device: Device) -> Tensor {
+        Random::normal(self, address, shape, device)
+    }
+    fn uniform(&self, address: Address, shape: Shape, device: Device) -> Tensor {
+        Random::uniform(self, address, shape, device)
+    }
+    fn below(&self, address: Address, count: usize, bound: usize) -> Vec<usize> {
+        Random::below(self, address, count, bound)
+    }
+    fn permutation(&self, address: Address, len: usize) -> Vec<usize> {
+        Random::permutation(self, address, len)
+    }
+}
+
+/// What random numbers are used for. The order is part of every run's result: new purposes go to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Purpose {
+    /// Latents of the generator step's images.
+    GeneratorLatents = 1,
+    /// Classes of the generator step's images, in mixed batches.
+    GeneratorLabels,
+    /// Latents at which a strategy replays in the generator step.
+    GeneratorReplay,
+    /// A strategy's choice among the classes of the past in the generator step.
+    GeneratorChoice,
+    /// The order of the real images.
+    Order,
+    /// Latents of the critic step's images.
+    CriticLatents,
+    /// Classes of the critic step's images, in mixed batches.
+    CriticLabels,
+    /// Where between real and fake the gradient penalty looks.
+    Interpolation,
+    /// Latents at which a strategy replays in the critic step.
+    CriticReplay,
+    /// Latents of the images that are scored.
+    Evaluation,
+    /// Latents of the sample grids, the same after every task.
+    Grid,
+}
+
+/// The random numbers of one step of training.
+#[derive(Clone, Copy)]
+pub struct Draws<'a> {
+    /// Their source.
+    pub noise: &'a dyn Noise,
+    /// The device they are made on.
+    pub device: Device,
+    /// Numbers of a latent vector.
+    pub latent: usize,
+    /// The task, counted from 0.
+    pub task: usize,
+    /// The iteration within the task, counted from 0.
+    pub iteration: usize,
+    /// The step within the iteration, counted from 0.
+    pub inner: usize,
+}
+
+impl Draws<'_> {
+    /// Latent vectors: n x latent.
+    pub fn latents(&self, purpose: Purpose, n: usize) -> Tensor {
+        self.noise.normal(self.address(purpose), Shape::matrix(n, self.latent), self.device)
+    }
+
+    /// One number in [0, 1) for each of `n` images: n x 1.
+    pub fn fractions(&self, purpose: Purpose, n: usize) -> Tensor {
+        self.noise.uniform(self.address(purpose), Shape::matrix(n, 1), self.device)
+    }
+
+    /// `n` of `classes` at random, any of them more than once.
+    pub fn labels(&self, purpose: Purpose, n: usize, classes: &[usize]) -> Vec<usize> {
+        self.noise.below(self.address(purpose), n, classes.len()).into_iter().map(|i| classes[i]).collect()
+    }
+
+    /// At most `count` different ones of `classes` at random, in their order.
+    pub fn choice(&self, purpose: Purpose, count: usize, classes: &[usize]) -> Vec<usize> {
+        let mut chosen = self.noise.permutation(self.address(purpose), classes.len());
+        chosen.truncate(count);
+        chosen.sort_unstable();
+        chosen.into_iter().map(|i| classes[i]).collect()
+    }
+
+    fn address(&self, purpose: Purpose) -> Address {
+        Address {
+            stream: purpose as u16,
+            task: self.task as u16,
+            iteration: self.iteration as u32,
+            inner: self.inner as u32,
+        }
+    }
+}

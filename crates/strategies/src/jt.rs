@@ -1,0 +1,29 @@
+//! JT, joint training (paper section 2.1): every task sees the real images of all classes so far. It is the upper bound,
+//! for it keeps the data that the others must do without.
+
+use mergan_datasets::TaskSequence;
+use serde::Deserialize;
+
+use crate::strategy::{FromOptions, Strategy};
+
+/// Keeps the data.
+pub(crate) struct JointTraining;
+
+/// JT has no options.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Options {}
+
+impl Strategy for JointTraining {
+    fn classes(&self, tasks: &TaskSequence, task: usize) -> Vec<usize> {
+        tasks.classes_seen(task + 1)
+    }
+}
+
+impl FromOptions for JointTraining {
+    type Options = Options;
+    const NAME: &'static str = "jt";
+    fn from_options(Options {}: Options) -> Result<Self, String> {
+        Ok(JointTraining)
+    }
+}

@@ -1,0 +1,132 @@
+//! The two networks with their optimisers, and the two steps that train them.
+
+use mergan_models::{Conditions, Critic, Generator, Network};
+use mergan_tensor::{Adam, AdamOptions, Tensor, no_grad};
+
+use crate::draws::{Draws, Purpose};
+use crate::losses;
+use crate::strategy::{Role, Step, Strategy, Term};
+
+/// A generator and a critic in training.
+#[derive(Clone)]
+pub struct Learner {
+    /// G.
+    pub generator: Generator,
+    /// D and C.
+    pub critic: Critic,
+    /// The generator's optimiser.
+    pub generator_adam: Adam,
+    /// The critic's optimiser.
+    pub critic_adam: Adam,
+}
+
+/// What one step works with besides the networks.
+pub struct Round<'a> {
+    /// What keeps the generator from forgetting.
+    pub strategy: &'a dyn Strategy,
+    /// The classes that this task has real images of.
+    pub classes: &'a [usize],
+    /// The classes of the tasks before.
+    pub past: &'a [usize],
+    /// How classes share a batch.
+    pub grouping: Grouping,
+    /// Images a batch.
+    pub batch: usize,
+    /// The weight of the gradient penalty, lambda_GP.
+    pub penalty: f64,
+    /// Adam's rate.
+    pub rate: f64,
+    /// The random numbers.
+    pub draws: Draws<'a>,
+}
+
+/// How the classes of a task share a batch, which matters to batch norm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grouping {
+    /// Equal groups of one class each, normalised one by one. With one class a task it makes no difference.
+    Pure,
+    /// Classes at random, normalised together: the released code's joint training.
+    Mixed,
+}
+
+/// Real images with their classes.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// N x C x H x W in [-1, 1].
+    pub images: Tensor,
+    /// The class of each.
+    pub labels: Vec<usize>,
+}
+
+/// The terms of one step's loss, for whoever watches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Losses(pub Vec<(&'static str, f64)>);
+
+impl Learner {
+    /// Networks with these weights and optimisers that have taken no step.
+    pub fn new(generator: &Generator, critic: &Critic, options: AdamOptions) -> Self {
+        Learner {
+            generator: generator.trainable(),
+            critic: critic.trainable(),
+            generator_adam: Adam::new(options),
+            critic_adam: Adam::new(options),
+        }
+    }
+
+    /// Trains the generator on one batch of latents.
+    pub fn generator_step(&mut self, round: &Round) -> Losses {
+        let (n, conditions) = round.conditions(Purpose::GeneratorLabels);
+        let fake = self.generator.forward(&round.draws.latents(Purpose::GeneratorLatents, n), &conditions);
+        let mut terms = losses::generator_terms(&self.critic, &fake, &conditions.labels(n));
+        terms.extend(round.strategy.generator_terms(&self.step(Role::Generator, round)));
+        descend(&mut self.generator, &mut self.generator_adam, round.rate, terms)
+    }
+
+    /// Trains the critic on one batch of real images and as many fakes.
+    pub fn critic_step(&mut self, round: &Round, real: &Batch) -> Losses {
+        let (n, conditions) = round.conditions(Purpose::CriticLabels);
+        let latents = round.draws.latents(Purpose::CriticLatents, n);
+        let fake = no_grad(|| self.generator.forward(&latents, &conditions));
+        let fraction = round.draws.fractions(Purpose::Interpolation, n);
+        let mut terms = losses::critic_terms(&self.critic, &real.images, &fake, &fraction, &real.labels, round.penalty);
+        terms.extend(round.strategy.critic_terms(&self.step(Role::Critic, round)));
+        descend(&mut self.critic, &mut self.critic_adam, round.rate, terms)
+    }
+
+    fn step<'a>(&'a self, role: Role, round: &'a Round) -> Step<'a> {
+        let Round { past, batch, draws, .. } = *round;
+        Step { role, generator: &self.generator, critic: &self.critic, past, batch, draws }
+    }
+}
+
+impl Round<'_> {
+    /// How many fakes a step makes, and of which classes.
+    fn conditions(&self, purpose: Purpose) -> (usize, Conditions) {
+        let n = self.grouping.batch(self.batch, self.classes.len());
+        let conditions = match self.grouping {
+            Grouping::Pure => Conditions::pure(self.classes),
+            Grouping::Mixed => Conditions::mixed(&self.draws.labels(purpose, n, self.classes)),
+        };
+        (n, conditions)
+    }
+}
+
+impl Grouping {
+    /// The size of a batch of at most `batch` images over this many classes.
+    pub(crate) fn batch(self, batch: usize, classes: usize) -> usize {
+        match self {
+            Grouping::Pure => classes * (batch / classes).max(1),
+            Grouping::Mixed => batch,
+        }
+    }
+}
+
+/// One step of Adam down the weighted sum of the terms.
+fn descend<N: Network>(network: &mut N, adam: &mut Adam, rate: f64, terms: Vec<Term>) -> Losses {
+    let values = network.values();
+    let gradients = losses::total(&terms).gradients(&values.iter().collect::<Vec<_>>());
+    let parameters = network.parameters_mut().into_iter().map(|parameter| parameter.value).collect();
+    adam.step(rate, parameters, &gradients);
+    Losses(terms.into_iter().map(|term| (term.name, term.value.item())).collect())
+}

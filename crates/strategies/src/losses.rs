@@ -1,0 +1,57 @@
+//! The losses of AC-GAN with WGAN-GP (paper section 2.1, equations 1 to 6, as the released code computes them).
+
+use mergan_models::Critic;
+use mergan_tensor::Tensor;
+
+use crate::strategy::Term;
+
+/// The critic's loss on one batch, without what a strategy adds: the Wasserstein distance (negated), the gradient
+/// penalty and the class term on real images.
+///
+/// `real` and `fake` are images `[n, c, h, w]` of equal shape, `fraction` n numbers in [0, 1) and `labels` the classes of
+/// the real images.
+pub(crate) fn critic_terms(
+    critic: &Critic,
+    real: &Tensor,
+    fake: &Tensor,
+    fraction: &Tensor,
+    labels: &[usize],
+    penalty_weight: f64,
+) -> Vec<Term> {
+    let n = real.shape().n;
+    let verdict = critic.forward(&Tensor::concat(&[real, fake]));
+    let wasserstein = &verdict.score.rows(n..2 * n).mean() - &verdict.score.rows(0..n).mean();
+    vec![
+        Term::new("wasserstein", 1.0, wasserstein),
+        Term::new("penalty", penalty_weight, gradient_penalty(critic, real, fake, fraction)),
+        Term::new("class_real", 1.0, verdict.logits.rows(0..n).cross_entropy(labels)),
+    ]
+}
+
+/// The gradient penalty (Gulrajani et al., 2017): the mean over the batch of (||grad D(x)|| - 1)^2 at points x between
+/// real and fake images, one fraction an image.
+///
+/// The norm is over all pixels of an image together, and only the critic head is differentiated. The penalty itself is
+/// differentiable with respect to the critic's weights.
+pub(crate) fn gradient_penalty(critic: &Critic, real: &Tensor, fake: &Tensor, fraction: &Tensor) -> Tensor {
+    let between = (real + &(&(fake - real) * fraction)).variable();
+    let slope = critic.score(&between).sum().differentiable_gradients(&[&between]).remove(0);
+    let norm = slope.square().sum_to(fraction.shape()).sqrt();
+    norm.shift(-1.0).square().mean()
+}
+
+/// The generator's loss on one batch, without what a strategy adds: the critic's score (negated) and the class term on
+/// the fake images.
+pub(crate) fn generator_terms(critic: &Critic, fake: &Tensor, labels: &[usize]) -> Vec<Term> {
+    let verdict = critic.forward(fake);
+    vec![
+        Term::new("adversarial", 1.0, -&verdict.score.mean()),
+        Term::new("class_fake", 1.0, verdict.logits.cross_entropy(labels)),
+    ]
+}
+
+/// The weighted sum of the terms, a scalar.
+pub(crate) fn total(terms: &[Term]) -> Tensor {
+    let weighted = terms.iter().map(|term| term.value.scale(term.weight));
+    weighted.reduce(|sum, term| &sum + &term).expect("a loss has at least one term")
+}

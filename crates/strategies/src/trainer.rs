@@ -1,0 +1,264 @@
+//! One trainer for every strategy: it goes through the tasks, iteration by iteration.
+//!
+//! The caller pulls: [`Trainer::advance`] does one iteration or ends one task and says what happened. So the caller
+//! decides when to show progress, save or score, and the trainer knows nothing of files and reports.
+
+use std::path::Path;
+use std::time::Instant;
+
+use mergan_datasets::{Labelled, TaskSequence};
+use mergan_models::{Critic, DigitConfig, Generator, Network, Weights};
+use mergan_tensor::{Device, Random};
+
+use crate::batches::Batches;
+use crate::checkpoint::Checkpoint;
+use crate::config::Config;
+use crate::draws::Draws;
+use crate::error::Error;
+use crate::learner::{Learner, Losses, Round};
+use crate::sampling::Sampling;
+use crate::strategy::{Strategy, build_strategy};
+
+/// A training of one strategy on a sequence of tasks.
+pub struct Trainer<'d> {
+    config: Config,
+    tasks: TaskSequence,
+    train: &'d Labelled,
+    noise: Random,
+    strategy: Box<dyn Strategy>,
+    learner: Learner,
+    /// The running average of the generator's weights.
+    average: Generator,
+    task: usize,
+    iteration: usize,
+    /// The real images of the current task, once they are needed.
+    batches: Option<Batches>,
+}
+
+/// What [`Trainer::advance`] did.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Advance {
+    /// One iteration: a generator step (but in a task's first iteration) and the critic steps.
+    Iteration {
+        /// The task, counted from 1.
+        task: usize,
+        /// The iteration, counted from 1.
+        iteration: usize,
+        /// Iterations of this task.
+        iterations: usize,
+        /// The losses of the generator step and of the last critic step.
+        losses: Losses,
+    },
+    /// A task is learned: the generator is the one to score and the strategy remembers it.
+    TaskEnd {
+        /// The task, counted from 1.
+        task: usize,
+    },
+}
+
+/// Losses beyond this are no training any more; healthy ones stay below a few hundred.
+const DIVERGED: f64 = 1e6;
+
+impl<'d> Trainer<'d> {
+    /// A training at its beginning.
+    ///
+    /// # Errors
+    /// When the configuration does not fit the data, or the strategy refuses its options.
+    pub fn new(config: Config, classes: usize, train: &'d Labelled) -> Result<Self, Error> {
+        let [channels, height, width] = train.image_shape();
+        if (height, width) != (32, 32) {
+            return Err(Error::ImageSize { height, width });
+        }
+        let tasks = TaskSequence::new(classes, &config.task_options())?;
+        let strategy = build_strategy(&config.strategy, &config.options)?;
+        let noise = Random::new(config.seed);
+        let sizes = DigitConfig { width: config.model.width, channels, classes, latent: config.model.latent };
+        let generator = Generator::new(sizes, noise, Device::Cpu);
+        let critic = Critic::new(sizes, noise, Device::Cpu);
+        let learner = Learner::new(&generator, &critic, config.adam());
+        let average = generator;
+        Ok(Trainer { config, tasks, train, noise, strategy, learner, average, task: 0, iteration: 0, batches: None })
+    }
+
+    /// A training that goes on from a checkpoint of the same configuration, to the same bits as if it had never
+    /// stopped.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`], and when the checkpoint is of another configuration or damaged.
+    pub fn resume(config: Config, classes: usize, train: &'d Labelled, path: &Path) -> Result<Self, Error> {
+        let mut trainer = Trainer::new(config, classes, train)?;
+        let checkpoint = Checkpoint::load(path)?;
+        checkpoint.require_same_run(&trainer.config)?;
+        trainer.learner = checkpoint.learner(&trainer.learner, trainer.config.adam())?;
+        trainer.average = checkpoint.average(&trainer.average)?;
+        trainer.strategy.restore(path, checkpoint.weights(), &trainer.average)?;
+        (trainer.task, trainer.iteration) = checkpoint.position();
+        Ok(trainer)
+    }
+
+    /// A training whose first task another run has learned: all strategies share it, as in the paper (caption of
+    /// figure 5). `path` is that run's checkpoint at the end of its first and only task.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`], and when that run's first task is not the one this configuration would train.
+    pub fn fork(config: Config, classes: usize, train: &'d Labelled, path: &Path) -> Result<Self, Error> {
+        let mut trainer = Trainer::new(config, classes, train)?;
+        let checkpoint = Checkpoint::load(path)?;
+        checkpoint.require_same_first_task(&trainer.config)?;
+        trainer.learner = checkpoint.learner(&trainer.learner, trainer.config.adam())?;
+        trainer.begin_task(1);
+        Ok(trainer)
+    }
+
+    /// Does the next iteration, or ends the task whose iterations are done; `None` when all tasks are learned.
+    ///
+    /// # Errors
+    /// When a loss is no longer a number of sensible size: the training is lost from here, not its last checkpoint. When
+    /// a class has too few images for a batch.
+    pub fn advance(&mut self) -> Result<Option<Advance>, Error> {
+        if self.task == self.config.tasks {
+            return Ok(None);
+        }
+        let iterations = self.config.iterations(self.task);
+        if self.iteration < iterations {
+            let losses = self.iterate()?;
+            self.iteration += 1;
+            return Ok(Some(Advance::Iteration { task: self.task + 1, iteration: self.iteration, iterations, losses }));
+        }
+        self.learner.generator = self.average.clone();
+        self.begin_task(self.task + 1);
+        Ok(Some(Advance::TaskEnd { task: self.task }))
+    }
+
+    /// The tasks of this training.
+    pub fn tasks(&self) -> &TaskSequence {
+        &self.tasks
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Tasks learned so far.
+    pub fn tasks_learned(&self) -> usize {
+        self.task
+    }
+
+    /// Iterations done of the current task.
+    pub fn iterations_done(&self) -> usize {
+        self.iteration
+    }
+
+    /// The generator to score and ship: the running average of the weights.
+    pub fn generator(&self) -> &Generator {
+        &self.average
+    }
+
+    /// How this training's generators are sampled and scored.
+    pub fn sampling(&self) -> Sampling {
+        Sampling {
+            batch: self.config.evaluation.batch,
+            grouping: self.config.training.grouping,
+            seed: self.config.seed,
+        }
+    }
+
+    /// Writes a checkpoint; `path` is whole at any time.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
+        let mut weights = Weights::default();
+        self.strategy.save(&mut weights);
+        Ok(Checkpoint::save(path, weights, &self.config, (self.task, self.iteration), &self.learner, &self.average)?)
+    }
+
+    /// Seconds that one iteration of each task takes, measured on throw-away networks; the training is not touched.
+    ///
+    /// # Errors
+    /// As [`Trainer::advance`].
+    pub fn seconds_per_iteration(&self) -> Result<Vec<f64>, Error> {
+        const TIMED: usize = 2;
+        let mut probe = Trainer::new(self.config.clone(), self.average.config().classes, self.train)?;
+        let mut seconds = Vec::new();
+        while probe.task < probe.config.tasks {
+            // The first iteration has no generator step, and warms up.
+            probe.iterate()?;
+            probe.iteration = 1;
+            let start = Instant::now();
+            for _ in 0..TIMED {
+                probe.iterate()?;
+            }
+            seconds.push(start.elapsed().as_secs_f64() / TIMED as f64);
+            probe.begin_task(probe.task + 1);
+        }
+        Ok(seconds)
+    }
+
+    /// The generator that learned the tasks so far starts the next one, with fresh optimisers (facts 0.8).
+    fn begin_task(&mut self, task: usize) {
+        let Learner { generator, critic, .. } = &self.learner;
+        self.strategy.end_task(generator);
+        self.average = generator.frozen();
+        self.learner = Learner::new(generator, critic, self.config.adam());
+        (self.task, self.iteration, self.batches) = (task, 0, None);
+    }
+
+    fn iterate(&mut self) -> Result<Losses, Error> {
+        let training = &self.config.training;
+        let classes = self.strategy.classes(&self.tasks, self.task);
+        let batches = match &mut self.batches {
+            Some(batches) => batches,
+            none => {
+                let batches =
+                    Batches::new(&self.tasks, self.train, &classes, self.task, training.grouping, training.batch)?;
+                none.insert(batches)
+            }
+        };
+        let past = self.tasks.classes_seen(self.task);
+        let done = self.iteration as f64 / self.config.iterations(self.task) as f64;
+        let round = |inner| Round {
+            strategy: &*self.strategy,
+            classes: &classes,
+            past: &past,
+            grouping: training.grouping,
+            batch: training.batch,
+            penalty: training.penalty,
+            rate: training.rate * (1.0 - done * (1.0 - training.final_rate)),
+            draws: Draws {
+                noise: &self.noise,
+                device: Device::Cpu,
+                latent: self.config.model.latent,
+                task: self.task,
+                iteration: self.iteration,
+                inner,
+            },
+        };
+        let mut losses = Losses(Vec::new());
+        if self.iteration > 0 {
+            losses = self.learner.generator_step(&round(0));
+        }
+        let decay = training.average;
+        self.average = self.average.towards(&self.learner.generator, 1.0 - decay);
+        for inner in 0..training.critic_steps {
+            let batch = batches.get(self.iteration * training.critic_steps + inner, &self.noise, Device::Cpu);
+            let critic = self.learner.critic_step(&round(inner), &batch);
+            self.check(&critic)?;
+            if inner + 1 == training.critic_steps {
+                losses.0.extend(critic.0);
+            }
+        }
+        self.check(&losses)?;
+        Ok(losses)
+    }
+
+    fn check(&self, losses: &Losses) -> Result<(), Error> {
+        match losses.0.iter().find(|(_, value)| !(value.abs() < DIVERGED)) {
+            None => Ok(()),
+            Some(&(name, value)) => {
+                Err(Error::Diverged { task: self.task + 1, iteration: self.iteration + 1, name, value })
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The Adam optimiser (Kingma and Ba, 2015), with the moment estimates corrected and epsilon placed as in PyTorch.
+
+use rayon::prelude::*;
+
+use crate::cpu::vectorised;
+use crate::pool::Buffer;
+use crate::storage::{Element, Storage};
+use crate::tensor::Tensor;
+
+/// What does not change from step to step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamOptions {
+    /// Decay of the mean of the gradients; 0 in the paper, so that a step follows the newest gradient alone.
+    pub beta1: f64,
+    /// Decay of the mean of their squares.
+    pub beta2: f64,
+    /// Added to the root of the latter.
+    pub epsilon: f64,
+}
+
+impl Default for AdamOptions {
+    /// The paper's recipe: beta1 0, beta2 0.9, epsilon 1e-8.
+    fn default() -> Self {
+        AdamOptions { beta1: 0.0, beta2: 0.9, epsilon: 1e-8 }
+    }
+}
+
+/// The optimiser's state: for every parameter the running means of its gradient and of the gradient's square.
+#[derive(Clone, Debug, Default)]
+pub struct Adam {
+    options: AdamOptions,
+    steps: u32,
+    moments: Vec<Moments>,
+}
+
+/// The running means that belong to one parameter, of the parameter's shape.
+#[derive(Clone, Debug)]
+pub struct Moments {
+    /// Mean of the gradients.
+    pub first: Tensor,
+    /// Mean of their squares.
+    pub second: Tensor,
+}
+
+impl Adam {
+    /// An optimiser that has taken no step.
+    pub fn new(options: AdamOptions) -> Adam {
+        Adam { options, steps: 0, moments: Vec::new() }
+    }
+
+    /// An optimiser that goes on where another stood; `moments` in the order of the parameters.
+    pub fn resume(options: AdamOptions, steps: u32, moments: Vec<Moments>) -> Adam {
+        Adam { options, steps, moments }
+    }
+
+    /// Steps taken.
+    pub fn steps(&self) -> u32 {
+        self.steps
+    }
+
+    /// The running means, in the order of the parameters; empty before the first step.
+    pub fn moments(&self) -> &[Moments] {
+        &self.moments
+    }
+
+    /// Moves every parameter against its gradient by a step of about `rate`. The parameters become new variables.
+    ///
+    /// # Panics
+    /// When the parameters, their order or their shapes differ from those of the steps before.
+    pub fn step(&mut self, rate: f64, mut parameters: Vec<&mut Tensor>, gradients: &[Tensor]) {
+        assert_eq!(parameters.len(), gradients.len(), "Adam needs one gradient for every parameter");
+        if self.moments.is_empty() {
+            let zeros = |parameter: &&mut Tensor| Tensor::zeros(parameter.shape(), parameter.device());
+            self.moments =
+                parameters.iter().map(|p| Moments { first: zeros(p), second: zeros(p) }).collect();
+        }
+        assert_eq!(parameters.len(), self.moments.len(), "Adam was begun with another number of parameters");
+        self.steps += 1;
+        let AdamOptions { beta1, beta2, epsilon } = self.options;
+        let step = Step {
+            rate: rate / (1.0 - beta1.powf(f64::from(self.steps))),
+            beta1,
+            beta2,
+            root_scale: (1.0 - beta2.powf(f64::from(self.steps))).sqrt().recip(),
+            epsilon,
+        };
+        for ((parameter, gradient), moments) in parameters.iter_mut().zip(gradients).zip(&mut self.moments) {
+            let shape = parameter.shape();
+            assert!(
+                gradient.shape() == shape && moments.first.shape() == shape,
+                "Adam step of a parameter {shape:?} with a gradient {:?} and means {:?}",
+                gradient.shape(),
+                moments.first.shape()
+            );
+            let operands = [&**parameter, gradient, &moments.first, &moments.second].map(Tensor::storage);
+            let [value, first, second] = match operands {
+                [Storage::F32(p), Storage::F32(g), Storage::F32(m), Storage::F32(v)] => {
+                    step.apply([p, g, m, v]).map(Storage::F32)
+                }
+                [Storage::F64(p), Storage::F64(g), Storage::F64(m), Storage::F64(v)] => {
+                    step.apply([p, g, m, v]).map(Storage::F64)
+                }
+                _ => panic!("Adam step of a parameter and a gradient on different devices"),
+            };
+            **parameter = Tensor::constant(shape, value).variable();
+            moments.first = Tensor::constant(shape, first);
+            moments.second = Tensor::constant(shape, second);
+        }
+    }
+}
+
+/// The numbers of one step, the same for every parameter.
+struct Step {
+    rate: f64,
+    beta1: f64,
+    beta2: f64,
+    root_scale: f64,
+    epsilon: f64,
+}
+
+impl Step {
+    /// The new parameter and its new means, in one pass over memory.
+    fn apply<T: Element>(&self, [parameter, gradient, first, second]: [&[T]; 4]) -> [Buffer<T>; 3] {
+        const CHUNK: usize = 1 << 13;
+        let [rate, beta1, beta2, root_scale, epsilon] =
+            [self.rate, self.beta1, self.beta2, self.root_scale, self.epsilon].map(T::from_f64);
+        let [new1, new2] = [self.beta1, self.beta2].map(|beta| T::from_f64(1.0 - beta));
+        let mut out = [parameter.len(); 3].map(Buffer::stale);
+        let [p, m, v] = &mut out;
+        (p.par_chunks_mut(CHUNK), m.par_chunks_mut(CHUNK), v.par_chunks_mut(CHUNK)).into_par_iter().enumerate().for_each(
+            |(i, (p, m, v))| {
+                let range = i * CHUNK..i * CHUNK + p.len();
+                let [p0, g, m0, v0] = [parameter, gradient, first, second].map(|old| &old[range.clone()]);
+                vectorised(|| {
+                    for j in 0..p0.len() {
+                        m[j] = beta1 * m0[j] + new1 * g[j];
+                        v[j] = beta2 * v0[j] + new2 * g[j] * g[j];
+                        p[j] = p0[j] - rate * m[j] / (v[j].sqrt() * root_scale + epsilon);
+                    }
+                });
+            },
+        );
+        out
+    }
+}

@@ -1,0 +1,195 @@
+//! Reverse-mode differentiation of any order.
+//!
+//! Every operation's gradient is written with the same public operations, so a gradient is a tensor like any other: it
+//! can be computed with its own history recorded and be differentiated again. WGAN-GP needs that: its penalty is made
+//! of a gradient, and training needs the penalty's gradient (paper section 2.1).
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::tensor::{SavedOutput, Tensor};
+
+type Gradient = Box<dyn Fn(&Backward) -> Vec<Option<Tensor>> + Send + Sync>;
+
+/// A node of the graph. It knows the nodes of its operands, not their numbers: a gradient that needs numbers keeps just
+/// those, so everything else is freed as soon as the forward computation is done with it.
+pub(crate) struct Node {
+    /// Grows with time: an operand's number is always smaller than that of what is computed from it.
+    id: u64,
+    operands: Vec<Option<Arc<Node>>>,
+    /// `None` for a variable.
+    gradient: Option<Gradient>,
+}
+
+/// What an operation's gradient is given.
+pub(crate) struct Backward<'a> {
+    /// The gradient of the result.
+    pub(crate) upstream: &'a Tensor,
+    node: &'a Arc<Node>,
+    wanted: Vec<bool>,
+}
+
+impl Backward<'_> {
+    /// Whether somebody reads the gradient of this operand.
+    pub(crate) fn wants(&self, operand: usize) -> bool {
+        self.wanted[operand]
+    }
+
+    /// The operand's gradient, computed only when somebody reads it.
+    pub(crate) fn when(&self, operand: usize, gradient: impl FnOnce() -> Tensor) -> Option<Tensor> {
+        self.wants(operand).then(gradient)
+    }
+
+    /// The operation's own result.
+    pub(crate) fn output(&self, saved: &SavedOutput) -> Tensor {
+        saved.attach(self.node.clone())
+    }
+}
+
+thread_local! {
+    static RECORDING: Cell<bool> = const { Cell::new(true) };
+}
+
+/// Whether operations on this thread remember how they were made.
+pub(crate) fn is_recording() -> bool {
+    RECORDING.get()
+}
+
+/// Runs `f` without recording: what it computes is constant, and its intermediate results are freed at once.
+pub fn no_grad<R>(f: impl FnOnce() -> R) -> R {
+    with_recording(false, f)
+}
+
+fn with_recording<R>(recording: bool, f: impl FnOnce() -> R) -> R {
+    /// Restores the flag also when `f` panics.
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            RECORDING.set(self.0);
+        }
+    }
+    let _restore = Restore(RECORDING.replace(recording));
+    f()
+}
+
+impl Node {
+    pub(crate) fn leaf() -> Node {
+        Node { id: next_id(), operands: Vec::new(), gradient: None }
+    }
+
+    /// The node of an operation's result, or `None` when no gradient can be asked for.
+    pub(crate) fn operation(
+        operands: impl Iterator<Item = Option<Arc<Node>>>,
+        gradient: impl FnOnce() -> Gradient,
+    ) -> Option<Arc<Node>> {
+        if !is_recording() {
+            return None;
+        }
+        let operands: Vec<_> = operands.collect();
+        let tracked = operands.iter().any(Option::is_some);
+        tracked.then(|| Arc::new(Node { id: next_id(), operands, gradient: Some(gradient()) }))
+    }
+
+    fn release_into(&mut self, pending: &mut Vec<Arc<Node>>) {
+        pending.extend(self.operands.drain(..).flatten());
+        self.gradient = None;
+    }
+}
+
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Frees a chain of operations link by link: the compiler's own drop would recurse once per operation and overflow the
+/// stack on a long one. A gradient keeps its operands alive too, so it goes while `pending` still holds them.
+impl Drop for Node {
+    fn drop(&mut self) {
+        let mut pending = Vec::new();
+        self.release_into(&mut pending);
+        while let Some(node) = pending.pop() {
+            if let Some(mut node) = Arc::into_inner(node) {
+                node.release_into(&mut pending);
+            }
+        }
+    }
+}
+
+impl Tensor {
+    /// The gradients of this scalar with respect to each of `variables`, as constants.
+    ///
+    /// Only the paths that lead to one of the variables are computed. A variable that the scalar does not depend on has
+    /// a gradient of zeros.
+    ///
+    /// # Panics
+    /// When this tensor is no scalar, or one of `variables` is not tracked.
+    pub fn gradients(&self, variables: &[&Tensor]) -> Vec<Tensor> {
+        with_recording(false, || backward(self, variables))
+    }
+
+    /// As [`Tensor::gradients`], with the history of the gradients recorded, so that they can be differentiated again.
+    pub fn differentiable_gradients(&self, variables: &[&Tensor]) -> Vec<Tensor> {
+        with_recording(true, || backward(self, variables))
+    }
+}
+
+fn backward(of: &Tensor, variables: &[&Tensor]) -> Vec<Tensor> {
+    assert_eq!(of.shape().len(), 1, "gradients of a tensor of shape {:?}: only a scalar has gradients", of.shape());
+    let targets: Vec<u64> = variables
+        .iter()
+        .map(|variable| variable.node().expect("a gradient was asked with respect to a constant; use Tensor::variable").id)
+        .collect();
+
+    let order = reachable(of);
+    // Operands come before what is computed from them, so one pass in ascending order finds the nodes between `of` and
+    // a target.
+    let mut leads_to_target: HashMap<u64, bool> = HashMap::with_capacity(order.len());
+    for (&id, node) in &order {
+        let leads = targets.contains(&id) || node.operands.iter().flatten().any(|operand| leads_to_target[&operand.id]);
+        leads_to_target.insert(id, leads);
+    }
+
+    let mut gradients: HashMap<u64, Tensor> = HashMap::new();
+    let mut found: HashMap<u64, Tensor> = HashMap::new();
+    if let Some(root) = of.node() {
+        gradients.insert(root.id, Tensor::full(1.0, of.shape(), of.device()));
+    }
+    for (id, node) in order.iter().rev() {
+        let Some(upstream) = gradients.remove(id) else { continue };
+        if targets.contains(id) {
+            found.insert(*id, upstream.clone());
+        }
+        let wanted: Vec<bool> =
+            node.operands.iter().map(|operand| operand.as_ref().is_some_and(|o| leads_to_target[&o.id])).collect();
+        let (Some(gradient), true) = (&node.gradient, wanted.contains(&true)) else { continue };
+        let parts = gradient(&Backward { upstream: &upstream, node, wanted });
+        for (operand, part) in node.operands.iter().zip(parts) {
+            if let (Some(operand), Some(part)) = (operand, part) {
+                if leads_to_target[&operand.id] {
+                    let sum = match gradients.remove(&operand.id) {
+                        Some(earlier) => &earlier + &part,
+                        None => part,
+                    };
+                    gradients.insert(operand.id, sum);
+                }
+            }
+        }
+    }
+    let zeros = |variable: &Tensor| Tensor::zeros(variable.shape(), variable.device());
+    variables.iter().zip(targets).map(|(variable, id)| found.get(&id).cloned().unwrap_or_else(|| zeros(variable))).collect()
+}
+
+/// All nodes that `of` was computed from, by ascending number.
+fn reachable(of: &Tensor) -> BTreeMap<u64, Arc<Node>> {
+    let mut seen = BTreeMap::new();
+    let mut pending: Vec<Arc<Node>> = of.node().cloned().into_iter().collect();
+    while let Some(node) = pending.pop() {
+        if !seen.contains_key(&node.id) {
+            pending.extend(node.operands.iter().flatten().cloned());
+            seen.insert(node.id, node);
+        }
+    }
+    seen
+}

@@ -1,0 +1,16 @@
+//! What every kernel of the CPU device is built from.
+//!
+//! - [`simd`]: which vector instructions this machine has, chosen once at run time;
+//! - [`lanes`]: sixteen `f32` in the registers of each of them;
+//! - [`microkernel`]: the one register tile behind the convolutions and the matrix products;
+//! - [`pack`]: copies of a matrix in the order in which the microkernel reads it.
+//!
+//! *Invariant*: what a kernel computes depends on the shapes and the choice of vector instructions, never on the
+//! number of threads.
+
+mod lanes;
+pub(crate) mod microkernel;
+pub(crate) mod pack;
+pub(crate) mod simd;
+
+pub(crate) use simd::{Simd, vectorised};

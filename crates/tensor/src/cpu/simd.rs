@@ -1,0 +1,184 @@
+//! The choice of vector instructions.
+//!
+//! The best set that the machine has is used, unless the environment variable `MERGAN_SIMD` names another one. AVX2 and
+//! AVX-512 give the same bits, because each element of a result is one chain of fused multiply-adds in either. The
+//! portable code rounds each product before it is added, so its last bits differ.
+
+use std::sync::OnceLock;
+
+/// The environment variable that overrides the choice.
+const VARIABLE: &str = "MERGAN_SIMD";
+
+/// Why `MERGAN_SIMD` cannot be obeyed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SimdError {
+    /// The name is none of the known ones.
+    #[error("{VARIABLE}={0:?} is not known; unset it or use one of portable, avx2, avx512")]
+    Unknown(String),
+    /// The machine cannot run these instructions.
+    #[error("{VARIABLE}={0} asks for instructions that this machine lacks; unset it or use {best}", best = Simd::best().name())]
+    Unavailable(&'static str),
+}
+
+/// The name of the microkernel in use (`portable`, `avx2` or `avx512`), for run records: results are reproduced to the
+/// bit only by the same arithmetic.
+///
+/// # Errors
+///
+/// When the environment variable `MERGAN_SIMD` names an unknown microkernel or one that this machine cannot run. A
+/// program asks once at its start, since the kernels themselves cannot go on without a choice and panic with this text.
+pub fn microkernel() -> Result<&'static str, SimdError> {
+    chosen().clone().map(Simd::name)
+}
+
+/// A set of vector instructions that kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Simd {
+    /// Whatever the compiler's target guarantees.
+    Portable,
+    /// Eight lanes and fused multiply-adds.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// Sixteen lanes and twice the registers.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Simd {
+    /// All sets that this build knows, the best last.
+    const ALL: &[Simd] = &[
+        Simd::Portable,
+        #[cfg(target_arch = "x86_64")]
+        Simd::Avx2,
+        #[cfg(target_arch = "x86_64")]
+        Simd::Avx512,
+    ];
+
+    /// The set that this process uses.
+    ///
+    /// # Panics
+    ///
+    /// With the text of [`SimdError`], where [`microkernel`] reports one.
+    pub(crate) fn chosen() -> Simd {
+        chosen().clone().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The sets that this machine can run, the best last.
+    pub(crate) fn available() -> impl Iterator<Item = Simd> {
+        Self::ALL.iter().copied().filter(|simd| simd.is_available())
+    }
+
+    fn best() -> Simd {
+        Self::available().last().unwrap_or(Simd::Portable)
+    }
+
+    fn is_available(self) -> bool {
+        match self {
+            Simd::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx512 => Simd::Avx2.is_available() && is_x86_feature_detected!("avx512f"),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Simd::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx512 => "avx512",
+        }
+    }
+
+    /// What the value of `MERGAN_SIMD` asks for.
+    fn requested(name: &str) -> Result<Simd, SimdError> {
+        let known = ["portable", "avx2", "avx512"].into_iter().find(|known| *known == name);
+        let known = known.ok_or_else(|| SimdError::Unknown(name.to_owned()))?;
+        Self::available().find(|simd| simd.name() == known).ok_or(SimdError::Unavailable(known))
+    }
+}
+
+fn chosen() -> &'static Result<Simd, SimdError> {
+    static CHOSEN: OnceLock<Result<Simd, SimdError>> = OnceLock::new();
+    CHOSEN.get_or_init(|| match std::env::var_os(VARIABLE) {
+        Some(name) => Simd::requested(&name.to_string_lossy()),
+        None => Ok(Simd::best()),
+    })
+}
+
+/// Runs `f` where the compiler may use the chosen vector instructions, so that the loops inside it become wide ones.
+///
+/// Only what is inlined into `f` profits: write `vectorised(#[inline(always)] || ...)`, inside a rayon job and not around
+/// one. The result has the same bits with every choice, for the compiler neither reorders nor fuses floating-point
+/// operations.
+#[inline]
+pub(crate) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
+    match Simd::chosen() {
+        Simd::Portable => f(),
+        // SAFETY: a set is chosen only where the machine has it.
+        #[cfg(target_arch = "x86_64")]
+        Simd::Avx2 => unsafe { with_avx2(f) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Simd::Avx512 => unsafe { with_avx512(f) },
+    }
+}
+
+/// # Safety
+///
+/// The machine has AVX2 and FMA.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn with_avx2<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
+/// # Safety
+///
+/// The machine has AVX-512F, AVX2 and FMA.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx2,fma")]
+unsafe fn with_avx512<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_known_ones() {
+        let text = Simd::requested("sse9").unwrap_err().to_string();
+        assert!(text.contains("MERGAN_SIMD=\"sse9\"") && text.contains("portable, avx2, avx512"), "{text}");
+    }
+
+    #[test]
+    fn available_names_are_accepted() {
+        for simd in Simd::available() {
+            assert_eq!(Simd::requested(simd.name()), Ok(simd));
+        }
+    }
+
+    #[test]
+    fn unavailable_names_are_refused_with_a_remedy() {
+        for name in ["avx2", "avx512"] {
+            if Simd::available().all(|simd| simd.name() != name) {
+                let text = Simd::requested(name).unwrap_err().to_string();
+                assert!(text.contains("lacks") && text.contains(Simd::best().name()), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn vectorised_loops_give_the_same_bits_as_plain_ones() {
+        let x: Vec<f32> = (0..103).map(|i| (i as f32).sin()).collect();
+        let plain: Vec<f32> = x.iter().map(|v| v * 1.1 + v * v).collect();
+        let wide: Vec<f32> = vectorised(
+            #[inline(always)]
+            || x.iter().map(|v| v * 1.1 + v * v).collect(),
+        );
+        assert_eq!(wide, plain);
+    }
+}

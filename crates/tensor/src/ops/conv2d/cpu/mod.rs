@@ -1,0 +1,145 @@
+//! The three maps of a convolution on the CPU.
+//!
+//! In the layout `[pixel][batch][channel]` an image's pixel is one contiguous matrix, and a convolution is a sum of
+//! matrix products, one per tap that hits the input. Nothing is copied into columns (im2col), padding is a shorter list
+//! of taps rather than multiplications by zero, and one microkernel computes everything. The paths:
+//!
+//! - [`mod@gather`]: `conv2d` and `input_grad` with more than [`NARROW`] channels out. Rows of a tile are (pixel, image),
+//!   columns are channels; pixels with the same taps share tiles.
+//! - [`mod@scatter`]: the same two with few channels out, where a tile of channels would be nearly empty. Columns are the
+//!   batch, rows are (tap, channel): a source pixel is spread over all pixels that it reaches.
+//! - [`mod@correlate`]: `weight_grad` with more than [`NARROW`] channels on both sides. Rows and columns are channels, the
+//!   reduction runs over pixels and images.
+//! - [`mod@fold`]: `weight_grad` with few channels on one side. Rows are (tap, channel of that side), columns are channels
+//!   of the other.
+//!
+//! A matrix product is the convolution with one pixel and one tap.
+//!
+//! *Invariant*: an element of a result is computed by one job, in one order, and jobs are cut by the geometry alone.
+
+mod correlate;
+mod fold;
+mod gather;
+mod plan;
+mod scatter;
+
+use rayon::prelude::*;
+
+use super::geometry::Geometry;
+use crate::cpu::pack::{pack, pack_transposed, transpose};
+use crate::cpu::{Simd, vectorised};
+use crate::pool::Buffer;
+use gather::gather;
+use scatter::scatter;
+
+/// Up to so many channels, a side of a convolution has a path of its own.
+const NARROW: usize = 4;
+
+/// The convolution: `x` `[h][w][n][ci]`, `w` `[kh][kw][co][ci]`, `y` `[oh][ow][n][co]`.
+pub(crate) fn conv2d(g: &Geometry, x: &[f32], w: &[f32], y: &mut [f32]) {
+    conv2d_packed(Simd::chosen(), g, x, &pack_conv2d(g, w), y);
+}
+
+/// The gradient of [`conv2d`] in `x`, which is the transposed convolution of `dy`.
+pub(crate) fn input_grad(g: &Geometry, dy: &[f32], w: &[f32], dx: &mut [f32]) {
+    input_grad_packed(Simd::chosen(), g, dy, &pack_input_grad(g, w), dx);
+}
+
+/// The gradient of [`conv2d`] in `w`.
+pub(crate) fn weight_grad(g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    weight_grad_with(Simd::chosen(), g, x, dy, dw);
+}
+
+/// The weights in the order in which [`conv2d_packed`] reads them.
+pub(crate) fn pack_conv2d(g: &Geometry, w: &[f32]) -> Buffer<f32> {
+    assert_eq!(w.len(), g.weight_len(), "weights of {g:?}");
+    if g.co <= NARROW { Buffer::from(w) } else { pack_transposed(w, g.kh * g.kw, g.ci, g.co) }
+}
+
+/// [`conv2d`] with weights from [`pack_conv2d`], by the given instructions.
+pub(crate) fn conv2d_packed(simd: Simd, g: &Geometry, x: &[f32], packed: &[f32], y: &mut [f32]) {
+    assert_eq!((x.len(), y.len()), (g.input_len(), g.output_len()), "images of {g:?}");
+    if g.co <= NARROW {
+        scatter(simd, &scatter::Map::conv2d(g), x, packed, y);
+    } else {
+        gather(simd, &gather::Map::conv2d(g), x, packed, y);
+    }
+}
+
+/// The weights in the order in which [`input_grad_packed`] reads them.
+pub(crate) fn pack_input_grad(g: &Geometry, w: &[f32]) -> Buffer<f32> {
+    assert_eq!(w.len(), g.weight_len(), "weights of {g:?}");
+    if g.ci <= NARROW { Buffer::from(w) } else { pack(w, g.kh * g.kw, g.co, g.ci) }
+}
+
+/// [`input_grad`] with weights from [`pack_input_grad`], by the given instructions.
+pub(crate) fn input_grad_packed(simd: Simd, g: &Geometry, dy: &[f32], packed: &[f32], dx: &mut [f32]) {
+    assert_eq!((dy.len(), dx.len()), (g.output_len(), g.input_len()), "images of {g:?}");
+    if g.ci <= NARROW {
+        scatter(simd, &scatter::Map::input_grad(g), dy, packed, dx);
+    } else {
+        gather(simd, &gather::Map::input_grad(g), dy, packed, dx);
+    }
+}
+
+/// [`weight_grad`] by the given instructions.
+pub(crate) fn weight_grad_with(simd: Simd, g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    assert_eq!((x.len(), dy.len()), (g.input_len(), g.output_len()), "images of {g:?}");
+    assert_eq!(dw.len(), g.weight_len(), "weights of {g:?}");
+    if g.ci <= NARROW {
+        fold::narrow_input(simd, g, x, dy, dw);
+    } else if g.co <= NARROW {
+        fold::narrow_output(simd, g, x, dy, dw);
+    } else {
+        correlate::correlate(simd, g, x, dy, dw);
+    }
+}
+
+/// The start of an array that jobs write in disjoint places; each user says why they are disjoint.
+#[derive(Clone, Copy)]
+struct Shared(*mut f32);
+
+// SAFETY: the pointer is only an address; the blocks that write through it justify themselves.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    fn new(array: &mut [f32]) -> Self {
+        Shared(array.as_mut_ptr())
+    }
+
+    /// A pointer to an element of the array. A method, so that closures capture the wrapper and not the bare pointer.
+    fn at(self, offset: usize) -> *mut f32 {
+        self.0.wrapping_add(offset)
+    }
+}
+
+/// Adds arrays of the length of `sum` one after another, in order: partial sums of jobs that share a result.
+fn add_in_order(parts: &[f32], sum: &mut [f32]) {
+    const GRAIN: usize = 4096;
+    let len = sum.len();
+    sum.par_chunks_mut(GRAIN).enumerate().for_each(|(i, sum)| {
+        vectorised(
+            #[inline(always)]
+            || {
+                for (p, part) in parts.chunks_exact(len).enumerate() {
+                    let part = &part[i * GRAIN..][..sum.len()];
+                    if p == 0 {
+                        sum.copy_from_slice(part);
+                    } else {
+                        sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+                    }
+                }
+            },
+        );
+    });
+}
+
+/// Transposes the `[rows][columns]` matrix of every tap.
+fn transpose_taps(from: &[f32], rows: usize, columns: usize, to: &mut [f32]) {
+    let len = rows * columns;
+    to.par_chunks_exact_mut(len)
+        .zip(from.par_chunks_exact(len))
+        .for_each(|(to, from)| transpose(from, columns, [rows, columns], to, rows));
+}

@@ -1,0 +1,171 @@
+//! Which pixels a convolution's taps connect.
+
+use std::ops::Range;
+
+use crate::shape::Shape;
+
+/// The settings of a 2-d convolution (cross-correlation, as everywhere in the field), each for height and width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Conv2d {
+    /// The distance in input pixels between neighbouring output pixels, at least 1.
+    pub stride: [usize; 2],
+    /// How many zero pixels are imagined on each side of the input.
+    pub padding: [usize; 2],
+}
+
+impl Conv2d {
+    /// One pixel at a time: on a single pixel, the matrix product.
+    pub const POINT: Conv2d = Conv2d::square(1, 0);
+
+    /// The same stride and padding for height and width.
+    pub const fn square(stride: usize, padding: usize) -> Self {
+        Conv2d::new([stride, stride], [padding, padding])
+    }
+
+    /// Settings for height and width.
+    pub const fn new(stride: [usize; 2], padding: [usize; 2]) -> Self {
+        Conv2d { stride, padding }
+    }
+
+    /// Output height and width for an input and a kernel, `None` where the kernel is larger than the padded input.
+    pub fn output_size(&self, input: [usize; 2], kernel: [usize; 2]) -> Option<[usize; 2]> {
+        let size = |i: usize| Some((input[i] + 2 * self.padding[i]).checked_sub(kernel[i])? / self.stride[i] + 1);
+        Some([size(0)?, size(1)?])
+    }
+}
+
+/// One convolution: all sizes that decide which numbers are multiplied, each at least 1.
+///
+/// Its three maps read and write images `x` `[h][w][n][ci]`, weights `w` `[kh][kw][co][ci]` and images `y`
+/// `[oh][ow][n][co]`. A pixel is the index of its `[n][channels]` matrix, a tap the index of its `[co][ci]` matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Geometry {
+    pub(crate) n: usize,
+    pub(crate) ci: usize,
+    pub(crate) h: usize,
+    pub(crate) w: usize,
+    pub(crate) co: usize,
+    pub(crate) kh: usize,
+    pub(crate) kw: usize,
+    pub(crate) oh: usize,
+    pub(crate) ow: usize,
+    pub(crate) stride: [usize; 2],
+    pub(crate) padding: [usize; 2],
+}
+
+impl Geometry {
+    /// The convolution of images of shape `x` with a kernel of shape `w` (output channels, input channels, height, width).
+    ///
+    /// `None` where the channels differ, the kernel is larger than the padded images, or a size is zero.
+    pub(crate) fn new(x: Shape, w: Shape, conv: Conv2d) -> Option<Self> {
+        let Conv2d { stride, padding } = conv;
+        if x.c != w.c || [x.len(), w.len(), stride[0], stride[1]].contains(&0) {
+            return None;
+        }
+        let [oh, ow] = conv.output_size([x.h, x.w], [w.h, w.w])?;
+        Some(Geometry { n: x.n, ci: x.c, h: x.h, w: x.w, co: w.n, kh: w.h, kw: w.w, oh, ow, stride, padding })
+    }
+
+    /// The shape of the result.
+    pub(crate) fn output(&self) -> Shape {
+        Shape::new(self.n, self.co, self.oh, self.ow)
+    }
+
+    pub(crate) fn taps(&self) -> Range<usize> {
+        0..self.kh * self.kw
+    }
+
+    pub(crate) fn input_pixels(&self) -> usize {
+        self.h * self.w
+    }
+
+    pub(crate) fn output_pixels(&self) -> usize {
+        self.oh * self.ow
+    }
+
+    pub(crate) fn input_len(&self) -> usize {
+        self.input_pixels() * self.n * self.ci
+    }
+
+    pub(crate) fn weight_len(&self) -> usize {
+        self.kh * self.kw * self.co * self.ci
+    }
+
+    pub(crate) fn output_len(&self) -> usize {
+        self.output_pixels() * self.n * self.co
+    }
+
+    /// The input pixel that an output pixel reads through a tap, `None` in the padding.
+    pub(crate) fn input_pixel(&self, output: usize, tap: usize) -> Option<usize> {
+        let along = |axis: usize, output: usize, tap: usize, size: usize| {
+            (output * self.stride[axis] + tap).checked_sub(self.padding[axis]).filter(|&input| input < size)
+        };
+        let y = along(0, output / self.ow, tap / self.kw, self.h)?;
+        let x = along(1, output % self.ow, tap % self.kw, self.w)?;
+        Some(y * self.w + x)
+    }
+
+    /// The output pixel that reads an input pixel through a tap, `None` where strides or borders leave none.
+    pub(crate) fn output_pixel(&self, input: usize, tap: usize) -> Option<usize> {
+        let along = |axis: usize, input: usize, tap: usize, size: usize| {
+            let offset = (input + self.padding[axis]).checked_sub(tap)?;
+            let output = offset / self.stride[axis];
+            (offset % self.stride[axis] == 0 && output < size).then_some(output)
+        };
+        let y = along(0, input / self.w, tap / self.kw, self.oh)?;
+        let x = along(1, input % self.w, tap % self.kw, self.ow)?;
+        Some(y * self.ow + x)
+    }
+
+    /// Additions and multiplications of one of the three maps; the padding costs none.
+    pub(crate) fn flops(&self) -> usize {
+        let pairs =
+            self.taps().map(|tap| (0..self.output_pixels()).filter(|&o| self.input_pixel(o, tap).is_some()).count());
+        2 * pairs.sum::<usize>() * self.n * self.ci * self.co
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digit_layer() -> Geometry {
+        Geometry::new(Shape::new(1, 1, 8, 6), Shape::new(1, 1, 5, 5), Conv2d::square(2, 2)).expect("a kernel that fits")
+    }
+
+    #[test]
+    fn output_sizes_are_the_usual_ones() {
+        assert_eq!(Conv2d::new([2, 2], [2, 2]).output_size([32, 31], [5, 5]), Some([16, 16]));
+        assert_eq!(Conv2d::new([1, 1], [0, 3]).output_size([17, 17], [1, 7]), Some([17, 17]));
+        assert_eq!(Conv2d::new([1, 1], [0, 0]).output_size([4, 4], [5, 4]), None);
+    }
+
+    #[test]
+    fn impossible_convolutions_have_no_geometry() {
+        let images = Shape::new(2, 3, 4, 4);
+        assert!(Geometry::new(images, Shape::new(5, 3, 4, 4), Conv2d::POINT).is_some());
+        assert_eq!(Geometry::new(images, Shape::new(5, 2, 4, 4), Conv2d::POINT), None);
+        assert_eq!(Geometry::new(images, Shape::new(5, 3, 5, 4), Conv2d::POINT), None);
+        assert_eq!(Geometry::new(images, Shape::new(5, 3, 4, 4), Conv2d::square(0, 0)), None);
+        assert_eq!(Geometry::new(Shape::new(0, 3, 4, 4), Shape::new(5, 3, 4, 4), Conv2d::POINT), None);
+    }
+
+    #[test]
+    fn the_two_pixel_maps_are_inverse() {
+        let g = digit_layer();
+        for tap in g.taps() {
+            let forward: Vec<_> =
+                (0..g.output_pixels()).filter_map(|o| g.input_pixel(o, tap).map(|i| (i, o))).collect();
+            let mut backward: Vec<_> =
+                (0..g.input_pixels()).filter_map(|i| g.output_pixel(i, tap).map(|o| (i, o))).collect();
+            backward.sort_by_key(|pair| pair.1);
+            assert_eq!(forward, backward, "tap {tap}");
+        }
+    }
+
+    #[test]
+    fn padding_is_not_counted_as_work() {
+        // Rows: 3 + 5 + 5 + 4 of 4 * 5 taps are inside, columns: 3 + 5 + 4 of 3 * 5.
+        assert_eq!(digit_layer().flops(), 2 * 17 * 12);
+    }
+}

@@ -1,0 +1,190 @@
+//! The kernels against the plain loops, with every instruction set of the machine and several thread counts.
+
+use rayon::ThreadPoolBuilder;
+
+use super::cpu;
+use super::geometry::{Conv2d, Geometry};
+use super::reference;
+use crate::cpu::Simd;
+use crate::shape::Shape;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Map {
+    Conv2d,
+    InputGrad,
+    WeightGrad,
+}
+
+const MAPS: [Map; 3] = [Map::Conv2d, Map::InputGrad, Map::WeightGrad];
+
+/// The arguments and the results of all three maps.
+struct Case {
+    g: Geometry,
+    x: Vec<f32>,
+    w: Vec<f32>,
+    dy: Vec<f32>,
+}
+
+impl Case {
+    fn new(conv: Conv2d, input: [usize; 2], kernel: [usize; 2], n: usize, ci: usize, co: usize) -> Self {
+        let (x, w) = (Shape::new(n, ci, input[0], input[1]), Shape::new(co, ci, kernel[0], kernel[1]));
+        let g = Geometry::new(x, w, conv).expect("a kernel that fits");
+        let (x, w, dy) = (noise(g.input_len(), 1), noise(g.weight_len(), 2), noise(g.output_len(), 3));
+        Case { g, x, w, dy }
+    }
+
+    fn run(&self, map: Map, simd: Simd) -> Vec<f32> {
+        let Case { g, x, w, dy } = self;
+        // What a kernel forgets to write stays NaN.
+        let mut out = vec![f32::NAN; self.len(map)];
+        match map {
+            Map::Conv2d => cpu::conv2d_packed(simd, g, x, &cpu::pack_conv2d(g, w), &mut out),
+            Map::InputGrad => cpu::input_grad_packed(simd, g, dy, &cpu::pack_input_grad(g, w), &mut out),
+            Map::WeightGrad => cpu::weight_grad_with(simd, g, x, dy, &mut out),
+        }
+        out
+    }
+
+    fn expected(&self, map: Map, number: impl Fn(&f32) -> f64) -> Vec<f64> {
+        let wide = |values: &[f32]| -> Vec<f64> { values.iter().map(&number).collect() };
+        let (x, w, dy) = (wide(&self.x), wide(&self.w), wide(&self.dy));
+        let mut out = vec![f64::NAN; self.len(map)];
+        match map {
+            Map::Conv2d => reference::conv2d(&self.g, &x, &w, &mut out),
+            Map::InputGrad => reference::input_grad(&self.g, &dy, &w, &mut out),
+            Map::WeightGrad => reference::weight_grad(&self.g, &x, &dy, &mut out),
+        }
+        out
+    }
+
+    fn len(&self, map: Map) -> usize {
+        match map {
+            Map::Conv2d => self.g.output_len(),
+            Map::InputGrad => self.g.input_len(),
+            Map::WeightGrad => self.g.weight_len(),
+        }
+    }
+
+    /// The most products that an element of the result sums.
+    fn reduction(&self, map: Map) -> usize {
+        match map {
+            Map::Conv2d => self.g.kh * self.g.kw * self.g.ci,
+            Map::InputGrad => self.g.kh * self.g.kw * self.g.co,
+            Map::WeightGrad => self.g.output_pixels() * self.g.n,
+        }
+    }
+
+    /// All instruction sets agree with the plain loops, and give the same bits with one, two and three threads.
+    fn check(&self) {
+        for map in MAPS {
+            let expected = self.expected(map, |&v| v.into());
+            let magnitude = self.expected(map, |&v| v.abs().into());
+            // A chain of m roundings errs by m units in the last place at worst, by about sqrt(m) in practice.
+            let tolerance = f64::from(f32::EPSILON) * (2.0 + (self.reduction(map) as f64).sqrt());
+            let mut fused: Option<Vec<f32>> = None;
+            for simd in Simd::available() {
+                let result = on_threads(1, || self.run(map, simd));
+                for (i, &value) in result.iter().enumerate() {
+                    let error = (f64::from(value) - expected[i]).abs();
+                    assert!(
+                        error <= tolerance * magnitude[i],
+                        "{map:?} by {simd:?} of {:?}: element {i} is {value}, not {}",
+                        self.g,
+                        expected[i]
+                    );
+                }
+                for threads in [2, 3] {
+                    let again = on_threads(threads, || self.run(map, simd));
+                    assert!(same_bits(&result, &again), "{map:?} by {simd:?} of {:?} with {threads} threads", self.g);
+                }
+                if simd != Simd::Portable {
+                    let fused = fused.get_or_insert_with(|| result.clone());
+                    assert!(same_bits(fused, &result), "{map:?} of {:?}: {simd:?} differs in bits", self.g);
+                }
+            }
+        }
+    }
+}
+
+/// Numbers in [-1, 1) that are the same everywhere.
+fn noise(len: usize, mut state: u64) -> Vec<f32> {
+    let mut next = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 40) as f32 / 8_388_608.0 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+fn same_bits(a: &[f32], b: &[f32]) -> bool {
+    a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
+}
+
+fn on_threads<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
+    ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool").install(f)
+}
+
+/// Borders, strides that leave pixels unread, kernels as large as the image or of one tap, and kernels in one direction.
+const ODD_GEOMETRIES: [(Conv2d, [usize; 2], [usize; 2]); 8] = [
+    (Conv2d::square(2, 2), [8, 8], [5, 5]),
+    (Conv2d::square(2, 2), [9, 7], [5, 5]),
+    (Conv2d::square(1, 1), [6, 7], [3, 3]),
+    (Conv2d::POINT, [5, 5], [1, 1]),
+    (Conv2d::new([1, 1], [0, 3]), [5, 9], [1, 7]),
+    (Conv2d::square(2, 0), [7, 7], [3, 3]),
+    (Conv2d::new([2, 1], [1, 1]), [8, 8], [4, 4]),
+    (Conv2d::square(3, 0), [6, 6], [2, 2]),
+];
+
+fn check_odd_geometries(n: usize, channels: &[(usize, usize)]) {
+    for (conv, input, kernel) in ODD_GEOMETRIES {
+        for &(ci, co) in channels {
+            Case::new(conv, input, kernel, n, ci, co).check();
+        }
+    }
+}
+
+#[test]
+fn odd_geometries_at_batch_1() {
+    check_odd_geometries(1, &[(1, 10), (3, 24), (4, 33), (24, 10), (16, 32), (40, 3), (17, 1)]);
+}
+
+#[test]
+fn odd_geometries_at_batch_7() {
+    check_odd_geometries(7, &[(1, 10), (3, 24), (2, 16), (10, 24), (40, 3), (17, 1)]);
+}
+
+#[test]
+fn odd_geometries_at_batch_64() {
+    check_odd_geometries(64, &[(3, 10), (10, 17), (17, 1)]);
+}
+
+#[test]
+fn taps_that_only_see_padding_have_zero_gradient() {
+    // The kernel is larger than the image: its outer taps never meet it.
+    Case::new(Conv2d::square(4, 2), [1, 1], [5, 5], 3, 8, 9).check();
+    Case::new(Conv2d::square(4, 2), [1, 1], [5, 5], 3, 1, 9).check();
+    Case::new(Conv2d::square(4, 2), [1, 1], [5, 5], 3, 8, 1).check();
+}
+
+#[test]
+fn layers_of_the_digit_networks() {
+    let conv = Conv2d::square(2, 2);
+    Case::new(conv, [32, 32], [5, 5], 20, 1, 16).check();
+    Case::new(conv, [16, 16], [5, 5], 20, 16, 32).check();
+    Case::new(conv, [8, 8], [5, 5], 20, 32, 64).check();
+}
+
+#[test]
+fn matrix_products_are_convolutions_of_one_pixel() {
+    let conv = Conv2d::POINT;
+    for (n, inner, outer) in [(64, 128, 2048), (100, 2048, 10), (64, 2048, 1), (1, 300, 500), (500, 10, 3)] {
+        Case::new(conv, [1, 1], [1, 1], n, inner, outer).check();
+    }
+}
+
+#[test]
+fn heads_that_read_the_whole_map() {
+    for (ci, co) in [(64, 1), (256, 1), (64, 10), (256, 10)] {
+        Case::new(Conv2d::POINT, [4, 4], [4, 4], 64, ci, co).check();
+    }
+}

@@ -1,0 +1,117 @@
+//! Convolution, and the matrix product, which is the 1x1 convolution of one pixel.
+//!
+//! The trilinear form T(x, w, g) = <conv2d(x, w), g> has three partial maps: the convolution itself, its input gradient
+//! (also called transposed convolution) and its weight gradient. The gradient of each is made of the other two, so the
+//! three are closed under differentiation of any order.
+
+mod cpu;
+mod geometry;
+#[cfg(test)]
+mod kernel_tests;
+mod reference;
+
+pub use geometry::Conv2d;
+use geometry::Geometry;
+
+use crate::pool::Buffer;
+use crate::shape::Shape;
+use crate::storage::Storage;
+use crate::tensor::Tensor;
+
+impl Tensor {
+    /// The convolution of images `[n, ci, h, w]` with a kernel `[co, ci, kh, kw]`: shape `[n, co, oh, ow]`.
+    ///
+    /// # Panics
+    /// When the channels differ or the kernel is larger than the padded image.
+    pub fn conv2d(&self, weight: &Tensor, conv: Conv2d) -> Tensor {
+        let g = geometry("conv2d", self.shape(), weight.shape(), conv);
+        let storage = run(self, weight, g.output_len(), |x, w, y| cpu::conv2d(&g, x, w, y), |x, w, y| {
+            reference::conv2d(&g, x, w, y)
+        });
+        let (x, w) = (self.clone(), weight.clone());
+        Tensor::from_operation(g.output(), storage, &[self, weight], move |back| {
+            let g = back.upstream;
+            vec![
+                back.when(0, || g.conv2d_input_grad(&w, conv, x.shape())),
+                back.when(1, || x.conv2d_weight_grad(g, conv, w.shape())),
+            ]
+        })
+    }
+
+    /// The gradient of [`Tensor::conv2d`] with respect to images of shape `input`, this tensor `[n, co, oh, ow]` being
+    /// that of its result. It is what PyTorch calls the transposed convolution, with the weight in PyTorch's order.
+    ///
+    /// # Panics
+    /// When a convolution of such images with `weight` does not have this tensor's shape.
+    pub fn conv2d_input_grad(&self, weight: &Tensor, conv: Conv2d, input: impl Into<Shape>) -> Tensor {
+        let input = input.into();
+        let g = geometry("conv2d_input_grad", input, weight.shape(), conv);
+        assert_eq!(self.shape(), g.output(), "conv2d_input_grad to images of shape {input:?}");
+        let storage = run(self, weight, input.len(), |dy, w, dx| cpu::input_grad(&g, dy, w, dx), |dy, w, dx| {
+            reference::input_grad(&g, dy, w, dx)
+        });
+        let (dy, w) = (self.clone(), weight.clone());
+        Tensor::from_operation(input, storage, &[self, weight], move |back| {
+            let x = back.upstream;
+            vec![back.when(0, || x.conv2d(&w, conv)), back.when(1, || x.conv2d_weight_grad(&dy, conv, w.shape()))]
+        })
+    }
+
+    /// The gradient of [`Tensor::conv2d`] of these images with respect to a kernel of shape `weight`, `output_grad` being
+    /// that of its result.
+    ///
+    /// # Panics
+    /// When a convolution with such a kernel does not have `output_grad`'s shape.
+    pub fn conv2d_weight_grad(&self, output_grad: &Tensor, conv: Conv2d, weight: impl Into<Shape>) -> Tensor {
+        let weight = weight.into();
+        let g = geometry("conv2d_weight_grad", self.shape(), weight, conv);
+        assert_eq!(output_grad.shape(), g.output(), "conv2d_weight_grad to a kernel of shape {weight:?}");
+        let storage = run(self, output_grad, weight.len(), |x, dy, dw| cpu::weight_grad(&g, x, dy, dw), |x, dy, dw| {
+            reference::weight_grad(&g, x, dy, dw)
+        });
+        let (x, dy) = (self.clone(), output_grad.clone());
+        Tensor::from_operation(weight, storage, &[self, output_grad], move |back| {
+            let w = back.upstream;
+            vec![back.when(0, || dy.conv2d_input_grad(w, conv, x.shape())), back.when(1, || x.conv2d(w, conv))]
+        })
+    }
+
+    /// The product of this matrix (N x K) with the transpose of `weight` (M x K): N x M, as a linear layer without bias
+    /// computes it.
+    ///
+    /// # Panics
+    /// When these are no matrices with the same number of columns.
+    pub fn linear(&self, weight: &Tensor) -> Tensor {
+        let is_matrix = |t: &Tensor| t.shape().pixels() == 1;
+        assert!(is_matrix(self) && is_matrix(weight), "linear of {:?} and {:?}", self.shape(), weight.shape());
+        self.conv2d(weight, Conv2d::POINT)
+    }
+}
+
+fn geometry(operation: &str, input: Shape, weight: Shape, conv: Conv2d) -> Geometry {
+    Geometry::new(input, weight, conv)
+        .unwrap_or_else(|| panic!("{operation} of images {input:?} with a kernel {weight:?} and {conv:?}"))
+}
+
+/// Runs one map on the device of its operands.
+fn run(
+    a: &Tensor,
+    b: &Tensor,
+    len: usize,
+    fast: impl FnOnce(&[f32], &[f32], &mut [f32]),
+    plain: impl FnOnce(&[f64], &[f64], &mut [f64]),
+) -> Storage {
+    match (a.storage(), b.storage()) {
+        (Storage::F32(a), Storage::F32(b)) => {
+            let mut out = Buffer::stale(len);
+            fast(a, b, &mut out);
+            Storage::F32(out)
+        }
+        (Storage::F64(a), Storage::F64(b)) => {
+            let mut out = Buffer::stale(len);
+            plain(a, b, &mut out);
+            Storage::F64(out)
+        }
+        (a, b) => panic!("operands on different devices: {} and {}", a.device(), b.device()),
+    }
+}

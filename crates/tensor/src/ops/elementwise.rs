@@ -1,0 +1,47 @@
+//! Loops that compute every element from the elements at the same place.
+
+use rayon::prelude::*;
+
+use crate::cpu::vectorised;
+use crate::pool::Buffer;
+use crate::storage::Element;
+
+/// Elements a task works on: small enough to stay in the L2 cache, large enough to outweigh starting the task.
+const CHUNK: usize = 1 << 14;
+
+/// Fills `out` in chunks that run in parallel; `fill` is given a chunk and the position where it begins.
+pub(crate) fn fill_chunks<T: Element>(out: &mut [T], fill: impl Fn(usize, &mut [T]) + Sync) {
+    if out.len() <= CHUNK {
+        fill(0, out);
+    } else {
+        out.par_chunks_mut(CHUNK).enumerate().for_each(|(i, chunk)| fill(i * CHUNK, chunk));
+    }
+}
+
+/// `f(x)` for every element.
+pub(crate) fn map<T: Element>(x: &[T], f: impl Fn(T) -> T + Sync) -> Buffer<T> {
+    let mut out = Buffer::stale(x.len());
+    fill_chunks(&mut out, |start, out| {
+        let x = &x[start..start + out.len()];
+        vectorised(|| {
+            for (out, &x) in out.iter_mut().zip(x) {
+                *out = f(x);
+            }
+        });
+    });
+    out
+}
+
+/// `f(x, y)` for every pair of elements.
+pub(crate) fn zip<T: Element>(x: &[T], y: &[T], f: impl Fn(T, T) -> T + Sync) -> Buffer<T> {
+    let mut out = Buffer::stale(x.len());
+    fill_chunks(&mut out, |start, out| {
+        let (x, y) = (&x[start..start + out.len()], &y[start..start + out.len()]);
+        vectorised(|| {
+            for ((out, &x), &y) in out.iter_mut().zip(x).zip(y) {
+                *out = f(x, y);
+            }
+        });
+    });
+    out
+}

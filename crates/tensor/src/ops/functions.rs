@@ -1,0 +1,51 @@
+//! Functions of one variable, element by element.
+
+use super::elementwise::map;
+use crate::storage::{Element, dispatch};
+use crate::tensor::Tensor;
+
+impl Tensor {
+    /// The exponential of every element.
+    pub fn exp(&self) -> Tensor {
+        let storage = dispatch!(self, |x| map(x, |x| x.exp()));
+        Tensor::with_saved_output(self.shape(), storage, &[self], |y| {
+            move |back| vec![Some(back.upstream * &back.output(&y))]
+        })
+    }
+
+    /// The natural logarithm of every element.
+    pub fn ln(&self) -> Tensor {
+        let storage = dispatch!(self, |x| map(x, |x| x.ln()));
+        let x = self.clone();
+        Tensor::from_operation(self.shape(), storage, &[self], move |back| vec![Some(back.upstream * &x.reciprocal())])
+    }
+
+    /// The hyperbolic tangent of every element.
+    pub fn tanh(&self) -> Tensor {
+        let storage = dispatch!(self, |x| map(x, |x| x.tanh()));
+        Tensor::with_saved_output(self.shape(), storage, &[self], |y| {
+            move |back| vec![Some(back.upstream * &back.output(&y).square().scale(-1.0).shift(1.0))]
+        })
+    }
+
+    /// The square root of every element. Its derivative at 0 is taken to be 0, so that the norm of a vanishing gradient
+    /// has a gradient (of zeros) and does not poison the training step with NaN.
+    pub fn sqrt(&self) -> Tensor {
+        let storage = dispatch!(self, |x| map(x, |x| x.sqrt()));
+        Tensor::with_saved_output(self.shape(), storage, &[self], |y| {
+            move |back| vec![Some(back.upstream * &back.output(&y).reciprocal().scale(0.5))]
+        })
+    }
+
+    /// One over every element, and 0 for an element that is 0.
+    pub fn reciprocal(&self) -> Tensor {
+        let storage = dispatch!(self, |x| map(x, reciprocal_or_zero));
+        Tensor::with_saved_output(self.shape(), storage, &[self], |y| {
+            move |back| vec![Some(-&(back.upstream * &back.output(&y).square()))]
+        })
+    }
+}
+
+fn reciprocal_or_zero<T: Element>(x: T) -> T {
+    if x == T::zero() { T::zero() } else { x.recip() }
+}

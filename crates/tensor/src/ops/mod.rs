@@ -1,0 +1,18 @@
+//! The operations, one room each: what it computes, its gradient in terms of the other operations, its kernels and its
+//! tests.
+
+mod arithmetic;
+mod broadcast;
+mod conv2d;
+mod cross_entropy;
+mod elementwise;
+mod flatten;
+mod functions;
+mod leaky_relu;
+mod normalise;
+mod rows;
+
+pub use conv2d::Conv2d;
+
+#[cfg(test)]
+mod tests;

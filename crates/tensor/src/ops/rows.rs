@@ -1,0 +1,85 @@
+//! Choosing rows of the batch axis. A selection and the sum of rows back to where they came from are each other's
+//! gradient; joining batches is made of them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::pool::Buffer;
+use crate::shape::Shape;
+use crate::storage::{Element, dispatch};
+use crate::tensor::Tensor;
+
+impl Tensor {
+    /// The rows (images) with these numbers, in this order; a number may come more than once. On a table of class
+    /// parameters it is the embedding lookup.
+    ///
+    /// # Panics
+    /// When a number is not smaller than N.
+    pub fn select_rows(&self, rows: &[usize]) -> Tensor {
+        let from = self.shape();
+        assert!(rows.iter().all(|&row| row < from.n), "rows {rows:?} of a tensor of shape {from:?}");
+        let to = Shape { n: rows.len(), ..from };
+        let storage = dispatch!(self, |x| selected(x, from, rows));
+        let rows: Arc<[usize]> = rows.into();
+        Tensor::from_operation(to, storage, &[self], move |back| vec![Some(back.upstream.add_rows(&rows, from.n))])
+    }
+
+    /// A tensor of `n` rows in which row r is the sum of this tensor's rows i with `rows[i] == r`.
+    ///
+    /// # Panics
+    /// When there is not one number below `n` for every row.
+    pub fn add_rows(&self, rows: &[usize], n: usize) -> Tensor {
+        let from = self.shape();
+        assert!(rows.len() == from.n && rows.iter().all(|&row| row < n), "rows {rows:?} of {from:?} added to {n}");
+        let storage = dispatch!(self, |x| added(x, from, rows, n));
+        let rows: Arc<[usize]> = rows.into();
+        Tensor::from_operation(Shape { n, ..from }, storage, &[self], move |back| {
+            vec![Some(back.upstream.select_rows(&rows))]
+        })
+    }
+
+    /// Rows `range` of the batch axis.
+    pub fn rows(&self, range: Range<usize>) -> Tensor {
+        self.select_rows(&range.collect::<Vec<_>>())
+    }
+
+    /// The batches one after another: N is the sum of theirs, the other axes are equal.
+    ///
+    /// # Panics
+    /// When there is no batch, or the other axes differ.
+    pub fn concat(batches: &[&Tensor]) -> Tensor {
+        let n: usize = batches.iter().map(|batch| batch.shape().n).sum();
+        let mut start = 0;
+        let placed = batches.iter().map(|batch| {
+            let rows: Vec<usize> = (start..start + batch.shape().n).collect();
+            start = rows.len() + start;
+            batch.add_rows(&rows, n)
+        });
+        placed.reduce(|sum, batch| &sum + &batch).expect("at least one batch to join")
+    }
+}
+
+fn selected<T: Element>(x: &[T], from: Shape, rows: &[usize]) -> Buffer<T> {
+    let plane = rows.len() * from.c;
+    let mut out = Buffer::stale(from.pixels() * plane);
+    out.par_chunks_mut(plane.max(1)).zip(x.par_chunks(from.plane())).for_each(|(out, x)| {
+        for (out, &row) in out.chunks_exact_mut(from.c).zip(rows) {
+            out.copy_from_slice(&x[row * from.c..][..from.c]);
+        }
+    });
+    out
+}
+
+fn added<T: Element>(x: &[T], from: Shape, rows: &[usize], n: usize) -> Buffer<T> {
+    let mut out = Buffer::zeros(from.pixels() * n * from.c);
+    out.par_chunks_mut(n * from.c).zip(x.par_chunks(from.plane())).for_each(|(out, x)| {
+        for (x, &row) in x.chunks_exact(from.c).zip(rows) {
+            for (out, &x) in out[row * from.c..][..from.c].iter_mut().zip(x) {
+                *out += x;
+            }
+        }
+    });
+    out
+}

@@ -1,0 +1,206 @@
+//! Every operation against finite differences, first and second order, in f64; and the fast device against the
+//! reference device. One list of cases serves both.
+
+use approx::{assert_abs_diff_eq, assert_relative_eq};
+
+use super::Conv2d;
+use crate::random::{Address, Random};
+use crate::shape::Shape;
+use crate::storage::Device;
+use crate::tensor::Tensor;
+
+/// A differentiable function of some operands.
+struct Case {
+    name: &'static str,
+    operands: Vec<[usize; 4]>,
+    function: Box<dyn Fn(&[Tensor]) -> Tensor>,
+}
+
+fn case(name: &'static str, operands: &[[usize; 4]], function: impl Fn(&[Tensor]) -> Tensor + 'static) -> Case {
+    Case { name, operands: operands.to_vec(), function: Box::new(function) }
+}
+
+fn cases() -> Vec<Case> {
+    let images = [4, 3, 5, 6];
+    let strided = Conv2d::square(2, 2);
+    let plain = Conv2d::square(1, 1);
+    vec![
+        case("sum of tensors", &[images, images], |t| &t[0] + &t[1]),
+        case("difference, broadcast", &[images, [1, 3, 1, 1]], |t| &t[0] - &t[1]),
+        case("product", &[images, images], |t| &t[0] * &t[1]),
+        case("product, grouped broadcast", &[[2, 3, 1, 1], images], |t| &t[0] * &t[1]),
+        case("product, one number per image", &[[4, 1, 1, 1], images], |t| &t[0] * &t[1]),
+        case("square", &[images], |t| t[0].square()),
+        case("scale", &[images], |t| t[0].scale(-1.5)),
+        case("shift", &[images], |t| t[0].shift(0.7).square()),
+        case("exp", &[images], |t| t[0].exp()),
+        case("ln", &[images], |t| t[0].square().shift(0.5).ln()),
+        case("tanh", &[images], |t| t[0].tanh()),
+        case("sqrt", &[images], |t| t[0].square().shift(0.5).sqrt()),
+        case("reciprocal", &[images], |t| t[0].square().shift(0.5).reciprocal()),
+        case("leaky_relu", &[images], |t| t[0].leaky_relu(0.2)),
+        case("relu", &[images], |t| t[0].leaky_relu(0.0)),
+        case("affine_leaky_relu, bias only", &[images, [1, 3, 1, 1]], |t| t[0].affine_leaky_relu(None, &t[1], 0.2)),
+        case("affine_leaky_relu, one row a group", &[images, [2, 3, 1, 1], [2, 3, 1, 1]], |t| {
+            t[0].affine_leaky_relu(Some(&t[1]), &t[2], 0.0)
+        }),
+        case("affine_leaky_relu, one row an image", &[images, [4, 3, 1, 1], [1, 3, 1, 1]], |t| {
+            t[0].affine_leaky_relu(Some(&t[1]), &t[2], 0.2)
+        }),
+        case("sum to a scalar", &[images], |t| t[0].sum().square()),
+        case("sum to channels", &[images], |t| t[0].sum_to([1, 3, 1, 1]).square()),
+        case("sum to groups", &[images], |t| t[0].sum_to([2, 3, 1, 1]).square()),
+        case("sum to images", &[images], |t| t[0].sum_to([4, 1, 1, 1]).square()),
+        case("sum to a row of pixels", &[images], |t| t[0].sum_to([1, 1, 1, 6]).square()),
+        case("mean", &[images], |t| t[0].mean().square()),
+        case("flatten", &[images], |t| t[0].flatten().tanh()),
+        case("unflatten", &[[4, 30, 1, 1]], |t| t[0].unflatten(5, 2, 3).tanh()),
+        case("select_rows", &[images], |t| t[0].select_rows(&[2, 0, 2, 3, 1]).tanh()),
+        case("add_rows", &[images], |t| t[0].add_rows(&[5, 0, 5, 2], 6).tanh()),
+        case("concat", &[images, [2, 3, 5, 6]], |t| Tensor::concat(&[&t[0], &t[1]]).tanh()),
+        case("normalise", &[images], |t| t[0].normalise(1, 1e-5)),
+        case("normalise, groups", &[images], |t| t[0].normalise(2, 1e-5)),
+        case("normalise, a matrix", &[[6, 4, 1, 1]], |t| t[0].normalise(1, 1e-5)),
+        case("cross_entropy", &[[3, 4, 1, 1]], |t| t[0].scale(3.0).cross_entropy(&[2, 0, 2])),
+        case("linear", &[[3, 5, 1, 1], [4, 5, 1, 1]], |t| t[0].linear(&t[1])),
+        case("conv2d, stride 2", &[[2, 3, 6, 7], [4, 3, 5, 5]], move |t| t[0].conv2d(&t[1], strided)),
+        case("conv2d, stride 1", &[[2, 3, 5, 4], [2, 3, 3, 3]], move |t| t[0].conv2d(&t[1], plain)),
+        case("conv2d, whole map", &[[2, 3, 4, 4], [2, 3, 4, 4]], |t| t[0].conv2d(&t[1], Conv2d::square(1, 0))),
+        case("conv2d_input_grad", &[[2, 4, 3, 4], [4, 3, 5, 5]], move |t| {
+            t[0].conv2d_input_grad(&t[1], strided, [2, 3, 6, 7])
+        }),
+        case("conv2d_weight_grad", &[[2, 3, 6, 7], [2, 4, 3, 4]], move |t| {
+            t[0].conv2d_weight_grad(&t[1], strided, [4, 3, 5, 5])
+        }),
+    ]
+}
+
+/// Standard normal numbers; every use has its own stream.
+fn numbers(stream: u16, shape: Shape, device: Device) -> Tensor {
+    Random::new(42).normal(Address { stream, ..Address::default() }, shape, device)
+}
+
+impl Case {
+    fn operands(&self, device: Device) -> Vec<Tensor> {
+        self.operands.iter().zip(0..).map(|(&shape, i)| numbers(i, shape.into(), device)).collect()
+    }
+
+    /// A scalar that weighs every element of the result differently.
+    fn loss(&self, operands: &[Tensor]) -> Tensor {
+        let result = (self.function)(operands);
+        (&result * &numbers(100, result.shape(), result.device())).sum()
+    }
+
+    /// The gradients' product with fixed directions: a scalar whose gradients are second derivatives.
+    fn slope(&self, operands: &[Tensor]) -> Tensor {
+        let gradients = self.loss(operands).differentiable_gradients(&operands.iter().collect::<Vec<_>>());
+        let directions = gradients.iter().zip(200..).map(|(g, i)| (g * &numbers(i, g.shape(), g.device())).sum());
+        directions.reduce(|a, b| &a + &b).expect("a case has operands")
+    }
+
+    /// Compares the gradients of `scalar` with central differences along one random direction per operand.
+    fn check(&self, what: &str, scalar: impl Fn(&[Tensor]) -> Tensor) {
+        const STEP: f64 = 1e-5;
+        let operands = self.operands(Device::Reference);
+        let variables: Vec<Tensor> = operands.iter().map(Tensor::variable).collect();
+        let gradients = scalar(&variables).gradients(&variables.iter().collect::<Vec<_>>());
+        for (i, gradient) in gradients.iter().enumerate() {
+            let direction = numbers(300 + i as u16, gradient.shape(), Device::Reference);
+            let at = |step: f64| {
+                let mut moved: Vec<Tensor> = operands.iter().map(Tensor::variable).collect();
+                moved[i] = (&operands[i] + &direction.scale(step)).variable();
+                scalar(&moved).item()
+            };
+            let expected = (at(STEP) - at(-STEP)) / (2.0 * STEP);
+            let actual = (gradient * &direction).sum().item();
+            assert!(
+                (expected - actual).abs() <= 1e-6 * (1.0 + expected.abs()),
+                "{}: {what} with respect to operand {i} is {actual}, finite differences say {expected}",
+                self.name
+            );
+        }
+    }
+}
+
+#[test]
+fn first_derivatives_equal_finite_differences() {
+    for case in cases() {
+        case.check("first derivative", |operands| case.loss(operands));
+    }
+}
+
+#[test]
+fn second_derivatives_equal_finite_differences() {
+    for case in cases() {
+        case.check("second derivative", |operands| case.slope(operands));
+    }
+}
+
+#[test]
+fn the_cpu_agrees_with_the_reference() {
+    for case in cases() {
+        let values = |device| {
+            let variables: Vec<Tensor> = case.operands(device).iter().map(Tensor::variable).collect();
+            let variables_ref: Vec<&Tensor> = variables.iter().collect();
+            let mut values: Vec<f64> = (case.function)(&variables).to_vec();
+            for gradient in case.slope(&variables).gradients(&variables_ref) {
+                values.extend(gradient.to_vec::<f64>());
+            }
+            values
+        };
+        let (fast, plain) = (values(Device::Cpu), values(Device::Reference));
+        assert_eq!(fast.len(), plain.len());
+        for (fast, plain) in fast.iter().zip(&plain) {
+            assert!((fast - plain).abs() <= 1e-3 * (1.0 + plain.abs()), "{}: {fast} on the cpu, {plain}", case.name);
+        }
+    }
+}
+
+#[test]
+fn the_fused_gradient_of_normalise_is_that_of_the_composition() {
+    let x = numbers(0, Shape::new(6, 3, 5, 4), Device::Reference).variable();
+    let weights = numbers(1, x.shape(), Device::Reference);
+    let gradient = |y: Tensor| (&y * &weights).sum().gradients(&[&x]).remove(0).to_vec::<f64>();
+    let (fused, composed) = (gradient(x.normalise(3, 1e-5)), gradient(x.normalise_composed(3, 1e-5)));
+    for (fused, composed) in fused.iter().zip(&composed) {
+        assert_abs_diff_eq!(fused, composed, epsilon = 1e-12);
+    }
+}
+
+#[test]
+fn third_derivatives_exist() {
+    let x = Tensor::full(0.5, Shape::SCALAR, Device::Reference).variable();
+    let mut derivative = x.tanh();
+    for _ in 0..3 {
+        derivative = derivative.differentiable_gradients(&[&x]).remove(0);
+    }
+    let t = 0.5f64.tanh();
+    assert_relative_eq!(derivative.item(), -2.0 * (1.0 - t * t) * (1.0 - 3.0 * t * t), max_relative = 1e-12);
+}
+
+#[test]
+fn the_norm_of_zero_has_a_gradient_of_zeros() {
+    let x = Tensor::zeros([2, 3, 1, 1], Device::Reference).variable();
+    let norms = x.square().sum_to([2, 1, 1, 1]).sqrt();
+    assert_eq!(norms.sum().gradients(&[&x])[0].to_vec::<f64>(), [0.0; 6]);
+}
+
+#[test]
+fn a_gradient_stops_at_constants_and_at_unrelated_variables() {
+    let x = numbers(0, Shape::vector(3), Device::Reference).variable();
+    let unrelated = numbers(1, Shape::vector(3), Device::Reference).variable();
+    let loss = (&x.detach() * &x).sum();
+    let gradients = loss.gradients(&[&x, &unrelated]);
+    assert_eq!(gradients[0].to_vec::<f64>(), x.to_vec::<f64>());
+    assert_eq!(gradients[1].to_vec::<f64>(), [0.0; 3]);
+    assert!(crate::no_grad(|| x.square()).is_tracked() == false);
+}
+
+#[test]
+fn a_long_chain_of_operations_is_freed_without_recursion() {
+    let mut x = Tensor::full(1.0, Shape::SCALAR, Device::Cpu).variable();
+    for _ in 0..200_000 {
+        x = x.shift(1.0).square().scale(0.0);
+    }
+    drop(x);
+}

@@ -1,0 +1,205 @@
+//! Random numbers that are a function of where they are used: Philox4x32-10 (Salmon et al., 2011).
+//!
+//! A generator with a state must be saved to resume and gives other numbers to everybody once somebody draws more. Here
+//! a number depends only on the seed and its address - stream, task, iteration, inner step and element - so a resumed
+//! run continues with the same numbers, and a strategy that draws more leaves everybody else's alone.
+//!
+//! Normals are made with additions, multiplications, divisions, fused multiply-adds and square roots only, which are
+//! exactly rounded everywhere, so that other devices can make the same bits.
+
+use crate::shape::Shape;
+use crate::storage::Device;
+use crate::tensor::Tensor;
+
+/// The source of all randomness of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Random {
+    seed: u64,
+}
+
+/// Where random numbers are used. Different addresses give independent numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Address {
+    /// What the numbers are for.
+    pub stream: u16,
+    /// The task of the sequence.
+    pub task: u16,
+    /// The iteration within the task.
+    pub iteration: u32,
+    /// The step within the iteration.
+    pub inner: u32,
+}
+
+impl Random {
+    /// The source with this seed.
+    pub const fn new(seed: u64) -> Random {
+        Random { seed }
+    }
+
+    /// Numbers from the standard normal distribution. Element i of the logical order N, C, H, W is the i-th number of the
+    /// address on every device.
+    pub fn normal(&self, address: Address, shape: impl Into<Shape>, device: Device) -> Tensor {
+        let shape = shape.into();
+        let mut values: Vec<f32> = self.blocks(address, shape.len()).flat_map(normals).collect();
+        values.truncate(shape.len());
+        Tensor::from_vec(values, shape, device)
+    }
+
+    /// Numbers distributed evenly over [0, 1).
+    pub fn uniform(&self, address: Address, shape: impl Into<Shape>, device: Device) -> Tensor {
+        let shape = shape.into();
+        let mut values: Vec<f32> =
+            self.blocks(address, shape.len()).flatten().map(|word| (word >> 8) as f32 / (1 << 24) as f32).collect();
+        values.truncate(shape.len());
+        Tensor::from_vec(values, shape, device)
+    }
+
+    /// `count` whole numbers distributed evenly over `0..bound`.
+    pub fn below(&self, address: Address, count: usize, bound: usize) -> Vec<usize> {
+        // The high half of a 32 x 32 bit product; its bias, at most bound / 2^32, is far below anything measurable here.
+        let scale = |word: u32| ((u64::from(word) * bound as u64) >> 32) as usize;
+        self.blocks(address, count).flatten().take(count).map(scale).collect()
+    }
+
+    /// The numbers `0..len` in random order (Fisher and Yates).
+    pub fn permutation(&self, address: Address, len: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..len).collect();
+        let words = self.blocks(address, len).flatten();
+        for (i, word) in (1..len).rev().zip(words) {
+            order.swap(i, ((u64::from(word) * (i as u64 + 1)) >> 32) as usize);
+        }
+        order
+    }
+
+    /// Enough blocks of four words for `count` numbers.
+    fn blocks(&self, address: Address, count: usize) -> impl Iterator<Item = [u32; 4]> {
+        let key = [self.seed as u32, (self.seed >> 32) as u32];
+        let purpose = u32::from(address.stream) << 16 | u32::from(address.task);
+        (0..count.div_ceil(4) as u32).map(move |i| philox([i, address.inner, address.iteration, purpose], key))
+    }
+}
+
+/// Ten rounds of Philox4x32.
+fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+    for _ in 0..10 {
+        let product = |multiplier: u32, word: u32| u64::from(multiplier) * u64::from(word);
+        let (a, b) = (product(0xD251_1F53, counter[0]), product(0xCD9E_8D57, counter[2]));
+        counter = [
+            (b >> 32) as u32 ^ counter[1] ^ key[0],
+            b as u32,
+            (a >> 32) as u32 ^ counter[3] ^ key[1],
+            a as u32,
+        ];
+        key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
+    }
+    counter
+}
+
+/// Four normals from four words (Box and Muller, 1958).
+fn normals(words: [u32; 4]) -> [f32; 4] {
+    let pair = |a: u32, b: u32| {
+        let unit = (f64::from(a) + 0.5) / 4_294_967_296.0;
+        let radius = (-2.0 * natural_logarithm(unit)).sqrt();
+        let (sine, cosine) = sine_cosine_of_turns(b);
+        [(radius * cosine) as f32, (radius * sine) as f32]
+    };
+    let [[a, b], [c, d]] = [pair(words[0], words[1]), pair(words[2], words[3])];
+    [a, b, c, d]
+}
+
+/// The natural logarithm of a positive normal number, to about 1e-15: ln(m 2^e) = e ln 2 + 2 artanh((m - 1) / (m + 1)).
+fn natural_logarithm(x: f64) -> f64 {
+    let bits = x.to_bits();
+    let mut exponent = (bits >> 52) as i64 - 1023;
+    let mut mantissa = f64::from_bits(bits & 0x000F_FFFF_FFFF_FFFF | 0x3FF0_0000_0000_0000);
+    if mantissa > std::f64::consts::SQRT_2 {
+        mantissa *= 0.5;
+        exponent += 1;
+    }
+    let s = (mantissa - 1.0) / (mantissa + 1.0);
+    // artanh(s) / s = 1 + s^2 / 3 + s^4 / 5 + ...; s^2 is at most 0.0295.
+    let series = (0..11).rev().fold(0.0f64, |sum, k| sum.mul_add(s * s, 1.0 / f64::from(2 * k + 1)));
+    (exponent as f64).mul_add(std::f64::consts::LN_2, 2.0 * s * series)
+}
+
+/// Sine and cosine of `turns / 2^32` full turns, to about 1e-15.
+fn sine_cosine_of_turns(turns: u32) -> (f64, f64) {
+    // The nearest quarter turn, and what remains: at most an eighth of a turn either way.
+    let quarter = turns.wrapping_add(1 << 29) >> 30;
+    let remainder = turns.wrapping_sub(quarter << 30) as i32;
+    let x = f64::from(remainder) * (std::f64::consts::TAU / 4_294_967_296.0);
+    // Taylor series; the k-th coefficient is the one before over the next two factors of the factorial.
+    let series = |first: i32| {
+        (0..9).rev().fold(1.0f64, |sum, k| {
+            let factor = f64::from((2 * k + first + 1) * (2 * k + first + 2));
+            (-sum * (x * x)).mul_add(1.0 / factor, 1.0)
+        })
+    };
+    let (sine, cosine) = (x * series(1), series(0));
+    match quarter & 3 {
+        0 => (sine, cosine),
+        1 => (cosine, -sine),
+        2 => (-sine, -cosine),
+        _ => (-cosine, sine),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use approx::assert_abs_diff_eq;
+
+    #[test]
+    fn philox_gives_the_published_numbers() {
+        // Known-answer values of the authors' Random123 library.
+        assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
+        assert_eq!(philox([u32::MAX; 4], [u32::MAX; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
+    }
+
+    #[test]
+    fn functions_of_the_normals_are_accurate() {
+        for i in 1..10_000u32 {
+            let x = f64::from(i) / 10_000.0;
+            assert_abs_diff_eq!(natural_logarithm(x), x.ln(), epsilon = 4e-15);
+            let turns = i.wrapping_mul(429_503);
+            let angle = f64::from(turns) / 4_294_967_296.0 * std::f64::consts::TAU;
+            let (sine, cosine) = sine_cosine_of_turns(turns);
+            assert_abs_diff_eq!(sine, angle.sin(), epsilon = 4e-15);
+            assert_abs_diff_eq!(cosine, angle.cos(), epsilon = 4e-15);
+        }
+    }
+
+    #[test]
+    fn normals_have_the_moments_of_the_normal_distribution() {
+        let x: Vec<f64> = Random::new(7).normal(Address::default(), [1, 200_000, 1, 1], Device::Cpu).to_vec();
+        let mean = |power: i32| x.iter().map(|x| x.powi(power)).sum::<f64>() / x.len() as f64;
+        // Four standard errors of each moment.
+        for (power, expected, error) in [(1, 0.0, 1.0f64), (2, 1.0, 2.0), (3, 0.0, 15.0), (4, 3.0, 96.0)] {
+            assert_abs_diff_eq!(mean(power), expected, epsilon = 4.0 * (error / x.len() as f64).sqrt());
+        }
+    }
+
+    #[test]
+    fn addresses_are_independent_and_repeatable() {
+        let random = Random::new(1);
+        let draw = |address| random.below(address, 16, 1000);
+        let here = Address { stream: 1, task: 2, iteration: 3, inner: 4 };
+        assert_eq!(draw(here), draw(here));
+        let others = [
+            Address { stream: 2, ..here },
+            Address { task: 3, ..here },
+            Address { iteration: 4, ..here },
+            Address { inner: 5, ..here },
+        ];
+        assert!(others.iter().all(|&other| draw(other) != draw(here)));
+        assert_ne!(Random::new(2).below(here, 16, 1000), draw(here));
+    }
+
+    #[test]
+    fn a_permutation_holds_every_number_once() {
+        let mut order = Random::new(3).permutation(Address::default(), 1000);
+        assert_ne!(order[..10], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        order.sort_unstable();
+        assert!(order.into_iter().eq(0..1000));
+    }
+}

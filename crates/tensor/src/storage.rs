@@ -1,0 +1,153 @@
+//! Where the numbers of a tensor live, and the layout they have there.
+//!
+//! The layout is H, W, N, C on every device: at one pixel the whole batch is one contiguous matrix of N rows and C
+//! columns, which is what the convolution kernels multiply (see `ops/conv2d`). For a matrix (H = W = 1) that is plain
+//! row-major order.
+
+use std::fmt;
+
+use num_traits::Float;
+
+use crate::pool::{Buffer, Pooled};
+use crate::shape::Shape;
+
+/// The device that holds a tensor and computes with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Device {
+    /// The processor, in `f32`, with the fast kernels.
+    Cpu,
+    /// The processor, in `f64`, with plain loops: the yardstick that every other device is checked against.
+    Reference,
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Device::Cpu => "cpu",
+            Device::Reference => "reference",
+        })
+    }
+}
+
+/// A floating-point type that some device computes in.
+pub trait Element: Float + Pooled + std::iter::Sum + std::ops::AddAssign {
+    /// The nearest value of this type.
+    fn from_f64(value: f64) -> Self;
+    /// The same value in `f64`.
+    fn to_f64(self) -> f64;
+}
+
+impl Element for f32 {
+    fn from_f64(value: f64) -> Self {
+        value as f32
+    }
+    fn to_f64(self) -> f64 {
+        self.into()
+    }
+}
+
+impl Element for f64 {
+    fn from_f64(value: f64) -> Self {
+        value
+    }
+    fn to_f64(self) -> f64 {
+        self
+    }
+}
+
+/// The numbers of a tensor, in H, W, N, C order.
+pub(crate) enum Storage {
+    F32(Buffer<f32>),
+    F64(Buffer<f64>),
+}
+
+impl Storage {
+    pub(crate) fn device(&self) -> Device {
+        match self {
+            Storage::F32(_) => Device::Cpu,
+            Storage::F64(_) => Device::Reference,
+        }
+    }
+
+    pub(crate) fn filled(device: Device, len: usize, value: f64) -> Storage {
+        fn filled<T: Element>(len: usize, value: f64) -> Buffer<T> {
+            let mut buffer = Buffer::stale(len);
+            buffer.fill(T::from_f64(value));
+            buffer
+        }
+        match device {
+            Device::Cpu => Storage::F32(filled(len, value)),
+            Device::Reference => Storage::F64(filled(len, value)),
+        }
+    }
+
+    /// Takes numbers in the logical order N, C, H, W.
+    pub(crate) fn from_nchw<T: Element>(device: Device, shape: Shape, values: impl Iterator<Item = T>) -> Storage {
+        fn place<T: Element, U: Element>(shape: Shape, values: impl Iterator<Item = T>) -> Buffer<U> {
+            let mut buffer = Buffer::stale(shape.len());
+            for (value, position) in values.zip(positions_nchw(shape)) {
+                buffer[position] = U::from_f64(value.to_f64());
+            }
+            buffer
+        }
+        match device {
+            Device::Cpu => Storage::F32(place(shape, values)),
+            Device::Reference => Storage::F64(place(shape, values)),
+        }
+    }
+
+    /// The numbers in the logical order N, C, H, W.
+    pub(crate) fn to_nchw<T: Element>(&self, shape: Shape) -> Vec<T> {
+        fn read<T: Element, U: Element>(values: &[T], shape: Shape) -> Vec<U> {
+            positions_nchw(shape).map(|position| U::from_f64(values[position].to_f64())).collect()
+        }
+        match self {
+            Storage::F32(values) => read(values, shape),
+            Storage::F64(values) => read(values, shape),
+        }
+    }
+}
+
+/// Storage positions of the elements, in the logical order N, C, H, W.
+fn positions_nchw(Shape { n, c, h, w }: Shape) -> impl Iterator<Item = usize> {
+    (0..n * c).flat_map(move |nc| (0..h * w).map(move |hw| hw * n * c + nc))
+}
+
+/// Runs one generic kernel on the buffers of whichever type the operands have.
+///
+/// Operands of different devices are a programming error and panic with both names.
+macro_rules! dispatch {
+    ($a:expr, |$x:ident| $kernel:expr) => {
+        match $a.storage() {
+            $crate::storage::Storage::F32($x) => $crate::storage::Storage::F32($kernel),
+            $crate::storage::Storage::F64($x) => $crate::storage::Storage::F64($kernel),
+        }
+    };
+    ($a:expr, $b:expr, |$x:ident, $y:ident| $kernel:expr) => {
+        match ($a.storage(), $b.storage()) {
+            ($crate::storage::Storage::F32($x), $crate::storage::Storage::F32($y)) => {
+                $crate::storage::Storage::F32($kernel)
+            }
+            ($crate::storage::Storage::F64($x), $crate::storage::Storage::F64($y)) => {
+                $crate::storage::Storage::F64($kernel)
+            }
+            (x, y) => panic!("operands on different devices: {} and {}", x.device(), y.device()),
+        }
+    };
+    ($a:expr, $b:expr, $c:expr, |$x:ident, $y:ident, $z:ident| $kernel:expr) => {
+        match ($a.storage(), $b.storage(), $c.storage()) {
+            (
+                $crate::storage::Storage::F32($x),
+                $crate::storage::Storage::F32($y),
+                $crate::storage::Storage::F32($z),
+            ) => $crate::storage::Storage::F32($kernel),
+            (
+                $crate::storage::Storage::F64($x),
+                $crate::storage::Storage::F64($y),
+                $crate::storage::Storage::F64($z),
+            ) => $crate::storage::Storage::F64($kernel),
+            (x, y, z) => panic!("operands on different devices: {}, {} and {}", x.device(), y.device(), z.device()),
+        }
+    };
+}
+pub(crate) use dispatch;
