@@ -1,1 +1,45 @@
-fn main() {}
+//! The `mergan` command. This file turns results into exit codes; [`args`] says what can be asked for, and each of
+//! [`commands`] answers one question.
+
+mod args;
+mod checkpoints;
+mod commands;
+mod console;
+mod data;
+mod events;
+mod generator;
+mod image_grid;
+mod run_dir;
+mod scorer;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use args::{Arguments, Command};
+use console::Console;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let console = Console::new(arguments.verbosity());
+    run(&arguments, &console).unwrap_or_else(|error| {
+        console.error(&error);
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: &Arguments, console: &Console) -> Result<ExitCode> {
+    // The kernels cannot report a bad MERGAN_SIMD; this is the one place that does.
+    mergan_tensor::microkernel()?;
+    let threads = arguments.threads.map_or(0, usize::from);
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("starting the threads")?;
+    match &arguments.command {
+        Command::Data(arguments) => commands::data::run(arguments, console)?,
+        Command::Train(arguments) => return commands::train::run(arguments, console),
+        Command::Sample(arguments) => commands::sample::run(arguments, console)?,
+        Command::Evaluate(arguments) => commands::evaluate::run(arguments, console)?,
+        Command::Report(arguments) => commands::report::run(arguments, console)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,7 +1,7 @@
 //! The networks for 32x32 images: a three-layer DCGAN with conditional batch norm (MNIST, SVHN; the released code's
 //! `gan32_model.py`).
 
-use mergan_tensor::{Device, Random, Tensor};
+use mergan_tensor::{Device, Random, Shape, Tensor};
 
 use crate::layers::{Conditions, ConditionalBatchNorm, Double, Halve, Initialiser, Linear};
 use crate::parameters::{Network, Parameter};
@@ -63,10 +63,8 @@ impl Generator {
 
     /// The sizes, read off the parameters.
     pub fn config(&self) -> DigitConfig {
-        let [width, channels, ..] = self.c3.weight.shape().into();
-        let [classes, ..] = self.n1.scale.shape().into();
-        let [_, latent, ..] = self.fc.weight.shape().into();
-        DigitConfig { width, channels, classes, latent }
+        let Shape { n: width, c: channels, .. } = self.c3.weight.shape();
+        DigitConfig { width, channels, classes: self.n1.scale.shape().n, latent: self.fc.weight.shape().c }
     }
 
     /// The images of these latents (N x latent) under these classes.

@@ -1,6 +1,6 @@
 //! Layers, with the initialisation of the released code (paper section 2.1 of the facts, `gan32_model.py`).
 
-use mergan_tensor::{Address, Conv2d, Device, Random, Tensor};
+use mergan_tensor::{Address, Conv2d, Device, Random, Shape, Tensor};
 
 use crate::parameters::Parameter;
 
@@ -55,7 +55,7 @@ impl Linear {
     /// The layer applied to flattened feature maps `[n, c, h, w]`, without flattening them: its weight is a kernel that
     /// covers the whole map.
     pub(crate) fn forward_maps(&self, maps: &Tensor) -> Tensor {
-        let [_, c, h, w] = maps.shape().into();
+        let Shape { c, h, w, .. } = maps.shape();
         &maps.conv2d(&self.weight.unflatten(c, h, w), Conv2d::square(1, 0)) + &self.bias
     }
 
@@ -115,9 +115,9 @@ impl Double {
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
-        let [n, _, h, w] = x.shape().into();
-        let [_, outputs, ..] = self.weight.shape().into();
-        &x.conv2d_input_grad(&self.weight, HALVING, [n, outputs, 2 * h, 2 * w]) + &self.bias
+        let Shape { n, h, w, .. } = x.shape();
+        let doubled = Shape::new(n, self.weight.shape().c, 2 * h, 2 * w);
+        &x.conv2d_input_grad(&self.weight, HALVING, doubled) + &self.bias
     }
 
     pub(crate) fn parameters_mut(&mut self, name: &str) -> [Parameter<'_>; 2] {

@@ -15,7 +15,7 @@ pub struct Parameter<'a> {
 impl Parameter<'_> {
     /// The lengths of the axes in the state dictionary.
     pub fn lengths(&self) -> Vec<usize> {
-        let [n, c, h, w] = self.value.shape().into();
+        let [n, c, h, w]: [usize; 4] = self.value.shape().into();
         match self.axes {
             1 => vec![c],
             2 => vec![n, c],

@@ -24,7 +24,7 @@ struct Note {
     iteration: usize,
     generator_steps: u32,
     critic_steps: u32,
-    /// Another microkernel rounds differently, so the bits of an uninterrupted run need the same one.
+    /// The vector instructions: without fused multiply-adds the numbers round differently.
     microkernel: String,
     /// The run's `config.toml`.
     config: String,
@@ -45,7 +45,7 @@ impl Checkpoint {
         (task, iteration): (usize, usize),
         learner: &Learner,
         average: &Generator,
-    ) -> Result<(), WeightsError> {
+    ) -> Result<(), Error> {
         weights.insert_network(GENERATOR, &learner.generator);
         weights.insert_network(CRITIC, &learner.critic);
         weights.insert_network(AVERAGE, average);
@@ -60,11 +60,11 @@ impl Checkpoint {
             iteration,
             generator_steps: learner.generator_adam.steps(),
             critic_steps: learner.critic_adam.steps(),
-            microkernel: microkernel().to_string(),
+            microkernel: microkernel()?.to_string(),
             config: config.to_toml(),
         };
         weights.note = serde_json::to_string(&note).expect("a note of numbers and text can be written as JSON");
-        weights.save(path)
+        Ok(weights.save(path)?)
     }
 
     /// Reads a checkpoint.
@@ -112,12 +112,12 @@ impl Checkpoint {
                 "it is of another configuration: `{saved}` there, `{wanted}` now. Restore config.toml, or start a new run"
             )));
         }
-        if self.note.microkernel != microkernel() {
+        // All but the portable microkernel fuse multiplications and additions, in the same order.
+        let (there, here) = (self.note.microkernel.as_str(), microkernel()?);
+        if (there == "portable") != (here == "portable") {
             return Err(self.fault(format!(
-                "it was made with the {} microkernel and this machine uses {}, which rounds differently. Set MERGAN_SIMD={0} \
-                 to go on, or start a new run",
-                self.note.microkernel,
-                microkernel()
+                "it was made with the {there} microkernel; this process uses {here}, which rounds differently. Set \
+                 MERGAN_SIMD={there} to go on, or start a new run"
             )));
         }
         Ok(())

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use mergan_datasets::TaskError;
 use mergan_models::WeightsError;
+use mergan_tensor::SimdError;
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +63,9 @@ pub enum Error {
         /// Its value.
         value: f64,
     },
+    /// The vector instructions asked for cannot be used.
+    #[error(transparent)]
+    Simd(#[from] SimdError),
     /// Weights cannot be read or written.
     #[error(transparent)]
     Weights(#[from] WeightsError),

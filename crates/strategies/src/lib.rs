@@ -31,7 +31,7 @@ mod error;
 mod jt;
 mod jtr;
 mod learner;
-mod losses;
+pub mod losses;
 mod memory;
 mod ra;
 mod sampling;

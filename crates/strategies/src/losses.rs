@@ -10,7 +10,7 @@ use crate::strategy::Term;
 ///
 /// `real` and `fake` are images `[n, c, h, w]` of equal shape, `fraction` n numbers in [0, 1) and `labels` the classes of
 /// the real images.
-pub(crate) fn critic_terms(
+pub fn critic_terms(
     critic: &Critic,
     real: &Tensor,
     fake: &Tensor,
@@ -33,7 +33,7 @@ pub(crate) fn critic_terms(
 ///
 /// The norm is over all pixels of an image together, and only the critic head is differentiated. The penalty itself is
 /// differentiable with respect to the critic's weights.
-pub(crate) fn gradient_penalty(critic: &Critic, real: &Tensor, fake: &Tensor, fraction: &Tensor) -> Tensor {
+pub fn gradient_penalty(critic: &Critic, real: &Tensor, fake: &Tensor, fraction: &Tensor) -> Tensor {
     let between = (real + &(&(fake - real) * fraction)).variable();
     let slope = critic.score(&between).sum().differentiable_gradients(&[&between]).remove(0);
     let norm = slope.square().sum_to(fraction.shape()).sqrt();
@@ -42,7 +42,7 @@ pub(crate) fn gradient_penalty(critic: &Critic, real: &Tensor, fake: &Tensor, fr
 
 /// The generator's loss on one batch, without what a strategy adds: the critic's score (negated) and the class term on
 /// the fake images.
-pub(crate) fn generator_terms(critic: &Critic, fake: &Tensor, labels: &[usize]) -> Vec<Term> {
+pub fn generator_terms(critic: &Critic, fake: &Tensor, labels: &[usize]) -> Vec<Term> {
     let verdict = critic.forward(fake);
     vec![
         Term::new("adversarial", 1.0, -&verdict.score.mean()),
@@ -51,7 +51,7 @@ pub(crate) fn generator_terms(critic: &Critic, fake: &Tensor, labels: &[usize]) 
 }
 
 /// The weighted sum of the terms, a scalar.
-pub(crate) fn total(terms: &[Term]) -> Tensor {
+pub fn total(terms: &[Term]) -> Tensor {
     let weighted = terms.iter().map(|term| term.value.scale(term.weight));
     weighted.reduce(|sum, term| &sum + &term).expect("a loss has at least one term")
 }

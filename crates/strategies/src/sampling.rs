@@ -88,7 +88,7 @@ fn generate(generator: &Generator, latents: &Tensor, conditions: &Conditions) ->
 }
 
 fn first(batches: &[Array4<u8>], count: usize) -> Array4<u8> {
-    let views: Vec<_> = batches.iter().map(Array4::view).collect();
+    let views: Vec<_> = batches.iter().map(|batch| batch.view()).collect();
     let images = concatenate(Axis(0), &views).expect("images of one generator have one size");
     images.slice_axis(Axis(0), (..count).into()).to_owned()
 }

@@ -171,7 +171,7 @@ impl<'d> Trainer<'d> {
     pub fn save(&self, path: &Path) -> Result<(), Error> {
         let mut weights = Weights::default();
         self.strategy.save(&mut weights);
-        Ok(Checkpoint::save(path, weights, &self.config, (self.task, self.iteration), &self.learner, &self.average)?)
+        Checkpoint::save(path, weights, &self.config, (self.task, self.iteration), &self.learner, &self.average)
     }
 
     /// Seconds that one iteration of each task takes, measured on throw-away networks; the training is not touched.
@@ -244,18 +244,12 @@ impl<'d> Trainer<'d> {
         for inner in 0..training.critic_steps {
             let batch = batches.get(self.iteration * training.critic_steps + inner, &self.noise, Device::Cpu);
             let critic = self.learner.critic_step(&round(inner), &batch);
-            self.check(&critic)?;
             if inner + 1 == training.critic_steps {
                 losses.0.extend(critic.0);
             }
         }
-        self.check(&losses)?;
-        Ok(losses)
-    }
-
-    fn check(&self, losses: &Losses) -> Result<(), Error> {
-        match losses.0.iter().find(|(_, value)| !(value.abs() < DIVERGED)) {
-            None => Ok(()),
+        match losses.0.iter().find(|(_, value)| !value.is_finite() || value.abs() > DIVERGED) {
+            None => Ok(losses),
             Some(&(name, value)) => {
                 Err(Error::Diverged { task: self.task + 1, iteration: self.iteration + 1, name, value })
             }

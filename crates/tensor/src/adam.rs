@@ -131,7 +131,7 @@ impl Step {
             |(i, (p, m, v))| {
                 let range = i * CHUNK..i * CHUNK + p.len();
                 let [p0, g, m0, v0] = [parameter, gradient, first, second].map(|old| &old[range.clone()]);
-                vectorised(|| {
+                vectorised(#[inline(always)] || {
                     for j in 0..p0.len() {
                         m[j] = beta1 * m0[j] + new1 * g[j];
                         v[j] = beta2 * v0[j] + new2 * g[j] * g[j];

@@ -41,7 +41,7 @@ mod tensor;
 
 pub use adam::{Adam, AdamOptions, Moments};
 pub use autograd::no_grad;
-pub use cpu::simd::microkernel;
+pub use cpu::simd::{SimdError, microkernel};
 pub use ops::Conv2d;
 pub use random::{Address, Random};
 pub use shape::Shape;

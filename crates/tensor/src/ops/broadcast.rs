@@ -5,6 +5,7 @@
 
 use rayon::prelude::*;
 
+use super::elementwise::planes_per_task;
 use crate::pool::Buffer;
 use crate::shape::Shape;
 use crate::storage::{Element, dispatch};
@@ -66,7 +67,8 @@ fn small_pixel(q: usize, small: Shape, large: Shape) -> usize {
 fn repeated<T: Element>(x: &[T], from: Shape, to: Shape) -> Buffer<T> {
     let mut out = Buffer::stale(to.len());
     let block = to.n / from.n;
-    out.par_chunks_mut(to.plane()).enumerate().for_each(|(q, out)| {
+    let planes = out.par_chunks_mut(to.plane()).enumerate();
+    planes.with_min_len(planes_per_task(to.plane())).for_each(|(q, out)| {
         let x = &x[small_pixel(q, from, to) * from.plane()..][..from.plane()];
         if from.plane() == to.plane() {
             out.copy_from_slice(x);

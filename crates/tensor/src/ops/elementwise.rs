@@ -18,12 +18,17 @@ pub(crate) fn fill_chunks<T: Element>(out: &mut [T], fill: impl Fn(usize, &mut [
     }
 }
 
+/// How many planes (pixels of the whole batch) of `plane` elements a task should work on.
+pub(crate) fn planes_per_task(plane: usize) -> usize {
+    (CHUNK / plane.max(1)).max(1)
+}
+
 /// `f(x)` for every element.
 pub(crate) fn map<T: Element>(x: &[T], f: impl Fn(T) -> T + Sync) -> Buffer<T> {
     let mut out = Buffer::stale(x.len());
     fill_chunks(&mut out, |start, out| {
         let x = &x[start..start + out.len()];
-        vectorised(|| {
+        vectorised(#[inline(always)] || {
             for (out, &x) in out.iter_mut().zip(x) {
                 *out = f(x);
             }
@@ -37,7 +42,7 @@ pub(crate) fn zip<T: Element>(x: &[T], y: &[T], f: impl Fn(T, T) -> T + Sync) ->
     let mut out = Buffer::stale(x.len());
     fill_chunks(&mut out, |start, out| {
         let (x, y) = (&x[start..start + out.len()], &y[start..start + out.len()]);
-        vectorised(|| {
+        vectorised(#[inline(always)] || {
             for ((out, &x), &y) in out.iter_mut().zip(x).zip(y) {
                 *out = f(x, y);
             }

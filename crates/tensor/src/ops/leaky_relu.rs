@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::elementwise::{map, zip};
+use super::elementwise::{map, planes_per_task, zip};
 use crate::cpu::vectorised;
 use crate::pool::Buffer;
 use crate::shape::Shape;
@@ -92,33 +92,37 @@ fn gated<T: Element>(x: &[T], sign: &[T], slope: f64) -> Buffer<T> {
 }
 
 fn affine<T: Element>(x: &[T], scale: Option<&[T]>, shift: &[T], shape: Shape, slope: f64) -> Buffer<T> {
-    let (c, slope) = (shape.c, T::from_f64(slope));
-    // Rows of the plane that share one row of the tables.
-    let share = |table: &[T]| shape.plane() / table.len() * c;
-    let activate = |z: T| if z > T::zero() { z } else { slope * z };
+    let (plane, c, slope) = (shape.plane(), shape.c, T::from_f64(slope));
+    // Images that share one row of a table.
+    let block = |table: &[T]| plane / table.len();
+    let (scale_block, shift_block) = (scale.map_or(1, block), block(shift));
     let mut out = Buffer::stale(x.len());
-    out.par_chunks_mut(shape.plane()).zip(x.par_chunks(shape.plane())).for_each(|(out, x)| {
-        vectorised(|| {
-            for (n, (out, x)) in out.chunks_exact_mut(c).zip(x.chunks_exact(c)).enumerate() {
-                let row = |table| {
-                    let start = n * c / share(table) * c;
-                    &table[start..start + c]
-                };
-                let shift = row(shift);
-                match scale {
-                    Some(scale) => {
-                        for (((out, &x), &scale), &shift) in out.iter_mut().zip(x).zip(row(scale)).zip(shift) {
-                            *out = activate(x * scale + shift);
+    let planes = out.par_chunks_exact_mut(plane).zip(x.par_chunks_exact(plane));
+    planes.with_min_len(planes_per_task(plane)).for_each(|(out, x)| {
+        vectorised(
+            #[inline(always)]
+            || {
+                // A copy of its own, which no store can change, stays in a register.
+                let slope = slope;
+                let activate = move |z: T| if z > T::zero() { z } else { slope * z };
+                for (n, (out, x)) in out.chunks_exact_mut(c).zip(x.chunks_exact(c)).enumerate() {
+                    let shift = &shift[n / shift_block * c..][..c];
+                    match scale {
+                        Some(scale) => {
+                            let scale = &scale[n / scale_block * c..][..c];
+                            for i in 0..c {
+                                out[i] = activate(x[i] * scale[i] + shift[i]);
+                            }
                         }
-                    }
-                    None => {
-                        for ((out, &x), &shift) in out.iter_mut().zip(x).zip(shift) {
-                            *out = activate(x + shift);
+                        None => {
+                            for i in 0..c {
+                                out[i] = activate(x[i] + shift[i]);
+                            }
                         }
                     }
                 }
-            }
-        });
+            },
+        );
     });
     out
 }

@@ -5,6 +5,7 @@
 
 use rayon::prelude::*;
 
+use super::elementwise::planes_per_task;
 use crate::autograd::is_recording;
 use crate::cpu::vectorised;
 use crate::pool::Buffer;
@@ -86,7 +87,7 @@ impl Grouped {
             let mut plane = Buffer::stale(len);
             for q in self.shape.pixels() * band / bands..self.shape.pixels() * (band + 1) / bands {
                 plane.fill(T::zero());
-                vectorised(|| {
+                vectorised(#[inline(always)] || {
                     for (group, row) in self.rows() {
                         add_row(&mut plane[group..group + c], group, q * self.shape.plane() + row);
                     }
@@ -104,8 +105,9 @@ impl Grouped {
     /// A tensor filled row by row: `fill_row(out, group, row)`.
     fn fill<T: Element>(&self, fill_row: impl Fn(&mut [T], usize, usize) + Sync) -> Buffer<T> {
         let mut out = Buffer::stale(self.shape.len());
-        out.par_chunks_mut(self.shape.plane()).enumerate().for_each(|(q, out)| {
-            vectorised(|| {
+        let planes = out.par_chunks_mut(self.shape.plane()).enumerate();
+        planes.with_min_len(planes_per_task(self.shape.plane())).for_each(|(q, out)| {
+            vectorised(#[inline(always)] || {
                 for (group, row) in self.rows() {
                     fill_row(&mut out[row..row + self.shape.c], group, q * self.shape.plane() + row);
                 }

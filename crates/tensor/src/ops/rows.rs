@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::elementwise::planes_per_task;
 use crate::pool::Buffer;
 use crate::shape::Shape;
 use crate::storage::{Element, dispatch};
@@ -64,7 +65,8 @@ impl Tensor {
 fn selected<T: Element>(x: &[T], from: Shape, rows: &[usize]) -> Buffer<T> {
     let plane = rows.len() * from.c;
     let mut out = Buffer::stale(from.pixels() * plane);
-    out.par_chunks_mut(plane.max(1)).zip(x.par_chunks(from.plane())).for_each(|(out, x)| {
+    let planes = out.par_chunks_mut(plane.max(1)).zip(x.par_chunks(from.plane()));
+    planes.with_min_len(planes_per_task(plane)).for_each(|(out, x)| {
         for (out, &row) in out.chunks_exact_mut(from.c).zip(rows) {
             out.copy_from_slice(&x[row * from.c..][..from.c]);
         }
@@ -74,7 +76,8 @@ fn selected<T: Element>(x: &[T], from: Shape, rows: &[usize]) -> Buffer<T> {
 
 fn added<T: Element>(x: &[T], from: Shape, rows: &[usize], n: usize) -> Buffer<T> {
     let mut out = Buffer::zeros(from.pixels() * n * from.c);
-    out.par_chunks_mut(n * from.c).zip(x.par_chunks(from.plane())).for_each(|(out, x)| {
+    let planes = out.par_chunks_mut(n * from.c).zip(x.par_chunks(from.plane()));
+    planes.with_min_len(planes_per_task(n * from.c)).for_each(|(out, x)| {
         for (x, &row) in x.chunks_exact(from.c).zip(rows) {
             for (out, &x) in out[row * from.c..][..from.c].iter_mut().zip(x) {
                 *out += x;

@@ -27,6 +27,12 @@ impl Conv2d {
         Conv2d { stride, padding }
     }
 
+    /// Additions and multiplications of one map of such images and such a kernel, `None` where they do not fit. Products
+    /// with the padding are not counted: the kernels do not compute them.
+    pub fn flops(&self, input: Shape, weight: Shape) -> Option<usize> {
+        Some(Geometry::new(input, weight, *self)?.flops())
+    }
+
     /// Output height and width for an input and a kernel, `None` where the kernel is larger than the padded input.
     pub fn output_size(&self, input: [usize; 2], kernel: [usize; 2]) -> Option<[usize; 2]> {
         let size = |i: usize| Some((input[i] + 2 * self.padding[i]).checked_sub(kernel[i])? / self.stride[i] + 1);
@@ -118,7 +124,7 @@ impl Geometry {
     }
 
     /// Additions and multiplications of one of the three maps; the padding costs none.
-    pub(crate) fn flops(&self) -> usize {
+    fn flops(&self) -> usize {
         let pairs =
             self.taps().map(|tap| (0..self.output_pixels()).filter(|&o| self.input_pixel(o, tap).is_some()).count());
         2 * pairs.sum::<usize>() * self.n * self.ci * self.co

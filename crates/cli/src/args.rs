@@ -1,0 +1,235 @@
+//! The command line: what can be asked for, with an example for each command.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::console::Verbosity;
+
+/// Memory Replay GANs: generators that learn one category after another without forgetting.
+#[derive(Parser)]
+#[command(name = "mergan", version, arg_required_else_help = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Number of threads; by default one for each core. Results do not depend on it.
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// Say more of what is done.
+    #[arg(short, long, global = true, action = ArgAction::SetTrue, conflicts_with = "quiet")]
+    verbose: bool,
+    /// Say nothing but results and errors.
+    #[arg(short, long, global = true, action = ArgAction::SetTrue)]
+    quiet: bool,
+}
+
+impl Arguments {
+    /// How much is said besides results.
+    pub fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        }
+    }
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// List, fetch and describe datasets.
+    Data(DataCommand),
+    /// Train one strategy on a sequence of tasks, or go on with a run that was stopped.
+    Train(TrainArguments),
+    /// Draw images from a trained generator.
+    Sample(SampleArguments),
+    /// Score a trained generator by a classifier of real images.
+    Evaluate(EvaluateArguments),
+    /// Compare runs: results.json, ledger.md and a page that opens offline.
+    Report(ReportArguments),
+}
+
+/// Where data are looked for and kept.
+#[derive(Args)]
+#[command(next_help_heading = "Data")]
+pub struct DataArguments {
+    /// A folder that holds the dataset's files already; it is only read.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// The cache of downloads and scoring classifiers [default: $MERGAN_DATA, else data/cache in a clone, else the
+    /// user's cache directory].
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// Download nothing.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// `mergan data`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  mergan data fetch mnist")]
+pub struct DataCommand {
+    /// The question.
+    #[command(subcommand)]
+    pub question: DataQuestion,
+}
+
+/// The questions of `mergan data`.
+#[derive(Subcommand)]
+pub enum DataQuestion {
+    /// List the datasets.
+    #[command(after_help = "Example:\n  mergan data list --json")]
+    List {
+        /// Where data are looked for and kept.
+        #[command(flatten)]
+        data: DataArguments,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Download and verify a dataset.
+    #[command(after_help = "Example:\n  mergan data fetch mnist --cache /data/mergan")]
+    Fetch {
+        /// The dataset.
+        name: String,
+        /// Where data are looked for and kept.
+        #[command(flatten)]
+        data: DataArguments,
+    },
+    /// Describe a dataset.
+    #[command(after_help = "Example:\n  mergan data info mnist")]
+    Info {
+        /// The dataset.
+        name: String,
+        /// Where data are looked for and kept.
+        #[command(flatten)]
+        data: DataArguments,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `mergan train`.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  mergan train --dataset mnist --strategy ra --tasks 5 --run runs/ra\n  mergan train \
+                        --resume runs/ra")]
+pub struct TrainArguments {
+    /// Go on with the run in this directory, to the same bits as if it had never stopped.
+    #[arg(long, value_name = "DIR", conflicts_with = "NewRun")]
+    pub resume: Option<PathBuf>,
+    /// What a new run is made of.
+    #[command(flatten)]
+    pub new: Option<NewRun>,
+    /// The classifier that scores [default: one trained on the dataset, kept in the cache].
+    #[arg(long, value_name = "FILE")]
+    pub scorer: Option<PathBuf>,
+    /// Save a checkpoint every N iterations, besides every minute and at the end of each task.
+    #[arg(long, value_name = "N")]
+    pub checkpoint_every: Option<NonZeroUsize>,
+    /// Where data are looked for and kept.
+    #[command(flatten)]
+    pub data: DataArguments,
+}
+
+/// What a new run is made of.
+#[derive(Args)]
+#[command(next_help_heading = "New run")]
+pub struct NewRun {
+    /// The dataset (`mergan data list` shows them).
+    #[arg(long, required = false, required_unless_present = "resume", value_name = "NAME")]
+    pub dataset: String,
+    /// What keeps the generator from forgetting: sft, jtr, ra or jt.
+    #[arg(long, required = false, required_unless_present = "resume", value_name = "NAME")]
+    pub strategy: String,
+    /// The run directory, which must not exist or be empty.
+    #[arg(long, required = false, required_unless_present = "resume", value_name = "DIR")]
+    pub run: PathBuf,
+    /// The recipe: smoke (seconds, for tests), quick (minutes) or paper (the released code's, days).
+    #[arg(long, default_value = "quick", value_name = "NAME")]
+    pub preset: String,
+    /// How many tasks are learned [default: all classes].
+    #[arg(long, value_name = "N")]
+    pub tasks: Option<usize>,
+    /// The seed of all randomness.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// A TOML file whose values replace the preset's.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// One value that replaces the preset's, such as training.rate=1e-3; may be given several times.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// The run whose first task this one shares instead of training it: a run of one task with the same seed.
+    #[arg(long, value_name = "DIR")]
+    pub first_task: Option<PathBuf>,
+}
+
+/// `mergan sample`.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  mergan sample runs/ra --class 3 --count 64 --out threes.png\n  mergan sample \
+                        runs/ra/tasks/02/generator.safetensors --class 1 --count 6400 --seed 7 --out ones.npy")]
+pub struct SampleArguments {
+    /// A run directory, whose newest generator is used, or a generator.safetensors.
+    #[arg(value_name = "DIR|FILE")]
+    pub source: PathBuf,
+    /// The class, by name or number.
+    #[arg(long)]
+    pub class: String,
+    /// How many images.
+    #[arg(long, default_value = "64", value_name = "N")]
+    pub count: NonZeroUsize,
+    /// The seed of the latents.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Where to: FILE.png is a grid, FILE.npy an array N x C x H x W of bytes.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// `mergan evaluate`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  mergan evaluate runs/ra --samples 6400 --json")]
+pub struct EvaluateArguments {
+    /// The run directory.
+    #[arg(value_name = "DIR")]
+    pub run: PathBuf,
+    /// The generator after this task, counted from 1 [default: the newest].
+    #[arg(long, value_name = "T")]
+    pub task: Option<usize>,
+    /// Images of each class [default: as the run was configured].
+    #[arg(long, value_name = "N")]
+    pub samples: Option<NonZeroUsize>,
+    /// The seed of the latents [default: the run's].
+    #[arg(long, conflicts_with = "save")]
+    pub seed: Option<u64>,
+    /// The classifier that scores [default: one trained on the dataset, kept in the cache].
+    #[arg(long, value_name = "FILE")]
+    pub scorer: Option<PathBuf>,
+    /// Replace the run's own scores of this task by these.
+    #[arg(long)]
+    pub save: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where data are looked for and kept.
+    #[command(flatten)]
+    pub data: DataArguments,
+}
+
+/// `mergan report`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  mergan report runs/sft runs/ra --out runs/report.html")]
+pub struct ReportArguments {
+    /// The run directories.
+    #[arg(required = true, value_name = "DIR")]
+    pub runs: Vec<PathBuf>,
+    /// The page; results.json and ledger.md go beside it.
+    #[arg(long, default_value = "report.html", value_name = "FILE")]
+    pub out: PathBuf,
+    /// Print the results as JSON instead of the table.
+    #[arg(long)]
+    pub json: bool,
+}

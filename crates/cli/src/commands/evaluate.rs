@@ -1,0 +1,53 @@
+//! `mergan evaluate`: the accuracy of a generator, class by class.
+
+use anyhow::{Context, Result, ensure};
+use mergan_metrics::{ACCURACY, TaskScores};
+use mergan_models::write_whole;
+
+use crate::args::EvaluateArguments;
+use crate::console::Console;
+use crate::generator::Trained;
+use crate::run_dir::RunDir;
+use crate::scorer::Scorer;
+
+/// Answers `mergan evaluate`.
+pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
+    let run = RunDir::new(&arguments.run);
+    let config = run.read_config()?;
+    let newest = run.newest_task()?;
+    let task = arguments.task.unwrap_or(newest);
+    ensure!((1..=newest).contains(&task), "task {task} is not learned; choose one of 1 to {newest}");
+    let trained = Trained::load(&run.generator(task))?;
+    let scorer = Scorer::obtain(arguments.scorer.as_deref(), &config.dataset, &arguments.data, console)?;
+
+    let samples = arguments.samples.map_or(config.evaluation.samples, usize::from);
+    let seed = arguments.seed.unwrap_or(config.seed);
+    let scores = scorer.score(&trained, &config, task, samples, seed);
+    if arguments.save {
+        save(&run, &scores)?;
+    }
+    if arguments.json {
+        return console.print(to_json(&scores));
+    }
+    console.print(format!("accuracy after task {task}, {samples} images of each class\n"))?;
+    for (class, name) in scores.classes.iter().zip(&scores.class_names) {
+        console.print(format!("  {name:<12} {:6.2} %", percent(&scores, Some(*class))))?;
+    }
+    console.print(format!("  {:<12} {:6.2} %\n", "mean", percent(&scores, None)))?;
+    console.print(format!("the classifier recognises {:.2} % of real test images", 100.0 * scorer.test_accuracy()))
+}
+
+/// Writes the scores of a task into its run.
+pub fn save(run: &RunDir, scores: &TaskScores) -> Result<()> {
+    let path = run.scores(scores.task);
+    write_whole(&path, (to_json(scores) + "\n").as_bytes()).with_context(|| format!("writing {}", path.display()))
+}
+
+/// The accuracy of a class, or the mean, in percent.
+pub fn percent(scores: &TaskScores, class: Option<usize>) -> f64 {
+    100.0 * scores.get(ACCURACY, class).expect("every learned class is scored").value
+}
+
+fn to_json(scores: &TaskScores) -> String {
+    serde_json::to_string_pretty(scores).expect("scores are numbers and text")
+}

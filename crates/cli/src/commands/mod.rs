@@ -1,0 +1,7 @@
+//! The commands, one file each.
+
+pub mod data;
+pub mod evaluate;
+pub mod report;
+pub mod sample;
+pub mod train;

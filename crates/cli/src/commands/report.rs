@@ -1,0 +1,26 @@
+//! `mergan report`: runs side by side, and beside the paper.
+
+use anyhow::{Context, Result};
+use mergan_report::{load_run, results, table, write_report};
+
+use crate::args::ReportArguments;
+use crate::console::Console;
+
+/// Answers `mergan report`.
+pub fn run(arguments: &ReportArguments, console: &Console) -> Result<()> {
+    let page = &arguments.out;
+    let runs = arguments.runs.iter().map(|run| load_run(run)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(folder) = page.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("making the directory {}", folder.display()))?;
+    }
+    write_report(&arguments.runs, page)?;
+    if arguments.json {
+        console.print(serde_json::to_string_pretty(&results(&runs)).expect("rows of numbers and text are JSON"))?;
+    } else {
+        console.print(table(&runs)?)?;
+    }
+    for path in [page.with_file_name("results.json"), page.with_file_name("ledger.md"), page.clone()] {
+        console.note(format!("wrote {}", path.display()));
+    }
+    Ok(())
+}

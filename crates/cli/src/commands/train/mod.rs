@@ -1,0 +1,150 @@
+//! `mergan train`: a new run, or one that goes on.
+//!
+//! A run can be killed at any moment and goes on to the same bits. What makes that so is the order of writing: at the end
+//! of a task the checkpoint before the generator and the scores made from it, and of a new run its configuration last.
+
+mod config;
+mod session;
+mod signals;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+use indicatif::HumanDuration;
+use mergan_datasets::{Dataset, TaskSequence, info};
+use mergan_models::write_whole;
+use mergan_strategies::{Config, Trainer, build_strategy};
+
+use crate::args::{NewRun, TrainArguments};
+use crate::checkpoints::{self, Position};
+use crate::console::Console;
+use crate::events::{Event, EventLog};
+use crate::run_dir::RunDir;
+use crate::scorer::Scorer;
+use session::Session;
+use signals::Signals;
+
+/// Answers `mergan train`. The exit code says whether the training is finished (0) or was interrupted (128 and the
+/// signal's number).
+pub fn run(arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
+    match (&arguments.resume, &arguments.new) {
+        (Some(directory), _) => resume(&RunDir::new(directory), arguments, console),
+        (None, Some(new)) => start(new, arguments, console),
+        (None, None) => bail!("give --dataset, --strategy and --run for a new run, or --resume for one that goes on"),
+    }
+}
+
+fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
+    let run = RunDir::new(&new.run);
+    let config = config::resolve(new)?;
+    // What can be refused is refused before anything is downloaded or trained.
+    build_strategy(&config.strategy, &config.options)?;
+    TaskSequence::new(info(&config.dataset)?.classes.len(), &config.task_options())?;
+    run.require_unused()?;
+    let first_task = new.first_task.as_deref().map(RunDir::new);
+    if let Some(other) = &first_task {
+        let path = checkpoints::path(other, Position::end_of(1));
+        ensure!(
+            path.is_file(),
+            "{} is not there; --first-task takes a finished run of one task (`mergan train --tasks 1 ...`)",
+            path.display()
+        );
+    }
+
+    let (data, scorer) = prepare(&config, arguments, console)?;
+    let classes = data.class_names.len();
+    let trainer = match &first_task {
+        None => Trainer::new(config, classes, &data.train)?,
+        Some(other) => Trainer::fork(config, classes, &data.train, &checkpoints::path(other, Position::end_of(1)))?,
+    };
+    run.create()?;
+    let _lock = run.lock()?;
+    run.require_unused()?;
+    let first_events = first_task.map(|other| other.events());
+    let events = EventLog::create(&run.events(), &begin(&command_line())?, first_events.as_deref())?;
+    checkpoints::save(&run, &trainer)?;
+    let path = run.config();
+    write_whole(&path, trainer.config().to_toml().as_bytes()).with_context(|| format!("writing {}", path.display()))?;
+    train(&run, arguments, console, &data, scorer, trainer, events)
+}
+
+fn resume(run: &RunDir, arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
+    let config = run.read_config()?;
+    let _lock = run.lock()?;
+    let (data, scorer) = prepare(&config, arguments, console)?;
+    let trainer = checkpoints::resume(run, &config, data.class_names.len(), &data.train, console)?;
+    let mut events = EventLog::resume(&run.events())?;
+    events.write(&begin(&command_line())?)?;
+    train(run, arguments, console, &data, scorer, trainer, events)
+}
+
+/// What a training needs besides its networks.
+fn prepare(config: &Config, arguments: &TrainArguments, console: &Console) -> Result<(Dataset, Scorer)> {
+    let Config { strategy, dataset, preset, seed, .. } = config;
+    let threads = rayon::current_num_threads();
+    console.note(format!("{strategy} on {dataset}: preset {preset}, {} tasks, seed {seed}, {threads} threads", config.tasks));
+    let data = arguments.data.load(dataset, console)?;
+    let scorer = Scorer::obtain(arguments.scorer.as_deref(), dataset, &arguments.data, console)?;
+    Ok((data, scorer))
+}
+
+fn train(
+    run: &RunDir,
+    arguments: &TrainArguments,
+    console: &Console,
+    data: &Dataset,
+    scorer: Scorer,
+    trainer: Trainer,
+    events: EventLog,
+) -> Result<ExitCode> {
+    if trainer.config().preset == "paper" {
+        announce_duration(&trainer, console)?;
+    }
+    let signals = Signals::catch()?;
+    let every = arguments.checkpoint_every.map(usize::from);
+    let session = Session::new(run, console, data, scorer, trainer, events, every)?;
+    match session.run(&signals)? {
+        None => Ok(ExitCode::SUCCESS),
+        Some(signal) => {
+            let root = run.root().display();
+            console.note(format!("interrupted, nothing is lost; go on with `mergan train --resume {root}`"));
+            Ok(signal.exit_code())
+        }
+    }
+}
+
+/// Says how long the training will take, from a few iterations of each task.
+fn announce_duration(trainer: &Trainer, console: &Console) -> Result<()> {
+    let config = trainer.config();
+    let progress = console.progress("measuring how long this will take", 0);
+    let seconds = trainer.seconds_per_iteration()?;
+    drop(progress);
+    let left = |(task, seconds): (usize, &f64)| {
+        let done = if task == trainer.tasks_learned() { trainer.iterations_done() } else { 0 };
+        (config.iterations(task) - done) as f64 * seconds
+    };
+    let total: f64 = seconds.iter().enumerate().skip(trainer.tasks_learned()).map(left).sum();
+    console.note(format!(
+        "expected duration: {} ({:.2} to {:.2} seconds an iteration)",
+        HumanDuration(std::time::Duration::from_secs_f64(total)),
+        seconds.iter().copied().fold(f64::INFINITY, f64::min),
+        seconds.iter().copied().fold(0.0, f64::max),
+    ));
+    Ok(())
+}
+
+fn begin(command: &str) -> Result<Event<'_>> {
+    let microkernel = mergan_tensor::microkernel()?;
+    Ok(Event::Start { command, version: env!("CARGO_PKG_VERSION"), microkernel, threads: rayon::current_num_threads() })
+}
+
+/// This process's command line, quoted so that a shell reads it as it was.
+fn command_line() -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    let quote = |word: String| match !word.is_empty() && word.chars().all(plain) {
+        true => word,
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    };
+    let words = std::env::args_os().skip(1).map(|word| quote(word.to_string_lossy().into_owned()));
+    ["mergan".to_string()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+}

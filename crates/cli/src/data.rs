@@ -1,0 +1,59 @@
+//! Datasets as the commands get them: with the progress of downloads on the console.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use mergan_datasets::{Dataset, Event, FetchOptions, Files, Manifest, default_cache};
+
+use crate::args::DataArguments;
+use crate::console::Console;
+
+impl DataArguments {
+    /// The cache of downloads and scoring classifiers.
+    pub fn cache(&self) -> PathBuf {
+        self.cache.clone().unwrap_or_else(default_cache)
+    }
+
+    /// The dataset of this name, fetched where it is not at hand.
+    pub fn load(&self, name: &str, console: &Console) -> Result<Dataset> {
+        console.detail(format!("loading {name}"));
+        self.with_options(console, |options| Ok(mergan_datasets::load(name, options)?))
+    }
+
+    /// The verified files of a dataset.
+    pub fn fetch(&self, manifest: &Manifest, console: &Console) -> Result<Files> {
+        self.with_options(console, |options| Ok(mergan_datasets::fetch(manifest, options)?))
+    }
+
+    fn with_options<T>(&self, console: &Console, work: impl FnOnce(&FetchOptions) -> Result<T>) -> Result<T> {
+        // The bar appears with the first byte: nothing is shown when all files are at hand.
+        let progress = RefCell::new(None);
+        let observer = |event: Event<'_>| match event {
+            Event::Waiting { dataset } => console.note(format!("waiting for another process that fetches {dataset}")),
+            Event::Trying { from } => console.note(format!("fetching from {from}")),
+            Event::Failed { from, reason } => console.note(format!("{from} cannot give it: {reason}")),
+            Event::Progress { file, done, total, .. } => {
+                let mut progress = progress.borrow_mut();
+                let bar = progress.get_or_insert_with(|| console.progress("downloading", 0));
+                bar.set_total(total.unwrap_or(0));
+                bar.update(done, || match total {
+                    Some(total) => format!("{file}, {} of {}", megabytes(done), megabytes(total)),
+                    None => format!("{file}, {}", megabytes(done)),
+                });
+            }
+        };
+        work(&FetchOptions {
+            cache: self.cache(),
+            data_dir: self.data_dir.clone(),
+            offline: self.offline,
+            observer: &observer,
+            ..FetchOptions::default()
+        })
+    }
+}
+
+/// `11.6 MB`.
+pub fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}

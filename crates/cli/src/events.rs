@@ -1,0 +1,146 @@
+//! `events.jsonl`: what happened in a run, one JSON object a line.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoints::Position;
+
+/// One event. Tasks and iterations are counted from 1, and seconds are of training since the task began, without what
+/// evaluation takes.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event<'a> {
+    /// A run starts, or goes on after it was stopped.
+    Start {
+        /// The command line.
+        command: &'a str,
+        /// The version of this program.
+        version: &'a str,
+        /// The microkernel, which decides the last bits of the result.
+        microkernel: &'a str,
+        /// The number of threads, which decides the time only.
+        threads: usize,
+    },
+    /// Losses on the way.
+    Progress {
+        task: usize,
+        iteration: usize,
+        iterations: usize,
+        losses: BTreeMap<&'a str, f64>,
+        seconds: f64,
+    },
+    /// A checkpoint is about to be written: tasks learned, and iterations done of the next.
+    Checkpoint { tasks: usize, iterations: usize, seconds: f64 },
+    /// A task is learned.
+    TaskEnd { task: usize, seconds: f64 },
+    /// Its generator is scored; here the seconds are those of the evaluation.
+    Evaluation { task: usize, accuracy: f64, seconds: f64 },
+}
+
+/// The events of a run, open for more.
+pub struct EventLog {
+    path: PathBuf,
+    file: File,
+}
+
+/// What is read back of an event.
+#[derive(Deserialize)]
+struct Line {
+    event: String,
+    tasks: Option<usize>,
+    iterations: Option<usize>,
+    task: Option<usize>,
+    seconds: Option<f64>,
+}
+
+impl EventLog {
+    /// The log of a new run, which begins with the lines that another one wrote of its first task, where `first_task`
+    /// names the other one's log.
+    pub fn create(path: &Path, start: &Event, first_task: Option<&Path>) -> Result<Self> {
+        let writing = || format!("writing {}", path.display());
+        let mut log = EventLog { path: path.into(), file: File::create(path).with_context(writing)? };
+        log.write(start)?;
+        if let Some(other) = first_task {
+            let text = read(other)?;
+            let shared = text.split_inclusive('\n').filter(|line| {
+                let line = serde_json::from_str::<Line>(line);
+                line.is_ok_and(|line| line.task == Some(1) && ["progress", "task_end"].contains(&line.event.as_str()))
+            });
+            log.file.write_all(shared.collect::<String>().as_bytes()).with_context(writing)?;
+        }
+        Ok(log)
+    }
+
+    /// The log of a run that goes on. The last line is removed when a killed process wrote only a part of it.
+    pub fn resume(path: &Path) -> Result<Self> {
+        let file = OpenOptions::new().append(true).open(path).with_context(|| format!("opening {}", path.display()))?;
+        let text = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        file.set_len(whole as u64).with_context(|| format!("writing {}", path.display()))?;
+        Ok(EventLog { path: path.into(), file })
+    }
+
+    /// Adds an event.
+    pub fn write(&mut self, event: &Event) -> Result<()> {
+        let line = serde_json::to_string(event).expect("events are numbers and text") + "\n";
+        self.file.write_all(line.as_bytes()).with_context(|| format!("writing {}", self.path.display()))
+    }
+
+    /// The seconds that the task had taken when the checkpoint at `position` was written.
+    pub fn seconds(&self, position: Position) -> Result<f64> {
+        let text = read(&self.path)?;
+        let lines = text.lines().rev().filter_map(|line| serde_json::from_str::<Line>(line).ok());
+        let mut checkpoints = lines.filter(|line| {
+            line.event == "checkpoint" && (line.tasks, line.iterations) == (Some(position.tasks), Some(position.iterations))
+        });
+        Ok(checkpoints.next().and_then(|line| line.seconds).unwrap_or(0.0))
+    }
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_line_goes_and_seconds_are_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let start = Event::Start { command: "mergan train", version: "1", microkernel: "avx2", threads: 2 };
+        let mut log = EventLog::create(&path, &start, None).unwrap();
+        for (iterations, seconds) in [(10, 1.0), (20, 2.0), (20, 2.5)] {
+            log.write(&Event::Checkpoint { tasks: 1, iterations, seconds }).unwrap();
+        }
+        log.file.write_all(b"{\"event\":\"che").unwrap();
+
+        let log = EventLog::resume(&path).unwrap();
+        assert!(fs::read_to_string(&path).unwrap().ends_with("2.5}\n"));
+        assert_eq!(log.seconds(Position { tasks: 1, iterations: 20 }).unwrap(), 2.5);
+        assert_eq!(log.seconds(Position::end_of(1)).unwrap(), 0.0);
+    }
+
+    #[test]
+    fn a_fork_takes_over_the_first_task_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, second] = ["first.jsonl", "second.jsonl"].map(|name| folder.path().join(name));
+        let start = |command| Event::Start { command, version: "1", microkernel: "avx2", threads: 2 };
+        let mut log = EventLog::create(&first, &start("first"), None).unwrap();
+        log.write(&Event::TaskEnd { task: 1, seconds: 3.0 }).unwrap();
+        log.write(&Event::Evaluation { task: 1, accuracy: 0.9, seconds: 1.0 }).unwrap();
+        log.write(&Event::TaskEnd { task: 2, seconds: 4.0 }).unwrap();
+
+        EventLog::create(&second, &start("second"), Some(&first)).unwrap();
+        let text = fs::read_to_string(&second).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].contains("second") && lines[1].contains("\"seconds\":3.0"));
+    }
+}

@@ -1,0 +1,107 @@
+//! `generator.safetensors`: the weights that a finished task leaves, with what is needed to use them.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use mergan_models::{DigitConfig, Generator, Weights};
+use mergan_strategies::{Grouping, Sampling};
+use mergan_tensor::{Device, Random};
+use serde::{Deserialize, Serialize};
+
+/// A generator that has learned some classes.
+pub struct Trained {
+    /// The network.
+    pub generator: Generator,
+    /// How to use it.
+    pub usage: Usage,
+}
+
+/// What the file says beside its weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// The classes it has learned, in the order it learned them.
+    pub classes: Vec<usize>,
+    /// Their names, in the same order.
+    pub class_names: Vec<String>,
+    /// Images that are normalised together.
+    pub batch: usize,
+    /// Whether they are of one class.
+    pub grouping: Grouping,
+}
+
+impl Trained {
+    /// Writes the file, whole or not at all.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let mut weights = Weights::default();
+        weights.insert_network("", &self.generator);
+        weights.note = serde_json::to_string(&self.usage).expect("names and numbers can be written as JSON");
+        Ok(weights.save(path)?)
+    }
+
+    /// Reads a file. One without our note, as PyTorch would write it, is taken to know all its classes, to name them by
+    /// number and to have been trained in class-pure batches of 64.
+    pub fn load(path: &Path) -> Result<Self> {
+        let weights = Weights::load(path, Device::Cpu)?;
+        let sizes = sizes(path, &weights)?;
+        let generator = weights.network(path, "", &Generator::new(sizes, Random::new(0), Device::Cpu))?;
+        let usage = if weights.note.is_empty() {
+            Usage {
+                classes: (0..sizes.classes).collect(),
+                class_names: (0..sizes.classes).map(|class| class.to_string()).collect(),
+                batch: 64,
+                grouping: Grouping::Pure,
+            }
+        } else {
+            serde_json::from_str(&weights.note)
+                .with_context(|| format!("{} is no trained generator: its note is of another kind", path.display()))?
+        };
+        let known = usage.classes.iter().all(|&class| class < sizes.classes);
+        if !known || usage.classes.is_empty() || usage.classes.len() != usage.class_names.len() || usage.batch < 2 {
+            bail!("the note of {} does not fit its weights; restore the file from a copy", path.display());
+        }
+        Ok(Trained { generator, usage })
+    }
+
+    /// How this generator is sampled, with latents of a seed.
+    pub fn sampling(&self, seed: u64) -> Sampling {
+        Sampling { batch: self.usage.batch, grouping: self.usage.grouping, seed }
+    }
+}
+
+impl Usage {
+    /// Where among the learned classes the one of this name, or else of this number, is.
+    pub fn position(&self, class: &str) -> Result<usize> {
+        let by_name = self.class_names.iter().position(|name| name == class);
+        let by_number = || self.classes.iter().position(|number| number.to_string() == class);
+        by_name.or_else(by_number).with_context(|| {
+            format!("the generator has learned no class `{class}`; choose one of: {}", self.class_names.join(", "))
+        })
+    }
+}
+
+/// The sizes of a digit generator, read off its tensors.
+fn sizes(path: &Path, weights: &Weights) -> Result<DigitConfig> {
+    let axes = |name| weights.axes(name).unwrap_or_default();
+    match (axes("fc.weight"), axes("n1.g.weight"), axes("c3.weight")) {
+        (&[_, latent], &[classes, _], &[width, channels, ..]) if latent * classes * width * channels > 0 => {
+            Ok(DigitConfig { width, channels, classes, latent })
+        }
+        _ => bail!("{} holds no digit generator; give a generator.safetensors or a run directory", path.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_found_by_name_then_by_number() {
+        let names = ["ring", "4"].map(String::from).to_vec();
+        let usage = Usage { classes: vec![4, 7], class_names: names, batch: 64, grouping: Grouping::Pure };
+        assert_eq!(usage.position("ring").unwrap(), 0);
+        assert_eq!(usage.position("4").unwrap(), 1, "the name goes before the number");
+        assert_eq!(usage.position("7").unwrap(), 1);
+        let error = usage.position("disc").unwrap_err().to_string();
+        assert_eq!(error, "the generator has learned no class `disc`; choose one of: ring, 4");
+    }
+}

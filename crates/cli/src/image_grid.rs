@@ -1,0 +1,71 @@
+//! Images side by side in one PNG, square cells without gaps: what reports read and people look at.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use mergan_models::write_whole;
+use ndarray::{Array3, Array4, ArrayView4, Axis, s};
+
+/// Writes a PNG of one row for each of `rows` (N x C x H x W, all of one size); `columns` images fit in a row, and where
+/// there are fewer it stays black.
+pub fn write(path: &Path, rows: &[ArrayView4<u8>], columns: usize) -> Result<()> {
+    let png = encode(rows, columns).with_context(|| format!("making {}", path.display()))?;
+    write_whole(path, &png).with_context(|| format!("writing {}", path.display()))
+}
+
+/// Writes the images, N x C x H x W, as a grid that is about as wide as high.
+pub fn write_square(path: &Path, images: &Array4<u8>) -> Result<()> {
+    let columns = (images.len_of(Axis(0)) as f64).sqrt().ceil() as usize;
+    let rows: Vec<_> = images.axis_chunks_iter(Axis(0), columns).collect();
+    write(path, &rows, columns)
+}
+
+fn encode(rows: &[ArrayView4<u8>], columns: usize) -> Result<Vec<u8>> {
+    let (_, channels, height, width) = rows.first().context("there are no images")?.dim();
+    let colour = match channels {
+        1 => ExtendedColorType::L8,
+        3 => ExtendedColorType::Rgb8,
+        _ => bail!("images of {channels} channels; a PNG takes 1 or 3"),
+    };
+    // The channels come last in a PNG.
+    let mut canvas = Array3::<u8>::zeros((rows.len() * height, columns * width, channels));
+    for (row, images) in rows.iter().enumerate() {
+        for (column, image) in images.outer_iter().take(columns).enumerate() {
+            let (top, left) = (row * height, column * width);
+            let mut cell = canvas.slice_mut(s![top..top + height, left..left + width, ..]);
+            cell.assign(&image.permuted_axes([1, 2, 0]));
+        }
+    }
+    let (height, width, _) = canvas.dim();
+    let pixels = canvas.as_slice().context("the canvas is contiguous")?;
+    let mut png = Cursor::new(Vec::new());
+    PngEncoder::new(&mut png).write_image(pixels, width.try_into()?, height.try_into()?, colour)?;
+    Ok(png.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_lie_in_their_cells_and_missing_ones_are_black() {
+        let images = Array4::from_shape_fn((3, 1, 2, 2), |(n, ..)| 10 * (n as u8 + 1));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("grid.png");
+        write_square(&path, &images).unwrap();
+        let grid = image::open(&path).unwrap().to_luma8();
+        assert_eq!(grid.dimensions(), (4, 4));
+        let pixel = |x, y| grid.get_pixel(x, y).0[0];
+        assert_eq!([pixel(1, 1), pixel(2, 0), pixel(0, 3), pixel(3, 3)], [10, 20, 30, 0]);
+    }
+
+    #[test]
+    fn colours_keep_their_channels() {
+        let image = Array4::from_shape_fn((1, 3, 1, 1), |(_, c, ..)| c as u8);
+        let png = image::load_from_memory(&encode(&[image.view()], 1).unwrap()).unwrap();
+        assert_eq!(png.to_rgb8().get_pixel(0, 0).0, [0, 1, 2]);
+        assert!(encode(&[Array4::zeros((1, 2, 1, 1)).view()], 1).is_err());
+    }
+}

@@ -1,0 +1,127 @@
+//! The layout of a run directory, and the lock that keeps a second process out of it.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use mergan_strategies::Config;
+
+/// A run directory, which need not exist yet.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    root: PathBuf,
+}
+
+const LOCK: &str = ".lock";
+const CHECKPOINTS: &str = "checkpoint";
+const EVENTS: &str = "events.jsonl";
+
+impl RunDir {
+    /// The run directory at `root`.
+    pub fn new(root: &Path) -> Self {
+        RunDir { root: root.into() }
+    }
+
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Everything that decides the result. It is written last when a run starts: a directory without it has not started.
+    pub fn config(&self) -> PathBuf {
+        self.root.join("config.toml")
+    }
+
+    /// One line an event.
+    pub fn events(&self) -> PathBuf {
+        self.root.join(EVENTS)
+    }
+
+    /// Real images, one row a class.
+    pub fn real(&self) -> PathBuf {
+        self.root.join("real.png")
+    }
+
+    /// The directory of checkpoints.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.root.join(CHECKPOINTS)
+    }
+
+    /// What is left of a task (counted from 1) when it is learned.
+    pub fn task(&self, task: usize) -> PathBuf {
+        self.root.join(format!("tasks/{task:02}"))
+    }
+
+    /// The generator after a task.
+    pub fn generator(&self, task: usize) -> PathBuf {
+        self.task(task).join("generator.safetensors")
+    }
+
+    /// Samples of that generator, one row a class.
+    pub fn samples(&self, task: usize) -> PathBuf {
+        self.task(task).join("samples.png")
+    }
+
+    /// Its scores, written last: a task with scores is finished.
+    pub fn scores(&self, task: usize) -> PathBuf {
+        self.task(task).join("scores.json")
+    }
+
+    /// The last task that left a generator.
+    pub fn newest_task(&self) -> Result<usize> {
+        let tasks = fs::read_dir(self.root.join("tasks")).into_iter().flatten().flatten();
+        let numbers = tasks.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let newest = numbers.filter(|&task| self.generator(task).is_file()).max();
+        newest.with_context(|| {
+            format!("{} holds no finished task yet; give a run directory that `mergan train` wrote", self.root.display())
+        })
+    }
+
+    /// Reads the configuration.
+    pub fn read_config(&self) -> Result<Config> {
+        let path = self.config();
+        let text = fs::read_to_string(&path).with_context(|| {
+            format!("cannot read {}; give a run directory that `mergan train` wrote", path.display())
+        })?;
+        Ok(Config::parse(&text, &path.display().to_string())?)
+    }
+
+    /// Refuses a directory in which something else than a start that was cut short lies.
+    pub fn require_unused(&self) -> Result<()> {
+        if !self.root.exists() {
+            return Ok(());
+        }
+        let entries = fs::read_dir(&self.root).with_context(|| format!("reading {}", self.root.display()))?;
+        for entry in entries {
+            let name = entry.with_context(|| format!("reading {}", self.root.display()))?.file_name();
+            if ![LOCK, CHECKPOINTS, EVENTS].iter().any(|start| name == *start) {
+                bail!(
+                    "the run directory {root} exists already; go on with it by `mergan train --resume {root}`, or choose \
+                     another one",
+                    root = self.root.display()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the directory where there is none.
+    pub fn create(&self) -> Result<()> {
+        let path = self.checkpoints();
+        fs::create_dir_all(&path).with_context(|| format!("making the directory {}", path.display()))
+    }
+
+    /// Keeps other processes from training here until the returned file is dropped, or this process ends.
+    pub fn lock(&self) -> Result<File> {
+        let path = self.root.join(LOCK);
+        let file = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => anyhow!(
+                "another process is training in {}; wait for it, or choose another run directory",
+                self.root.display()
+            ),
+            TryLockError::Error(error) => anyhow!(error).context(format!("locking {}", path.display())),
+        })?;
+        Ok(file)
+    }
+}

@@ -1,0 +1,142 @@
+//! The classifier that scores generated images. It is trained on real ones once for each dataset and kept in the cache,
+//! so that all runs on a machine are scored by the same network.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use mergan_datasets::Labelled;
+use mergan_metrics::{ACCURACY, Card, TaskScores, class_accuracy};
+use mergan_models::{Classifier, FitOptions, Weights};
+use mergan_strategies::{Config, Sampling};
+use mergan_tensor::{Device, Random};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::args::DataArguments;
+use crate::console::Console;
+use crate::generator::Trained;
+
+/// The network's name on cards.
+const NETWORK: &str = "mlp-1024-512-256-128";
+
+/// A classifier and what its cards say of it.
+pub struct Scorer {
+    classifier: Classifier,
+    note: Note,
+    sha256: String,
+}
+
+/// How a classifier was made, and how good it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Note {
+    dataset: String,
+    /// Numbers of an image, C x H x W.
+    pixels: usize,
+    classes: usize,
+    epochs: usize,
+    batch: usize,
+    rate: f64,
+    /// From 0 to 1, on the dataset's test images.
+    test_accuracy: f64,
+}
+
+impl Scorer {
+    /// The classifier in `file`, where one is given; else the cached one of the dataset, which is trained where there is
+    /// none.
+    pub fn obtain(file: Option<&Path>, dataset: &str, data: &DataArguments, console: &Console) -> Result<Self> {
+        if let Some(file) = file {
+            return Scorer::load(file, dataset);
+        }
+        let folder = data.cache().join("scorers");
+        let path = folder.join(format!("{dataset}-mlp.safetensors"));
+        if let Ok(scorer) = Scorer::load(&path, dataset) {
+            return Ok(scorer);
+        }
+        // Runs that start side by side train it once.
+        fs::create_dir_all(&folder).with_context(|| format!("making the directory {}", folder.display()))?;
+        let lock: PathBuf = folder.join(".lock");
+        let lock = File::create(&lock).with_context(|| format!("writing {}", lock.display()))?;
+        lock.lock().context("waiting for another process that trains the scoring classifier")?;
+        match Scorer::load(&path, dataset) {
+            Ok(scorer) => Ok(scorer),
+            Err(reason) => {
+                console.detail(format!("{reason:#}"));
+                Scorer::train(&path, dataset, data, console)?;
+                Scorer::load(&path, dataset)
+            }
+        }
+    }
+
+    /// The share of real test images that it recognises, from 0 to 1.
+    pub fn test_accuracy(&self) -> f64 {
+        self.note.test_accuracy
+    }
+
+    /// Scores `samples` images of each class that a generator has learned in `task` tasks.
+    pub fn score(&self, trained: &Trained, config: &Config, task: usize, samples: usize, seed: u64) -> TaskScores {
+        let sampling: Sampling = trained.sampling(seed);
+        let card = Card {
+            network: NETWORK.into(),
+            sha256: self.sha256.clone(),
+            test_accuracy: self.note.test_accuracy,
+            samples_per_class: samples,
+            statistics: sampling.statistics(),
+            preset: config.preset.clone(),
+            seed: config.seed,
+            commit: None,
+        };
+        let classes = &trained.usage.classes;
+        let images = sampling.images(&trained.generator, classes, samples);
+        let accuracies = classes.iter().zip(images).filter_map(|(&class, images)| {
+            Some((class, class_accuracy(&self.classifier.predict(images.view()), class)?))
+        });
+        let accuracies: Vec<_> = accuracies.collect();
+        let class_names = trained.usage.class_names.clone();
+        let mut scores = TaskScores { task, classes: classes.clone(), class_names, scores: Vec::new() };
+        scores.record(ACCURACY, &accuracies, &card);
+        scores
+    }
+
+    fn load(path: &Path, dataset: &str) -> Result<Self> {
+        let weights = Weights::load(path, Device::Cpu)?;
+        let note: Note = serde_json::from_str(&weights.note)
+            .with_context(|| format!("{} is no scoring classifier; choose another file, or none", path.display()))?;
+        if note.dataset != dataset {
+            bail!("{} scores images of {}, not of {dataset}; choose another file, or none", path.display(), note.dataset);
+        }
+        let like = Classifier::new(note.pixels, note.classes, Random::new(0), Device::Cpu);
+        let classifier = weights.network(path, "", &like)?;
+        let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Scorer { classifier, note, sha256 })
+    }
+
+    /// Trains the classifier of a dataset; always with the same seed, so that it does not depend on the run.
+    fn train(path: &Path, dataset: &str, data: &DataArguments, console: &Console) -> Result<()> {
+        let data = data.load(dataset, console)?;
+        let options = FitOptions::default();
+        let (images, classes) = (data.train.images(), data.class_names.len());
+        let mut progress = console.progress(format!("training the classifier that scores {dataset}"), 0);
+        let classifier = Classifier::fit(images, data.train.labels(), classes, options, Random::new(0), |fit| {
+            progress.set_total(fit.steps as u64);
+            progress.update(fit.step as u64, || format!("step {} of {}, loss {:.3}", fit.step, fit.steps, fit.loss));
+        });
+        drop(progress);
+        let accuracy = |split: &Labelled| classifier.accuracy(split.images(), split.labels());
+        let note = Note {
+            dataset: dataset.into(),
+            pixels: data.train.image_shape().iter().product(),
+            classes,
+            epochs: options.epochs,
+            batch: options.batch,
+            rate: options.rate,
+            test_accuracy: accuracy(&data.test),
+        };
+        console.note(format!("it recognises {:.2} % of the test images", 100.0 * note.test_accuracy));
+        let mut weights = Weights::default();
+        weights.insert_network("", &classifier);
+        weights.note = serde_json::to_string(&note).expect("names and numbers can be written as JSON");
+        Ok(weights.save(path)?)
+    }
+}

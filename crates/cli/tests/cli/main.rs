@@ -1,0 +1,1 @@
+//! The real binary, from its command line to its files.

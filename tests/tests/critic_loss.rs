@@ -1,0 +1,79 @@
+//! The whole critic loss, penalty included, against finite differences in f64: with respect to every single weight of a
+//! small critic. A penalty whose double backward is missing, per pixel or of the wrong head cannot pass.
+
+use mergan_models::{Critic, DigitConfig, Network};
+use mergan_strategies::losses::{critic_terms, gradient_penalty, total};
+use mergan_tensor::{Device, Random, Tensor};
+use mergan_tests::{images, uniform};
+
+const BATCH: usize = 2;
+
+fn small_critic() -> Critic {
+    let sizes = DigitConfig { width: 1, classes: 3, ..DigitConfig::default() };
+    let mut critic = Critic::new(sizes, Random::new(5), Device::Reference);
+    for (parameter, stream) in critic.parameters_mut().into_iter().zip(700..) {
+        *parameter.value = uniform(stream, parameter.value.shape(), |u| 0.4 * u);
+    }
+    critic
+}
+
+fn loss(critic: &Critic) -> Tensor {
+    let fraction = uniform(3, [BATCH, 1, 1, 1], |u| (u + 1.0) / 2.0);
+    total(&critic_terms(critic, &images(1, BATCH), &images(2, BATCH), &fraction, &[2, 0], 10.0))
+}
+
+#[test]
+fn every_weight_of_the_critic() {
+    const STEP: f64 = 1e-6;
+    let critic = small_critic().trainable();
+    let values = critic.values();
+    let gradients = loss(&critic).gradients(&values.iter().collect::<Vec<_>>());
+    let mut checked = 0;
+    for (p, (value, gradient)) in values.iter().zip(&gradients).enumerate() {
+        let (numbers, gradient): (Vec<f64>, Vec<f64>) = (value.to_vec(), gradient.to_vec());
+        for i in 0..numbers.len() {
+            let at = |step: f64| {
+                let (mut moved, mut numbers) = (critic.clone(), numbers.clone());
+                numbers[i] += step;
+                let parameter = moved.parameters_mut().remove(p);
+                *parameter.value = Tensor::from_vec(numbers, value.shape(), Device::Reference);
+                loss(&moved).item()
+            };
+            let expected = (at(STEP) - at(-STEP)) / (2.0 * STEP);
+            assert!(
+                (gradient[i] - expected).abs() <= 1e-5 * (1.0 + expected.abs()),
+                "parameter {p}, weight {i}: {}, finite differences say {expected}",
+                gradient[i]
+            );
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, critic.parameter_count());
+}
+
+#[test]
+fn the_penalty_reaches_every_layer_under_the_critic_head_and_not_the_class_head() {
+    let critic = small_critic().trainable();
+    let fraction = uniform(3, [BATCH, 1, 1, 1], |u| (u + 1.0) / 2.0);
+    let penalty = gradient_penalty(&critic, &images(1, BATCH), &images(2, BATCH), &fraction);
+    let values = critic.values();
+    let gradients = penalty.gradients(&values.iter().collect::<Vec<_>>());
+    for (parameter, gradient) in critic.clone().parameters_mut().iter().zip(&gradients) {
+        let reached = gradient.square().sum().item() > 0.0;
+        // Biases only shift the score: they enter its slope through no more than the rectifiers' constant masks.
+        let expected = matches!(parameter.name.as_str(), "c1.weight" | "c2.weight" | "c3.weight" | "o.weight");
+        assert_eq!(reached, expected, "{}", parameter.name);
+    }
+}
+
+#[test]
+fn the_norm_is_over_all_pixels_of_an_image() {
+    let critic = small_critic().trainable();
+    let fraction = uniform(3, [BATCH, 1, 1, 1], |u| (u + 1.0) / 2.0);
+    let (real, fake) = (images(1, BATCH), images(2, BATCH));
+    let between = (&real + &(&(&fake - &real) * &fraction)).variable();
+    let slopes: Vec<f64> = critic.score(&between).sum().gradients(&[&between]).remove(0).to_vec();
+    let expected = slopes.chunks(1024).map(|image| (image.iter().map(|s| s * s).sum::<f64>().sqrt() - 1.0).powi(2));
+    let penalty = gradient_penalty(&critic, &real, &fake, &fraction).item();
+    approx::assert_relative_eq!(penalty, expected.sum::<f64>() / BATCH as f64, max_relative = 1e-12);
+}

@@ -1,0 +1,225 @@
+//! Losses, gradients and ten iterations of training against PyTorch, f64 on both sides; see `golden/README.md`.
+
+use approx::relative_eq;
+use mergan_models::{Conditions, Network};
+use mergan_strategies::losses::{critic_terms, generator_terms, total};
+use mergan_strategies::{
+    Batch, Draws, Grouping, Learner, Losses, Role, Round, Step, Strategy, Term, build_strategy,
+};
+use mergan_tensor::{AdamOptions, Device, Tensor};
+use mergan_tests::{
+    Formula, GENERATOR, Golden, OLD_GENERATOR, critic, generator, images, latents, training_stream, uniform, unit,
+};
+
+/// Compares pairs of (ours, PyTorch's).
+fn assert_equal(name: &str, pairs: impl IntoIterator<Item = (f64, f64)>, tolerance: f64) {
+    for (ours, golden) in pairs {
+        assert!(
+            relative_eq!(ours, golden, epsilon = 0.01 * tolerance, max_relative = tolerance),
+            "{name}: {ours}, PyTorch says {golden}"
+        );
+    }
+}
+
+const EXACT: f64 = 1e-9;
+
+fn assert_gradients<N: Network>(golden: &Golden, case: &str, which: &str, network: &N, loss: &Tensor) {
+    let values = network.values();
+    let gradients = loss.gradients(&values.iter().collect::<Vec<_>>());
+    for (parameter, gradient) in network.clone().parameters_mut().iter().zip(&gradients) {
+        let name = format!("{case}.grad.{which}.{}", parameter.name);
+        assert_equal(&name, golden.pairs(&name, gradient), EXACT);
+    }
+}
+
+/// The golden name of a loss, and what its value is multiplied by there.
+fn assert_terms(golden: &Golden, case: &str, terms: &[Term], names: &[(&str, f64)]) {
+    assert_eq!(terms.len(), names.len());
+    for (term, (name, factor)) in terms.iter().zip(names) {
+        let name = format!("{case}.{name}");
+        assert_equal(&name, [(term.value.item() * factor, golden.get(&name)[0])], EXACT);
+    }
+    let sum = format!("{case}.total");
+    assert_equal(&sum, [(total(terms).item(), golden.get(&sum)[0])], EXACT);
+}
+
+/// The class that the single steps learn, and the classes before it.
+const CLASS: usize = 3;
+const PAST: [usize; 3] = [0, 1, 2];
+
+fn strategy(name: &str) -> Box<dyn Strategy> {
+    let options = match name {
+        "ra" => toml::toml! { lambda = 1e-3
+        scaling = "released" },
+        "jtr" => toml::toml! { reduction = "sum" },
+        _ => toml::Table::new(),
+    };
+    let mut strategy = build_strategy(name, &options).unwrap();
+    strategy.end_task(&generator(OLD_GENERATOR));
+    strategy
+}
+
+fn draws(noise: &Formula, task: usize, iteration: usize, inner: usize) -> Draws<'_> {
+    Draws { noise, device: Device::Reference, latent: 128, task, iteration, inner }
+}
+
+#[test]
+fn the_formula_is_pythons() {
+    let golden = Golden::open("losses");
+    for (i, value) in (0..).zip(golden.get("formula.unit")) {
+        assert_eq!(unit(1, i), value);
+    }
+}
+
+#[test]
+fn the_critics_loss() {
+    let (golden, critic, generator) = (Golden::open("losses"), critic(), generator(GENERATOR));
+    let real = images(1, 4);
+    let fake = generator.forward(&latents(2, 4), &Conditions::pure(&[CLASS])).detach();
+    assert_equal("forward.fake", golden.pairs("forward.fake", &fake), EXACT);
+    let verdict = critic.forward(&real);
+    assert_equal("forward.scores", golden.pairs("forward.scores", &verdict.score), EXACT);
+    assert_equal("forward.logits", golden.pairs("forward.logits", &verdict.logits), EXACT);
+
+    let fraction = uniform(3, [4, 1, 1, 1], |u| (u + 1.0) / 2.0);
+    let terms = critic_terms(&critic, &real, &fake, &fraction, &[CLASS; 4], 10.0);
+    assert_terms(&golden, "critic", &terms, &[("wasserstein", 1.0), ("penalty", 1.0), ("classification", 1.0)]);
+    assert_gradients(&golden, "critic", "critic", &critic, &total(&terms));
+}
+
+/// The golden comparison above would notice each of the classic mistakes with the penalty.
+#[test]
+fn wrong_penalties_have_other_gradients() {
+    let golden = Golden::open("losses");
+    let right = golden.get("critic.grad.critic.c1.weight");
+    for mutant in ["detached", "per_pixel", "class_head"] {
+        let wrong = golden.get(&format!("mutant.{mutant}.grad.critic.c1.weight"));
+        let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+        let distance = norm(&mut right.iter().zip(&wrong).map(|(a, b)| a - b));
+        assert!(distance > 1e6 * EXACT * norm(&mut right.iter().copied()), "{mutant}");
+    }
+}
+
+#[test]
+fn the_generators_loss() {
+    let (golden, critic, generator) = (Golden::open("losses"), critic(), generator(GENERATOR));
+    let fake = generator.forward(&latents(2, 4), &Conditions::pure(&[CLASS]));
+    let terms = generator_terms(&critic, &fake, &[CLASS; 4]);
+    assert_terms(&golden, "generator", &terms, &[("adversarial", 1.0), ("classification", 1.0)]);
+    assert_gradients(&golden, "generator", "generator", &generator, &total(&terms));
+}
+
+#[test]
+fn what_the_strategies_add() {
+    let (golden, critic, generator) = (Golden::open("losses"), critic(), generator(GENERATOR));
+    let step = |role| Step {
+        role,
+        generator: &generator,
+        critic: &critic,
+        past: &PAST,
+        batch: 6,
+        draws: draws(&Formula::Single, CLASS, 0, 0),
+    };
+    let (on_critic, on_generator) = (step(Role::Critic), step(Role::Generator));
+
+    let terms = strategy("ra").generator_terms(&on_generator);
+    assert_terms(&golden, "ra.generator", &terms, &[("alignment", 1e-3)]);
+    assert_gradients(&golden, "ra.generator", "generator", &generator, &total(&terms));
+
+    let past = PAST.len() as f64;
+    let terms = strategy("jtr").critic_terms(&on_critic);
+    assert_terms(&golden, "jtr.critic", &terms, &[("replay.wasserstein", past), ("replay.classification", past)]);
+    assert_gradients(&golden, "jtr.critic", "critic", &critic, &total(&terms));
+
+    let terms = strategy("jtr").generator_terms(&on_generator);
+    assert_terms(&golden, "jtr.generator", &terms, &[("replay.adversarial", past), ("replay.classification", past)]);
+    assert_gradients(&golden, "jtr.generator", "generator", &generator, &total(&terms));
+
+    for silent in ["sft", "jt"] {
+        let strategy = strategy(silent);
+        assert!(strategy.critic_terms(&on_critic).is_empty() && strategy.generator_terms(&on_generator).is_empty());
+    }
+    assert!(strategy("ra").critic_terms(&on_critic).is_empty());
+}
+
+#[test]
+fn conditional_batch_norm() {
+    let golden = Golden::open("conditional_batch_norm");
+    let classes = [4, 0, 7];
+    let x = uniform(10, [6, 3, 4, 5], |u| u).variable();
+    let scale = uniform(11, [10, 3, 1, 1], |u| 1.0 + 0.3 * u).variable();
+    let shift = uniform(12, [10, 3, 1, 1], |u| 0.3 * u).variable();
+    let [w, v] = [13, 14].map(|stream| uniform(stream, [6, 3, 4, 5], |u| u));
+    let y = &(&x.normalise(3, 1e-5) * &scale.select_rows(&classes)) + &shift.select_rows(&classes);
+    let first = (&y * &w).sum().differentiable_gradients(&[&x, &scale, &shift]);
+    let second = (&first[0] * &v).sum().gradients(&[&x, &scale]);
+    let named = ["output", "first.grad.x", "first.grad.scale", "first.grad.shift", "second.grad.x", "second.grad.scale"];
+    for (name, ours) in named.iter().zip([&y].into_iter().chain(&first).chain(&second)) {
+        assert_equal(name, golden.pairs(name, ours), EXACT);
+    }
+}
+
+/// Ten iterations of the released code's recipe from the same weights, latents and images.
+fn iterations(name: &str, task: usize, generator_losses: &[(&str, f64)], critic_losses: &[(&str, f64)]) {
+    let golden = Golden::open("iterations");
+    let strategy = strategy(name);
+    let mut learner = Learner::new(&generator(GENERATOR), &critic(), AdamOptions::default());
+    let past: Vec<usize> = (0..task).collect();
+    let compare = |case: &str, row: usize, losses: &Losses, names: &[(&str, f64)]| {
+        for ((_, value), (suffix, factor)) in losses.0.iter().zip(names) {
+            let name = format!("{name}.{case}.{suffix}");
+            assert_equal(&name, [(value * factor, golden.get(&name)[row])], EXACT);
+        }
+        assert_eq!(losses.0.len(), names.len());
+    };
+    let classes = [task];
+    for iteration in 0..10 {
+        let round = |inner| Round {
+            strategy: &*strategy,
+            classes: &classes,
+            past: &past,
+            grouping: Grouping::Pure,
+            batch: 64,
+            penalty: 10.0,
+            rate: 1e-4,
+            draws: draws(&Formula::Training, task, iteration, inner),
+        };
+        if iteration > 0 {
+            compare("generator", iteration - 1, &learner.generator_step(&round(0)), generator_losses);
+        }
+        for inner in 0..5 {
+            let stream = training_stream(iteration as u32, 2, inner as u32);
+            let batch = Batch { images: images(stream, 64), labels: vec![task; 64] };
+            compare("critic", iteration * 5 + inner, &learner.critic_step(&round(inner), &batch), critic_losses);
+        }
+    }
+    assert_parameters(&golden, &format!("{name}.after.generator"), &learner.generator);
+    assert_parameters(&golden, &format!("{name}.after.critic"), &learner.critic);
+}
+
+fn assert_parameters<N: Network>(golden: &Golden, prefix: &str, network: &N) {
+    for parameter in network.clone().parameters_mut() {
+        let name = format!("{prefix}.{}", parameter.name);
+        assert_equal(&name, golden.moments(&name, parameter.value), 1e-7);
+    }
+}
+
+const GENERATOR_LOSSES: [(&str, f64); 2] = [("adversarial", 1.0), ("classification", 1.0)];
+const CRITIC_LOSSES: [(&str, f64); 3] = [("wasserstein", 1.0), ("penalty", 1.0), ("classification", 1.0)];
+
+#[test]
+fn ten_iterations_of_sft() {
+    iterations("sft", 0, &GENERATOR_LOSSES, &CRITIC_LOSSES);
+}
+
+#[test]
+fn ten_iterations_of_jtr() {
+    let replay = [("replay.adversarial", 2.0), ("replay.classification", 2.0)];
+    let critic_replay = [("replay.wasserstein", 2.0), ("replay.classification", 2.0)];
+    iterations("jtr", 2, &[&GENERATOR_LOSSES[..], &replay].concat(), &[&CRITIC_LOSSES[..], &critic_replay].concat());
+}
+
+#[test]
+fn ten_iterations_of_ra() {
+    iterations("ra", 2, &[&GENERATOR_LOSSES[..], &[("alignment", 1e-3)]].concat(), &CRITIC_LOSSES);
+}
