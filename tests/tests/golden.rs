@@ -3,9 +3,7 @@
 use approx::relative_eq;
 use mergan_models::{Conditions, Network};
 use mergan_strategies::losses::{critic_terms, generator_terms, total};
-use mergan_strategies::{
-    Batch, Draws, Grouping, Learner, Losses, Role, Round, Step, Strategy, Term, build_strategy,
-};
+use mergan_strategies::{Batch, Draws, Grouping, Learner, Losses, Role, Round, Step, Strategy, Term, build_strategy};
 use mergan_tensor::{AdamOptions, Device, Tensor};
 use mergan_tests::{
     Formula, GENERATOR, Golden, OLD_GENERATOR, critic, generator, images, latents, training_stream, uniform, unit,
@@ -51,7 +49,7 @@ fn strategy(name: &str) -> Box<dyn Strategy> {
     let options = match name {
         "ra" => toml::toml! { lambda = 1e-3
         scaling = "released" },
-        "jtr" => toml::toml! { reduction = "sum" },
+        "jtr" => toml::toml! { replay = "sum" },
         _ => toml::Table::new(),
     };
     let mut strategy = build_strategy(name, &options).unwrap();
@@ -153,7 +151,8 @@ fn conditional_batch_norm() {
     let y = &(&x.normalise(3, 1e-5) * &scale.select_rows(&classes)) + &shift.select_rows(&classes);
     let first = (&y * &w).sum().differentiable_gradients(&[&x, &scale, &shift]);
     let second = (&first[0] * &v).sum().gradients(&[&x, &scale]);
-    let named = ["output", "first.grad.x", "first.grad.scale", "first.grad.shift", "second.grad.x", "second.grad.scale"];
+    let named =
+        ["output", "first.grad.x", "first.grad.scale", "first.grad.shift", "second.grad.x", "second.grad.scale"];
     for (name, ours) in named.iter().zip([&y].into_iter().chain(&first).chain(&second)) {
         assert_equal(name, golden.pairs(name, ours), EXACT);
     }
@@ -190,7 +189,7 @@ fn iterations(name: &str, task: usize, generator_losses: &[(&str, f64)], critic_
         for inner in 0..5 {
             let stream = training_stream(iteration as u32, 2, inner as u32);
             let batch = Batch { images: images(stream, 64), labels: vec![task; 64] };
-            compare("critic", iteration * 5 + inner, &learner.critic_step(&round(inner), &batch), critic_losses);
+            compare("critic", iteration * 5 + inner, &learner.critic_step(&round(inner), batch), critic_losses);
         }
     }
     assert_parameters(&golden, &format!("{name}.after.generator"), &learner.generator);

@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn it_learns_to_tell_bright_from_dark() {
-        let images = Array4::from_shape_fn((200, 1, 8, 8), |(n, _, y, x)| ((n % 2) * 150 + (n * 7 + y * 5 + x) % 100) as u8);
+        let images =
+            Array4::from_shape_fn((200, 1, 8, 8), |(n, _, y, x)| ((n % 2) * 150 + (n * 7 + y * 5 + x) % 100) as u8);
         let labels: Vec<usize> = (0..200).map(|n| n % 2).collect();
         let options = FitOptions { epochs: 3, batch: 20, rate: 1e-3 };
         let mut losses = Vec::new();

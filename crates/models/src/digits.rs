@@ -3,7 +3,7 @@
 
 use mergan_tensor::{Device, Random, Shape, Tensor};
 
-use crate::layers::{Conditions, ConditionalBatchNorm, Double, Halve, Initialiser, Linear};
+use crate::layers::{ConditionalBatchNorm, Conditions, Double, Halve, Initialiser, Linear};
 use crate::parameters::{Network, Parameter};
 
 /// Sizes of the digit networks.
@@ -212,8 +212,20 @@ mod tests {
         let (generator, critic) = networks(1);
         let deviation = |weight: &Tensor| weight.square().mean().item().sqrt();
         // sigma = sqrt(4 / (fan_in + fan_out)), one of the fans divided by the squared stride.
-        approx::assert_relative_eq!(deviation(&critic.c2.weight), (4.0f64 / (800.0 + 400.0)).sqrt(), max_relative = 0.02);
-        approx::assert_relative_eq!(deviation(&generator.c1.weight), (4.0f64 / (800.0 + 1600.0)).sqrt(), max_relative = 0.02);
-        approx::assert_relative_eq!(deviation(&generator.fc.weight), (2.0f64 / (128.0 + 2048.0)).sqrt(), max_relative = 0.02);
+        approx::assert_relative_eq!(
+            deviation(&critic.c2.weight),
+            (4.0f64 / (800.0 + 400.0)).sqrt(),
+            max_relative = 0.02
+        );
+        approx::assert_relative_eq!(
+            deviation(&generator.c1.weight),
+            (4.0f64 / (800.0 + 1600.0)).sqrt(),
+            max_relative = 0.02
+        );
+        approx::assert_relative_eq!(
+            deviation(&generator.fc.weight),
+            (2.0f64 / (128.0 + 2048.0)).sqrt(),
+            max_relative = 0.02
+        );
     }
 }

@@ -1,10 +1,11 @@
 //! Named tensors in safetensors files: the format in which networks are kept and exchanged with PyTorch.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use atomic_write_file::AtomicWriteFile;
 use mergan_tensor::{Device, Shape, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
@@ -119,7 +120,8 @@ impl Weights {
     /// # Errors
     /// When the file cannot be read or is no such file.
     pub fn load(path: &Path, device: Device) -> Result<Weights, WeightsError> {
-        let bytes = fs::read(path).map_err(|source| WeightsError::File { action: "reading", path: path.into(), source })?;
+        let bytes =
+            fs::read(path).map_err(|source| WeightsError::File { action: "reading", path: path.into(), source })?;
         let format = |reason: String| WeightsError::Format { path: path.into(), reason };
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| format(error.to_string()))?;
         let note = header.metadata().as_ref().and_then(|metadata| metadata.get(NOTE)).cloned().unwrap_or_default();
@@ -153,7 +155,8 @@ impl Weights {
             })
             .collect();
         let views = encoded.iter().map(|(name, dtype, axes, bytes)| {
-            let view = TensorView::new(*dtype, axes.to_vec(), bytes).expect("a tensor holds as many numbers as its axes say");
+            let view =
+                TensorView::new(*dtype, axes.to_vec(), bytes).expect("a tensor holds as many numbers as its axes say");
             (name.as_str(), view)
         });
         let metadata = (!self.note.is_empty()).then(|| [(NOTE.to_string(), self.note.clone())].into());
@@ -162,20 +165,15 @@ impl Weights {
     }
 }
 
-/// Writes `contents` to a temporary file beside `path` and renames it: `path` holds either its old or its new contents,
-/// whatever happens. What is left of a failed attempt is removed.
+/// Writes `contents` under a temporary name, flushes them to the disk and renames the file: `path` holds either its old or
+/// its new contents, whatever happens.
 ///
 /// # Errors
 /// When the directory cannot be written or the disk is full.
 pub fn write_whole(path: &Path, contents: &[u8]) -> std::io::Result<()> {
-    let temporary = path.with_extension(format!("tmp{}", std::process::id()));
-    let attempt = || {
-        let mut file = File::create(&temporary)?;
-        file.write_all(contents)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    attempt().inspect_err(|_| drop(fs::remove_file(&temporary)))
+    let mut file = AtomicWriteFile::open(path)?;
+    file.write_all(contents)?;
+    file.commit()
 }
 
 fn logical_shape(axes: &[usize]) -> Option<Shape> {

@@ -1,8 +1,8 @@
 //! Writing a report: everything is rendered first, and each file appears whole or not at all.
 
 use crate::{Error, html, ledger, load_run, results};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use atomic_write_file::AtomicWriteFile;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Reads the run directories and writes the page at `page`, with `results.json` and `ledger.md` beside it.
@@ -23,19 +23,10 @@ pub fn write_report(runs: &[PathBuf], page: &Path) -> Result<(), Error> {
 
 /// Writes under a temporary name and renames, so that no reader ever sees a part of the file.
 fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    write_and_rename(&temporary, path, text).map_err(|source| {
-        // The write has failed already; a temporary file that cannot be removed either changes nothing.
-        let _ = fs::remove_file(&temporary);
-        Error::Write { path: path.into(), source }
-    })
-}
-
-fn write_and_rename(temporary: &Path, path: &Path, text: &str) -> io::Result<()> {
-    let mut file = File::create(temporary)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(temporary, path)
+    let attempt = || {
+        let mut file = AtomicWriteFile::open(path)?;
+        file.write_all(text.as_bytes())?;
+        file.commit()
+    };
+    attempt().map_err(|source| Error::Write { path: path.into(), source })
 }

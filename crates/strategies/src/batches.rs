@@ -28,7 +28,7 @@ struct Source {
 }
 
 impl Batches {
-    /// Batches of at most `batch` images of `classes` in task `task` (counted from 0).
+    /// Batches of `batch` images of `classes` in task `task` (counted from 0); class-pure ones hold equally many of each.
     pub(crate) fn new(
         tasks: &TaskSequence,
         train: &Labelled,
@@ -37,10 +37,9 @@ impl Batches {
         grouping: Grouping,
         batch: usize,
     ) -> Result<Self, Error> {
-        let size = grouping.batch(batch, classes.len());
         let (groups, share): (Vec<&[usize]>, usize) = match grouping {
-            Grouping::Pure => (classes.chunks(1).collect(), size / classes.len()),
-            Grouping::Mixed => (vec![classes], size),
+            Grouping::Pure => (classes.chunks(1).collect(), batch / classes.len()),
+            Grouping::Mixed => (vec![classes], batch),
         };
         let sources = groups.into_iter().enumerate().map(|(number, classes)| {
             let images = tasks.images_of(classes, train);

@@ -143,7 +143,8 @@ impl Config {
         };
         let preset: Preset = toml::from_str(text).map_err(|error| fault(&format!("preset {name}"), error))?;
         let options = preset.options.get(&choice.strategy).and_then(toml::Value::as_table).cloned().unwrap_or_default();
-        let tuned = preset.training_of.get(&choice.strategy).and_then(toml::Value::as_table).cloned().unwrap_or_default();
+        let tuned =
+            preset.training_of.get(&choice.strategy).and_then(toml::Value::as_table).cloned().unwrap_or_default();
         let config = Config {
             dataset: choice.dataset.clone(),
             strategy: choice.strategy.clone(),
@@ -201,7 +202,8 @@ impl Config {
 
     fn validate(&self) -> Result<(), Error> {
         let require = |holds: bool, field: &str, rule: &str| {
-            let fault = Error::Config { place: format!("configuration, {field}"), reason: format!("it must be {rule}") };
+            let fault =
+                Error::Config { place: format!("configuration, {field}"), reason: format!("it must be {rule}") };
             if holds { Ok(()) } else { Err(fault) }
         };
         let TrainingOptions { iterations, first_iterations, batch, critic_steps, rate, final_rate, .. } = self.training;

@@ -31,7 +31,9 @@ pub enum Error {
     #[error(transparent)]
     Tasks(#[from] TaskError),
     /// A class has too few images.
-    #[error("the classes {classes:?} have {found} training images, a batch needs {needed}; take a smaller batch or more images")]
+    #[error(
+        "the classes {classes:?} have {found} training images, a batch needs {needed}; take a smaller batch or more images"
+    )]
     TooFewImages {
         /// The classes.
         classes: Vec<usize>,

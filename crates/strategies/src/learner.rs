@@ -1,5 +1,7 @@
 //! The two networks with their optimisers, and the two steps that train them.
 
+use std::collections::BTreeSet;
+
 use mergan_models::{Conditions, Critic, Generator, Network};
 use mergan_tensor::{Adam, AdamOptions, Tensor, no_grad};
 
@@ -24,7 +26,7 @@ pub struct Learner {
 pub struct Round<'a> {
     /// What keeps the generator from forgetting.
     pub strategy: &'a dyn Strategy,
-    /// The classes that this task has real images of.
+    /// The classes of the batch, see [`Strategy::batch_classes`].
     pub classes: &'a [usize],
     /// The classes of the tasks before.
     pub past: &'a [usize],
@@ -59,6 +61,13 @@ pub struct Batch {
     pub labels: Vec<usize>,
 }
 
+impl Batch {
+    /// How many different classes the batch holds.
+    pub(crate) fn classes(&self) -> usize {
+        self.labels.iter().collect::<BTreeSet<_>>().len()
+    }
+}
+
 /// The terms of one step's loss, for whoever watches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Losses(pub Vec<(&'static str, f64)>);
@@ -83,14 +92,16 @@ impl Learner {
         descend(&mut self.generator, &mut self.generator_adam, round.rate, terms)
     }
 
-    /// Trains the critic on one batch of real images and as many fakes.
-    pub fn critic_step(&mut self, round: &Round, real: &Batch) -> Losses {
+    /// Trains the critic on one batch, made by the strategy of these real images, and as many fakes.
+    pub fn critic_step(&mut self, round: &Round, real: Batch) -> Losses {
+        let step = self.step(Role::Critic, round);
+        let real = round.strategy.batch(&step, real);
         let (n, conditions) = round.conditions(Purpose::CriticLabels);
         let latents = round.draws.latents(Purpose::CriticLatents, n);
         let fake = no_grad(|| self.generator.forward(&latents, &conditions));
         let fraction = round.draws.fractions(Purpose::Interpolation, n);
         let mut terms = losses::critic_terms(&self.critic, &real.images, &fake, &fraction, &real.labels, round.penalty);
-        terms.extend(round.strategy.critic_terms(&self.step(Role::Critic, round)));
+        terms.extend(round.strategy.critic_terms(&step));
         descend(&mut self.critic, &mut self.critic_adam, round.rate, terms)
     }
 

@@ -12,7 +12,7 @@ const PREFIX: &str = "strategy.old.";
 pub(crate) struct Memory(Option<Generator>);
 
 /// Replayed images with the latents and classes they were made from.
-pub(crate) struct Replay {
+pub(crate) struct Replayed {
     pub(crate) images: Tensor,
     pub(crate) latents: Tensor,
     pub(crate) conditions: Conditions,
@@ -26,10 +26,10 @@ impl Memory {
 
     /// What the remembered generator makes of these latents: class-pure groups of equal size, one for each of `classes`.
     /// Nothing before the first task ends.
-    pub(crate) fn replay(&self, latents: Tensor, classes: &[usize]) -> Option<Replay> {
+    pub(crate) fn replay(&self, latents: Tensor, classes: &[usize]) -> Option<Replayed> {
         let conditions = Conditions::pure(classes);
         let images = no_grad(|| Some(self.0.as_ref()?.forward(&latents, &conditions)))?;
-        Some(Replay { images, latents, conditions })
+        Some(Replayed { images, latents, conditions })
     }
 
     pub(crate) fn save(&self, weights: &mut Weights) {

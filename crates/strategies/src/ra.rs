@@ -7,7 +7,7 @@ use mergan_models::{Generator, Weights, WeightsError};
 use serde::Deserialize;
 
 use crate::draws::Purpose;
-use crate::memory::{Memory, Replay};
+use crate::memory::{Memory, Replayed};
 use crate::strategy::{FromOptions, Step, Strategy, Term};
 
 /// Aligns the new generator with the old.
@@ -47,7 +47,7 @@ impl Strategy for ReplayAlignment {
         let classes = step.draws.choice(Purpose::GeneratorChoice, limit, step.past);
         let n = step.share(classes.len());
         let latents = step.replay_latents(classes.len() * n);
-        let Some(Replay { images: old, latents, conditions }) = self.memory.replay(latents, &classes) else {
+        let Some(Replayed { images: old, latents, conditions }) = self.memory.replay(latents, &classes) else {
             return Vec::new();
         };
         let difference = &step.generator.forward(&latents, &conditions) - &old;

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::draws::{Draws, Purpose};
 use crate::error::Error;
+use crate::learner::Batch;
 use crate::{jt, jtr, ra, sft};
 
 /// One summand of a loss.
@@ -80,6 +81,18 @@ pub trait Strategy: Send {
         tasks.tasks()[task].clone()
     }
 
+    /// The classes of a step's batch, given those that the task has real images of and those of the tasks before. The
+    /// generator is asked for these, and they share the batch evenly.
+    fn batch_classes(&self, current: &[usize], _past: &[usize]) -> Vec<usize> {
+        current.to_vec()
+    }
+
+    /// The batch that the critic takes for real, made of the real images of this step; its classes are
+    /// [`batch_classes`](Strategy::batch_classes), in that order.
+    fn batch(&self, _step: &Step, real: Batch) -> Batch {
+        real
+    }
+
     /// What the strategy adds to the critic's loss.
     fn critic_terms(&self, _step: &Step) -> Vec<Term> {
         Vec::new()
@@ -119,7 +132,11 @@ pub const STRATEGIES: &[Registration] = &[
     Registration { name: "sft", summary: "sequential fine-tuning: remembers nothing", build: build::<sft::Sft> },
     Registration { name: "jtr", summary: "joint training with memory replay", build: build::<jtr::JointReplay> },
     Registration { name: "ra", summary: "replay alignment", build: build::<ra::ReplayAlignment> },
-    Registration { name: "jt", summary: "joint training on the real images of all tasks: the upper bound", build: build::<jt::JointTraining> },
+    Registration {
+        name: "jt",
+        summary: "joint training on the real images of all tasks: the upper bound",
+        build: build::<jt::JointTraining>,
+    },
 ];
 
 /// The strategy of this name with these options.

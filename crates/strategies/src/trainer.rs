@@ -207,16 +207,16 @@ impl<'d> Trainer<'d> {
 
     fn iterate(&mut self) -> Result<Losses, Error> {
         let training = &self.config.training;
-        let classes = self.strategy.classes(&self.tasks, self.task);
+        let current = self.strategy.classes(&self.tasks, self.task);
+        let past = self.tasks.classes_seen(self.task);
+        let classes = self.strategy.batch_classes(&current, &past);
         let batches = match &mut self.batches {
             Some(batches) => batches,
             none => {
-                let batches =
-                    Batches::new(&self.tasks, self.train, &classes, self.task, training.grouping, training.batch)?;
-                none.insert(batches)
+                let batch = training.grouping.batch(training.batch, classes.len()) * current.len() / classes.len();
+                none.insert(Batches::new(&self.tasks, self.train, &current, self.task, training.grouping, batch)?)
             }
         };
-        let past = self.tasks.classes_seen(self.task);
         let done = self.iteration as f64 / self.config.iterations(self.task) as f64;
         let round = |inner| Round {
             strategy: &*self.strategy,
@@ -243,7 +243,7 @@ impl<'d> Trainer<'d> {
         self.average = self.average.towards(&self.learner.generator, 1.0 - decay);
         for inner in 0..training.critic_steps {
             let batch = batches.get(self.iteration * training.critic_steps + inner, &self.noise, Device::Cpu);
-            let critic = self.learner.critic_step(&round(inner), &batch);
+            let critic = self.learner.critic_step(&round(inner), batch);
             if inner + 1 == training.critic_steps {
                 losses.0.extend(critic.0);
             }

@@ -71,8 +71,7 @@ impl Adam {
         assert_eq!(parameters.len(), gradients.len(), "Adam needs one gradient for every parameter");
         if self.moments.is_empty() {
             let zeros = |parameter: &&mut Tensor| Tensor::zeros(parameter.shape(), parameter.device());
-            self.moments =
-                parameters.iter().map(|p| Moments { first: zeros(p), second: zeros(p) }).collect();
+            self.moments = parameters.iter().map(|p| Moments { first: zeros(p), second: zeros(p) }).collect();
         }
         assert_eq!(parameters.len(), self.moments.len(), "Adam was begun with another number of parameters");
         self.steps += 1;
@@ -127,19 +126,23 @@ impl Step {
         let [new1, new2] = [self.beta1, self.beta2].map(|beta| T::from_f64(1.0 - beta));
         let mut out = [parameter.len(); 3].map(Buffer::stale);
         let [p, m, v] = &mut out;
-        (p.par_chunks_mut(CHUNK), m.par_chunks_mut(CHUNK), v.par_chunks_mut(CHUNK)).into_par_iter().enumerate().for_each(
-            |(i, (p, m, v))| {
+        (p.par_chunks_mut(CHUNK), m.par_chunks_mut(CHUNK), v.par_chunks_mut(CHUNK))
+            .into_par_iter()
+            .enumerate()
+            .for_each(|(i, (p, m, v))| {
                 let range = i * CHUNK..i * CHUNK + p.len();
                 let [p0, g, m0, v0] = [parameter, gradient, first, second].map(|old| &old[range.clone()]);
-                vectorised(#[inline(always)] || {
-                    for j in 0..p0.len() {
-                        m[j] = beta1 * m0[j] + new1 * g[j];
-                        v[j] = beta2 * v0[j] + new2 * g[j] * g[j];
-                        p[j] = p0[j] - rate * m[j] / (v[j].sqrt() * root_scale + epsilon);
-                    }
-                });
-            },
-        );
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for j in 0..p0.len() {
+                            m[j] = beta1 * m0[j] + new1 * g[j];
+                            v[j] = beta2 * v0[j] + new2 * g[j] * g[j];
+                            p[j] = p0[j] - rate * m[j] / (v[j].sqrt() * root_scale + epsilon);
+                        }
+                    },
+                );
+            });
         out
     }
 }

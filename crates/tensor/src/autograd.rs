@@ -5,7 +5,8 @@
 //! of a gradient, and training needs the penalty's gradient (paper section 2.1).
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -139,7 +140,9 @@ fn backward(of: &Tensor, variables: &[&Tensor]) -> Vec<Tensor> {
     assert_eq!(of.shape().len(), 1, "gradients of a tensor of shape {:?}: only a scalar has gradients", of.shape());
     let targets: Vec<u64> = variables
         .iter()
-        .map(|variable| variable.node().expect("a gradient was asked with respect to a constant; use Tensor::variable").id)
+        .map(|variable| {
+            variable.node().expect("a gradient was asked with respect to a constant; use Tensor::variable").id
+        })
         .collect();
 
     let order = reachable(of);
@@ -166,19 +169,22 @@ fn backward(of: &Tensor, variables: &[&Tensor]) -> Vec<Tensor> {
         let (Some(gradient), true) = (&node.gradient, wanted.contains(&true)) else { continue };
         let parts = gradient(&Backward { upstream: &upstream, node, wanted });
         for (operand, part) in node.operands.iter().zip(parts) {
-            if let (Some(operand), Some(part)) = (operand, part) {
-                if leads_to_target[&operand.id] {
-                    let sum = match gradients.remove(&operand.id) {
-                        Some(earlier) => &earlier + &part,
-                        None => part,
-                    };
-                    gradients.insert(operand.id, sum);
-                }
+            let (Some(operand), Some(part)) = (operand, part) else { continue };
+            if leads_to_target[&operand.id] {
+                let sum = match gradients.remove(&operand.id) {
+                    Some(earlier) => &earlier + &part,
+                    None => part,
+                };
+                gradients.insert(operand.id, sum);
             }
         }
     }
     let zeros = |variable: &Tensor| Tensor::zeros(variable.shape(), variable.device());
-    variables.iter().zip(targets).map(|(variable, id)| found.get(&id).cloned().unwrap_or_else(|| zeros(variable))).collect()
+    variables
+        .iter()
+        .zip(targets)
+        .map(|(variable, id)| found.get(&id).cloned().unwrap_or_else(|| zeros(variable)))
+        .collect()
 }
 
 /// All nodes that `of` was computed from, by ascending number.
@@ -186,9 +192,9 @@ fn reachable(of: &Tensor) -> BTreeMap<u64, Arc<Node>> {
     let mut seen = BTreeMap::new();
     let mut pending: Vec<Arc<Node>> = of.node().cloned().into_iter().collect();
     while let Some(node) = pending.pop() {
-        if !seen.contains_key(&node.id) {
+        if let Entry::Vacant(place) = seen.entry(node.id) {
             pending.extend(node.operands.iter().flatten().cloned());
-            seen.insert(node.id, node);
+            place.insert(node);
         }
     }
     seen

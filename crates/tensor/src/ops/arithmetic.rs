@@ -28,12 +28,12 @@ impl Tensor {
 
 fn scaled<T: Element>(x: &[T], factor: f64) -> crate::pool::Buffer<T> {
     let factor = T::from_f64(factor);
-    map(x, |x| x * factor)
+    map(x, move |x| x * factor)
 }
 
 fn shifted<T: Element>(x: &[T], offset: f64) -> crate::pool::Buffer<T> {
     let offset = T::from_f64(offset);
-    map(x, |x| x + offset)
+    map(x, move |x| x + offset)
 }
 
 /// The shape that both operands are broadcast to.

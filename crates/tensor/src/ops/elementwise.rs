@@ -23,30 +23,36 @@ pub(crate) fn planes_per_task(plane: usize) -> usize {
     (CHUNK / plane.max(1)).max(1)
 }
 
-/// `f(x)` for every element.
-pub(crate) fn map<T: Element>(x: &[T], f: impl Fn(T) -> T + Sync) -> Buffer<T> {
+/// `f(x)` for every element. `f` is copied into the loop, so that what it captures stays in registers.
+pub(crate) fn map<T: Element>(x: &[T], f: impl Fn(T) -> T + Copy + Send + Sync) -> Buffer<T> {
     let mut out = Buffer::stale(x.len());
     fill_chunks(&mut out, |start, out| {
         let x = &x[start..start + out.len()];
-        vectorised(#[inline(always)] || {
-            for (out, &x) in out.iter_mut().zip(x) {
-                *out = f(x);
-            }
-        });
+        vectorised(
+            #[inline(always)]
+            move || {
+                for (out, &x) in out.iter_mut().zip(x) {
+                    *out = f(x);
+                }
+            },
+        );
     });
     out
 }
 
 /// `f(x, y)` for every pair of elements.
-pub(crate) fn zip<T: Element>(x: &[T], y: &[T], f: impl Fn(T, T) -> T + Sync) -> Buffer<T> {
+pub(crate) fn zip<T: Element>(x: &[T], y: &[T], f: impl Fn(T, T) -> T + Copy + Send + Sync) -> Buffer<T> {
     let mut out = Buffer::stale(x.len());
     fill_chunks(&mut out, |start, out| {
         let (x, y) = (&x[start..start + out.len()], &y[start..start + out.len()]);
-        vectorised(#[inline(always)] || {
-            for ((out, &x), &y) in out.iter_mut().zip(x).zip(y) {
-                *out = f(x, y);
-            }
-        });
+        vectorised(
+            #[inline(always)]
+            move || {
+                for ((out, &x), &y) in out.iter_mut().zip(x).zip(y) {
+                    *out = f(x, y);
+                }
+            },
+        );
     });
     out
 }

@@ -83,12 +83,12 @@ fn assert_slope(slope: f64) {
 
 fn activated<T: Element>(x: &[T], slope: f64) -> Buffer<T> {
     let slope = T::from_f64(slope);
-    map(x, |x| if x > T::zero() { x } else { slope * x })
+    map(x, move |x| if x > T::zero() { x } else { slope * x })
 }
 
 fn gated<T: Element>(x: &[T], sign: &[T], slope: f64) -> Buffer<T> {
     let slope = T::from_f64(slope);
-    zip(x, sign, |x, sign| if sign > T::zero() { x } else { slope * x })
+    zip(x, sign, move |x, sign| if sign > T::zero() { x } else { slope * x })
 }
 
 fn affine<T: Element>(x: &[T], scale: Option<&[T]>, shift: &[T], shape: Shape, slope: f64) -> Buffer<T> {
@@ -101,9 +101,8 @@ fn affine<T: Element>(x: &[T], scale: Option<&[T]>, shift: &[T], shape: Shape, s
     planes.with_min_len(planes_per_task(plane)).for_each(|(out, x)| {
         vectorised(
             #[inline(always)]
-            || {
-                // A copy of its own, which no store can change, stays in a register.
-                let slope = slope;
+            move || {
+                // Moved in, the slope stays in a register: no store can change it.
                 let activate = move |z: T| if z > T::zero() { z } else { slope * z };
                 for (n, (out, x)) in out.chunks_exact_mut(c).zip(x.chunks_exact(c)).enumerate() {
                     let shift = &shift[n / shift_block * c..][..c];

@@ -87,11 +87,14 @@ impl Grouped {
             let mut plane = Buffer::stale(len);
             for q in self.shape.pixels() * band / bands..self.shape.pixels() * (band + 1) / bands {
                 plane.fill(T::zero());
-                vectorised(#[inline(always)] || {
-                    for (group, row) in self.rows() {
-                        add_row(&mut plane[group..group + c], group, q * self.shape.plane() + row);
-                    }
-                });
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for (group, row) in self.rows() {
+                            add_row(&mut plane[group..group + c], group, q * self.shape.plane() + row);
+                        }
+                    },
+                );
                 partial.iter_mut().zip(plane.iter()).for_each(|(sum, &plane)| *sum += plane);
             }
         });
@@ -107,11 +110,14 @@ impl Grouped {
         let mut out = Buffer::stale(self.shape.len());
         let planes = out.par_chunks_mut(self.shape.plane()).enumerate();
         planes.with_min_len(planes_per_task(self.shape.plane())).for_each(|(q, out)| {
-            vectorised(#[inline(always)] || {
-                for (group, row) in self.rows() {
-                    fill_row(&mut out[row..row + self.shape.c], group, q * self.shape.plane() + row);
-                }
-            });
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (group, row) in self.rows() {
+                        fill_row(&mut out[row..row + self.shape.c], group, q * self.shape.plane() + row);
+                    }
+                },
+            );
         });
         out
     }

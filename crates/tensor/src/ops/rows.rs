@@ -55,7 +55,7 @@ impl Tensor {
         let mut start = 0;
         let placed = batches.iter().map(|batch| {
             let rows: Vec<usize> = (start..start + batch.shape().n).collect();
-            start = rows.len() + start;
+            start += rows.len();
             batch.add_rows(&rows, n)
         });
         placed.reduce(|sum, batch| &sum + &batch).expect("at least one batch to join")

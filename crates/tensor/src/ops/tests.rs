@@ -13,8 +13,10 @@ use crate::tensor::Tensor;
 struct Case {
     name: &'static str,
     operands: Vec<[usize; 4]>,
-    function: Box<dyn Fn(&[Tensor]) -> Tensor>,
+    function: Box<Function>,
 }
+
+type Function = dyn Fn(&[Tensor]) -> Tensor;
 
 fn case(name: &'static str, operands: &[[usize; 4]], function: impl Fn(&[Tensor]) -> Tensor + 'static) -> Case {
     Case { name, operands: operands.to_vec(), function: Box::new(function) }
@@ -193,7 +195,7 @@ fn a_gradient_stops_at_constants_and_at_unrelated_variables() {
     let gradients = loss.gradients(&[&x, &unrelated]);
     assert_eq!(gradients[0].to_vec::<f64>(), x.to_vec::<f64>());
     assert_eq!(gradients[1].to_vec::<f64>(), [0.0; 3]);
-    assert!(crate::no_grad(|| x.square()).is_tracked() == false);
+    assert!(!crate::no_grad(|| x.square()).is_tracked());
 }
 
 #[test]

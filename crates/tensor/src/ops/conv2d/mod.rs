@@ -25,9 +25,13 @@ impl Tensor {
     /// When the channels differ or the kernel is larger than the padded image.
     pub fn conv2d(&self, weight: &Tensor, conv: Conv2d) -> Tensor {
         let g = geometry("conv2d", self.shape(), weight.shape(), conv);
-        let storage = run(self, weight, g.output_len(), |x, w, y| cpu::conv2d(&g, x, w, y), |x, w, y| {
-            reference::conv2d(&g, x, w, y)
-        });
+        let storage = run(
+            self,
+            weight,
+            g.output_len(),
+            |x, w, y| cpu::conv2d(&g, x, w, y),
+            |x, w, y| reference::conv2d(&g, x, w, y),
+        );
         let (x, w) = (self.clone(), weight.clone());
         Tensor::from_operation(g.output(), storage, &[self, weight], move |back| {
             let g = back.upstream;
@@ -47,9 +51,13 @@ impl Tensor {
         let input = input.into();
         let g = geometry("conv2d_input_grad", input, weight.shape(), conv);
         assert_eq!(self.shape(), g.output(), "conv2d_input_grad to images of shape {input:?}");
-        let storage = run(self, weight, input.len(), |dy, w, dx| cpu::input_grad(&g, dy, w, dx), |dy, w, dx| {
-            reference::input_grad(&g, dy, w, dx)
-        });
+        let storage = run(
+            self,
+            weight,
+            input.len(),
+            |dy, w, dx| cpu::input_grad(&g, dy, w, dx),
+            |dy, w, dx| reference::input_grad(&g, dy, w, dx),
+        );
         let (dy, w) = (self.clone(), weight.clone());
         Tensor::from_operation(input, storage, &[self, weight], move |back| {
             let x = back.upstream;
@@ -66,9 +74,13 @@ impl Tensor {
         let weight = weight.into();
         let g = geometry("conv2d_weight_grad", self.shape(), weight, conv);
         assert_eq!(output_grad.shape(), g.output(), "conv2d_weight_grad to a kernel of shape {weight:?}");
-        let storage = run(self, output_grad, weight.len(), |x, dy, dw| cpu::weight_grad(&g, x, dy, dw), |x, dy, dw| {
-            reference::weight_grad(&g, x, dy, dw)
-        });
+        let storage = run(
+            self,
+            output_grad,
+            weight.len(),
+            |x, dy, dw| cpu::weight_grad(&g, x, dy, dw),
+            |x, dy, dw| reference::weight_grad(&g, x, dy, dw),
+        );
         let (x, dy) = (self.clone(), output_grad.clone());
         Tensor::from_operation(weight, storage, &[self, output_grad], move |back| {
             let w = back.upstream;
