@@ -1,1 +1,41 @@
-fn main() {}
+//! `cargo xtask`: what the project does with itself. It imports no crate of the project: it builds the command and runs
+//! it, as a person would.
+
+mod cargo;
+mod ci;
+mod outside;
+mod reproduce;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What the project does with itself.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Train the strategies on a dataset, score them, and set the result beside the paper's.
+    Reproduce(reproduce::Arguments),
+    /// Everything that must pass before a change is merged: format, lints, docs, tests and a smoke reproduction.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Reproduce(arguments) => reproduce::run(&arguments),
+        Task::Ci => ci::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -114,8 +114,10 @@ pub enum DataQuestion {
 
 /// `mergan train`.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  mergan train --dataset mnist --strategy ra --tasks 5 --run runs/ra\n  mergan train \
-                        --resume runs/ra")]
+#[command(
+    after_help = "Examples:\n  mergan train --dataset mnist --strategy ra --tasks 5 --run runs/ra\n  mergan train \
+                        --resume runs/ra"
+)]
 pub struct TrainArguments {
     /// Go on with the run in this directory, to the same bits as if it had never stopped.
     #[arg(long, value_name = "DIR", conflicts_with = "NewRun")]

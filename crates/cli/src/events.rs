@@ -27,13 +27,7 @@ pub enum Event<'a> {
         threads: usize,
     },
     /// Losses on the way.
-    Progress {
-        task: usize,
-        iteration: usize,
-        iterations: usize,
-        losses: BTreeMap<&'a str, f64>,
-        seconds: f64,
-    },
+    Progress { task: usize, iteration: usize, iterations: usize, losses: BTreeMap<&'a str, f64>, seconds: f64 },
     /// A checkpoint is about to be written: tasks learned, and iterations done of the next.
     Checkpoint { tasks: usize, iterations: usize, seconds: f64 },
     /// A task is learned.
@@ -96,7 +90,8 @@ impl EventLog {
         let text = read(&self.path)?;
         let lines = text.lines().rev().filter_map(|line| serde_json::from_str::<Line>(line).ok());
         let mut checkpoints = lines.filter(|line| {
-            line.event == "checkpoint" && (line.tasks, line.iterations) == (Some(position.tasks), Some(position.iterations))
+            line.event == "checkpoint"
+                && (line.tasks, line.iterations) == (Some(position.tasks), Some(position.iterations))
         });
         Ok(checkpoints.next().and_then(|line| line.seconds).unwrap_or(0.0))
     }

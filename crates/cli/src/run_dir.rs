@@ -73,7 +73,10 @@ impl RunDir {
         let numbers = tasks.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         let newest = numbers.filter(|&task| self.generator(task).is_file()).max();
         newest.with_context(|| {
-            format!("{} holds no finished task yet; give a run directory that `mergan train` wrote", self.root.display())
+            format!(
+                "{} holds no finished task yet; give a run directory that `mergan train` wrote",
+                self.root.display()
+            )
         })
     }
 

@@ -103,7 +103,11 @@ impl Scorer {
         let note: Note = serde_json::from_str(&weights.note)
             .with_context(|| format!("{} is no scoring classifier; choose another file, or none", path.display()))?;
         if note.dataset != dataset {
-            bail!("{} scores images of {}, not of {dataset}; choose another file, or none", path.display(), note.dataset);
+            bail!(
+                "{} scores images of {}, not of {dataset}; choose another file, or none",
+                path.display(),
+                note.dataset
+            );
         }
         let like = Classifier::new(note.pixels, note.classes, Random::new(0), Device::Cpu);
         let classifier = weights.network(path, "", &like)?;

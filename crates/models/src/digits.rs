@@ -67,6 +67,19 @@ impl Generator {
         DigitConfig { width, channels, classes: self.n1.scale.shape().n, latent: self.fc.weight.shape().c }
     }
 
+    /// A frozen copy in which the `new` classes start from the mean of the class parameters of the `learned` ones, which
+    /// is nearer to any class of the same kind of images than fresh parameters are.
+    ///
+    /// # Panics
+    /// When a class is out of range, or `learned` is empty.
+    pub fn start_at_mean(&self, new: &[usize], learned: &[usize]) -> Generator {
+        let mut generator = self.frozen();
+        for norm in [&mut generator.n1, &mut generator.n2, &mut generator.n3] {
+            norm.start_at_mean(new, learned);
+        }
+        generator
+    }
+
     /// The images of these latents (N x latent) under these classes.
     ///
     /// # Panics
@@ -193,6 +206,19 @@ mod tests {
         assert_eq!(verdict.score.shape(), [6, 1, 1, 1].into());
         assert_eq!(verdict.logits.shape(), [6, 10, 1, 1].into());
         assert_eq!(verdict.score.to_vec::<f32>(), critic.score(&images).to_vec::<f32>());
+    }
+
+    #[test]
+    fn new_classes_can_start_at_the_mean_of_the_learned_ones() {
+        let mut generator = networks(1).0;
+        generator.n2.shift = Random::new(3).normal(Address::default(), [10, 64, 1, 1], Device::Cpu);
+        let started = generator.start_at_mean(&[5], &[0, 2]);
+        let row = |generator: &Generator, class: usize| generator.n2.shift.rows(class..class + 1).to_vec::<f32>();
+        for (i, value) in row(&started, 5).into_iter().enumerate() {
+            let mean = (row(&generator, 0)[i] + row(&generator, 2)[i]) / 2.0;
+            approx::assert_abs_diff_eq!(value, mean, epsilon = 1e-6);
+        }
+        assert_eq!(row(&started, 4), row(&generator, 4));
     }
 
     #[test]

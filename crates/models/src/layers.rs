@@ -148,6 +148,16 @@ impl ConditionalBatchNorm {
         x.normalise(conditions.groups, EPSILON).affine_leaky_relu(Some(&rows(&self.scale)), &rows(&self.shift), 0.0)
     }
 
+    /// The rows of the `new` classes become the mean of those of the `learned` ones.
+    pub(crate) fn start_at_mean(&mut self, new: &[usize], learned: &[usize]) {
+        for table in [&mut self.scale, &mut self.shift] {
+            let Shape { n: classes, c, .. } = table.shape();
+            let mean = table.detach().select_rows(learned).mean_to(Shape::vector(c));
+            let change = &mean.broadcast_to(Shape::matrix(new.len(), c)) - &table.detach().select_rows(new);
+            *table = &table.detach() + &change.add_rows(new, classes);
+        }
+    }
+
     pub(crate) fn parameters_mut(&mut self, name: &str) -> [Parameter<'_>; 2] {
         [
             Parameter { name: format!("{name}.g.weight"), axes: 2, value: &mut self.scale },

@@ -9,6 +9,7 @@ use std::path::Path;
 /// Losses and times of a run, by task and iteration (both from 1).
 #[derive(Clone, Debug, Default)]
 pub struct History {
+    command: Option<String>,
     progress: BTreeMap<(usize, usize), Progress>,
     task_seconds: BTreeMap<usize, f64>,
 }
@@ -27,6 +28,9 @@ struct Progress {
 #[derive(Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Event {
+    Start {
+        command: String,
+    },
     Progress(Progress),
     TaskEnd {
         task: usize,
@@ -55,6 +59,11 @@ impl History {
             }
         }
         Ok(history)
+    }
+
+    /// The command that started the run, where it was recorded.
+    pub fn command(&self) -> Option<&str> {
+        self.command.as_deref()
     }
 
     /// The training time of a finished task in seconds.
@@ -91,6 +100,8 @@ impl History {
 
     fn add(&mut self, event: Event) {
         match event {
+            // A run that goes on starts again; the first command made it.
+            Event::Start { command } => _ = self.command.get_or_insert(command),
             Event::Progress(progress) => {
                 self.progress.insert((progress.task, progress.iteration), progress);
             }
@@ -119,6 +130,13 @@ mod tests {
             "{{\"event\":\"progress\",\"task\":{task},\"iteration\":{iteration},\"iterations\":200,\
              \"losses\":{{\"critic\":{critic}}},\"seconds\":1.5}}\n"
         )
+    }
+
+    #[test]
+    fn the_first_command_made_the_run() {
+        let start = |command| format!("{{\"event\":\"start\",\"command\":\"mergan train {command}\"}}\n");
+        let history = read(&[start("--run a"), start("--resume a")].concat()).unwrap();
+        assert_eq!(history.command(), Some("mergan train --run a"));
     }
 
     #[test]

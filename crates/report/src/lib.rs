@@ -4,8 +4,8 @@
 //! growing, for only finished tasks count:
 //!
 //! ```text
-//! config.toml            strategy, preset, seed, dataset, tasks; optionally deviations and command
-//! events.jsonl           losses and seconds, one JSON object a line
+//! config.toml            strategy, preset, seed, dataset, tasks; optionally deviations
+//! events.jsonl           the command, losses and seconds, one JSON object a line
 //! real.png               one row of real images for each class of the sequence
 //! tasks/01/samples.png   one row for each class learned so far, at the same latents in every task
 //! tasks/01/scores.json   the scores after the task (mergan_metrics::TaskScores)

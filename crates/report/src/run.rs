@@ -37,8 +37,6 @@ pub struct Config {
     /// What the run changes from the authors' released code, a sentence each.
     #[serde(default)]
     pub deviations: Vec<String>,
-    /// The command that made the run, where it was recorded.
-    pub command: Option<String>,
     /// The whole file.
     #[serde(skip)]
     pub text: String,

@@ -69,9 +69,21 @@ pub struct TrainingOptions {
     pub penalty: f64,
     /// How classes share a batch.
     pub grouping: Grouping,
+    /// Where the class parameters of a new class start.
+    pub new_classes: NewClasses,
     /// Decay of the running average of the generator's weights, which is what is snapshot, scored and continued from at
     /// the end of a task. 0 takes the weights themselves.
     pub average: f64,
+}
+
+/// Where the generator's parameters of a class that it has not learned yet start.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NewClasses {
+    /// As the network was made: scale 1, shift 0.
+    Fresh,
+    /// At the mean of the classes learned so far.
+    Mean,
 }
 
 /// How a generator is scored (paper, facts 4.1).

@@ -39,7 +39,7 @@ mod sft;
 mod strategy;
 mod trainer;
 
-pub use config::{Choice, Config, EvaluationOptions, ModelOptions, TrainingOptions, presets};
+pub use config::{Choice, Config, EvaluationOptions, ModelOptions, NewClasses, TrainingOptions, presets};
 pub use draws::{Draws, Noise, Purpose};
 pub use error::Error;
 pub use learner::{Batch, Grouping, Learner, Losses, Round};

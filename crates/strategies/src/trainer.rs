@@ -12,7 +12,7 @@ use mergan_tensor::{Device, Random};
 
 use crate::batches::Batches;
 use crate::checkpoint::Checkpoint;
-use crate::config::Config;
+use crate::config::{Config, NewClasses};
 use crate::draws::Draws;
 use crate::error::Error;
 use crate::learner::{Learner, Losses, Round};
@@ -198,10 +198,13 @@ impl<'d> Trainer<'d> {
 
     /// The generator that learned the tasks so far starts the next one, with fresh optimisers (facts 0.8).
     fn begin_task(&mut self, task: usize) {
-        let Learner { generator, critic, .. } = &self.learner;
-        self.strategy.end_task(generator);
-        self.average = generator.frozen();
-        self.learner = Learner::new(generator, critic, self.config.adam());
+        self.strategy.end_task(&self.learner.generator);
+        self.average = self.learner.generator.frozen();
+        let next = self.tasks.tasks().get(task);
+        if let (Some(new), NewClasses::Mean) = (next, self.config.training.new_classes) {
+            self.average = self.average.start_at_mean(new, &self.tasks.classes_seen(task));
+        }
+        self.learner = Learner::new(&self.average, &self.learner.critic, self.config.adam());
         (self.task, self.iteration, self.batches) = (task, 0, None);
     }
 

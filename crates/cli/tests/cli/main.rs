@@ -1,1 +1,54 @@
-//! The real binary, from its command line to its files.
+//! The real binary, from its command line to its files. All runs are smoke runs on the drawn shapes: seconds, no network.
+
+mod errors;
+mod interruption;
+mod results;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+
+/// The command, with the cache that all tests share.
+fn mergan() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mergan"));
+    command.env("MERGAN_DATA", cache());
+    command
+}
+
+/// The options of a new smoke run.
+fn new_run<'a>(strategy: &'a str, run: &'a Path) -> [&'a str; 11] {
+    let run = run.to_str().expect("temporary directories have plain names");
+    ["train", "--dataset", "shapes", "--strategy", strategy, "--preset", "smoke", "--tasks", "3", "--run", run]
+}
+
+/// The scoring classifier is trained once for all tests, as on a user's machine.
+fn cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
+}
+
+/// A finished run of replay alignment, made once for the tests that only read it.
+fn finished_run() -> &'static Path {
+    static RUN: OnceLock<PathBuf> = OnceLock::new();
+    RUN.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap().keep();
+        let run = folder.join("ra");
+        mergan().args(new_run("ra", &run)).assert().success();
+        run
+    })
+}
+
+/// The generators of the three tasks, as bytes.
+fn generators(run: &Path) -> [Vec<u8>; 3] {
+    [1, 2, 3].map(|task| fs::read(run.join(format!("tasks/{task:02}/generator.safetensors"))).unwrap())
+}
+
+/// What a failed command said.
+fn complaint(assert: Assert) -> String {
+    let output = assert.failure().get_output().clone();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!text.contains("panicked"), "{text}");
+    text
+}

@@ -137,8 +137,6 @@ fn strategy(group: &Group) -> Result<Markup, Error> {
 /// One run; the samples of a strategy's `first` stand in the page's section of samples.
 fn run(run: &Run, first: bool) -> Result<Markup, Error> {
     let config = &run.config;
-    let again = format!("mergan train --config {0}/config.toml --run {0}-again", run.name());
-    let command = config.command.as_deref().unwrap_or(&again);
     Ok(markup! {
         details.run open[first] {
             summary { "Seed " (config.seed) small { (run.name()) } }
@@ -147,8 +145,10 @@ fn run(run: &Run, first: bool) -> Result<Markup, Error> {
             (tables::matrix(run))
             h3 { "Losses" }
             (charts::losses(run)?)
-            h3 { "Command" }
-            pre tabindex="0" { (command) }
+            @if let Some(command) = run.history.command() {
+                h3 { "Command" }
+                pre tabindex="0" { (command) }
+            }
             details {
                 summary { "Configuration" }
                 pre tabindex="0" { (config.text) }

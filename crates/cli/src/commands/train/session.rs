@@ -74,7 +74,8 @@ impl<'s> Session<'s> {
             self.finish_task(learned)?;
         }
         let config = self.trainer.config();
-        let mut progress = self.console.progress(format!("training {}", config.strategy), iterations(config, config.tasks));
+        let mut progress =
+            self.console.progress(format!("training {}", config.strategy), iterations(config, config.tasks));
         loop {
             if let Some(signal) = signals.caught() {
                 self.save()?;
@@ -104,7 +105,11 @@ impl<'s> Session<'s> {
             }
         }
         drop(progress);
-        self.console.note(format!("all {} tasks learned; the run is in {}", self.trainer.tasks_learned(), self.run.root().display()));
+        self.console.note(format!(
+            "all {} tasks learned; the run is in {}",
+            self.trainer.tasks_learned(),
+            self.run.root().display()
+        ));
         Ok(None)
     }
 

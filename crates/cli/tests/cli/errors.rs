@@ -1,0 +1,97 @@
+//! Bad input: one clear error, a non-zero exit, nothing half-written.
+
+use std::fs;
+use std::path::Path;
+
+use crate::{complaint, finished_run, mergan, new_run};
+
+/// What the command says to a new run with these options; no run directory may be left.
+fn refusal(strategy: &str, options: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let error = complaint(mergan().args(new_run(strategy, &run)).args(options).assert());
+    assert!(!run.exists(), "something was written: {error}");
+    error
+}
+
+#[test]
+fn unknown_names_are_answered_with_the_known_ones() {
+    assert!(refusal("ewcx", &[]).contains("there is no strategy `ewcx`; choose one of: sft, jtr, ra, jt"));
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    for (option, value, expected) in [
+        ("--dataset", "mnits", "unknown dataset `mnits`; known datasets: mnist, shapes"),
+        ("--preset", "fast", "there is no preset `fast`; choose one of: smoke, quick, paper"),
+    ] {
+        let arguments = new_run("ra", &run);
+        let position = arguments.iter().position(|argument| *argument == option).unwrap();
+        let mut arguments = arguments.to_vec();
+        arguments[position + 1] = value;
+        let error = complaint(mergan().args(arguments).assert());
+        assert!(error.contains(expected), "{error}");
+    }
+    let sample = ["--class", "star", "--out", "star.png"];
+    let error = complaint(mergan().arg("sample").arg(finished_run()).args(sample).assert());
+    assert!(error.contains("no class `star`; choose one of: disc, ring, square"), "{error}");
+}
+
+#[test]
+fn a_bad_configuration_is_refused_before_anything_is_written() {
+    for (options, expected) in [
+        (&["--set", "training.speed=1"][..], "unknown field `speed`"),
+        (&["--set", "training.rate=-1"], "training.rate: it must be a positive number"),
+        (&["--set", "training.rate"], "NAME=VALUE"),
+        (&["--set", "options.lambda=much"], "strategy ra"),
+        (&["--set", "tasks=11"], "more classes than the 10"),
+        (&["--config", "no-such-file.toml"], "reading no-such-file.toml"),
+        (&["--first-task", "no-such-run"], "--first-task takes a finished run of one task"),
+        (&["--scorer", "no-such-file"], "no-such-file"),
+    ] {
+        let error = refusal("ra", options);
+        assert!(error.contains(expected), "{options:?}: {error}");
+    }
+}
+
+#[test]
+fn an_existing_run_directory_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let notes = folder.path().join("notes.txt");
+    fs::write(&notes, "mine").unwrap();
+    let error = complaint(mergan().args(new_run("ra", folder.path())).assert());
+    assert!(error.contains("exists already; go on with it by `mergan train --resume"), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+
+    let error = complaint(mergan().args(["train", "--resume"]).arg(folder.path()).assert());
+    assert!(error.contains("config.toml"), "{error}");
+}
+
+#[test]
+fn files_that_cannot_be_used_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other.safetensors");
+    fs::write(&other, "no weights").unwrap();
+    let sample = |source: &Path, out: &str| {
+        let mut command = mergan();
+        command.arg("sample").arg(source).args(["--class", "ring", "--out", out]);
+        complaint(command.assert())
+    };
+    assert!(sample(&other, "ring.png").contains("other.safetensors is not a readable safetensors file"));
+    assert!(sample(folder.path(), "ring.png").contains("holds no finished task"));
+    assert!(sample(finished_run(), "ring.gif").contains("must end in .png or .npy"));
+    assert!(sample(finished_run(), "/no/such/folder/ring.png").contains("/no/such/folder/ring.png"));
+
+    let evaluate = |options: &[&str]| complaint(mergan().arg("evaluate").arg(finished_run()).args(options).assert());
+    assert!(evaluate(&["--task", "9"]).contains("task 9 is not learned; choose one of 1 to 3"));
+    assert!(complaint(mergan().arg("report").arg(folder.path()).assert()).contains("config.toml"));
+}
+
+#[test]
+fn nonsense_on_the_command_line_is_refused() {
+    for arguments in [&["train"][..], &["train", "--resume", "a", "--run", "b"], &["sample", "a"], &["--threads", "0"]]
+    {
+        let error = complaint(mergan().args(arguments).assert());
+        assert!(error.contains("Usage") || error.contains("--help"), "{error}");
+    }
+    let error = complaint(mergan().args(["data", "list"]).env("MERGAN_SIMD", "sse9").assert());
+    assert!(error.contains("MERGAN_SIMD"), "{error}");
+}

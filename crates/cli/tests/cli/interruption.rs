@@ -1,0 +1,173 @@
+//! Runs that are killed, interrupted or damaged, and go on.
+
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::{cache, complaint, finished_run, generators, mergan, new_run};
+
+/// Long enough to be caught in the middle of a task.
+const LONG: [&str; 8] = [
+    "--set",
+    "training.first_iterations=60",
+    "--set",
+    "training.iterations=60",
+    "--set",
+    "training.batch=24",
+    "--checkpoint-every",
+    "7",
+];
+
+fn spawn(arguments: &[&str], run: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_mergan"))
+        .args(new_run("ra", run))
+        .args(arguments)
+        .env("MERGAN_DATA", cache())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until the log holds a text.
+fn wait_for(run: &Path, text: &str) {
+    let begun = Instant::now();
+    while !fs::read_to_string(run.join("events.jsonl")).unwrap_or_default().contains(text) {
+        assert!(begun.elapsed() < Duration::from_secs(120), "the run never came to {text}");
+        sleep(Duration::from_millis(1));
+    }
+}
+
+fn checkpoints(run: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(run.join("checkpoint")).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+fn resume(run: &Path) -> assert_cmd::assert::Assert {
+    mergan().args(["train", "--resume"]).arg(run).assert()
+}
+
+#[test]
+fn a_killed_run_goes_on_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
+    mergan().args(new_run("ra", &whole)).args(LONG).assert().success();
+
+    let mut child = spawn(&LONG, &killed);
+    wait_for(&killed, "\"tasks\":1,\"iterations\":28");
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success());
+    assert!(!killed.join("tasks/02").exists(), "it was killed in the middle of the second task");
+    // What a process leaves that is killed while it writes an event.
+    let events = killed.join("events.jsonl");
+    fs::write(&events, fs::read_to_string(&events).unwrap() + "{\"event\":\"progr").unwrap();
+
+    resume(&killed).success();
+    assert!(generators(&killed) == generators(&whole));
+    assert_eq!(checkpoints(&killed).len(), 2);
+    mergan().arg("report").arg(&killed).arg("--out").arg(folder.path().join("report.html")).assert().success();
+    // A finished run has nothing left to do.
+    resume(&killed).success();
+    assert!(generators(&killed) == generators(&whole));
+}
+
+#[test]
+fn a_run_killed_before_its_scores_were_written_is_scored() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = copy_of_finished(folder.path());
+    let scores = run.join("tasks/03/scores.json");
+    let before = fs::read(&scores).unwrap();
+    fs::remove_dir_all(run.join("tasks/03")).unwrap();
+    resume(&run).success();
+    assert_eq!(fs::read(&scores).unwrap(), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_it_at_a_checkpoint() {
+    use std::os::unix::process::ExitStatusExt;
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        let child = spawn(&LONG, &run);
+        wait_for(&run, "\"task\":1,\"iteration\":3,");
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status, ExitStatus::from_raw(code << 8));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains("go on with `mergan train --resume"), "{text}");
+        assert!(!checkpoints(&run).is_empty());
+    }
+}
+
+#[test]
+fn a_truncated_checkpoint_falls_back_to_the_older_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = copy_of_finished(folder.path());
+    fs::remove_dir_all(run.join("tasks/03")).unwrap();
+    let newest = checkpoints(&run).pop().unwrap();
+    OpenOptions::new().write(true).open(&newest).unwrap().set_len(1000).unwrap();
+    let text = String::from_utf8(resume(&run).success().get_output().stderr.clone()).unwrap();
+    assert!(text.contains("warning") && text.contains("trying an older checkpoint"), "{text}");
+    assert!(generators(&run) == generators(finished_run()));
+
+    for path in checkpoints(&run) {
+        fs::write(path, "no checkpoint").unwrap();
+    }
+    assert!(complaint(resume(&run)).contains("holds no checkpoint that can be read"));
+}
+
+#[test]
+fn a_changed_configuration_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = copy_of_finished(folder.path());
+    let config = run.join("config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("penalty = 10.0", "penalty = 11.0")).unwrap();
+    let error = complaint(resume(&run));
+    assert!(error.contains("another configuration") && error.contains("penalty = 11"), "{error}");
+    fs::write(&config, "strategy = [").unwrap();
+    assert!(complaint(resume(&run)).contains("config.toml"));
+}
+
+#[test]
+fn two_processes_do_not_train_one_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let mut child = spawn(&LONG, &run);
+    wait_for(&run, "\"task\":1,\"iteration\":1,");
+    assert!(complaint(resume(&run)).contains("another process is training in"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_diverged_run_says_where_and_keeps_its_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let error = complaint(mergan().args(new_run("sft", &run)).args(["--set", "training.rate=1e9"]).assert());
+    assert!(error.contains("task 1, iteration") && error.contains("last checkpoint is kept"), "{error}");
+    assert_eq!(checkpoints(&run).len(), 1);
+}
+
+/// A copy that a test may spoil.
+fn copy_of_finished(folder: &Path) -> PathBuf {
+    let copy = folder.join("copy");
+    let mut open = vec![(finished_run().to_path_buf(), copy.clone())];
+    while let Some((from, to)) = open.pop() {
+        fs::create_dir(&to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+            if from.is_dir() {
+                open.push((from, to));
+            } else {
+                fs::copy(from, to).unwrap();
+            }
+        }
+    }
+    copy
+}

@@ -1,0 +1,128 @@
+//! What the commands produce.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::{finished_run, generators, mergan, new_run};
+
+#[test]
+fn every_strategy_trains_and_the_report_compares_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = folder.path().join("first");
+    mergan().args(new_run("sft", &first)).args(["--set", "tasks=1"]).assert().success();
+    let runs = ["sft", "jtr", "ra", "jt"].map(|strategy| folder.path().join(strategy));
+    for run in &runs {
+        let strategy = run.file_name().unwrap().to_str().unwrap();
+        mergan().args(new_run(strategy, run)).arg("--first-task").arg(&first).assert().success();
+        let events = fs::read_to_string(run.join("events.jsonl")).unwrap();
+        assert_eq!(events.matches("\"event\":\"task_end\"").count(), 3, "{events}");
+        for file in ["config.toml", "real.png", "tasks/03/samples.png", "tasks/03/scores.json"] {
+            assert!(run.join(file).is_file(), "{strategy} has no {file}");
+        }
+    }
+    // The first task is shared, the rest is not.
+    let all = runs.each_ref().map(|run| generators(run));
+    assert!(all.iter().all(|[first, ..]| *first == all[0][0]));
+    assert!(all[1..].iter().all(|[.., last]| *last != all[0][2]));
+
+    let page = folder.path().join("report/report.html");
+    let output = mergan().arg("report").args(&runs).arg("--out").arg(&page).assert().success();
+    let table = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    assert!(["SFT", "JTR", "RA", "JT"].iter().all(|strategy| table.contains(strategy)), "{table}");
+    assert!(fs::read_to_string(&page).unwrap().contains("mergan train --dataset shapes --strategy jtr"));
+    let results: Value = serde_json::from_slice(&fs::read(page.with_file_name("results.json")).unwrap()).unwrap();
+    let scores = results.as_array().unwrap().iter().filter(|row| row["metric"] == "accuracy");
+    assert_eq!(scores.count(), 4 * (2 + 3 + 4), "each class and the mean, after each task");
+}
+
+#[test]
+fn a_shared_first_task_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, fork) = (folder.path().join("first"), folder.path().join("fork"));
+    mergan().args(new_run("sft", &first)).args(["--set", "tasks=1"]).assert().success();
+    mergan().args(new_run("ra", &fork)).arg("--first-task").arg(&first).assert().success();
+    assert!(generators(&fork) == generators(finished_run()));
+}
+
+#[test]
+fn threads_do_not_change_the_result() {
+    let folder = tempfile::tempdir().unwrap();
+    for strategy in ["jtr", "jt"] {
+        let runs = ["1", "2"].map(|threads| {
+            let run = folder.path().join(format!("{strategy}{threads}"));
+            mergan().args(new_run(strategy, &run)).args(["--threads", threads]).assert().success();
+            generators(&run)
+        });
+        assert!(runs[0] == runs[1], "{strategy}");
+    }
+}
+
+#[test]
+fn samples_are_written_as_grid_and_as_array() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = |name: &str| folder.path().join(name);
+    let sample = |class: &str, name: &str| {
+        let source = finished_run().join(if name.ends_with("npy") { "tasks/03/generator.safetensors" } else { "" });
+        let options = ["--class", class, "--count", "20", "--out"];
+        mergan().arg("sample").arg(source).args(options).arg(out(name)).assert().success();
+    };
+    sample("ring", "grid.png");
+    sample("1", "array.npy");
+    let grid = image::open(out("grid.png")).unwrap().to_luma8();
+    assert_eq!(grid.dimensions(), (5 * 32, 4 * 32));
+
+    let array = fs::read(out("array.npy")).unwrap();
+    let pixels = array.strip_prefix(b"\x93NUMPY\x01\x00").unwrap();
+    let header = usize::from(u16::from_le_bytes([pixels[0], pixels[1]]));
+    assert_eq!((10 + header) % 64, 0);
+    let text = std::str::from_utf8(&pixels[2..2 + header]).unwrap();
+    assert!(text.contains("'shape': (20, 1, 32, 32)") && text.ends_with('\n'), "{text}");
+    // Class 1 is `ring`: the array's second image is the grid's second cell.
+    let images = &pixels[2 + header..];
+    assert_eq!(images.len(), 20 * 32 * 32);
+    assert!(
+        (0..32).all(|y| (0..32).all(|x| images[1024 + y * 32 + x] == grid.get_pixel(32 + x as u32, y as u32).0[0]))
+    );
+}
+
+#[test]
+fn evaluation_gives_the_numbers_of_the_run() {
+    let run = finished_run();
+    let output = mergan().arg("evaluate").arg(run).arg("--json").assert().success();
+    let again: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    let scores: Value = serde_json::from_slice(&fs::read(run.join("tasks/03/scores.json")).unwrap()).unwrap();
+    assert_eq!(again, scores);
+
+    let output = mergan().arg("evaluate").arg(run).args(["--task", "1", "--samples", "8"]).assert().success();
+    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    assert!(text.contains("accuracy after task 1, 8 images") && text.contains("real test images"), "{text}");
+}
+
+#[test]
+fn datasets_are_listed_and_described() {
+    let output = mergan().args(["data", "list", "--json"]).assert().success();
+    let list: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert!(list.as_array().unwrap().iter().any(|dataset| dataset["name"] == "mnist"));
+    let output = mergan().args(["data", "info", "shapes"]).assert().success();
+    assert!(String::from_utf8_lossy(&output.get_output().stdout).contains("triangle"));
+    mergan().args(["data", "fetch", "shapes", "--offline"]).assert().success();
+}
+
+#[test]
+fn every_command_shows_an_example() {
+    for command in [
+        &["data"][..],
+        &["data", "list"],
+        &["data", "fetch"],
+        &["data", "info"],
+        &["train"],
+        &["sample"],
+        &["evaluate"],
+        &["report"],
+    ] {
+        let output = mergan().args(command).arg("--help").assert().success();
+        let help = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
+        assert!(help.contains(&format!("  mergan {}", command[0])), "{help}");
+    }
+}

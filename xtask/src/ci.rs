@@ -1,0 +1,103 @@
+//! `cargo xtask ci`: what must pass before a change is merged. README's test command and `.ci/run` both call it.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::cargo::cargo;
+use crate::{outside, reproduce};
+
+/// A step, which says how many tests it ran.
+type Step = fn() -> Result<usize>;
+
+const STEPS: [(&str, Step); 7] = [
+    ("format", || check(cargo().args(["fmt", "--all", "--check"]))),
+    ("lints", || check(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))),
+    ("documentation", || check(cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))),
+    ("tests", tests),
+    ("examples in documentation", || count(cargo().args(["test", "--workspace", "--doc"]))),
+    ("programs outside the workspace", outside::run),
+    ("smoke reproduction", smoke_reproduction),
+];
+
+/// Runs every step, and stops at the first that fails.
+pub fn run() -> Result<()> {
+    let mut passed = 0;
+    let mut times = Vec::new();
+    for (name, step) in STEPS {
+        println!("ci: {name}");
+        let begun = Instant::now();
+        passed += step().with_context(|| format!("ci: step `{name}` failed"))?;
+        times.push(format!("ci: {:6.1} s  {name}", begun.elapsed().as_secs_f64()));
+    }
+    println!("{}", times.join("\n"));
+    println!("ci: {} steps passed; test result: ok. {passed} passed; 0 failed", STEPS.len());
+    Ok(())
+}
+
+fn tests() -> Result<usize> {
+    let nextest = cargo().args(["nextest", "--version"]).output();
+    if nextest.is_ok_and(|output| output.status.success()) {
+        return count(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]));
+    }
+    count(cargo().args(["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"]))
+}
+
+/// Trains, scores and reports on a dataset of seconds.
+fn smoke_reproduction() -> Result<usize> {
+    let folder = tempfile::tempdir().context("making a temporary directory")?;
+    reproduce::run(&reproduce::Arguments::smoke(&folder.path().join("runs")))?;
+    Ok(0)
+}
+
+/// Runs a command that must succeed.
+fn check(command: &mut Command) -> Result<usize> {
+    let status = command.stdin(Stdio::null()).status().with_context(|| format!("starting {command:?}"))?;
+    ensure!(status.success(), "{command:?} ended with {status}");
+    Ok(0)
+}
+
+/// Runs tests that must pass, and counts them in what cargo says: `cargo test` on the standard output, nextest on the
+/// standard error.
+fn count(command: &mut Command) -> Result<usize> {
+    let (reader, writer) = std::io::pipe().context("making a pipe")?;
+    let both = writer.try_clone().context("making a pipe")?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(both)
+        .stderr(writer)
+        .spawn()
+        .with_context(|| format!("starting {command:?}"))?;
+    // The command holds the writing ends too; the pipe ends when all are closed.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut passed = 0;
+    for line in BufReader::new(reader).lines() {
+        let line = line.context("reading what cargo says")?;
+        passed += passed_in(&line).unwrap_or(0);
+        println!("{line}");
+    }
+    let status = child.wait().context("waiting for cargo")?;
+    ensure!(status.success(), "{command:?} ended with {status}");
+    Ok(passed)
+}
+
+/// `test result: ok. 12 passed; 0 failed` or `12 tests run: 12 passed, 0 skipped`.
+fn passed_in(line: &str) -> Option<usize> {
+    let summary = line.contains("test result: ") || line.contains(" run: ");
+    let (before, _) = line.split_once(" passed").filter(|_| summary)?;
+    before.rsplit(' ').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passed_in;
+
+    #[test]
+    fn tests_are_counted_in_both_summaries() {
+        assert_eq!(passed_in("test result: ok. 12 passed; 0 failed; 0 ignored"), Some(12));
+        assert_eq!(passed_in("     Summary [   0.2s] 7 tests run: 7 passed (1 slow), 0 skipped"), Some(7));
+        assert_eq!(passed_in("all 12 passed the gate"), None);
+    }
+}
