@@ -38,7 +38,7 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// A `scores.json` is not what [`mergan_metrics::TaskScores`] writes, or lacks the accuracy of a class.
-    #[error("{}: {reason}; score the run again with `mergan evaluate`", path.display())]
+    #[error("{}: {reason}; score the task again with `mergan evaluate --task T --save`", path.display())]
     Scores {
         /// The file.
         path: PathBuf,
@@ -55,7 +55,7 @@ pub enum Error {
     },
     /// A run has not finished and scored its first task.
     #[error(
-        "{} has no scored task yet: let its first task finish, then score it with `mergan evaluate`",
+        "{} has no scored task yet: let its first task finish",
         path.display()
     )]
     NoTask {
@@ -67,7 +67,7 @@ pub enum Error {
     NoRuns,
     /// The numbers of two runs were not measured alike.
     #[error(
-        "{} and {} cannot be compared: report them apart, or score both alike with `mergan evaluate`",
+        "{} and {} cannot be compared: report them apart, or score both alike with `mergan evaluate --save`",
         left.display(),
         right.display()
     )]

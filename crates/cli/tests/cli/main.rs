@@ -29,11 +29,12 @@ fn cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
 }
 
-/// A finished run of replay alignment, made once for the tests that only read it.
+/// A finished run of replay alignment, made once in a process for the tests that only read it. It stays in cargo's
+/// folder for temporary files, since nothing runs when a process's last test is done.
 fn finished_run() -> &'static Path {
     static RUN: OnceLock<PathBuf> = OnceLock::new();
     RUN.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap().keep();
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
         let run = folder.join("ra");
         mergan().args(new_run("ra", &run)).assert().success();
         run

@@ -101,7 +101,8 @@ fn the_page_needs_nothing_but_itself() {
         let data = source.strip_prefix("data:image/png;base64,").expect("images are embedded");
         image::load_from_memory(&fake::decode_base64(data)).unwrap();
     }
-    for expected in ["type=\"range\"", "prefers-color-scheme", "<svg", "losses", "--value:90%", "mergan train --config"]
+    for expected in
+        ["type=\"range\"", "prefers-color-scheme", "<svg", "losses", "--value:90%", "mergan train --strategy"]
     {
         assert!(page.contains(expected), "{expected}");
     }

@@ -22,7 +22,7 @@ impl Tensor {
 
     /// The hyperbolic tangent of every element.
     pub fn tanh(&self) -> Tensor {
-        let storage = dispatch!(self, |x| map(x, |x| x.tanh()));
+        let storage = dispatch!(self, |x| map(x, |x| x.hyperbolic_tangent()));
         Tensor::with_saved_output(self.shape(), storage, &[self], |y| {
             move |back| vec![Some(back.upstream * &back.output(&y).square().scale(-1.0).shift(1.0))]
         })
@@ -48,4 +48,20 @@ impl Tensor {
 
 fn reciprocal_or_zero<T: Element>(x: T) -> T {
     if x == T::zero() { T::zero() } else { x.recip() }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::storage::Device;
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn the_fast_hyperbolic_tangent_is_accurate() {
+        let x: Vec<f64> = (-60_000..=60_000).map(|i| f64::from(i) * 2e-4).collect();
+        let fast: Vec<f64> = Tensor::from_vec(x.clone(), [1, x.len(), 1, 1], Device::Cpu).tanh().to_vec();
+        for (x, fast) in x.iter().zip(fast) {
+            approx::assert_relative_eq!(fast, f64::from(*x as f32).tanh(), max_relative = 5e-7, epsilon = 1e-30);
+            assert!(fast.abs() <= 1.0);
+        }
+    }
 }

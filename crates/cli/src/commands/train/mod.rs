@@ -10,7 +10,7 @@ mod signals;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
-use indicatif::HumanDuration;
+use indicatif::FormattedDuration;
 use mergan_datasets::{Dataset, TaskSequence, info};
 use mergan_models::write_whole;
 use mergan_strategies::{Config, Trainer, build_strategy};
@@ -128,8 +128,8 @@ fn announce_duration(trainer: &Trainer, console: &Console) -> Result<()> {
     };
     let total: f64 = seconds.iter().enumerate().skip(trainer.tasks_learned()).map(left).sum();
     console.note(format!(
-        "expected duration: {} ({:.2} to {:.2} seconds an iteration)",
-        HumanDuration(std::time::Duration::from_secs_f64(total)),
+        "expected duration (h:min:s): {} ({:.2} to {:.2} seconds an iteration)",
+        FormattedDuration(std::time::Duration::from_secs_f64(total)),
         seconds.iter().copied().fold(f64::INFINITY, f64::min),
         seconds.iter().copied().fold(0.0, f64::max),
     ));

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use indicatif::HumanDuration;
+use indicatif::FormattedDuration;
 use mergan_datasets::Dataset;
 use mergan_models::Generator;
 use mergan_strategies::{Advance, Config, Losses, Trainer};
@@ -96,7 +96,7 @@ impl<'s> Session<'s> {
                 }
                 Some(Advance::TaskEnd { task }) => {
                     self.events.write(&Event::TaskEnd { task, seconds: self.seconds })?;
-                    let took = HumanDuration(Duration::from_secs_f64(self.seconds));
+                    let took = FormattedDuration(Duration::from_secs_f64(self.seconds));
                     self.console.note(format!("task {task} of {} learned in {took}", self.trainer.config().tasks));
                     self.seconds = 0.0;
                     self.save()?;
@@ -192,8 +192,8 @@ impl Pace {
         self.0 = Some(self.0.map_or(took, |pace| 0.95 * pace + 0.05 * took));
     }
 
-    fn left(&self, iterations: u64) -> HumanDuration {
-        HumanDuration(Duration::from_secs_f64(self.0.unwrap_or_default() * iterations as f64))
+    fn left(&self, iterations: u64) -> FormattedDuration {
+        FormattedDuration(Duration::from_secs_f64(self.0.unwrap_or_default() * iterations as f64))
     }
 }
 
