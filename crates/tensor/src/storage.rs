@@ -98,12 +98,10 @@ impl Storage {
     }
 
     /// Takes numbers in the logical order N, C, H, W.
-    pub(crate) fn from_nchw<T: Element>(device: Device, shape: Shape, values: impl Iterator<Item = T>) -> Storage {
-        fn place<T: Element, U: Element>(shape: Shape, values: impl Iterator<Item = T>) -> Buffer<U> {
+    pub(crate) fn from_nchw<T: Element>(device: Device, shape: Shape, values: &[T]) -> Storage {
+        fn place<T: Element, U: Element>(shape: Shape, values: &[T]) -> Buffer<U> {
             let mut buffer = Buffer::stale(shape.len());
-            for (value, position) in values.zip(positions_nchw(shape)) {
-                buffer[position] = U::from_f64(value.to_f64());
-            }
+            transpose(values, shape.pixels(), &mut buffer, |value| U::from_f64(value.to_f64()));
             buffer
         }
         match device {
@@ -115,7 +113,9 @@ impl Storage {
     /// The numbers in the logical order N, C, H, W.
     pub(crate) fn to_nchw<T: Element>(&self, shape: Shape) -> Vec<T> {
         fn read<T: Element, U: Element>(values: &[T], shape: Shape) -> Vec<U> {
-            positions_nchw(shape).map(|position| U::from_f64(values[position].to_f64())).collect()
+            let mut numbers = vec![U::zero(); shape.len()];
+            transpose(values, shape.plane(), &mut numbers, |value| U::from_f64(value.to_f64()));
+            numbers
         }
         match self {
             Storage::F32(values) => read(values, shape),
@@ -124,9 +124,15 @@ impl Storage {
     }
 }
 
-/// Storage positions of the elements, in the logical order N, C, H, W.
-fn positions_nchw(Shape { n, c, h, w }: Shape) -> impl Iterator<Item = usize> {
-    (0..n * c).flat_map(move |nc| (0..h * w).map(move |hw| hw * n * c + nc))
+/// The transpose of a matrix with `columns` columns: a tensor is one of N * C rows and H * W columns, and its storage the
+/// transpose.
+fn transpose<T: Copy, U>(x: &[T], columns: usize, out: &mut [U], convert: impl Fn(T) -> U) {
+    let rows = x.len() / columns.max(1);
+    for (column, out) in out.chunks_exact_mut(rows.max(1)).enumerate() {
+        for (row, out) in out.iter_mut().enumerate() {
+            *out = convert(x[row * columns + column]);
+        }
+    }
 }
 
 /// Runs one generic kernel on the buffers of whichever type the operands have.

@@ -48,7 +48,9 @@ impl Tensor {
             [n, c, h, w] => Shape::new(n, c, h, w),
             ref axes => panic!("a tensor has at most four axes, the array has {}", axes.len()),
         };
-        Tensor::constant(shape, Storage::from_nchw(device, shape, array.iter().copied()))
+        let numbers = array.as_standard_layout();
+        let numbers = numbers.as_slice().expect("an array in standard layout is a slice");
+        Tensor::constant(shape, Storage::from_nchw(device, shape, numbers))
     }
 
     /// A tensor from numbers in the logical order N, C, H, W.
@@ -58,7 +60,7 @@ impl Tensor {
     pub fn from_vec<T: Element>(values: Vec<T>, shape: impl Into<Shape>, device: Device) -> Tensor {
         let shape = shape.into();
         assert_eq!(values.len(), shape.len(), "values given for a tensor of shape {shape:?}");
-        Tensor::constant(shape, Storage::from_nchw(device, shape, values.into_iter()))
+        Tensor::constant(shape, Storage::from_nchw(device, shape, &values))
     }
 
     /// A tensor with the same number everywhere.

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::elementwise::planes_per_task;
 use crate::pool::Buffer;
 use crate::shape::Shape;
-use crate::storage::{Element, dispatch};
+use crate::storage::{Device, Element, Storage, dispatch};
 use crate::tensor::Tensor;
 
 impl Tensor {
@@ -49,17 +49,46 @@ impl Tensor {
     /// The batches one after another: N is the sum of theirs, the other axes are equal.
     ///
     /// # Panics
-    /// When there is no batch, or the other axes differ.
+    /// When there is no batch, or the other axes or the devices differ.
     pub fn concat(batches: &[&Tensor]) -> Tensor {
-        let n: usize = batches.iter().map(|batch| batch.shape().n).sum();
-        let mut start = 0;
-        let placed = batches.iter().map(|batch| {
-            let rows: Vec<usize> = (start..start + batch.shape().n).collect();
-            start += rows.len();
-            batch.add_rows(&rows, n)
-        });
-        placed.reduce(|sum, batch| &sum + &batch).expect("at least one batch to join")
+        let first = batches.first().expect("at least one batch to join").shape();
+        let fits = |batch: &&Tensor| Shape { n: first.n, ..batch.shape() } == first;
+        assert!(batches.iter().all(fits), "concat of {:?}", batches.iter().map(|b| b.shape()).collect::<Vec<_>>());
+        let shape = Shape { n: batches.iter().map(|batch| batch.shape().n).sum(), ..first };
+        let storage = match batches[0].device() {
+            Device::Cpu => Storage::F32(joined(batches, shape, |storage| match storage {
+                Storage::F32(x) => x,
+                other => panic!("concat on different devices: cpu and {}", other.device()),
+            })),
+            Device::Reference => Storage::F64(joined(batches, shape, |storage| match storage {
+                Storage::F64(x) => x,
+                other => panic!("concat on different devices: reference and {}", other.device()),
+            })),
+        };
+        let lengths: Vec<usize> = batches.iter().map(|batch| batch.shape().n).collect();
+        Tensor::from_operation(shape, storage, batches, move |back| {
+            let mut start = 0;
+            let parts = lengths.iter().enumerate().map(|(i, n)| {
+                start += n;
+                back.when(i, || back.upstream.rows(start - n..start))
+            });
+            parts.collect()
+        })
     }
+}
+
+fn joined<T: Element>(batches: &[&Tensor], shape: Shape, numbers: impl Fn(&Storage) -> &Buffer<T> + Sync) -> Buffer<T> {
+    let mut out = Buffer::stale(shape.len());
+    let planes = out.par_chunks_mut(shape.plane().max(1)).enumerate();
+    planes.with_min_len(planes_per_task(shape.plane())).for_each(|(q, out)| {
+        let mut start = 0;
+        for batch in batches {
+            let plane = batch.shape().plane();
+            out[start..start + plane].copy_from_slice(&numbers(batch.storage())[q * plane..][..plane]);
+            start += plane;
+        }
+    });
+    out
 }
 
 fn selected<T: Element>(x: &[T], from: Shape, rows: &[usize]) -> Buffer<T> {
