@@ -56,3 +56,5 @@ fn manifest(source: &str) -> Result<String> {
     }
     Ok(manifest)
 }
+#[cfg(test)]
+mod tmp { #[test] fn go() { println!("{}", super::run().unwrap()); } }

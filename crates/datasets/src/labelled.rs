@@ -3,7 +3,6 @@
 use ndarray::{Array4, ArrayView4, Axis};
 
 use crate::Error;
-use crate::pixels::normalise;
 
 /// A dataset in memory, ready to train on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,14 +75,6 @@ impl Labelled {
         }
     }
 
-    /// The images at `indices` as the networks take them: [N, C, H, W] in [-1, 1] (see [`normalise`]).
-    ///
-    /// # Panics
-    /// When an index is not below [`len`](Self::len).
-    pub fn batch(&self, indices: &[usize]) -> Array4<f32> {
-        self.images.select(Axis(0), indices).mapv(normalise)
-    }
-
     /// Where the images of `class` are, in order.
     pub fn indices_of(&self, class: usize) -> Vec<usize> {
         let labels = self.labels.iter().enumerate();
@@ -130,13 +121,6 @@ mod tests {
         assert_eq!(toy().of_class(1).images()[[1, 0, 0, 0]], 8);
         assert!(toy().of_class(7).is_empty());
         assert_eq!(toy().class_counts(3), [1, 2, 1]);
-    }
-
-    #[test]
-    fn a_batch_is_normalised() {
-        let batch = toy().batch(&[3]);
-        assert_eq!(batch.dim(), (1, 1, 2, 2));
-        assert_eq!(batch[[0, 0, 1, 1]], normalise(15));
     }
 
     #[test]

@@ -25,10 +25,10 @@
 //! assert_eq!((shapes.class_names[classes[0]].as_str(), shapes.class_names[classes[1]].as_str()), ("square", "frame"));
 //! let stream = sequence.images_of(classes, &shapes.train);
 //!
-//! // A batch of four images in [-1, 1], and their labels.
-//! let batch = stream.batch(&[0, 1, 40, 41]);
-//! assert_eq!(batch.dim(), (4, 1, 32, 32));
-//! assert_eq!(stream.select(&[0, 1, 40, 41]).labels(), [2, 2, 3, 3]);
+//! // A batch of four images and their labels.
+//! let batch = stream.select(&[0, 1, 40, 41]);
+//! assert_eq!(batch.images().dim(), (4, 1, 32, 32));
+//! assert_eq!(batch.labels(), [2, 2, 3, 3]);
 //! # Ok::<(), mergan_datasets::Error>(())
 //! ```
 
@@ -39,7 +39,6 @@ pub mod idx;
 mod labelled;
 mod manifest;
 mod mnist;
-mod pixels;
 mod registry;
 mod shapes;
 mod tasks;
@@ -49,6 +48,5 @@ pub use error::{Attempt, Error};
 pub use fetch::{Event, FetchOptions, Files, fetch};
 pub use labelled::{Dataset, Labelled};
 pub use manifest::{DataFile, Manifest, NpmPackage, Splits};
-pub use pixels::{normalise, quantise};
 pub use registry::{info, load, names};
 pub use tasks::{TaskError, TaskOptions, TaskSequence};

@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::cargo::root;
+
 /// A run to be made.
 pub struct Run {
     /// What its progress lines begin with.
@@ -44,7 +46,8 @@ impl Run {
     /// Trains it to the end with this many threads, and relays what the training says.
     pub fn train(&self, mergan: &Path, threads: usize) -> Result<()> {
         let mut train = Command::new(mergan);
-        train.args(["train", "--threads", &threads.to_string()]);
+        // The data's cache is in the clone.
+        train.current_dir(root()).args(["train", "--threads", &threads.to_string()]);
         match self.state() {
             State::New => train.args(&self.options).arg("--run").arg(&self.directory),
             State::Begun | State::Finished => train.arg("--resume").arg(&self.directory),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mergan_datasets::{FetchOptions, load, normalise};
+use mergan_datasets::{FetchOptions, load};
 
 fn options() -> FetchOptions<'static> {
     let mut options = FetchOptions::default();
@@ -36,7 +36,5 @@ fn the_real_mnist_has_its_known_counts() {
     assert!((mean - 0.1307).abs() < 1e-4, "{mean}");
 
     assert_eq!(mnist.train.image_shape(), [1, 32, 32]);
-    let batch = mnist.train.batch(&[0, 1]);
-    assert_eq!(batch[[0, 0, 0, 0]], normalise(0), "padding is black");
-    assert!(batch.iter().all(|value| (-1.0..=1.0).contains(value)));
+    assert_eq!(mnist.train.images()[[0, 0, 0, 0]], 0, "padding is black");
 }

@@ -65,7 +65,8 @@ impl FakeRun {
             let end = format!("{{\"event\":\"task_end\",\"task\":{task},\"seconds\":1.0}}\n");
             progress(10) + &progress(20) + &end
         };
-        let start = format!("{{\"event\":\"start\",\"command\":\"mergan train --strategy {}\"}}\n", self.strategy);
+        let command = format!("mergan train --strategy {}", anonymous(self.strategy));
+        let start = format!("{{\"event\":\"start\",\"command\":\"{command}\"}}\n");
         start + &(1..=self.tasks).map(task).collect::<String>()
     }
 

@@ -82,10 +82,8 @@ fn resume(run: &RunDir, arguments: &TrainArguments, console: &Console) -> Result
 fn prepare(config: &Config, arguments: &TrainArguments, console: &Console) -> Result<(Dataset, Scorer)> {
     let Config { strategy, dataset, preset, seed, .. } = config;
     let threads = rayon::current_num_threads();
-    console.note(format!(
-        "{strategy} on {dataset}: preset {preset}, {} tasks, seed {seed}, {threads} threads",
-        config.tasks
-    ));
+    let tasks = config.tasks;
+    console.note(format!("{strategy} on {dataset}: preset {preset}, tasks {tasks}, seed {seed}, threads {threads}"));
     let data = arguments.data.load(dataset, console)?;
     let scorer = Scorer::obtain(arguments.scorer.as_deref(), dataset, &arguments.data, console)?;
     Ok((data, scorer))
