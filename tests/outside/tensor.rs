@@ -11,7 +11,8 @@ fn main() {
         let score = image.conv2d(&kernel, Conv2d::square(2, 1)).square().sum();
         let slope = score.differentiable_gradients(&[&image]).remove(0);
         let loss = slope.square().sum().sqrt().shift(-1.0).square();
-        adam.step(0.003, vec![&mut kernel], &loss.gradients(&[&kernel]));
+        let gradients = loss.gradients(&[&kernel]);
+        adam.step(0.003, vec![&mut kernel], &gradients);
         penalty = loss.item();
     }
     assert!(penalty < 0.01, "the penalty is still {penalty}");

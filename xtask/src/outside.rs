@@ -56,5 +56,3 @@ fn manifest(source: &str) -> Result<String> {
     }
     Ok(manifest)
 }
-#[cfg(test)]
-mod tmp { #[test] fn go() { println!("{}", super::run().unwrap()); } }

@@ -1,0 +1,161 @@
+//! The trainer from outside: whole smoke runs on the small drawn dataset.
+
+use mergan_datasets::Dataset;
+use mergan_models::{Generator, Network};
+use mergan_strategies::{Advance, Choice, Config, Error, Grouping, STRATEGIES, Trainer};
+
+fn shapes() -> Dataset {
+    mergan_datasets::load("shapes", &Default::default()).unwrap()
+}
+
+fn config(strategy: &str, changes: toml::Table) -> Config {
+    let choice = Choice {
+        dataset: "shapes".into(),
+        strategy: strategy.into(),
+        preset: "smoke".into(),
+        tasks: Some(3),
+        changes,
+        ..Choice::default()
+    };
+    Config::resolve(&choice, 10).unwrap()
+}
+
+/// Advances until `stop` says so, or to the end.
+fn run(trainer: &mut Trainer, mut stop: impl FnMut(&Advance) -> bool) {
+    while let Some(advance) = trainer.advance().unwrap() {
+        if stop(&advance) {
+            break;
+        }
+    }
+}
+
+fn bits(generator: &Generator) -> Vec<u32> {
+    generator.values().iter().flat_map(|value| value.to_vec::<f32>()).map(f32::to_bits).collect()
+}
+
+/// Every strategy, and JTR in each of its forms.
+fn configurations() -> Vec<Config> {
+    let mut all: Vec<Config> = STRATEGIES.iter().map(|strategy| config(strategy.name, toml::Table::new())).collect();
+    all.push(config("jtr", toml::toml! { options = { replay = "batch" } }));
+    all.push(config("jtr", toml::toml! { options = { replay = "mean" } }));
+    all.push(config("ra", toml::toml! { options = { classes_per_step = 1 } }));
+    all.push(config("jt", toml::toml! { training = { grouping = "mixed" } }));
+    all
+}
+
+#[test]
+fn a_resumed_training_ends_with_the_same_bits() {
+    let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
+    for config in configurations() {
+        let mut straight = Trainer::new(config.clone(), 10, &data.train).unwrap();
+        run(&mut straight, |_| false);
+
+        let path = folder.path().join("checkpoint.safetensors");
+        let mut first = Trainer::new(config.clone(), 10, &data.train).unwrap();
+        run(&mut first, |advance| matches!(advance, Advance::Iteration { task: 2, iteration: 4, .. }));
+        first.save(&path).unwrap();
+        let mut second = Trainer::resume(config.clone(), 10, &data.train, &path).unwrap();
+        assert_eq!((second.tasks_learned(), second.iterations_done()), (1, 4));
+        run(&mut second, |_| false);
+        assert!(bits(straight.generator()) == bits(second.generator()), "{} {:?}", config.strategy, config.options);
+    }
+}
+
+#[test]
+fn a_fork_continues_another_runs_first_task() {
+    let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("first.safetensors");
+    let first_task = Config { tasks: 1, ..config("sft", toml::Table::new()) };
+    let mut first = Trainer::new(first_task, 10, &data.train).unwrap();
+    run(&mut first, |_| false);
+    first.save(&path).unwrap();
+    // Mixed batches of one class are pure ones, but their gradients are added up in another order.
+    for config in configurations().into_iter().filter(|config| config.training.grouping == Grouping::Pure) {
+        let mut straight = Trainer::new(config.clone(), 10, &data.train).unwrap();
+        run(&mut straight, |_| false);
+        let mut fork = Trainer::fork(config.clone(), 10, &data.train, &path).unwrap();
+        run(&mut fork, |_| false);
+        assert!(bits(straight.generator()) == bits(fork.generator()), "{} {:?}", config.strategy, config.options);
+    }
+    let other = Config { seed: 1, ..config("ra", toml::Table::new()) };
+    let error = Trainer::fork(other, 10, &data.train, &path).err().unwrap().to_string();
+    assert!(error.contains("its first task was trained with another configuration"), "{error}");
+}
+
+#[test]
+fn strategies_share_the_first_task_and_part_ways_after_it() {
+    let data = shapes();
+    let after = |task: usize| -> Vec<Vec<u32>> {
+        let learn = |strategy: &str| {
+            let mut trainer = Trainer::new(config(strategy, toml::Table::new()), 10, &data.train).unwrap();
+            run(&mut trainer, |advance| *advance == Advance::TaskEnd { task });
+            bits(trainer.generator())
+        };
+        ["sft", "jtr", "ra", "jt"].map(learn).into()
+    };
+    assert!(after(1).windows(2).all(|pair| pair[0] == pair[1]));
+    let ends = after(3);
+    for i in 0..ends.len() {
+        assert!(ends[..i].iter().all(|other| *other != ends[i]), "strategy {i} trains as another does");
+    }
+}
+
+#[test]
+fn a_checkpoint_of_another_configuration_is_refused() {
+    let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("checkpoint.safetensors");
+    Trainer::new(config("ra", toml::Table::new()), 10, &data.train).unwrap().save(&path).unwrap();
+    let refused = |config: Config| match Trainer::resume(config, 10, &data.train, &path) {
+        Err(error) => error.to_string(),
+        Ok(_) => panic!("it was accepted"),
+    };
+    let message = refused(config("ra", toml::toml! { options = { lambda = 0.5 } }));
+    assert!(message.contains("another configuration") && message.contains("lambda"), "{message}");
+    assert!(message.contains("checkpoint.safetensors"), "{message}");
+}
+
+#[test]
+fn diverging_training_stops_with_the_place() {
+    let data = shapes();
+    let config = config("sft", toml::toml! { training = { rate = 1e9 } });
+    let mut trainer = Trainer::new(config, 10, &data.train).unwrap();
+    let error = loop {
+        match trainer.advance() {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it did not diverge"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, Error::Diverged { task: 1, .. }), "{error}");
+}
+
+#[test]
+fn a_batch_larger_than_a_class_is_refused() {
+    let data = shapes();
+    let config = config("sft", toml::toml! { training = { batch = 5000 } });
+    let mut trainer = Trainer::new(config, 10, &data.train).unwrap();
+    let error = trainer.advance().unwrap_err().to_string();
+    assert!(error.contains("training images, a batch needs 5000"), "{error}");
+}
+
+#[test]
+fn samples_depend_on_the_seed_and_not_on_how_many_are_made() {
+    let data = shapes();
+    for grouping in ["pure", "mixed"] {
+        let mut changes = toml::Table::new();
+        changes.insert(
+            "training".into(),
+            toml::Value::Table([("grouping".into(), grouping.into())].into_iter().collect()),
+        );
+        let trainer = Trainer::new(config("jt", changes), 10, &data.train).unwrap();
+        let (sampling, generator) = (trainer.sampling(), trainer.generator());
+        let [few, many] = [5, 40].map(|count| sampling.images(generator, &[2, 7], count));
+        for (few, many) in few.iter().zip(&many) {
+            assert_eq!(few.dim(), (5, 1, 32, 32));
+            assert_eq!(many.slice(ndarray::s![..5, .., .., ..]), few.view());
+        }
+        assert_ne!(few[0], few[1]);
+        let other = mergan_strategies::Sampling { seed: 1, ..sampling };
+        assert_ne!(other.images(generator, &[2, 7], 5), few);
+    }
+}
