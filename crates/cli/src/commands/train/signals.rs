@@ -1,8 +1,11 @@
-//! Ctrl-C and SIGTERM: the training ends at its next safe point; a second signal ends the process at once.
+//! Ctrl-C and SIGTERM: the training ends at its next safe point.
+//!
+//! A second signal changes nothing, for some senders (`timeout` of coreutils) send each one twice. Whoever cannot wait
+//! may kill the process: a run goes on from its last checkpoint.
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -21,14 +24,8 @@ impl Signals {
     /// Catches signals from now on.
     pub fn catch() -> Result<Self> {
         let last = Arc::new(AtomicUsize::new(0));
-        let again = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
-            let code = Signal(signal as u8).code().into();
-            // In this order: the first signal finds `again` unset and sets it, the second one finds it set.
-            flag::register_conditional_shutdown(signal, code, Arc::clone(&again))
-                .and_then(|_| flag::register(signal, Arc::clone(&again)))
-                .and_then(|_| flag::register_usize(signal, Arc::clone(&last), signal as usize))
-                .context("catching signals")?;
+            flag::register_usize(signal, Arc::clone(&last), signal as usize).context("catching signals")?;
         }
         Ok(Signals { last })
     }
@@ -45,10 +42,6 @@ impl Signals {
 impl Signal {
     /// What a shell reports of a process that the signal ended.
     pub fn exit_code(self) -> ExitCode {
-        self.code().into()
-    }
-
-    fn code(self) -> u8 {
-        128 + self.0
+        ExitCode::from(128 + self.0)
     }
 }
