@@ -82,6 +82,7 @@ impl Scorer {
             test_accuracy: self.note.test_accuracy,
             samples_per_class: samples,
             statistics: sampling.statistics(),
+            grouping: sampling.grouping.to_string(),
             preset: config.preset.clone(),
             seed: config.seed,
             commit: None,

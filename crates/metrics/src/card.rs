@@ -16,6 +16,8 @@ pub struct Card {
     pub samples_per_class: usize,
     /// The normalisation statistics the generator used, such as `batch of 64` or `standing`.
     pub statistics: String,
+    /// Whether the images that were normalised together were of one class (`pure`) or of all (`mixed`).
+    pub grouping: String,
     /// The preset the generator was trained with.
     pub preset: String,
     /// The seed of the run.
@@ -50,8 +52,9 @@ impl Difference {
 /// Whether two numbers were measured alike: by the same network, on as many samples, with the same statistics,
 /// after training with the same preset.
 ///
-/// Seed and commit say which run a number is from, not how it was measured, so they may differ. The network's
-/// test accuracy follows from its weights, which the hash identifies.
+/// Seed and commit say which run a number is from, and a generator is scored in the groups that it was trained in; these
+/// belong to what is compared, not to how it was measured, so they may differ. The network's test accuracy follows from
+/// its weights, which the hash identifies.
 ///
 /// # Errors
 ///
@@ -75,6 +78,7 @@ mod tests {
             test_accuracy: 0.98,
             samples_per_class: 6400,
             statistics: "batch of 64".into(),
+            grouping: "pure".into(),
             preset: "quick".into(),
             seed: 0,
             commit: None,

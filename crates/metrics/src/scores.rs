@@ -87,6 +87,7 @@ mod tests {
             test_accuracy: 0.98,
             samples_per_class: 64,
             statistics: "batch of 64".into(),
+            grouping: "pure".into(),
             preset: "smoke".into(),
             seed: 3,
             commit: None,

@@ -52,8 +52,8 @@ pub enum Error {
     },
     /// A loss is no longer a number, or so large that training is lost.
     #[error(
-        "task {task}, iteration {iteration}: the loss {name} is {value}; training has diverged. Go on from the last \
-         checkpoint with a lower rate, or start again"
+        "task {task}, iteration {iteration}: the loss {name} is {value}; training has diverged. Start a new run \
+         with a lower training.rate"
     )]
     Diverged {
         /// The task, counted from 1.

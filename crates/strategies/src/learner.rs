@@ -1,6 +1,7 @@
 //! The two networks with their optimisers, and the two steps that train them.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use mergan_models::{Conditions, Critic, Generator, Network};
 use mergan_tensor::{Adam, AdamOptions, Tensor, no_grad};
@@ -120,6 +121,15 @@ impl Round<'_> {
             Grouping::Mixed => Conditions::mixed(&self.draws.labels(purpose, n, self.classes)),
         };
         (n, conditions)
+    }
+}
+
+impl fmt::Display for Grouping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Grouping::Pure => "pure",
+            Grouping::Mixed => "mixed",
+        })
     }
 }
 

@@ -24,10 +24,7 @@ pub struct Sampling {
 impl Sampling {
     /// What these samples' statistics are called on a metric card.
     pub fn statistics(&self) -> String {
-        match self.grouping {
-            Grouping::Pure => format!("batch of {}", self.batch),
-            Grouping::Mixed => format!("mixed batch of {}", self.batch),
-        }
+        format!("batch of {}", self.batch)
     }
 
     /// `count` images of each of `classes`, class by class: bytes, N x C x H x W each.

@@ -87,6 +87,7 @@ impl FakeRun {
             test_accuracy: 0.985,
             samples_per_class: 64,
             statistics: "batch of 64".into(),
+            grouping: "pure".into(),
             preset: self.preset.into(),
             seed: self.seed,
             commit: None,
