@@ -33,7 +33,12 @@ fn run(arguments: &Arguments, console: &Console) -> Result<ExitCode> {
     // The kernels cannot report a bad MERGAN_SIMD; this is the one place that does.
     mergan_tensor::microkernel()?;
     let threads = arguments.threads.map_or(0, usize::from);
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("starting the threads")?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("starting the threads")?;
+    // Inside the pool, an operation starts without waking another thread first.
+    pool.install(|| answer(arguments, console))
+}
+
+fn answer(arguments: &Arguments, console: &Console) -> Result<ExitCode> {
     match &arguments.command {
         Command::Data(arguments) => commands::data::run(arguments, console)?,
         Command::Train(arguments) => return commands::train::run(arguments, console),
