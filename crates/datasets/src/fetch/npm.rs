@@ -39,8 +39,8 @@ impl Npm<'_> {
             .args(["pack", &self.package.package, "--ignore-scripts", "--loglevel=error"])
             // The client's own patience is minutes; a second try is enough where the network is down.
             .args(["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=60000"])
-            .arg("--pack-destination")
-            .arg(scratch)
+            // The client runs in the folder that it fills, so it needs no path, which might be relative to ours.
+            .arg("--pack-destination=.")
             .current_dir(scratch)
             .stdin(Stdio::null())
             .output()

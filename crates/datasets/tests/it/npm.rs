@@ -1,7 +1,7 @@
 //! The npm source, with stand-ins for the client: what it may leave, say, or lack.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mergan_datasets::{FetchOptions, Manifest, NpmPackage, fetch};
 
@@ -16,13 +16,12 @@ fn with_client(place: &Place, client: impl Into<PathBuf>) -> FetchOptions<'stati
     FetchOptions { npm: client.into().into(), ..place.options() }
 }
 
-/// A client that runs `script`, with the folder it is to fill in `$destination`.
+/// A client that runs `script` in the folder it is to fill.
 #[cfg(unix)]
 fn client(place: &Place, script: &str) -> PathBuf {
     use std::os::unix::fs::PermissionsExt;
     let path = place.path().join("npm");
-    let text =
-        format!("#!/bin/sh\nset -e\n[ \"$1 $2\" = 'pack toy-data@1.0.0' ]\nfor destination; do :; done\n{script}\n");
+    let text = format!("#!/bin/sh\nset -e\n[ \"$1 $2\" = 'pack toy-data@1.0.0' ]\n{script}\n");
     fs::write(&path, text).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path
@@ -50,8 +49,21 @@ fn tarball(place: &Place, names: &[&str]) -> PathBuf {
 fn files_are_taken_out_of_the_package() {
     let place = Place::new();
     let tarball = tarball(&place, &NAMES);
-    let client = client(&place, &format!("cp '{}' \"$destination\"", tarball.display()));
+    let client = client(&place, &format!("cp '{}' .", tarball.display()));
     fetch(&packaged(), &with_client(&place, client)).unwrap();
+    place.assert_complete();
+}
+
+#[cfg(unix)]
+#[test]
+fn the_cache_may_be_a_relative_path() {
+    let place = Place::new();
+    let tarball = tarball(&place, &NAMES);
+    let client = client(&place, &format!("cp '{}' .", tarball.display()));
+    let up = std::env::current_dir().unwrap().components().skip(1).map(|_| "..").collect::<PathBuf>();
+    let relative = |path: &Path| up.join(path.strip_prefix("/").unwrap());
+    let options = with_client(&place, client);
+    fetch(&packaged(), &FetchOptions { cache: relative(&options.cache), ..options }).unwrap();
     place.assert_complete();
 }
 
@@ -60,7 +72,7 @@ fn files_are_taken_out_of_the_package() {
 fn a_package_that_lacks_a_file_gives_the_others() {
     let place = Place::new();
     let tarball = tarball(&place, &NAMES[..1]);
-    let client = client(&place, &format!("cp '{}' \"$destination\"", tarball.display()));
+    let client = client(&place, &format!("cp '{}' .", tarball.display()));
     let error = fetch(&packaged(), &with_client(&place, client)).unwrap_err().to_string();
     assert!(error.contains("npm package toy-data@1.0.0: the package holds no package/data/labels.bin"), "{error}");
     assert_eq!(place.listing(), [".lock", NAMES[0]]);
