@@ -53,27 +53,24 @@ impl Tensor {
             Some(scale) => dispatch!(self, scale, shift, |x, scale, shift| affine(x, Some(scale), shift, shape, slope)),
             None => dispatch!(self, shift, |x, shift| affine(x, None, shift, shape, slope)),
         };
-        let (x, scale, shift_shape) = (self.detach_unless(scale.is_some()), scale.cloned(), shift.shape());
-        let operands: Vec<&Tensor> = [self, shift].into_iter().chain(scale.as_ref()).collect();
+        // Only the gradient of the scale reads the operand's numbers.
+        let scale_and_x = scale.map(|scale| (scale.clone(), self.clone()));
+        let shift_shape = shift.shape();
+        let operands: Vec<&Tensor> = [self, shift].into_iter().chain(scale).collect();
         Tensor::with_saved_output(shape, storage, &operands, |y| {
-            let scale = scale.clone();
             move |back| {
                 let before = back.upstream.gated_by(&back.output(&y).detach(), slope);
-                let to_x = back.when(0, || match &scale {
-                    Some(scale) => &before * scale,
-                    None => before.clone(),
-                });
-                let mut gradients = vec![to_x, back.when(1, || before.sum_to(shift_shape))];
-                if let (Some(scale), Some(x)) = (&scale, &x) {
-                    gradients.push(back.when(2, || (&before * x).sum_to(scale.shape())));
+                let to_shift = back.when(1, || before.sum_to(shift_shape));
+                match &scale_and_x {
+                    None => vec![Some(before), to_shift],
+                    Some((scale, x)) => vec![
+                        back.when(0, || &before * scale),
+                        to_shift,
+                        back.when(2, || (&before * x).sum_to(scale.shape())),
+                    ],
                 }
-                gradients
             }
         })
-    }
-
-    fn detach_unless(&self, needed: bool) -> Option<Tensor> {
-        needed.then(|| self.clone())
     }
 }
 
