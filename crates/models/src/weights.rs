@@ -193,3 +193,81 @@ fn numbers<T, const SIZE: usize>(bytes: &[u8], decode: impl Fn([u8; SIZE]) -> T)
 fn bytes<T, const SIZE: usize>(numbers: Vec<T>, encode: impl Fn(T) -> [u8; SIZE]) -> Vec<u8> {
     numbers.into_iter().flat_map(encode).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DigitConfig, Generator};
+    use mergan_tensor::Random;
+
+    fn generator(device: Device) -> Generator {
+        let sizes = DigitConfig { width: 2, latent: 4, ..DigitConfig::default() };
+        Generator::new(sizes, Random::new(3), device)
+    }
+
+    fn saved(device: Device) -> (tempfile::TempDir, PathBuf, Generator) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("generator.safetensors");
+        let generator = generator(device);
+        let mut weights = Weights { note: "a note".into(), ..Weights::default() };
+        weights.insert_network("", &generator);
+        weights.save(&path).unwrap();
+        (folder, path, generator)
+    }
+
+    #[test]
+    fn a_network_survives_the_round_trip_in_its_own_precision() {
+        for device in [Device::Cpu, Device::Reference] {
+            let (_folder, path, generator) = saved(device);
+            let weights = Weights::load(&path, device).unwrap();
+            assert_eq!(weights.note, "a note");
+            let read = weights.network(&path, "", &self::generator(device)).unwrap();
+            for (here, there) in generator.values().iter().zip(read.values()) {
+                assert_eq!(here.to_vec::<f64>(), there.to_vec::<f64>());
+            }
+        }
+    }
+
+    #[test]
+    fn names_and_axes_are_those_of_a_pytorch_state_dict() {
+        let (_folder, path, _) = saved(Device::Cpu);
+        let weights = Weights::load(&path, Device::Cpu).unwrap();
+        let axes = |name: &str| weights.axes(name).unwrap();
+        assert_eq!(axes("fc.weight"), [128, 4]);
+        assert_eq!(axes("fc.bias"), [128]);
+        assert_eq!(axes("n1.g.weight"), [10, 8]);
+        assert_eq!(axes("c1.weight"), [8, 4, 5, 5]);
+        assert_eq!(weights.names().count(), 14);
+    }
+
+    #[test]
+    fn equal_networks_give_equal_files() {
+        let [(_a, first, _), (_b, second, _)] = [saved(Device::Cpu), saved(Device::Cpu)];
+        assert_eq!(fs::read(first).unwrap(), fs::read(second).unwrap());
+    }
+
+    #[test]
+    fn damaged_files_are_errors_that_name_the_file() {
+        let (_folder, path, _) = saved(Device::Cpu);
+        let whole = fs::read(&path).unwrap();
+        for length in (0..200).chain((200..whole.len()).step_by(997)) {
+            fs::write(&path, &whole[..length]).unwrap();
+            let error = Weights::load(&path, Device::Cpu).unwrap_err();
+            assert!(matches!(error, WeightsError::Format { .. }), "{error}");
+            assert!(error.to_string().contains("generator.safetensors"), "{error}");
+        }
+        let absent = path.with_file_name("absent");
+        assert!(matches!(Weights::load(&absent, Device::Cpu), Err(WeightsError::File { .. })));
+    }
+
+    #[test]
+    fn another_network_is_refused_with_the_tensor_and_its_axes() {
+        let (_folder, path, _) = saved(Device::Cpu);
+        let weights = Weights::load(&path, Device::Cpu).unwrap();
+        let wider = Generator::new(DigitConfig { latent: 4, ..DigitConfig::default() }, Random::new(0), Device::Cpu);
+        let error = weights.network(&path, "", &wider).unwrap_err().to_string();
+        assert!(error.contains("`fc.weight`") && error.contains("[128, 4]") && error.contains("[2048, 4]"), "{error}");
+        let error = weights.network(&path, "old.", &wider).unwrap_err().to_string();
+        assert!(error.contains("holds no tensor `old.fc.weight`"), "{error}");
+    }
+}
