@@ -1,2 +1,7 @@
-//! Benchmarks. `cargo bench -p mergan-benches --bench conv2d` times the convolutions of the digit networks, `--bench
-//! iteration` whole training iterations. `results/` holds what was measured, with command, date and machine.
+//! Benchmarks.
+//!
+//! - `cargo bench -p mergan-benches --bench conv2d` times the convolutions of the digit networks, `--bench iteration` whole
+//!   training iterations.
+//! - `cargo xtask bench step` times whole iterations beside the same ones in PyTorch, alternating in one run: `src/bin/step.rs`
+//!   is our side, `peers/torch_step.py` the other.
+//! - `results/` holds what was measured, with command, date and machine.

@@ -1,6 +1,7 @@
 //! `cargo xtask`: what the project does with itself. It imports no crate of the project: it builds the command and runs
 //! it, as a person would.
 
+mod bench;
 mod cargo;
 mod ci;
 mod outside;
@@ -22,6 +23,9 @@ struct Arguments {
 enum Task {
     /// Train the strategies on a dataset, score them, and set the result beside the paper's.
     Reproduce(reproduce::Arguments),
+    /// Measure speed beside PyTorch.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Everything that must pass before a change is merged: format, lints, docs, tests and a smoke reproduction.
     Ci,
 }
@@ -29,6 +33,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Reproduce(arguments) => reproduce::run(&arguments),
+        Task::Bench(bench) => bench::run(&bench),
         Task::Ci => ci::run(),
     };
     match result {

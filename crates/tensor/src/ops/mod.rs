@@ -12,7 +12,7 @@ mod leaky_relu;
 mod normalise;
 mod rows;
 
-pub use conv2d::Conv2d;
+pub use conv2d::{Conv2d, conv2d_flops};
 
 #[cfg(test)]
 mod tests;

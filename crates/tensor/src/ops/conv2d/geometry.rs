@@ -124,10 +124,14 @@ impl Geometry {
     }
 
     /// Additions and multiplications of one of the three maps; the padding costs none.
-    fn flops(&self) -> usize {
-        let pairs =
-            self.taps().map(|tap| (0..self.output_pixels()).filter(|&o| self.input_pixel(o, tap).is_some()).count());
-        2 * pairs.sum::<usize>() * self.n * self.ci * self.co
+    pub(crate) fn flops(&self) -> usize {
+        // Height and width decide apart whether a tap of an output pixel hits the image.
+        let hits = |axis: usize, outputs: usize, taps: usize, size: usize| {
+            let inside = |position: usize| (self.padding[axis]..self.padding[axis] + size).contains(&position);
+            (0..outputs).map(|o| (0..taps).filter(|tap| inside(o * self.stride[axis] + tap)).count()).sum::<usize>()
+        };
+        let pairs = hits(0, self.oh, self.kh, self.h) * hits(1, self.ow, self.kw, self.w);
+        2 * pairs * self.n * self.ci * self.co
     }
 }
 

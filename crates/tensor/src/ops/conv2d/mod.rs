@@ -13,10 +13,20 @@ mod reference;
 pub use geometry::Conv2d;
 use geometry::Geometry;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::pool::Buffer;
 use crate::shape::Shape;
 use crate::storage::Storage;
 use crate::tensor::Tensor;
+
+static FLOPS: AtomicU64 = AtomicU64::new(0);
+
+/// Additions and multiplications of all convolutions and matrix products that this process has computed, without those
+/// with the padding, which the kernels leave out. The difference around a piece of work is what it needs at least.
+pub fn conv2d_flops() -> u64 {
+    FLOPS.load(Ordering::Relaxed)
+}
 
 impl Tensor {
     /// The convolution of images `[n, ci, h, w]` with a kernel `[co, ci, kh, kw]`: shape `[n, co, oh, ow]`.
@@ -100,9 +110,12 @@ impl Tensor {
     }
 }
 
+/// The geometry of an operation that is about to run.
 fn geometry(operation: &str, input: Shape, weight: Shape, conv: Conv2d) -> Geometry {
-    Geometry::new(input, weight, conv)
-        .unwrap_or_else(|| panic!("{operation} of images {input:?} with a kernel {weight:?} and {conv:?}"))
+    let g = Geometry::new(input, weight, conv)
+        .unwrap_or_else(|| panic!("{operation} of images {input:?} with a kernel {weight:?} and {conv:?}"));
+    FLOPS.fetch_add(g.flops() as u64, Ordering::Relaxed);
+    g
 }
 
 /// Runs one map on the device of its operands.

@@ -1,0 +1,144 @@
+"""PyTorch's side of `cargo xtask bench step`: one iteration of the released code's recipe on random images.
+
+Started as `torch_step.py STRATEGY WIDTH TASK THREADS FORMAT` with FORMAT `nchw` or `channels_last`. Answers each line on
+the standard input with milliseconds on the standard output: `iterations N` runs N iterations (a generator step and five
+critic steps) at that task, `product N` N products of two 1024 x 1024 matrices. The first line out is the version.
+"""
+
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+LATENT, CLASSES, BATCH, CRITIC_STEPS, RATE, PENALTY, LAMBDA_RA = 128, 10, 64, 5, 1e-4, 10.0, 1e-3
+
+
+class Norm(nn.Module):
+    """Batch norm over `groups` class-pure groups, with a scale and a shift for each class."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.g, self.b = nn.Embedding(CLASSES, channels), nn.Embedding(CLASSES, channels)
+        nn.init.ones_(self.g.weight)
+        nn.init.zeros_(self.b.weight)
+
+    def forward(self, x, label, groups):
+        grouped = x.view(groups, -1, *x.shape[1:])
+        variance, mean = torch.var_mean(grouped, (1, 3, 4), keepdim=True, unbiased=False)
+        x = ((grouped - mean) * torch.rsqrt(variance + 1e-5)).view_as(x)
+        return x * self.g(label)[:, :, None, None] + self.b(label)[:, :, None, None]
+
+
+class Generator(nn.Module):
+    def __init__(self, w):
+        super().__init__()
+        self.fc = nn.Linear(LATENT, 64 * w)
+        self.n1, self.n2, self.n3 = Norm(4 * w), Norm(2 * w), Norm(w)
+        self.c1 = nn.ConvTranspose2d(4 * w, 2 * w, 5, 2, 2, 1)
+        self.c2 = nn.ConvTranspose2d(2 * w, w, 5, 2, 2, 1)
+        self.c3 = nn.ConvTranspose2d(w, 1, 5, 2, 2, 1)
+
+    def forward(self, z, label, groups=1):
+        h = self.fc(z).view(len(z), -1, 4, 4)
+        h = self.c1(F.relu(self.n1(h, label, groups)))
+        h = self.c2(F.relu(self.n2(h, label, groups)))
+        return torch.tanh(self.c3(F.relu(self.n3(h, label, groups))))
+
+
+class Critic(nn.Module):
+    def __init__(self, w):
+        super().__init__()
+        self.c1, self.c2, self.c3 = (nn.Conv2d(i, o, 5, 2, 2) for i, o in ((1, w), (w, 2 * w), (2 * w, 4 * w)))
+        self.o, self.k = nn.Linear(64 * w, 1), nn.Linear(64 * w, CLASSES)
+
+    def forward(self, x):
+        for layer in (self.c1, self.c2, self.c3):
+            x = F.leaky_relu(layer(x), 0.2)
+        x = x.flatten(1)
+        return self.o(x)[:, 0], self.k(x)
+
+
+class Trainer:
+    def __init__(self, strategy, width, task, memory_format):
+        self.strategy, self.past, self.format = strategy, task - 1, memory_format
+        self.generator, self.critic, self.old = (
+            network.to(memory_format=memory_format) for network in (Generator(width), Critic(width), Generator(width))
+        )
+        self.adam = [torch.optim.Adam(n.parameters(), RATE, (0.0, 0.9)) for n in (self.generator, self.critic)]
+        self.current = torch.full((BATCH,), self.past)
+        self.replayed = torch.arange(self.past).repeat_interleave(BATCH // max(self.past, 1))
+        self.real = torch.rand(BATCH, 1, 32, 32).mul(2).sub(1).to(memory_format=memory_format)
+
+    def replays(self, *names):
+        return self.past > 0 and self.strategy in names
+
+    def replay(self, network, z):
+        return network(z, self.replayed, self.past)
+
+    def iteration(self):
+        self.critic.requires_grad_(False)
+        score, logits = self.critic(self.generator(torch.randn(BATCH, LATENT), self.current))
+        loss = F.cross_entropy(logits, self.current) - score.mean()
+        z = torch.randn(len(self.replayed), LATENT)
+        if self.replays("ra"):
+            with torch.no_grad():
+                old = self.replay(self.old, z)
+            loss = loss + LAMBDA_RA * (self.replay(self.generator, z) - old).square().sum() / 2 / self.past
+        if self.replays("jtr"):
+            score, logits = self.critic(self.replay(self.generator, z))
+            loss = loss + self.past * (F.cross_entropy(logits, self.replayed) - score.mean())
+        self.descend(0, loss)
+        self.critic.requires_grad_(True)
+        for _ in range(CRITIC_STEPS):
+            self.descend(1, self.critic_loss())
+
+    def critic_loss(self):
+        with torch.no_grad():
+            fake = self.generator(torch.randn(BATCH, LATENT), self.current)
+        (real_score, logits), (fake_score, _) = self.critic(self.real), self.critic(fake)
+        between = torch.lerp(self.real, fake, torch.rand(BATCH, 1, 1, 1)).requires_grad_(True)
+        (slope,) = torch.autograd.grad(self.critic(between)[0].sum(), between, create_graph=True)
+        penalty = (slope.flatten(1).norm(2, 1) - 1).square().mean()
+        loss = fake_score.mean() - real_score.mean() + PENALTY * penalty + F.cross_entropy(logits, self.current)
+        if self.replays("jtr"):
+            z = torch.randn(len(self.replayed), LATENT)
+            with torch.no_grad():
+                old, new = self.replay(self.old, z), self.replay(self.generator, z)
+            (old_score, logits), (new_score, _) = self.critic(old), self.critic(new)
+            replay = new_score.mean() - old_score.mean() + F.cross_entropy(logits, self.replayed)
+            loss = loss + self.past * replay
+        return loss
+
+    def descend(self, which, loss):
+        self.adam[which].zero_grad(set_to_none=True)
+        loss.backward()
+        self.adam[which].step()
+
+
+def timed(count, function):
+    times = []
+    for _ in range(count):
+        start = time.perf_counter()
+        function()
+        times.append(f"{(time.perf_counter() - start) * 1e3:.3f}")
+    return times
+
+
+def main():
+    strategy, width, task, threads, memory_format = sys.argv[1:]
+    torch.set_num_threads(int(threads))
+    formats = {"nchw": torch.contiguous_format, "channels_last": torch.channels_last}
+    trainer = Trainer(strategy, int(width), int(task), formats[memory_format])
+    trainer.iteration()
+    print(torch.__version__, flush=True)
+    a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
+    actions = {"iterations": trainer.iteration, "product": lambda: torch.mm(a, b)}
+    for line in sys.stdin:
+        what, count = line.split()
+        print(*timed(int(count), actions[what]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

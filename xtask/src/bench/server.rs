@@ -1,0 +1,64 @@
+//! A process that answers questions line by line.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+/// A running process; it ends when this is dropped, for its input ends.
+pub struct Server {
+    process: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    greeting: String,
+}
+
+impl Server {
+    /// Starts the process and waits for its first line.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut process = spawned.with_context(|| format!("starting {command:?}"))?;
+        let input = process.stdin.take();
+        let output = BufReader::new(process.stdout.take().context("the process has no output")?);
+        let mut server = Server { process, input, output, greeting: String::new() };
+        server.greeting = server.read()?;
+        Ok(server)
+    }
+
+    /// Its first line.
+    pub fn greeting(&self) -> &str {
+        &self.greeting
+    }
+
+    /// The numbers that it answers to a line.
+    pub fn ask(&mut self, line: &str) -> Result<Vec<f64>> {
+        let input = self.input.as_mut().context("the process has no input")?;
+        writeln!(input, "{line}").context("asking the process")?;
+        let answer = self.read()?;
+        answer.split(' ').map(|number| number.parse().with_context(|| format!("reading `{number}`"))).collect()
+    }
+
+    /// The most memory that it has had, MiB.
+    pub fn peak_memory(&self) -> Result<f64> {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        Ok(peak.with_context(|| format!("{path} has no VmHWM"))?.trim().parse::<f64>()? / 1024.0)
+    }
+
+    fn read(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.output.read_line(&mut line).context("reading the answer")?;
+        ensure!(!line.is_empty(), "the process ended without an answer");
+        Ok(line.trim().to_string())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.input = None;
+        // It ends by itself; what it returns matters no more.
+        let _ = self.process.wait();
+    }
+}
