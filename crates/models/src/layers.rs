@@ -1,4 +1,4 @@
-//! Layers, with the initialisation of the released code (paper section 2.1 of the facts, `gan32_model.py`).
+//! Layers, with the initialisation of the released code (`gan32_model.py`).
 
 use mergan_tensor::{Address, Conv2d, Device, Random, Shape, Tensor};
 

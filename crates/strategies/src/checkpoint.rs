@@ -128,15 +128,20 @@ impl Checkpoint {
     /// Refuses a checkpoint that is not the end of the first task as `config` would train it. The strategies may differ,
     /// and what they change in the later tasks.
     pub(crate) fn require_same_first_task(&self, config: &Config) -> Result<(), Error> {
-        if self.position() != (1, 0) {
-            return Err(self.fault("it does not stand at the end of a first task".into()));
+        let saved = self.config()?;
+        if self.position() != (1, 0) || saved.tasks != 1 {
+            return Err(self.fault("it does not stand at the end of a run of one task".into()));
         }
         let first_task = |config: &Config| {
-            let TrainingOptions { first_iterations, batch, critic_steps, penalty, average, .. } = config.training;
-            let common = (config.dataset.clone(), config.seed, config.sequence.clone(), config.model.clone());
-            (common, config.adam(), first_iterations, batch, critic_steps, (penalty, average))
+            let TrainingOptions { first_iterations, batch, critic_steps, rate, final_rate, .. } = config.training;
+            let TrainingOptions { penalty, average, grouping, .. } = config.training;
+            let data = (config.dataset.clone(), config.seed, config.sequence.clone(), config.model.clone());
+            // With one class a task, its batches are the same however they are grouped.
+            let grouping = (config.sequence.classes_per_task > 1).then_some(grouping);
+            let steps = (first_iterations, batch, critic_steps, grouping);
+            (data, config.adam(), steps, (rate, final_rate, penalty, average))
         };
-        if first_task(&self.config()?) != first_task(config) {
+        if first_task(&saved) != first_task(config) {
             return Err(self.fault("its first task was trained with another configuration".into()));
         }
         Ok(())
@@ -154,8 +159,16 @@ impl Checkpoint {
             let found = self.weights.get(&name).cloned();
             found.ok_or_else(|| WeightsError::Missing { path: self.path.clone(), name })
         };
-        let moments = (0..network.values().len()).map(|i| {
-            Ok(Moments { first: tensor(format!("{prefix}{i}.first"))?, second: tensor(format!("{prefix}{i}.second"))? })
+        let moments = network.values().into_iter().enumerate().map(|(i, value)| {
+            let shaped = |name: String| {
+                let tensor = tensor(name.clone())?;
+                let [found, expected] = [tensor.shape(), value.shape()].map(|shape| <[usize; 4]>::from(shape).to_vec());
+                if found != expected {
+                    return Err(WeightsError::Shape { path: self.path.clone(), name, found, expected });
+                }
+                Ok(tensor)
+            };
+            Ok(Moments { first: shaped(format!("{prefix}{i}.first"))?, second: shaped(format!("{prefix}{i}.second"))? })
         });
         Ok(Adam::resume(options, steps, moments.collect::<Result<_, WeightsError>>()?))
     }

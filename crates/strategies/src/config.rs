@@ -45,7 +45,7 @@ pub struct ModelOptions {
     pub latent: usize,
 }
 
-/// How the networks are trained (paper, facts 1.2).
+/// How the networks are trained (paper section 4, and the released code's `mergan.py`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingOptions {
@@ -86,7 +86,7 @@ pub enum NewClasses {
     Mean,
 }
 
-/// How a generator is scored (paper, facts 4.1).
+/// How a generator is scored (paper section 4.1).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationOptions {
@@ -163,17 +163,20 @@ impl Config {
             preset: choice.preset.clone(),
             deviations: preset.deviations,
             seed: choice.seed,
-            tasks: choice.tasks.unwrap_or(classes),
+            tasks: 0,
             sequence: TaskOptions::default(),
             model: preset.model,
             training: preset.training,
             evaluation: preset.evaluation,
             options,
         };
+        refuse_identity(&choice.changes)?;
         let mut table = toml::Table::try_from(config).expect("a configuration is a TOML table");
         merge(&mut table, &[("training".to_string(), tuned.into())].into_iter().collect());
         merge(&mut table, &choice.changes);
         let mut config: Config = table.try_into().map_err(|error| fault("configuration", error))?;
+        let available = config.sequence.order.as_ref().map_or(classes, Vec::len);
+        config.tasks = choice.tasks.unwrap_or(available / config.sequence.classes_per_task.max(1));
         for (name, value) in flatten("", &choice.changes) {
             config.deviations.push(format!("changed by hand: {name} = {value}"));
         }
@@ -235,6 +238,18 @@ impl Config {
         require((0.0..1.0).contains(&average), "training.average", "at least 0 and less than 1")?;
         require(self.evaluation.samples > 0, "evaluation.samples", "at least 1")?;
         require(self.evaluation.batch > 1, "evaluation.batch", "at least 2, for batch normalisation")
+    }
+}
+
+/// Refuses changes of what names a run: a table must not say `paper` of something else, and a deviation must not vanish.
+fn refuse_identity(changes: &toml::Table) -> Result<(), Error> {
+    const NAMES: [&str; 7] = ["dataset", "strategy", "preset", "seed", "deviations", "tasks", "sequence.tasks"];
+    match flatten("", changes).into_iter().find(|(name, _)| NAMES.contains(&name.as_str())) {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::Config {
+            place: format!("configuration, {name}"),
+            reason: "it cannot be changed here; choose it on the command line".into(),
+        }),
     }
 }
 
@@ -310,5 +325,15 @@ mod tests {
         assert!(unknown.contains("unknown field `speed`"), "{unknown}");
         let out_of_range = changed(toml::toml! { training = { rate = -1.0 } });
         assert_eq!(out_of_range, "configuration, training.rate: it must be a positive number");
+        let renamed = changed(toml::toml! { preset = "paper" });
+        assert_eq!(renamed, "configuration, preset: it cannot be changed here; choose it on the command line");
+    }
+
+    #[test]
+    fn tasks_are_as_many_as_the_classes_fill() {
+        let changes = toml::toml! { sequence = { classes_per_task = 2 } };
+        assert_eq!(Config::resolve(&Choice { changes, ..choice("smoke") }, 10).unwrap().tasks, 5);
+        let changes = toml::toml! { sequence = { order = [3, 1, 2] } };
+        assert_eq!(Config::resolve(&Choice { changes, ..choice("smoke") }, 10).unwrap().tasks, 3);
     }
 }

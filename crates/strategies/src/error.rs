@@ -52,7 +52,7 @@ pub enum Error {
     },
     /// A loss is no longer a number, or so large that training is lost.
     #[error(
-        "task {task}, iteration {iteration}: the loss {name} is {value}; training has diverged. Start a new run \
+        "task {task}, iteration {iteration}: the {name} is {value}; training has diverged. Start a new run \
          with a lower training.rate"
     )]
     Diverged {

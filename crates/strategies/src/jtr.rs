@@ -65,7 +65,7 @@ impl Strategy for JointReplay {
         if self.replay != Replay::Batch {
             return real;
         }
-        let latents = step.replay_latents(step.past.len() * step.share(step.past.len() + real.classes()));
+        let latents = step.replay_latents(step.past.len() * step.share(step.classes.len()));
         let Some(Replayed { images, conditions, .. }) = self.memory.replay(latents, step.past) else { return real };
         let labels = [conditions.labels(images.shape().n), real.labels].concat();
         Batch { images: Tensor::concat(&[&images, &real.images]), labels }

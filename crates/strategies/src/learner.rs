@@ -1,6 +1,5 @@
 //! The two networks with their optimisers, and the two steps that train them.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use mergan_models::{Conditions, Critic, Generator, Network};
@@ -62,13 +61,6 @@ pub struct Batch {
     pub labels: Vec<usize>,
 }
 
-impl Batch {
-    /// How many different classes the batch holds.
-    pub(crate) fn classes(&self) -> usize {
-        self.labels.iter().collect::<BTreeSet<_>>().len()
-    }
-}
-
 /// The terms of one step's loss, for whoever watches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Losses(pub Vec<(&'static str, f64)>);
@@ -107,8 +99,8 @@ impl Learner {
     }
 
     fn step<'a>(&'a self, role: Role, round: &'a Round) -> Step<'a> {
-        let Round { past, batch, draws, .. } = *round;
-        Step { role, generator: &self.generator, critic: &self.critic, past, batch, draws }
+        let Round { classes, past, batch, draws, .. } = *round;
+        Step { role, generator: &self.generator, critic: &self.critic, classes, past, batch, draws }
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Step<'a> {
     pub generator: &'a Generator,
     /// The critic in training.
     pub critic: &'a Critic,
+    /// The classes of the batch, see [`Strategy::batch_classes`].
+    pub classes: &'a [usize],
     /// The classes of the tasks before, in the order they were learned.
     pub past: &'a [usize],
     /// How many images a batch has.
@@ -82,7 +84,8 @@ pub trait Strategy: Send {
     }
 
     /// The classes of a step's batch, given those that the task has real images of and those of the tasks before. The
-    /// generator is asked for these, and they share the batch evenly.
+    /// generator is asked for these, and they share the batch evenly. Other classes than the current ones need class-pure
+    /// groups.
     fn batch_classes(&self, current: &[usize], _past: &[usize]) -> Vec<usize> {
         current.to_vec()
     }

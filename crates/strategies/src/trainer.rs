@@ -15,7 +15,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::{Config, NewClasses};
 use crate::draws::Draws;
 use crate::error::Error;
-use crate::learner::{Learner, Losses, Round};
+use crate::learner::{Grouping, Learner, Losses, Round};
 use crate::sampling::Sampling;
 use crate::strategy::{Strategy, build_strategy};
 
@@ -71,6 +71,15 @@ impl<'d> Trainer<'d> {
         }
         let tasks = TaskSequence::new(classes, &config.task_options())?;
         let strategy = build_strategy(&config.strategy, &config.options)?;
+        let mixes_in_others = |(task, current): (usize, &Vec<usize>)| {
+            strategy.batch_classes(current, &tasks.classes_seen(task)) != *current
+        };
+        if config.training.grouping == Grouping::Mixed && tasks.tasks().iter().enumerate().any(mixes_in_others) {
+            return Err(Error::Config {
+                place: "configuration, training.grouping".into(),
+                reason: format!("{} puts replayed images into the batch; it must be pure", config.strategy),
+            });
+        }
         let noise = Random::new(config.seed);
         let sizes = DigitConfig { width: config.model.width, channels, classes, latent: config.model.latent };
         let generator = Generator::new(sizes, noise, Device::Cpu);
@@ -125,6 +134,7 @@ impl<'d> Trainer<'d> {
             self.iteration += 1;
             return Ok(Some(Advance::Iteration { task: self.task + 1, iteration: self.iteration, iterations, losses }));
         }
+        self.require_finite()?;
         self.learner.generator = self.average.clone();
         self.begin_task(self.task + 1);
         Ok(Some(Advance::TaskEnd { task: self.task }))
@@ -167,8 +177,9 @@ impl<'d> Trainer<'d> {
     /// Writes a checkpoint; `path` is whole at any time.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When the file cannot be written, or a weight is no longer a number: a checkpoint is always one to go on from.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
+        self.require_finite()?;
         let mut weights = Weights::default();
         self.strategy.save(&mut weights);
         Checkpoint::save(path, weights, &self.config, (self.task, self.iteration), &self.learner, &self.average)
@@ -197,11 +208,15 @@ impl<'d> Trainer<'d> {
     }
 
     /// Goes on to the next task as if this one were learned, to measure what a later task costs.
+    ///
+    /// # Panics
+    /// When all tasks are learned.
     pub fn skip_task(&mut self) {
+        assert!(self.task < self.config.tasks, "no task is left to skip");
         self.begin_task(self.task + 1);
     }
 
-    /// The generator that learned the tasks so far starts the next one, with fresh optimisers (facts 0.8).
+    /// The generator that learned the tasks so far starts the next one, with fresh optimisers, as in the released code.
     fn begin_task(&mut self, task: usize) {
         self.strategy.end_task(&self.learner.generator);
         self.average = self.learner.generator.frozen();
@@ -211,6 +226,18 @@ impl<'d> Trainer<'d> {
         }
         self.learner = Learner::new(&self.average, &self.learner.critic, self.config.adam());
         (self.task, self.iteration, self.batches) = (task, 0, None);
+    }
+
+    /// The losses of a step are taken before it moves the weights, so they cannot tell.
+    fn require_finite(&self) -> Result<(), Error> {
+        let Learner { generator, critic, .. } = &self.learner;
+        let values = generator.values().into_iter().chain(critic.values()).chain(self.average.values());
+        match values.map(|value| value.detach().sum().item()).find(|sum| !sum.is_finite()) {
+            None => Ok(()),
+            Some(value) => {
+                Err(Error::Diverged { task: self.task + 1, iteration: self.iteration, name: "sum of weights", value })
+            }
+        }
     }
 
     fn iterate(&mut self) -> Result<Losses, Error> {
@@ -247,8 +274,10 @@ impl<'d> Trainer<'d> {
         if self.iteration > 0 {
             losses = self.learner.generator_step(&round(0));
         }
-        let decay = training.average;
-        self.average = self.average.towards(&self.learner.generator, 1.0 - decay);
+        self.average = match training.average {
+            0.0 => self.learner.generator.frozen(),
+            decay => self.average.towards(&self.learner.generator, 1.0 - decay),
+        };
         for inner in 0..training.critic_steps {
             let batch = batches.get(self.iteration * training.critic_steps + inner, &self.noise, Device::Cpu);
             let critic = self.learner.critic_step(&round(inner), batch);

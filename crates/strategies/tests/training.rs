@@ -77,9 +77,15 @@ fn a_fork_continues_another_runs_first_task() {
         run(&mut fork, |_| false);
         assert!(bits(straight.generator()) == bits(fork.generator()), "{} {:?}", config.strategy, config.options);
     }
-    let other = Config { seed: 1, ..config("ra", toml::Table::new()) };
-    let error = Trainer::fork(other, 10, &data.train, &path).err().unwrap().to_string();
-    assert!(error.contains("its first task was trained with another configuration"), "{error}");
+    let others = [
+        Config { seed: 1, ..config("ra", toml::Table::new()) },
+        config("ra", toml::toml! { training = { rate = 5e-3 } }),
+        config("ra", toml::toml! { training = { critic_steps = 3 } }),
+    ];
+    for other in others {
+        let error = Trainer::fork(other, 10, &data.train, &path).err().unwrap().to_string();
+        assert!(error.contains("its first task was trained with another configuration"), "{error}");
+    }
 }
 
 #[test]
@@ -127,6 +133,30 @@ fn diverging_training_stops_with_the_place() {
         }
     };
     assert!(matches!(error, Error::Diverged { task: 1, .. }), "{error}");
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_never_saved() {
+    let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("checkpoint.safetensors");
+    let config = config("sft", toml::toml! { training = { rate = 1e38 } });
+    let mut trainer = Trainer::new(config, 10, &data.train).unwrap();
+    // The losses of the first iteration are those before its steps.
+    trainer.advance().ok();
+    let error = trainer.save(&path).unwrap_err();
+    assert!(matches!(error, Error::Diverged { .. }), "{error}");
+    assert!(!path.exists());
+}
+
+#[test]
+fn replay_in_the_batch_needs_class_pure_groups() {
+    let data = shapes();
+    let changes = toml::toml! {
+        training = { grouping = "mixed" }
+        options = { replay = "batch" }
+    };
+    let error = Trainer::new(config("jtr", changes), 10, &data.train).err().unwrap().to_string();
+    assert!(error.contains("training.grouping") && error.contains("must be pure"), "{error}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ndarray::{Array4, ArrayBase, ArrayD, Data, Dimension};
+use ndarray::{Array4, ArrayBase, Data, Dimension};
 
 use crate::autograd::{Backward, Node};
 use crate::shape::Shape;
@@ -113,14 +113,6 @@ impl Tensor {
     pub fn to_array<T: Element>(&self) -> Array4<T> {
         let Shape { n, c, h, w } = self.shape;
         Array4::from_shape_vec((n, c, h, w), self.to_vec()).expect("a tensor holds as many numbers as its shape says")
-    }
-
-    /// The numbers as an ndarray with the axes that a PyTorch state dictionary gives this parameter.
-    ///
-    /// # Panics
-    /// When `axes` do not hold as many numbers as the tensor.
-    pub fn to_array_of<T: Element>(&self, axes: &[usize]) -> ArrayD<T> {
-        ArrayD::from_shape_vec(axes, self.to_vec()).expect("the axes asked for hold as many numbers as the tensor")
     }
 
     /// The value of a scalar.

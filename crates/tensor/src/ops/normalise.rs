@@ -32,8 +32,7 @@ impl Tensor {
         Tensor::with_saved_output(shape, storage, &[self], move |y| {
             move |back| {
                 let gradient = if is_recording() {
-                    let composed = x.normalise_composed(groups, epsilon);
-                    (&composed * back.upstream).sum().differentiable_gradients(&[&x]).remove(0)
+                    x.normalise_gradient_composed(back.upstream, groups, epsilon)
                 } else {
                     let y = back.output(&y);
                     let storage = dispatch!(back.upstream, y, inverse, |g, y, inverse| grouped.backward(g, y, inverse));
@@ -44,12 +43,15 @@ impl Tensor {
         })
     }
 
-    /// The same function made of other operations: slower, and differentiable any number of times.
-    pub(crate) fn normalise_composed(&self, groups: usize, epsilon: f64) -> Tensor {
+    /// The gradient of [`Tensor::normalise`] for this operand, made of other operations: slower, and differentiable any
+    /// number of times with respect to both the operand and `upstream`.
+    fn normalise_gradient_composed(&self, upstream: &Tensor, groups: usize, epsilon: f64) -> Tensor {
         let table = Shape::matrix(groups, self.shape().c);
         let centred = self - &self.mean_to(table);
-        let variance = centred.square().mean_to(table);
-        &centred * &variance.shift(epsilon).sqrt().reciprocal()
+        let inverse = centred.square().mean_to(table).shift(epsilon).sqrt().reciprocal();
+        let y = &centred * &inverse;
+        let mean_gy = (upstream * &y).mean_to(table);
+        &(&(upstream - &upstream.mean_to(table)) - &(&y * &mean_gy)) * &inverse
     }
 }
 
