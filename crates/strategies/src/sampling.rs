@@ -35,7 +35,8 @@ impl Sampling {
         }
     }
 
-    /// Sample grids: `columns` images of each of `classes`, the same latents in every row and after every task.
+    /// Sample grids: `columns` images of each of `classes`, the same latents in every row and after every task. They are
+    /// made in class-pure batches whatever the grouping: a grid shows what a class looks like when it is asked for.
     pub fn grid(&self, generator: &Generator, classes: &[usize], columns: usize) -> Vec<Array4<u8>> {
         // The shown images are the first of a batch as large as the scored ones.
         let latents = self.latents(generator, Purpose::Grid, 0, 0, self.batch.max(columns));

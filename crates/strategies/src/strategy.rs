@@ -125,21 +125,15 @@ pub trait Strategy: Send {
 pub struct Registration {
     /// The name in configurations and on the command line.
     pub name: &'static str,
-    /// One line of help.
-    pub summary: &'static str,
     build: fn(&toml::Table) -> Result<Box<dyn Strategy>, Error>,
 }
 
 /// Every strategy. A new one is a new file and a line here.
 pub const STRATEGIES: &[Registration] = &[
-    Registration { name: "sft", summary: "sequential fine-tuning: remembers nothing", build: build::<sft::Sft> },
-    Registration { name: "jtr", summary: "joint training with memory replay", build: build::<jtr::JointReplay> },
-    Registration { name: "ra", summary: "replay alignment", build: build::<ra::ReplayAlignment> },
-    Registration {
-        name: "jt",
-        summary: "joint training on the real images of all tasks: the upper bound",
-        build: build::<jt::JointTraining>,
-    },
+    Registration { name: "sft", build: build::<sft::Sft> },
+    Registration { name: "jtr", build: build::<jtr::JointReplay> },
+    Registration { name: "ra", build: build::<ra::ReplayAlignment> },
+    Registration { name: "jt", build: build::<jt::JointTraining> },
 ];
 
 /// The strategy of this name with these options.
