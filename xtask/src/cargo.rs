@@ -34,10 +34,24 @@ pub fn target_directory() -> Result<PathBuf> {
     Ok(directory.into())
 }
 
+/// The commit that is checked out, with `-dirty` behind it when tracked files have changed; `None` outside a clone.
+fn commit() -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).current_dir(root()).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())
+    };
+    let commit = git(&["rev-parse", "--short", "HEAD"])?;
+    let changes = git(&["status", "--porcelain", "--untracked-files=no"])?;
+    Some(if changes.is_empty() { commit } else { commit + "-dirty" })
+}
+
 /// Builds the `mergan` command in release and returns its path.
 pub fn build_mergan() -> Result<PathBuf> {
     let mut build = cargo();
     build.args(["build", "--release", "--package", "mergan-cli"]).stdin(Stdio::null());
+    if let Some(commit) = commit() {
+        build.env("MERGAN_COMMIT", commit);
+    }
     ensure!(build.status().context("running cargo")?.success(), "the mergan command does not build");
     Ok(target_directory()?.join("release").join(format!("mergan{}", env::consts::EXE_SUFFIX)))
 }

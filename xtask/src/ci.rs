@@ -12,13 +12,14 @@ use crate::{outside, reproduce};
 /// A step, which says how many tests it ran.
 type Step = fn() -> Result<usize>;
 
-const STEPS: [(&str, Step); 7] = [
+const STEPS: [(&str, Step); 8] = [
     ("format", || check(cargo().args(["fmt", "--all", "--check"]))),
     ("lints", || check(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))),
     ("documentation", || check(cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))),
     ("tests", tests),
     ("examples in documentation", || count(cargo().args(["test", "--workspace", "--doc"]))),
     ("programs outside the workspace", outside::run),
+    ("packages", packages),
     ("smoke reproduction", smoke_reproduction),
 ];
 
@@ -43,6 +44,12 @@ fn tests() -> Result<usize> {
         return count(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]));
     }
     count(cargo().args(["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"]))
+}
+
+/// Every crate can be packed by itself; the programs outside the workspace have built them already.
+fn packages() -> Result<usize> {
+    let own = ["--exclude", "xtask", "--exclude", "mergan-tests", "--exclude", "mergan-benches"];
+    check(cargo().args(["package", "--workspace", "--no-verify", "--allow-dirty"]).args(own))
 }
 
 /// Trains, scores and reports on a dataset of seconds.

@@ -125,6 +125,9 @@ pub struct TrainArguments {
     /// What a new run is made of.
     #[command(flatten)]
     pub new: Option<NewRun>,
+    /// Train nothing: print how many seconds the training will take.
+    #[arg(long)]
+    pub estimate: bool,
     /// The classifier that scores [default: one trained on the dataset, kept in the cache].
     #[arg(long, value_name = "FILE")]
     pub scorer: Option<PathBuf>,
@@ -155,8 +158,8 @@ pub struct NewRun {
     /// How many tasks are learned [default: all classes].
     #[arg(long, value_name = "N")]
     pub tasks: Option<usize>,
-    /// The seed of all randomness.
-    #[arg(long, default_value_t = 0)]
+    /// The seed of all randomness, at most what TOML can hold.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: u64,
     /// A TOML file whose values replace the preset's.
     #[arg(long, value_name = "FILE")]

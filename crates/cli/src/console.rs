@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How much is said besides results and errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +21,8 @@ pub enum Verbosity {
 /// Where the command speaks: progress and notes on the standard error, results on the standard output.
 pub struct Console {
     verbosity: Verbosity,
-    terminal: bool,
+    /// Whether progress is a bar; else it is plain lines.
+    draws: bool,
     bars: MultiProgress,
 }
 
@@ -31,7 +32,9 @@ const LINES: Duration = Duration::from_secs(5);
 impl Console {
     /// A console that says this much.
     pub fn new(verbosity: Verbosity) -> Self {
-        Console { verbosity, terminal: io::stderr().is_terminal(), bars: MultiProgress::new() }
+        let draws = verbosity > Verbosity::Quiet && io::stderr().is_terminal();
+        let target = if draws { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        Console { verbosity, draws, bars: MultiProgress::with_draw_target(target) }
     }
 
     /// Prints a result. A reader that has gone away, such as `head`, is no error.
@@ -73,7 +76,7 @@ impl Console {
     pub fn progress(&self, what: impl Into<String>, total: u64) -> Progress<'_> {
         let what = what.into();
         let bar = self.bars.add(ProgressBar::new(total));
-        if self.terminal && self.verbosity > Verbosity::Quiet {
+        if self.draws {
             let style = ProgressStyle::with_template("{prefix} {bar:24} {percent:>3}% {wide_msg}");
             bar.set_style(style.expect("the template is well-formed"));
             bar.set_prefix(what.clone());
@@ -105,7 +108,7 @@ pub struct Progress<'c> {
 impl Progress<'_> {
     /// So many steps are done; the text says more.
     pub fn update(&mut self, done: u64, text: impl FnOnce() -> String) {
-        if self.console.terminal {
+        if self.console.draws {
             self.bar.set_position(done);
             self.bar.set_message(text());
         } else if self.line.elapsed() >= LINES {

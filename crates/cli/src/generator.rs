@@ -79,11 +79,15 @@ impl Usage {
     }
 }
 
-/// The sizes of a digit generator, read off its tensors.
+/// The sizes of a digit generator, read off its tensors. The largest of them must agree, so that a network of these sizes
+/// takes no more memory than the file did.
 fn sizes(path: &Path, weights: &Weights) -> Result<DigitConfig> {
     let axes = |name| weights.axes(name).unwrap_or_default();
-    match (axes("fc.weight"), axes("n1.g.weight"), axes("c3.weight")) {
-        (&[_, latent], &[classes, _], &[width, channels, ..]) if latent * classes * width * channels > 0 => {
+    match (axes("fc.weight"), axes("n1.g.weight"), axes("c1.weight"), axes("c3.weight")) {
+        (&[rows, latent], &[classes, features], &[wide, half, 5, 5], &[width, channels, 5, 5])
+            if ![latent, classes, width, channels].contains(&0)
+                && [rows, features, wide, half].map(Some) == [64, 4, 4, 2].map(|times| width.checked_mul(times)) =>
+        {
             Ok(DigitConfig { width, channels, classes, latent })
         }
         _ => bail!("{} holds no digit generator; give a generator.safetensors or a run directory", path.display()),
@@ -92,7 +96,24 @@ fn sizes(path: &Path, weights: &Weights) -> Result<DigitConfig> {
 
 #[cfg(test)]
 mod tests {
+    use mergan_tensor::Tensor;
+
     use super::*;
+
+    #[test]
+    fn sizes_that_do_not_fit_together_are_refused() {
+        let config = DigitConfig { width: 2, channels: 1, classes: 3, latent: 4 };
+        let mut weights = Weights::default();
+        weights.insert_network("", &Generator::new(config, Random::new(0), Device::Cpu));
+        assert_eq!(sizes(Path::new("fine"), &weights).unwrap(), config);
+        for axes in [[1_000_000_000_000, 1, 0, 0], [usize::MAX, 0, 5, 5], [4, 1, 5, 5], [2, 1, 3, 3]] {
+            let numbers = vec![0.0_f32; axes.iter().fold(1, |product: usize, &axis| product.wrapping_mul(axis))];
+            let mut weights = weights.clone();
+            weights.insert("c3.weight", &Tensor::from_vec(numbers, axes, Device::Cpu));
+            let error = sizes(Path::new("strange"), &weights).unwrap_err().to_string();
+            assert!(error.starts_with("strange holds no digit generator"), "{error}");
+        }
+    }
 
     #[test]
     fn classes_are_found_by_name_then_by_number() {

@@ -97,7 +97,9 @@ impl RunDir {
         let entries = fs::read_dir(&self.root).with_context(|| format!("reading {}", self.root.display()))?;
         for entry in entries {
             let name = entry.with_context(|| format!("reading {}", self.root.display()))?.file_name();
-            if ![LOCK, CHECKPOINTS, EVENTS].iter().any(|start| name == *start) {
+            // A file that was being written has a temporary name, which starts with a dot as the lock's does.
+            let hidden = name.as_encoded_bytes().starts_with(b".");
+            if !hidden && ![CHECKPOINTS, EVENTS].iter().any(|start| name == *start) {
                 bail!(
                     "the run directory {root} exists already; go on with it by `mergan train --resume {root}`, or choose \
                      another one",
@@ -126,5 +128,23 @@ impl RunDir {
             TryLockError::Error(error) => anyhow!(error).context(format!("locking {}", path.display())),
         })?;
         Ok(file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_that_was_cut_short_may_start_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::new(folder.path());
+        run.create().unwrap();
+        for left in [LOCK, EVENTS, ".config.toml.a1b2c3"] {
+            fs::write(folder.path().join(left), "").unwrap();
+        }
+        run.require_unused().unwrap();
+        fs::write(run.config(), "").unwrap();
+        assert!(run.require_unused().unwrap_err().to_string().contains("exists already"));
     }
 }

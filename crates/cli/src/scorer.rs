@@ -4,8 +4,8 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-use mergan_datasets::Labelled;
+use anyhow::{Context, Result, bail, ensure};
+use mergan_datasets::{Labelled, Manifest, info};
 use mergan_metrics::{ACCURACY, Card, TaskScores, class_accuracy};
 use mergan_models::{Classifier, FitOptions, Weights};
 use mergan_strategies::{Config, Sampling};
@@ -85,7 +85,7 @@ impl Scorer {
             grouping: sampling.grouping.to_string(),
             preset: config.preset.clone(),
             seed: config.seed,
-            commit: None,
+            commit: option_env!("MERGAN_COMMIT").map(String::from),
         };
         let classes = &trained.usage.classes;
         let images = sampling.images(&trained.generator, classes, samples);
@@ -110,6 +110,12 @@ impl Scorer {
                 note.dataset
             );
         }
+        let Manifest { shape, classes, .. } = info(dataset)?;
+        ensure!(
+            (note.pixels, note.classes) == (shape.iter().product(), classes.len()),
+            "{} scores images of other sizes or classes than {dataset} has; choose another file, or none",
+            path.display()
+        );
         let like = Classifier::new(note.pixels, note.classes, Random::new(0), Device::Cpu);
         let classifier = weights.network(path, "", &like)?;
         let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
@@ -143,5 +149,35 @@ impl Scorer {
         weights.insert_network("", &classifier);
         weights.note = serde_json::to_string(&note).expect("names and numbers can be written as JSON");
         Ok(weights.save(path)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_of_other_sizes_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scorer.safetensors");
+        let note = |pixels, classes| Note {
+            dataset: "shapes".into(),
+            pixels,
+            classes,
+            epochs: 1,
+            batch: 1,
+            rate: 1.0,
+            test_accuracy: 1.0,
+        };
+        let message = |note: &Note| {
+            let mut weights = Weights::default();
+            weights.note = serde_json::to_string(note).unwrap();
+            weights.save(&path).unwrap();
+            Scorer::load(&path, "shapes").err().unwrap().to_string()
+        };
+        for strange in [note(usize::MAX, 10), note(1024, 1_000_000_000_000)] {
+            assert!(message(&strange).contains("other sizes or classes than shapes has"));
+        }
+        assert!(message(&note(1024, 10)).contains("holds no tensor"));
     }
 }

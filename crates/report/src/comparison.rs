@@ -1,7 +1,7 @@
 //! Runs side by side: grouped by strategy, averaged over seeds, refused where their cards differ.
 
 use crate::paper::{self, TASK_COUNTS, paper_accuracy};
-use crate::{Error, Run};
+use crate::{Config, Error, Run};
 use mergan_metrics::{AccuracyMatrix, Difference, MatrixError, comparable};
 use std::collections::BTreeSet;
 
@@ -56,16 +56,17 @@ pub(crate) struct Beside<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    /// Groups the runs, unless two of them were not measured alike.
+    /// Groups the runs, unless two of them are of one strategy and seed or were not measured alike.
     pub fn of(runs: &'a [Run]) -> Result<Self, Error> {
         let first = runs.first().ok_or(Error::NoRuns)?;
         let mut groups: Vec<Group> = Vec::new();
         for run in runs {
             Difference::check("dataset", &first.config.dataset, &run.config.dataset)
                 .and_then(|()| run.tasks.iter().try_for_each(|task| comparable(first.card(), task.card())))
+                .and_then(|()| same_classes(first, run))
                 .map_err(|source| Error::Incomparable { left: first.dir.clone(), right: run.dir.clone(), source })?;
             match groups.iter_mut().find(|group| group.strategy == run.config.strategy) {
-                Some(group) => group.runs.push(run),
+                Some(group) => group.add(run)?,
                 None => groups.push(Group { strategy: &run.config.strategy, runs: vec![run] }),
             }
         }
@@ -129,7 +130,17 @@ impl<'a> Comparison<'a> {
     }
 }
 
-impl Group<'_> {
+impl<'a> Group<'a> {
+    fn add(&mut self, run: &'a Run) -> Result<(), Error> {
+        let Config { strategy, seed, .. } = &run.config;
+        if let Some(other) = self.runs.iter().find(|other| other.config.seed == *seed) {
+            let (left, right) = (other.dir.clone(), run.dir.clone());
+            return Err(Error::Duplicate { left, right, strategy: strategy.clone(), seed: *seed });
+        }
+        self.runs.push(run);
+        Ok(())
+    }
+
     /// The accuracy (0 to 1) after `task` of a class or of the mean over the learned ones, over the seeds that
     /// have come so far.
     pub fn accuracy(&self, task: usize, class: Option<usize>) -> Option<Spread> {
@@ -154,6 +165,14 @@ impl Group<'_> {
     pub fn seconds(&self) -> Option<f64> {
         Spread::of(self.runs.iter().filter_map(|run| run.seconds())).map(|spread| spread.mean)
     }
+}
+
+/// Whether the tasks that both have finished taught them the same classes in the same order.
+fn same_classes(left: &Run, right: &Run) -> Result<(), Difference> {
+    left.tasks.iter().zip(&right.tasks).try_for_each(|(left, right)| {
+        let [left, right] = [left, right].map(|task| task.scores.class_names.join(", "));
+        Difference::check("classes", &left, &right)
+    })
 }
 
 impl Spread {

@@ -65,6 +65,22 @@ pub enum Error {
     /// A report of nothing was asked for.
     #[error("a report needs at least one run directory")]
     NoRuns,
+    /// Two runs are of one strategy and seed, which a mean over seeds would count twice.
+    #[error(
+        "{} and {} are both of strategy {strategy} and seed {seed}: report one of them, or each apart",
+        left.display(),
+        right.display()
+    )]
+    Duplicate {
+        /// The first run directory.
+        left: PathBuf,
+        /// The second run directory.
+        right: PathBuf,
+        /// Their strategy.
+        strategy: String,
+        /// Their seed.
+        seed: u64,
+    },
     /// The numbers of two runs were not measured alike.
     #[error(
         "{} and {} cannot be compared: report them apart, or score both alike with `mergan evaluate --save`",

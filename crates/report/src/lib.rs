@@ -18,12 +18,10 @@
 //!
 //! ```no_run
 //! use mergan_report::{load_run, table, write_report};
-//! use std::path::{Path, PathBuf};
+//! use std::path::Path;
 //!
-//! let folders = [PathBuf::from("runs/sft"), PathBuf::from("runs/ra")];
-//! write_report(&folders, Path::new("runs/report.html"))?;
-//!
-//! let runs = folders.iter().map(|folder| load_run(folder)).collect::<Result<Vec<_>, _>>()?;
+//! let runs = [load_run(Path::new("runs/sft"))?, load_run(Path::new("runs/ra"))?];
+//! write_report(&runs, Path::new("runs/report.html"))?;
 //! println!("{}", table(&runs)?);
 //! # Ok::<(), mergan_report::Error>(())
 //! ```

@@ -1,20 +1,19 @@
 //! Writing a report: everything is rendered first, and each file appears whole or not at all.
 
-use crate::{Error, html, ledger, load_run, results};
+use crate::{Error, Run, html, ledger, results};
 use atomic_write_file::AtomicWriteFile;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Reads the run directories and writes the page at `page`, with `results.json` and `ledger.md` beside it.
+/// Writes the page of the runs at `page`, with `results.json` and `ledger.md` beside it.
 ///
 /// # Errors
 ///
-/// [`Error`] names the file; nothing is written unless all runs could be read and compared.
-pub fn write_report(runs: &[PathBuf], page: &Path) -> Result<(), Error> {
-    let runs = runs.iter().map(|dir| load_run(dir)).collect::<Result<Vec<_>, _>>()?;
-    let html = html(&runs)?;
-    let ledger = ledger(&runs)?;
-    let results = serde_json::to_string_pretty(&results(&runs)).expect("rows of numbers and strings are JSON");
+/// [`Error`] names the file; nothing is written unless the runs can be compared.
+pub fn write_report(runs: &[Run], page: &Path) -> Result<(), Error> {
+    let html = html(runs)?;
+    let ledger = ledger(runs)?;
+    let results = serde_json::to_string_pretty(&results(runs)).expect("rows of numbers and strings are JSON");
 
     write_whole(&page.with_file_name("results.json"), &(results + "\n"))?;
     write_whole(&page.with_file_name("ledger.md"), &ledger)?;

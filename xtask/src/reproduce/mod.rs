@@ -5,8 +5,7 @@
 
 mod runs;
 
-use std::collections::VecDeque;
-use std::ffi::OsString;
+use std::collections::{BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,7 +17,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::cargo::{build_mergan, root};
-use runs::{Run, State};
+use runs::{Identity, Run, State};
 
 /// `cargo xtask reproduce`.
 #[derive(Args)]
@@ -36,12 +35,12 @@ pub struct Arguments {
     #[arg(long, value_delimiter = ',', default_value = "sft,jtr,ra,jt")]
     pub strategies: Vec<String>,
     /// How many seeds: 0, 1, ...
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
     pub seeds: u64,
     /// How many tasks [default: 5, and 10 of preset paper].
     #[arg(long)]
     pub tasks: Option<usize>,
-    /// Where to [default: runs/reproduce-DATASET].
+    /// Where to [default: runs/reproduce-DATASET, and runs/reproduce-DATASET-PRESET of other presets than quick].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Threads in all [default: one for each core].
@@ -67,17 +66,24 @@ impl Arguments {
 /// Trains what is not trained yet, and reports.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let begun = Instant::now();
+    let mut named = BTreeSet::new();
+    if let Some(strategy) = arguments.strategies.iter().find(|strategy| !named.insert(*strategy)) {
+        bail!("--strategies names {strategy} twice");
+    }
     let cores = || thread::available_parallelism().map_or(1, usize::from);
     let threads = arguments.threads.map_or_else(cores, usize::from);
     let mergan = build_mergan()?;
     let out = match &arguments.out {
         Some(out) => std::path::absolute(out).context("finding the current directory")?,
-        None => root().join(format!("runs/reproduce-{}", arguments.dataset)),
+        None => root().join("runs").join(default_folder(arguments)),
     };
     let first_tasks: Vec<Run> = (0..arguments.seeds).map(|seed| first_task(arguments, &out, seed)).collect();
     let forks: Vec<Run> = (0..arguments.seeds).flat_map(|seed| forks(arguments, &out, seed)).collect();
-    train_all(&mergan, &first_tasks, threads)?;
-    train_all(&mergan, &forks, threads)?;
+    let stages = [unfinished(&first_tasks)?, unfinished(&forks)?];
+    announce_duration(&mergan, &stages, threads)?;
+    for runs in &stages {
+        side_by_side(runs, threads, |run, threads| run.train(&mergan, threads))?;
+    }
 
     let page = out.join("report.html");
     let mut report = Command::new(&mergan);
@@ -94,70 +100,108 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+fn default_folder(arguments: &Arguments) -> String {
+    let Arguments { dataset, preset, .. } = arguments;
+    if preset == "quick" { format!("reproduce-{dataset}") } else { format!("reproduce-{dataset}-{preset}") }
+}
+
 /// The first task of a seed, which all strategies share. SFT adds nothing, so its first task is everyone's.
 fn first_task(arguments: &Arguments, out: &Path, seed: u64) -> Run {
     Run {
         name: format!("seed {seed}, first task"),
         directory: out.join(format!("seed{seed}/first-task")),
-        options: options(arguments, "sft", seed, 1),
+        identity: identity(arguments, "sft", seed, 1),
+        first_task: None,
     }
 }
 
 fn forks(arguments: &Arguments, out: &Path, seed: u64) -> Vec<Run> {
     let tasks = arguments.tasks.unwrap_or(if arguments.preset == "paper" { 10 } else { 5 });
-    let fork = |strategy: &String| {
-        let mut options = options(arguments, strategy, seed, tasks);
-        options.extend(["--first-task".into(), first_task(arguments, out, seed).directory.into()]);
-        let name = if arguments.seeds == 1 { strategy.clone() } else { format!("{strategy}, seed {seed}") };
-        Run { name, directory: out.join(format!("seed{seed}/{strategy}")), options }
+    let fork = |strategy: &String| Run {
+        name: if arguments.seeds == 1 { strategy.clone() } else { format!("{strategy}, seed {seed}") },
+        directory: out.join(format!("seed{seed}/{strategy}")),
+        identity: identity(arguments, strategy, seed, tasks),
+        first_task: Some(first_task(arguments, out, seed).directory),
     };
     arguments.strategies.iter().map(fork).collect()
 }
 
-fn options(arguments: &Arguments, strategy: &str, seed: u64, tasks: usize) -> Vec<OsString> {
-    let (seed, tasks) = (seed.to_string(), tasks.to_string());
-    let pairs = [
-        ["--dataset", &arguments.dataset],
-        ["--strategy", strategy],
-        ["--preset", &arguments.preset],
-        ["--seed", &seed],
-        ["--tasks", &tasks],
-    ];
-    pairs.as_flattened().iter().map(Into::into).collect()
+fn identity(arguments: &Arguments, strategy: &str, seed: u64, tasks: usize) -> Identity {
+    [
+        ("dataset", arguments.dataset.clone()),
+        ("strategy", strategy.into()),
+        ("preset", arguments.preset.clone()),
+        ("seed", seed.to_string()),
+        ("tasks", tasks.to_string()),
+    ]
 }
 
-/// Trains all runs, several at a time. When one fails, those that have begun go on to their end and no other begins.
-fn train_all(mergan: &Path, runs: &[Run], threads: usize) -> Result<()> {
-    let waiting: VecDeque<&Run> = runs.iter().filter(|run| run.state() != State::Finished).collect();
-    if waiting.is_empty() {
-        return Ok(());
+/// The runs that are not finished. A folder with another run in it is an error.
+fn unfinished(runs: &[Run]) -> Result<Vec<&Run>> {
+    let states = runs.iter().map(|run| Ok((run, run.state()?)));
+    let states = states.collect::<Result<Vec<_>>>()?.into_iter();
+    Ok(states.filter(|(_, state)| *state != State::Finished).map(|(run, _)| run).collect())
+}
+
+/// Says how long the training will take. Each run is measured in the company that it will train in, and one that cannot
+/// be trained is refused here.
+fn announce_duration(mergan: &Path, stages: &[Vec<&Run>], threads: usize) -> Result<()> {
+    let mut seconds = 0.0;
+    for runs in stages {
+        let expected = side_by_side(runs, threads, |run, threads| run.expected_seconds(mergan, threads))?;
+        seconds += expected.iter().sum::<f64>() / processes(runs, threads) as f64;
     }
-    let jobs = threads.min(waiting.len());
-    let threads = threads / jobs;
-    let waiting = Mutex::new(waiting);
-    let next = || waiting.lock().ok().and_then(|mut waiting| waiting.pop_front());
-    let worker = || {
-        while let Some(run) = next() {
-            if let Err(error) = run.train(mergan, threads) {
-                if let Ok(mut waiting) = waiting.lock() {
-                    waiting.clear();
-                }
-                return Err(error);
-            }
-        }
-        Ok(())
-    };
-    let results = thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(worker)).collect();
-        workers.into_iter().map(|worker| worker.join()).collect::<Vec<_>>()
-    });
-    for result in results {
-        match result {
-            Ok(result) => result?,
-            Err(_) => bail!("a thread that waited for a training ended early"),
-        }
+    let count: usize = stages.iter().map(Vec::len).sum();
+    if count > 0 {
+        let runs = if count == 1 { "run" } else { "runs" };
+        println!("expected training time: about {} for {count} {runs}", duration(Duration::from_secs_f64(seconds)));
     }
     Ok(())
+}
+
+/// How many processes work side by side.
+fn processes(runs: &[&Run], threads: usize) -> usize {
+    threads.min(runs.len()).max(1)
+}
+
+/// Does something with all runs, several at a time, each with its share of the threads; the results come in any order.
+/// When one fails, those that have begun go on to their end and no other begins.
+fn side_by_side<T: Send>(
+    runs: &[&Run],
+    threads: usize,
+    work: impl Fn(&Run, usize) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let processes = processes(runs, threads);
+    let threads = threads / processes;
+    let waiting: Mutex<VecDeque<&Run>> = Mutex::new(runs.iter().copied().collect());
+    let next = || waiting.lock().ok().and_then(|mut waiting| waiting.pop_front());
+    let worker = || {
+        let mut done = Vec::new();
+        while let Some(run) = next() {
+            match work(run, threads) {
+                Ok(result) => done.push(result),
+                Err(error) => {
+                    if let Ok(mut waiting) = waiting.lock() {
+                        waiting.clear();
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(done)
+    };
+    let results = thread::scope(|scope| {
+        let workers: Vec<_> = (0..processes).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().map(|worker| worker.join()).collect::<Vec<_>>()
+    });
+    let mut all = Vec::new();
+    for result in results {
+        match result {
+            Ok(done) => all.extend(done?),
+            Err(_) => bail!("a thread that waited for a process ended early"),
+        }
+    }
+    Ok(all)
 }
 
 /// `1 h 02 min`, `3 min 05 s` or `4.2 s`.

@@ -1,15 +1,17 @@
 //! One run of a reproduction: whether it is finished, training it, and the time it took.
 
-use std::ffi::OsString;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::cargo::root;
+
+/// What decides a run's result: options of `mergan train`, which `config.toml` keeps under the same names.
+pub type Identity = [(&'static str, String); 5];
 
 /// A run to be made.
 pub struct Run {
@@ -17,8 +19,10 @@ pub struct Run {
     pub name: String,
     /// The run directory.
     pub directory: PathBuf,
-    /// What `mergan train` is given for a new run, besides the directory.
-    pub options: Vec<OsString>,
+    /// What decides its result.
+    pub identity: Identity,
+    /// The run that it shares its first task with.
+    pub first_task: Option<PathBuf>,
 }
 
 /// How far a run is.
@@ -33,34 +37,70 @@ pub enum State {
 }
 
 impl Run {
-    /// How far it is.
-    pub fn state(&self) -> State {
-        let Ok(config) = fs::read_to_string(self.directory.join("config.toml")) else {
-            return State::New;
+    /// How far it is. Another run in its directory is an error.
+    pub fn state(&self) -> Result<State> {
+        let path = self.directory.join("config.toml");
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(State::New),
+            text => text.with_context(|| format!("reading {}", path.display()))?,
         };
-        let tasks = config.lines().find_map(|line| line.strip_prefix("tasks = ")?.trim().parse::<usize>().ok());
-        let scored = |task: usize| self.directory.join(format!("tasks/{task:02}/scores.json")).is_file();
-        if tasks.is_some_and(scored) { State::Finished } else { State::Begun }
+        let config: toml::Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
+        for (key, asked) in &self.identity {
+            let found = config.get(*key).map(|value| value.as_str().map_or_else(|| value.to_string(), String::from));
+            ensure!(
+                found.as_ref() == Some(asked),
+                "{} is a run of {key} {}, not of {key} {asked}; choose another folder with --out DIR, or remove this one",
+                self.directory.display(),
+                found.as_deref().unwrap_or("unknown"),
+            );
+        }
+        let [.., (_, tasks)] = &self.identity;
+        let scores = self.directory.join(format!("tasks/{tasks:0>2}/scores.json"));
+        Ok(if scores.is_file() { State::Finished } else { State::Begun })
     }
 
-    /// Trains it to the end with this many threads, and relays what the training says.
+    /// Trains it to the end with this many threads.
     pub fn train(&self, mergan: &Path, threads: usize) -> Result<()> {
+        let status = self.call(mergan, threads, &[])?.status;
+        match status.code() {
+            Some(0) => Ok(()),
+            Some(130 | 143) => bail!("training of {} was interrupted; call again and it goes on", self.name),
+            _ => bail!("training of {} ended with {status}", self.name),
+        }
+    }
+
+    /// How many seconds its training will take with this many threads.
+    pub fn expected_seconds(&self, mergan: &Path, threads: usize) -> Result<f64> {
+        let output = self.call(mergan, threads, &["--estimate"])?;
+        ensure!(output.status.success(), "measuring {} ended with {}", self.name, output.status);
+        let answer = String::from_utf8_lossy(&output.stdout);
+        answer.trim().parse().with_context(|| format!("mergan train --estimate answered `{answer}`"))
+    }
+
+    /// Calls `mergan train` for this run, relays what it says and returns what it answers.
+    fn call(&self, mergan: &Path, threads: usize, flags: &[&str]) -> Result<Output> {
         let mut train = Command::new(mergan);
         // The data's cache is in the clone.
-        train.current_dir(root()).args(["train", "--threads", &threads.to_string()]);
-        match self.state() {
-            State::New => train.args(&self.options).arg("--run").arg(&self.directory),
-            State::Begun | State::Finished => train.arg("--resume").arg(&self.directory),
-        };
+        train.current_dir(root()).args(["train", "--threads", &threads.to_string()]).args(flags);
+        if self.state()? == State::New {
+            for (key, value) in &self.identity {
+                train.arg(format!("--{key}")).arg(value);
+            }
+            train.arg("--run").arg(&self.directory);
+            if let Some(first_task) = &self.first_task {
+                train.arg("--first-task").arg(first_task);
+            }
+        } else {
+            train.arg("--resume").arg(&self.directory);
+        }
         // Not a terminal for the child: it writes plain lines, which take a name in front.
-        let mut child = train.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().context("starting mergan train")?;
+        train.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = train.spawn().context("starting mergan train")?;
         let lines = child.stderr.take().map(|stderr| BufReader::new(stderr).lines());
         for line in lines.into_iter().flatten() {
             println!("[{}] {}", self.name, line.context("reading what mergan train says")?);
         }
-        let status = child.wait().context("waiting for mergan train")?;
-        ensure!(status.success(), "training of {} ended with {status}; call again and it goes on", self.name);
-        Ok(())
+        child.wait_with_output().context("waiting for mergan train")
     }
 
     /// Seconds of training in the tasks from `first` (counted from 1) on.
@@ -72,5 +112,33 @@ impl Run {
         // A task that was resumed at its end may have ended twice; the later line counts.
         let seconds = ends.filter_map(|end| Some((end["task"].as_u64()?, end["seconds"].as_f64()?)));
         Ok(seconds.collect::<std::collections::BTreeMap<_, _>>().values().sum())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_run_in_the_folder_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = |preset: &str, tasks: &str| Run {
+            name: "ra".into(),
+            directory: folder.path().into(),
+            identity: [("dataset", "mnist"), ("strategy", "ra"), ("preset", preset), ("seed", "0"), ("tasks", tasks)]
+                .map(|(key, value)| (key, value.to_string())),
+            first_task: None,
+        };
+        assert_eq!(run("quick", "5").state().unwrap(), State::New);
+        let config = "dataset = 'mnist'\nstrategy = 'ra'\npreset = 'quick'\nseed = 0\ntasks = 5\n[training]\n";
+        fs::write(folder.path().join("config.toml"), config).unwrap();
+        assert_eq!(run("quick", "5").state().unwrap(), State::Begun);
+        fs::create_dir_all(folder.path().join("tasks/05")).unwrap();
+        fs::write(folder.path().join("tasks/05/scores.json"), "{}").unwrap();
+        assert_eq!(run("quick", "5").state().unwrap(), State::Finished);
+
+        let refusal = |preset, tasks| run(preset, tasks).state().unwrap_err().to_string();
+        assert!(refusal("paper", "5").contains("preset quick, not of preset paper; choose another folder with --out"));
+        assert!(refusal("quick", "10").contains("tasks 5, not of tasks 10"));
     }
 }

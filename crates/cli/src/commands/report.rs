@@ -13,7 +13,7 @@ pub fn run(arguments: &ReportArguments, console: &Console) -> Result<()> {
     if let Some(folder) = page.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("making the directory {}", folder.display()))?;
     }
-    write_report(&arguments.runs, page)?;
+    write_report(&runs, page)?;
     if arguments.json {
         console.print(serde_json::to_string_pretty(&results(&runs)).expect("rows of numbers and text are JSON"))?;
     } else {

@@ -42,9 +42,10 @@ fn a_bad_configuration_is_refused_before_anything_is_written() {
         (&["--set", "training.rate=-1"], "training.rate: it must be a positive number"),
         (&["--set", "training.rate"], "NAME=VALUE"),
         (&["--set", "options.lambda=much"], "strategy ra"),
-        (&["--set", "tasks=11"], "more classes than the 10"),
+        (&["--set", "sequence.classes_per_task=4"], "more classes than the 10"),
         (&["--config", "no-such-file.toml"], "reading no-such-file.toml"),
         (&["--first-task", "no-such-run"], "--first-task takes a finished run of one task"),
+        (&["--seed", "9223372036854775808"], "--seed"),
         (&["--scorer", "no-such-file"], "no-such-file"),
     ] {
         let error = refusal("ra", options);

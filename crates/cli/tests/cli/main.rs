@@ -18,10 +18,15 @@ fn mergan() -> Command {
     command
 }
 
-/// The options of a new smoke run.
+/// The options of a new smoke run of three tasks.
 fn new_run<'a>(strategy: &'a str, run: &'a Path) -> [&'a str; 11] {
+    run_of("3", strategy, run)
+}
+
+/// The options of a new smoke run of so many tasks.
+fn run_of<'a>(tasks: &'a str, strategy: &'a str, run: &'a Path) -> [&'a str; 11] {
     let run = run.to_str().expect("temporary directories have plain names");
-    ["train", "--dataset", "shapes", "--strategy", strategy, "--preset", "smoke", "--tasks", "3", "--run", run]
+    ["train", "--dataset", "shapes", "--strategy", strategy, "--preset", "smoke", "--tasks", tasks, "--run", run]
 }
 
 /// The scoring classifier is trained once for all tests, as on a user's machine.

@@ -4,13 +4,13 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::{finished_run, generators, mergan, new_run};
+use crate::{finished_run, generators, mergan, new_run, run_of};
 
 #[test]
 fn every_strategy_trains_and_the_report_compares_them() {
     let folder = tempfile::tempdir().unwrap();
     let first = folder.path().join("first");
-    mergan().args(new_run("sft", &first)).args(["--set", "tasks=1"]).assert().success();
+    mergan().args(run_of("1", "sft", &first)).assert().success();
     let runs = ["sft", "jtr", "ra", "jt"].map(|strategy| folder.path().join(strategy));
     for run in &runs {
         let strategy = run.file_name().unwrap().to_str().unwrap();
@@ -40,9 +40,26 @@ fn every_strategy_trains_and_the_report_compares_them() {
 fn a_shared_first_task_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (first, fork) = (folder.path().join("first"), folder.path().join("fork"));
-    mergan().args(new_run("sft", &first)).args(["--set", "tasks=1"]).assert().success();
+    mergan().args(run_of("1", "sft", &first)).assert().success();
     mergan().args(new_run("ra", &fork)).arg("--first-task").arg(&first).assert().success();
     assert!(generators(&fork) == generators(finished_run()));
+}
+
+#[test]
+fn an_estimate_is_a_number_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let seconds = |options: &[&str]| -> f64 {
+        let output = mergan().args(new_run("ra", &run)).arg("--estimate").args(options).assert().success();
+        String::from_utf8_lossy(&output.get_output().stdout).trim().parse().unwrap()
+    };
+    // The run to fork from need not be there; its task does not count.
+    let long = ["--set", "training.first_iterations=1000000"];
+    assert!(seconds(&long) > 10.0 * seconds(&[&long[..], &["--first-task", "later"]].concat()));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+
+    let output = mergan().args(["train", "--estimate", "--resume"]).arg(finished_run()).assert().success();
+    assert_eq!(output.get_output().stdout, b"0.0\n");
 }
 
 #[test]

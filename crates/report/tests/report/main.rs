@@ -22,7 +22,8 @@ fn writes_three_files_and_leaves_no_others() {
     let (folder, runs) = two_runs();
     let out = folder.path().join("out");
     fs::create_dir(&out).unwrap();
-    write_report(&runs, &out.join("report.html")).unwrap();
+    let loaded: Vec<_> = runs.iter().map(|run| load_run(run).unwrap()).collect();
+    write_report(&loaded, &out.join("report.html")).unwrap();
 
     let mut names: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
@@ -30,7 +31,6 @@ fn writes_three_files_and_leaves_no_others() {
 
     let text = fs::read_to_string(out.join("results.json")).unwrap();
     let rows: Vec<ResultRow> = serde_json::from_str(&text).unwrap();
-    let loaded: Vec<_> = runs.iter().map(|run| load_run(run).unwrap()).collect();
     assert_eq!(rows, results(&loaded));
 }
 
@@ -156,6 +156,19 @@ fn different_cards_are_not_compared() {
     assert!(matches!(html(&[]), Err(Error::NoRuns)));
 }
 
+#[test]
+fn runs_that_no_mean_may_mix_are_refused() {
+    let (_folder, runs) = two_runs();
+    let twice = [&runs[1], &runs[1]].map(|run| load_run(run).unwrap());
+    let Err(Error::Duplicate { strategy, seed: 0, .. }) = html(&twice) else { panic!("a run was counted twice") };
+    assert_eq!(strategy, "ra");
+
+    let mut reordered = [&runs[0], &runs[1]].map(|run| load_run(run).unwrap());
+    reordered[1].tasks[2].scores.class_names.swap(0, 1);
+    let Err(Error::Incomparable { source, .. }) = html(&reordered) else { panic!("compared all the same") };
+    assert_eq!(source.to_string(), "classes differs: 0, 1, 2 and 1, 0, 2");
+}
+
 /// Spoils one file of a run and returns what reading it says.
 fn message(file: &str, content: Option<&str>) -> String {
     let folder = tempfile::tempdir().unwrap();
@@ -203,6 +216,7 @@ fn a_run_without_a_scored_task_is_refused() {
 #[test]
 fn a_report_that_cannot_be_written_leaves_nothing() {
     let (folder, runs) = two_runs();
+    let runs: Vec<_> = runs.iter().map(|run| load_run(run).unwrap()).collect();
     let page = folder.path().join("missing/report.html");
     let error = write_report(&runs, &page).unwrap_err();
     assert!(matches!(error, Error::Write { .. }), "{error}");

@@ -42,7 +42,7 @@ fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<
     TaskSequence::new(info(&config.dataset)?.classes.len(), &config.task_options())?;
     run.require_unused()?;
     let first_task = new.first_task.as_deref().map(RunDir::new);
-    if let Some(other) = &first_task {
+    if let Some(other) = first_task.as_ref().filter(|_| !arguments.estimate) {
         let path = checkpoints::path(other, Position::end_of(1));
         ensure!(
             path.is_file(),
@@ -51,8 +51,14 @@ fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<
         );
     }
 
-    let (data, scorer) = prepare(&config, arguments, console)?;
+    let data = load(&config, arguments, console)?;
     let classes = data.class_names.len();
+    if arguments.estimate {
+        // The run whose first task is shared need not exist yet.
+        let trainer = Trainer::new(config, classes, &data.train)?;
+        return estimate(&trainer, usize::from(first_task.is_some()), console);
+    }
+    let scorer = scorer(&config, arguments, console)?;
     let trainer = match &first_task {
         None => Trainer::new(config, classes, &data.train)?,
         Some(other) => Trainer::fork(config, classes, &data.train, &checkpoints::path(other, Position::end_of(1)))?,
@@ -71,22 +77,28 @@ fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<
 fn resume(run: &RunDir, arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
     let config = run.read_config()?;
     let _lock = run.lock()?;
-    let (data, scorer) = prepare(&config, arguments, console)?;
+    let data = load(&config, arguments, console)?;
     let trainer = checkpoints::resume(run, &config, data.class_names.len(), &data.train, console)?;
+    if arguments.estimate {
+        return estimate(&trainer, trainer.tasks_learned(), console);
+    }
+    let scorer = scorer(trainer.config(), arguments, console)?;
     let mut events = EventLog::resume(&run.events())?;
     events.write(&begin(&command_line())?)?;
     train(run, arguments, console, &data, scorer, trainer, events)
 }
 
-/// What a training needs besides its networks.
-fn prepare(config: &Config, arguments: &TrainArguments, console: &Console) -> Result<(Dataset, Scorer)> {
+/// Says what is trained, and loads what it is trained on.
+fn load(config: &Config, arguments: &TrainArguments, console: &Console) -> Result<Dataset> {
     let Config { strategy, dataset, preset, seed, .. } = config;
     let threads = rayon::current_num_threads();
     let tasks = config.tasks;
     console.note(format!("{strategy} on {dataset}: preset {preset}, tasks {tasks}, seed {seed}, threads {threads}"));
-    let data = arguments.data.load(dataset, console)?;
-    let scorer = Scorer::obtain(arguments.scorer.as_deref(), dataset, &arguments.data, console)?;
-    Ok((data, scorer))
+    arguments.data.load(dataset, console)
+}
+
+fn scorer(config: &Config, arguments: &TrainArguments, console: &Console) -> Result<Scorer> {
+    Scorer::obtain(arguments.scorer.as_deref(), &config.dataset, &arguments.data, console)
 }
 
 fn train(
@@ -99,7 +111,7 @@ fn train(
     events: EventLog,
 ) -> Result<ExitCode> {
     if trainer.config().preset == "paper" {
-        announce_duration(&trainer, console)?;
+        expected_seconds(&trainer, trainer.tasks_learned(), console)?;
     }
     let signals = Signals::catch()?;
     let every = arguments.checkpoint_every.map(usize::from);
@@ -114,8 +126,15 @@ fn train(
     }
 }
 
-/// Says how long the training will take, from a few iterations of each task.
-fn announce_duration(trainer: &Trainer, console: &Console) -> Result<()> {
+/// Answers `mergan train --estimate`.
+fn estimate(trainer: &Trainer, learned: usize, console: &Console) -> Result<ExitCode> {
+    let seconds = expected_seconds(trainer, learned, console)?;
+    console.print(format!("{seconds:.1}"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How many seconds the tasks after the first `learned` ones will take, from a few iterations of each; it is also said.
+fn expected_seconds(trainer: &Trainer, learned: usize, console: &Console) -> Result<f64> {
     let config = trainer.config();
     let progress = console.progress("measuring how long this will take", 0);
     let seconds = trainer.seconds_per_iteration()?;
@@ -124,14 +143,15 @@ fn announce_duration(trainer: &Trainer, console: &Console) -> Result<()> {
         let done = if task == trainer.tasks_learned() { trainer.iterations_done() } else { 0 };
         (config.iterations(task) - done) as f64 * seconds
     };
-    let total: f64 = seconds.iter().enumerate().skip(trainer.tasks_learned()).map(left).sum();
+    // Not `sum`, which makes -0 of nothing.
+    let total = seconds.iter().enumerate().skip(learned).map(left).fold(0.0, |total, seconds| total + seconds);
     console.note(format!(
         "expected duration (h:min:s): {} ({:.2} to {:.2} seconds an iteration)",
         FormattedDuration(std::time::Duration::from_secs_f64(total)),
         seconds.iter().copied().fold(f64::INFINITY, f64::min),
         seconds.iter().copied().fold(0.0, f64::max),
     ));
-    Ok(())
+    Ok(total)
 }
 
 fn begin(command: &str) -> Result<Event<'_>> {
