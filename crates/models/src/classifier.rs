@@ -86,11 +86,8 @@ impl Classifier {
                 let x = pixels::from_bytes(images.select(Axis(0), chosen).view(), Device::Cpu);
                 let y: Vec<usize> = chosen.iter().map(|&i| labels[i]).collect();
                 let loss = classifier.logits(&x).cross_entropy(&y);
-                let values = classifier.values();
-                let gradients = loss.gradients(&values.iter().collect::<Vec<_>>());
                 let rate = options.rate * (1.0 - step as f64 / steps as f64);
-                let parameters = classifier.parameters_mut().into_iter().map(|parameter| parameter.value).collect();
-                adam.step(rate, parameters, &gradients);
+                classifier.descend(&loss, &mut adam, rate);
                 step += 1;
                 progress(FitProgress { step, steps, loss: loss.item() });
             }

@@ -1,6 +1,6 @@
 //! What all networks have in common: named parameters, spelled as PyTorch's `state_dict` spells them.
 
-use mergan_tensor::{Device, Tensor};
+use mergan_tensor::{Adam, Device, Tensor};
 
 /// One parameter of a network.
 pub struct Parameter<'a> {
@@ -32,6 +32,16 @@ pub trait Network: Clone {
     /// The values of all parameters, in the same order. Clones share their numbers, so this copies nothing.
     fn values(&self) -> Vec<Tensor> {
         self.clone().parameters_mut().into_iter().map(|parameter| parameter.value.clone()).collect()
+    }
+
+    /// One step of the optimiser down the gradient of this scalar, which was computed from the network.
+    ///
+    /// # Panics
+    /// When a parameter is no variable (see [`Network::trainable`]), or the optimiser was begun with another network.
+    fn descend(&mut self, loss: &Tensor, adam: &mut Adam, rate: f64) {
+        let values = self.values();
+        let gradients = loss.gradients(&values.iter().collect::<Vec<_>>());
+        adam.step(rate, self.parameters_mut().into_iter().map(|parameter| parameter.value).collect(), &gradients);
     }
 
     /// How many numbers training adjusts.

@@ -155,18 +155,15 @@ impl Checkpoint {
         if steps == 0 {
             return Ok(Adam::new(options));
         }
-        let tensor = |name: String| {
-            let found = self.weights.get(&name).cloned();
-            found.ok_or_else(|| WeightsError::Missing { path: self.path.clone(), name })
-        };
         let moments = network.values().into_iter().enumerate().map(|(i, value)| {
             let shaped = |name: String| {
-                let tensor = tensor(name.clone())?;
+                let path = self.path.clone();
+                let Some(tensor) = self.weights.get(&name) else { return Err(WeightsError::Missing { path, name }) };
                 let [found, expected] = [tensor.shape(), value.shape()].map(|shape| <[usize; 4]>::from(shape).to_vec());
                 if found != expected {
-                    return Err(WeightsError::Shape { path: self.path.clone(), name, found, expected });
+                    return Err(WeightsError::Shape { path, name, found, expected });
                 }
-                Ok(tensor)
+                Ok(tensor.clone())
             };
             Ok(Moments { first: shaped(format!("{prefix}{i}.first"))?, second: shaped(format!("{prefix}{i}.second"))? })
         });

@@ -137,9 +137,6 @@ impl Grouping {
 
 /// One step of Adam down the weighted sum of the terms.
 fn descend<N: Network>(network: &mut N, adam: &mut Adam, rate: f64, terms: Vec<Term>) -> Losses {
-    let values = network.values();
-    let gradients = losses::total(&terms).gradients(&values.iter().collect::<Vec<_>>());
-    let parameters = network.parameters_mut().into_iter().map(|parameter| parameter.value).collect();
-    adam.step(rate, parameters, &gradients);
+    network.descend(&losses::total(&terms), adam, rate);
     Losses(terms.into_iter().map(|term| (term.name, term.value.item())).collect())
 }
