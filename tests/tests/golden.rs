@@ -3,7 +3,9 @@
 use approx::relative_eq;
 use mergan_models::{Conditions, Critic, Network};
 use mergan_strategies::losses::{critic_terms, generator_terms, gradient_penalty, total};
-use mergan_strategies::{Batch, Draws, Grouping, Learner, Losses, Role, Round, Step, Strategy, Term, build_strategy};
+use mergan_strategies::{
+    Batch, Draws, Grouping, Learner, Losses, Role, Round, Snapshot, Step, Strategy, Tally, Term, build_strategy,
+};
 use mergan_tensor::{AdamOptions, Device, Tensor};
 use mergan_tests::{
     Formula, GENERATOR, Golden, OLD_GENERATOR, critic, generator, images, latents, training_stream, uniform, unit,
@@ -52,9 +54,11 @@ fn strategy(name: &str) -> Box<dyn Strategy> {
         "jtr" => toml::toml! { replay = "sum" },
         _ => toml::Table::new(),
     };
-    let mut strategy = build_strategy(name, &options).unwrap();
-    strategy.end_task(&generator(OLD_GENERATOR));
-    strategy
+    build_strategy(name, &options).unwrap()
+}
+
+fn old() -> Snapshot {
+    Snapshot { generator: generator(OLD_GENERATOR), critic: critic() }
 }
 
 fn draws(noise: &Formula, task: usize, iteration: usize, inner: usize) -> Draws<'_> {
@@ -137,14 +141,17 @@ fn the_generators_loss() {
 #[test]
 fn what_the_strategies_add() {
     let (golden, critic, generator) = (Golden::open("losses"), critic(), generator(GENERATOR));
+    let (old, tally) = (old(), Tally::default());
     let step = |role| Step {
         role,
         generator: &generator,
         critic: &critic,
-        classes: &[CLASS],
+        old: Some(&old),
         past: &PAST,
+        conditions: &[CLASS],
         batch: 6,
         draws: draws(&Formula::Single, CLASS, 0, 0),
+        tally: &tally,
     };
     let (on_critic, on_generator) = (step(Role::Critic), step(Role::Generator));
 
@@ -190,7 +197,7 @@ fn conditional_batch_norm() {
 fn iterations(name: &str, task: usize, generator_losses: &[(&str, f64)], critic_losses: &[(&str, f64)]) {
     let golden = Golden::open("iterations");
     let strategy = strategy(name);
-    let mut learner = Learner::new(&generator(GENERATOR), &critic(), AdamOptions::default());
+    let mut learner = Learner::new(&generator(GENERATOR), &critic(), AdamOptions::default(), |_| true);
     let past: Vec<usize> = (0..task).collect();
     let compare = |case: &str, row: usize, losses: &Losses, names: &[(&str, f64)]| {
         for ((_, value), (suffix, factor)) in losses.0.iter().zip(names) {
@@ -199,17 +206,20 @@ fn iterations(name: &str, task: usize, generator_losses: &[(&str, f64)], critic_
         }
         assert_eq!(losses.0.len(), names.len());
     };
-    let classes = [task];
+    let (classes, old, tally) = ([task], old(), Tally::default());
     for iteration in 0..10 {
         let round = |inner| Round {
             strategy: &*strategy,
-            classes: &classes,
+            old: Some(&old),
+            conditions: &classes,
             past: &past,
             grouping: Grouping::Pure,
             batch: 64,
+            images: 64,
             penalty: 10.0,
             rate: 1e-4,
             draws: draws(&Formula::Training, task, iteration, inner),
+            tally: &tally,
         };
         if iteration > 0 {
             compare("generator", iteration - 1, &learner.generator_step(&round(0)), generator_losses);

@@ -34,14 +34,21 @@ pub trait Network: Clone {
         self.clone().parameters_mut().into_iter().map(|parameter| parameter.value.clone()).collect()
     }
 
-    /// One step of the optimiser down the gradient of this scalar, which was computed from the network.
+    /// The parameters that are variables, which training adjusts, in the same order.
+    fn variables_mut(&mut self) -> Vec<&mut Tensor> {
+        let values = self.parameters_mut().into_iter().map(|parameter| parameter.value);
+        values.filter(|value| value.is_tracked()).collect()
+    }
+
+    /// One step of the optimiser down the gradient of this scalar, which was computed from the network. Parameters that
+    /// are no variables (see [`Network::trainable`]) stay as they are.
     ///
     /// # Panics
-    /// When a parameter is no variable (see [`Network::trainable`]), or the optimiser was begun with another network.
+    /// When the optimiser was begun with other variables.
     fn descend(&mut self, loss: &Tensor, adam: &mut Adam, rate: f64) {
-        let values = self.values();
-        let gradients = loss.gradients(&values.iter().collect::<Vec<_>>());
-        adam.step(rate, self.parameters_mut().into_iter().map(|parameter| parameter.value).collect(), &gradients);
+        let variables = self.variables_mut();
+        let gradients = loss.gradients(&variables.iter().map(|value| &**value).collect::<Vec<_>>());
+        adam.step(rate, variables, &gradients);
     }
 
     /// How many numbers training adjusts.
@@ -66,6 +73,22 @@ pub trait Network: Clone {
         self.map(Tensor::variable)
     }
 
+    /// A copy in which only the parameters that `trains` names are variables.
+    fn partly_trainable(&self, trains: impl Fn(&str) -> bool) -> Self {
+        let mut network = self.frozen();
+        for Parameter { name, value, .. } in network.parameters_mut() {
+            if trains(&name) {
+                *value = value.variable();
+            }
+        }
+        network
+    }
+
+    /// The device that holds the parameters.
+    fn device(&self) -> Device {
+        self.values()[0].device()
+    }
+
     /// A copy on another device, frozen.
     fn on(&self, device: Device) -> Self {
         self.map(|value| value.to_device(device))
@@ -73,10 +96,14 @@ pub trait Network: Clone {
 
     /// `self + weight * (other - self)`, parameter by parameter, frozen: one step of a running average of weights.
     fn towards(&self, other: &Self, weight: f64) -> Self {
+        self.zip(other, |here, other| &here.detach() + &(&other.detach() - &here.detach()).scale(weight))
+    }
+
+    /// A network whose parameters are made of those of two networks of the same sizes.
+    fn zip(&self, other: &Self, f: impl Fn(&Tensor, &Tensor) -> Tensor) -> Self {
         let mut network = self.clone();
         for (parameter, other) in network.parameters_mut().into_iter().zip(other.values()) {
-            let here = parameter.value.detach();
-            *parameter.value = &here + &(&other.detach() - &here).scale(weight);
+            *parameter.value = f(parameter.value, &other);
         }
         network
     }

@@ -1,14 +1,16 @@
 //! Checkpoints: everything that a training needs to go on to the same bits.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use mergan_models::{Generator, Network, Weights, WeightsError};
-use mergan_tensor::{Adam, AdamOptions, Device, Moments, microkernel};
+use mergan_tensor::{Adam, AdamOptions, Device, Moments, Tensor, microkernel};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, TrainingOptions};
 use crate::error::Error;
 use crate::learner::Learner;
+use crate::strategy::Snapshot;
 
 /// A checkpoint that has been read.
 pub(crate) struct Checkpoint {
@@ -28,8 +30,22 @@ struct Note {
     microkernel: String,
     /// The run's `config.toml`.
     config: String,
+    /// How many images of each class have been replayed in the current task.
+    replayed: BTreeMap<usize, u64>,
 }
 
+/// What a training is made of, as a checkpoint holds it.
+pub(crate) struct State<'a> {
+    pub(crate) task: usize,
+    pub(crate) iteration: usize,
+    pub(crate) learner: &'a Learner,
+    pub(crate) average: &'a Generator,
+    pub(crate) old: Option<&'a Snapshot>,
+    pub(crate) replayed: BTreeMap<usize, u64>,
+}
+
+const OLD_GENERATOR: &str = "old.generator.";
+const OLD_CRITIC: &str = "old.critic.";
 const GENERATOR: &str = "generator.";
 const CRITIC: &str = "critic.";
 const AVERAGE: &str = "average.";
@@ -42,10 +58,12 @@ impl Checkpoint {
         path: &Path,
         mut weights: Weights,
         config: &Config,
-        (task, iteration): (usize, usize),
-        learner: &Learner,
-        average: &Generator,
+        State { task, iteration, learner, average, old, replayed }: State,
     ) -> Result<(), Error> {
+        if let Some(Snapshot { generator, critic }) = old {
+            weights.insert_network(OLD_GENERATOR, generator);
+            weights.insert_network(OLD_CRITIC, critic);
+        }
         weights.insert_network(GENERATOR, &learner.generator);
         weights.insert_network(CRITIC, &learner.critic);
         weights.insert_network(AVERAGE, average);
@@ -62,6 +80,7 @@ impl Checkpoint {
             critic_steps: learner.critic_adam.steps(),
             microkernel: microkernel()?.to_string(),
             config: config.to_toml(),
+            replayed,
         };
         weights.note = serde_json::to_string(&note).expect("a note of numbers and text can be written as JSON");
         Ok(weights.save(path)?)
@@ -87,13 +106,37 @@ impl Checkpoint {
         (self.note.task, self.note.iteration)
     }
 
-    /// The networks and optimisers; `like` has the sizes.
-    pub(crate) fn learner(&self, like: &Learner, options: AdamOptions) -> Result<Learner, Error> {
-        let generator = self.weights.network(&self.path, GENERATOR, &like.generator)?.trainable();
-        let critic = self.weights.network(&self.path, CRITIC, &like.critic)?.trainable();
-        let generator_adam = self.adam(GENERATOR_ADAM, self.note.generator_steps, &generator, options)?;
-        let critic_adam = self.adam(CRITIC_ADAM, self.note.critic_steps, &critic, options)?;
-        Ok(Learner { generator, critic, generator_adam, critic_adam })
+    /// How many images of each class have been replayed in the current task.
+    pub(crate) fn replayed(&self) -> BTreeMap<usize, u64> {
+        self.note.replayed.clone()
+    }
+
+    /// The networks and optimisers; `like` has the sizes, and `trains` names the parameters of the generator that are
+    /// trained.
+    pub(crate) fn learner(
+        &self,
+        like: &Learner,
+        options: AdamOptions,
+        trains: impl Fn(&str) -> bool,
+    ) -> Result<Learner, Error> {
+        let generator = self.weights.network(&self.path, GENERATOR, &like.generator)?;
+        let critic = self.weights.network(&self.path, CRITIC, &like.critic)?;
+        let mut learner = Learner::new(&generator, &critic, options, trains);
+        let Learner { generator, critic, .. } = &mut learner;
+        let generator_adam =
+            self.adam(GENERATOR_ADAM, self.note.generator_steps, generator.variables_mut(), options)?;
+        let critic_adam = self.adam(CRITIC_ADAM, self.note.critic_steps, critic.variables_mut(), options)?;
+        Ok(Learner { generator_adam, critic_adam, ..learner })
+    }
+
+    /// The networks as the last task left them, where the strategy asked for them.
+    pub(crate) fn old(&self, like: &Learner) -> Result<Option<Snapshot>, Error> {
+        if !self.weights.names().any(|name| name.starts_with(OLD_GENERATOR)) {
+            return Ok(None);
+        }
+        let generator = self.weights.network(&self.path, OLD_GENERATOR, &like.generator.frozen())?;
+        let critic = self.weights.network(&self.path, OLD_CRITIC, &like.critic.frozen())?;
+        Ok(Some(Snapshot { generator, critic }))
     }
 
     /// The running average of the generator's weights.
@@ -151,11 +194,11 @@ impl Checkpoint {
         Config::parse(&self.note.config, &self.path.display().to_string())
     }
 
-    fn adam<N: Network>(&self, prefix: &str, steps: u32, network: &N, options: AdamOptions) -> Result<Adam, Error> {
+    fn adam(&self, prefix: &str, steps: u32, variables: Vec<&mut Tensor>, options: AdamOptions) -> Result<Adam, Error> {
         if steps == 0 {
             return Ok(Adam::new(options));
         }
-        let moments = network.values().into_iter().enumerate().map(|(i, value)| {
+        let moments = variables.into_iter().enumerate().map(|(i, value)| {
             let shaped = |name: String| {
                 let path = self.path.clone();
                 let Some(tensor) = self.weights.get(&name) else { return Err(WeightsError::Missing { path, name }) };

@@ -5,20 +5,16 @@
 //! past class a Wasserstein and a class term, at the same latents for the old and the new generator, and without a
 //! gradient penalty. Both are here; see [`Replay`].
 
-use std::path::Path;
-
-use mergan_models::{Conditions, Generator, Weights, WeightsError};
+use mergan_models::Conditions;
 use mergan_tensor::{Tensor, no_grad};
 use serde::Deserialize;
 
 use crate::learner::Batch;
-use crate::memory::{Memory, Replayed};
-use crate::strategy::{FromOptions, Step, Strategy, Term};
+use crate::strategy::{FromOptions, Replayed, Step, Strategy, Term};
 
 /// Replays the past to the critic and the class head.
 pub(crate) struct JointReplay {
     replay: Replay,
-    memory: Memory,
 }
 
 /// How replayed images enter the losses.
@@ -54,27 +50,30 @@ impl JointReplay {
 }
 
 impl Strategy for JointReplay {
-    fn batch_classes(&self, current: &[usize], past: &[usize]) -> Vec<usize> {
-        match self.replay {
-            Replay::Batch => [past, current].concat(),
-            Replay::Sum | Replay::Mean => current.to_vec(),
-        }
+    fn mixes_in_past(&self) -> bool {
+        self.replay == Replay::Batch
+    }
+
+    fn needs_snapshot(&self) -> bool {
+        true
     }
 
     fn batch(&self, step: &Step, real: Batch) -> Batch {
         if self.replay != Replay::Batch {
             return real;
         }
-        let latents = step.replay_latents(step.past.len() * step.share(step.classes.len()));
-        let Some(Replayed { images, conditions, .. }) = self.memory.replay(latents, step.past) else { return real };
+        let Some(Replayed { images, conditions, .. }) = step.replay(step.past, step.share(step.conditions.len()))
+        else {
+            return real;
+        };
         let labels = [conditions.labels(images.shape().n), real.labels].concat();
         Batch { images: Tensor::concat(&[&images, &real.images]), labels }
     }
 
     fn critic_terms(&self, step: &Step) -> Vec<Term> {
         let Some(weight) = self.weight(step.past) else { return Vec::new() };
-        let latents = step.replay_latents(step.past.len() * step.share(step.past.len()));
-        let Some(Replayed { images: old, latents, conditions }) = self.memory.replay(latents, step.past) else {
+        let Some(Replayed { images: old, latents, conditions }) = step.replay(step.past, step.share(step.past.len()))
+        else {
             return Vec::new();
         };
         let new = no_grad(|| step.generator.forward(&latents, &conditions));
@@ -95,24 +94,12 @@ impl Strategy for JointReplay {
             Term::new("replay_class_fake", weight, verdict.logits.cross_entropy(&conditions.labels(n))),
         ]
     }
-
-    fn end_task(&mut self, generator: &Generator) {
-        self.memory.remember(generator);
-    }
-
-    fn save(&self, weights: &mut Weights) {
-        self.memory.save(weights);
-    }
-
-    fn restore(&mut self, path: &Path, weights: &Weights, generator: &Generator) -> Result<(), WeightsError> {
-        self.memory.restore(path, weights, generator)
-    }
 }
 
 impl FromOptions for JointReplay {
     type Options = Options;
     const NAME: &'static str = "jtr";
     fn from_options(Options { replay }: Options) -> Result<Self, String> {
-        Ok(JointReplay { replay, memory: Memory::default() })
+        Ok(JointReplay { replay })
     }
 }

@@ -7,7 +7,7 @@ use mergan_tensor::{Adam, AdamOptions, Tensor, no_grad};
 
 use crate::draws::{Draws, Purpose};
 use crate::losses;
-use crate::strategy::{Role, Step, Strategy, Term};
+use crate::strategy::{Role, Snapshot, Step, Strategy, Tally, Term};
 
 /// A generator and a critic in training.
 #[derive(Clone)]
@@ -26,20 +26,26 @@ pub struct Learner {
 pub struct Round<'a> {
     /// What keeps the generator from forgetting.
     pub strategy: &'a dyn Strategy,
-    /// The classes of the batch, see [`Strategy::batch_classes`].
-    pub classes: &'a [usize],
+    /// Both networks as the last task left them, where the strategy asks for it.
+    pub old: Option<&'a Snapshot>,
+    /// The classes that the generator is asked for, see [`Strategy::conditions`].
+    pub conditions: &'a [usize],
     /// The classes of the tasks before.
     pub past: &'a [usize],
     /// How classes share a batch.
     pub grouping: Grouping,
-    /// Images a batch.
+    /// Images a batch at most.
     pub batch: usize,
+    /// Images of the critic's batch, real and replayed ones together, and as many fakes.
+    pub images: usize,
     /// The weight of the gradient penalty, lambda_GP.
     pub penalty: f64,
     /// Adam's rate.
     pub rate: f64,
     /// The random numbers.
     pub draws: Draws<'a>,
+    /// Counts what is replayed.
+    pub tally: &'a Tally,
 }
 
 /// How the classes of a task share a batch, which matters to batch norm.
@@ -66,10 +72,11 @@ pub struct Batch {
 pub struct Losses(pub Vec<(&'static str, f64)>);
 
 impl Learner {
-    /// Networks with these weights and optimisers that have taken no step.
-    pub fn new(generator: &Generator, critic: &Critic, options: AdamOptions) -> Self {
+    /// Networks with these weights and optimisers that have taken no step. Of the generator only the parameters that
+    /// `trains` names are trained.
+    pub fn new(generator: &Generator, critic: &Critic, options: AdamOptions, trains: impl Fn(&str) -> bool) -> Self {
         Learner {
-            generator: generator.trainable(),
+            generator: generator.partly_trainable(trains),
             critic: critic.trainable(),
             generator_adam: Adam::new(options),
             critic_adam: Adam::new(options),
@@ -78,7 +85,7 @@ impl Learner {
 
     /// Trains the generator on one batch of latents.
     pub fn generator_step(&mut self, round: &Round) -> Losses {
-        let (n, conditions) = round.conditions(Purpose::GeneratorLabels);
+        let (n, conditions) = (round.images, round.conditions(Purpose::GeneratorLabels));
         let fake = self.generator.forward(&round.draws.latents(Purpose::GeneratorLatents, n), &conditions);
         let mut terms = losses::generator_terms(&self.critic, &fake, &conditions.labels(n));
         terms.extend(round.strategy.generator_terms(&self.step(Role::Generator, round)));
@@ -89,7 +96,7 @@ impl Learner {
     pub fn critic_step(&mut self, round: &Round, real: Batch) -> Losses {
         let step = self.step(Role::Critic, round);
         let real = round.strategy.batch(&step, real);
-        let (n, conditions) = round.conditions(Purpose::CriticLabels);
+        let (n, conditions) = (round.images, round.conditions(Purpose::CriticLabels));
         let latents = round.draws.latents(Purpose::CriticLatents, n);
         let fake = no_grad(|| self.generator.forward(&latents, &conditions));
         let fraction = round.draws.fractions(Purpose::Interpolation, n);
@@ -99,20 +106,18 @@ impl Learner {
     }
 
     fn step<'a>(&'a self, role: Role, round: &'a Round) -> Step<'a> {
-        let Round { classes, past, batch, draws, .. } = *round;
-        Step { role, generator: &self.generator, critic: &self.critic, classes, past, batch, draws }
+        let Round { old, conditions, past, batch, draws, tally, .. } = *round;
+        Step { role, generator: &self.generator, critic: &self.critic, old, past, conditions, batch, draws, tally }
     }
 }
 
 impl Round<'_> {
-    /// How many fakes a step makes, and of which classes.
-    fn conditions(&self, purpose: Purpose) -> (usize, Conditions) {
-        let n = self.grouping.batch(self.batch, self.classes.len());
-        let conditions = match self.grouping {
-            Grouping::Pure => Conditions::pure(self.classes),
-            Grouping::Mixed => Conditions::mixed(&self.draws.labels(purpose, n, self.classes)),
-        };
-        (n, conditions)
+    /// What the fakes of a step are.
+    fn conditions(&self, purpose: Purpose) -> Conditions {
+        match self.grouping {
+            Grouping::Pure => Conditions::pure(self.conditions),
+            Grouping::Mixed => Conditions::mixed(&self.draws.labels(purpose, self.images, self.conditions)),
+        }
     }
 }
 

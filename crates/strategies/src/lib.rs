@@ -32,7 +32,6 @@ mod jt;
 mod jtr;
 mod learner;
 pub mod losses;
-mod memory;
 mod ra;
 mod sampling;
 mod sft;
@@ -44,5 +43,7 @@ pub use draws::{Draws, Noise, Purpose};
 pub use error::Error;
 pub use learner::{Batch, Grouping, Learner, Losses, Round};
 pub use sampling::Sampling;
-pub use strategy::{Registration, Role, STRATEGIES, Step, Strategy, Term, build_strategy};
+pub use strategy::{
+    Registration, Replayed, Role, STRATEGIES, Snapshot, Step, Strategy, Tally, TaskEnd, Term, build_strategy,
+};
 pub use trainer::{Advance, Trainer};

@@ -1,19 +1,15 @@
 //! MeRGAN-RA, replay alignment (paper section 3.2, equations 12 and 13): at the same latent and class, the new generator
 //! is held to the image that the frozen one makes, pixel by pixel. The critic never sees the past.
 
-use std::path::Path;
-
-use mergan_models::{Generator, Weights, WeightsError};
+use mergan_tensor::Tensor;
 use serde::Deserialize;
 
 use crate::draws::Purpose;
-use crate::memory::{Memory, Replayed};
-use crate::strategy::{FromOptions, Step, Strategy, Term};
+use crate::strategy::{FromOptions, Replayed, Step, Strategy, Term, require_positive};
 
 /// Aligns the new generator with the old.
 pub(crate) struct ReplayAlignment {
     options: Options,
-    memory: Memory,
 }
 
 /// How the weight grows with the number of past classes.
@@ -40,37 +36,43 @@ pub(crate) struct Options {
     classes_per_step: Option<usize>,
 }
 
-impl Strategy for ReplayAlignment {
-    fn generator_terms(&self, step: &Step) -> Vec<Term> {
+/// Images of past classes from the new and the old generator, at the same latents.
+pub(crate) struct Pairs {
+    pub(crate) new: Tensor,
+    pub(crate) old: Tensor,
+    /// Pairs of each class.
+    pub(crate) per_class: usize,
+    /// For how many past classes each class of this step stands.
+    pub(crate) represents: f64,
+}
+
+impl Pairs {
+    /// Pairs of at most `limit` past classes, all of them where there is no limit; nothing in the first task.
+    pub(crate) fn new(step: &Step, limit: Option<usize>) -> Option<Self> {
         let past = step.past.len();
-        let limit = self.options.classes_per_step.unwrap_or(past);
-        let classes = step.draws.choice(Purpose::GeneratorChoice, limit, step.past);
-        let n = step.share(classes.len());
-        let latents = step.replay_latents(classes.len() * n);
-        let Some(Replayed { images: old, latents, conditions }) = self.memory.replay(latents, &classes) else {
+        let classes = step.draws.choice(Purpose::GeneratorChoice, limit.unwrap_or(past), step.past);
+        let per_class = step.share(classes.len());
+        let Replayed { images: old, latents, conditions } = step.replay(&classes, per_class)?;
+        let new = step.generator.forward(&latents, &conditions);
+        Some(Pairs { new, old, per_class, represents: past as f64 / classes.len() as f64 })
+    }
+}
+
+impl Strategy for ReplayAlignment {
+    fn needs_snapshot(&self) -> bool {
+        true
+    }
+
+    fn generator_terms(&self, step: &Step) -> Vec<Term> {
+        let Some(Pairs { new, old, per_class, represents }) = Pairs::new(step, self.options.classes_per_step) else {
             return Vec::new();
         };
-        let difference = &step.generator.forward(&latents, &conditions) - &old;
-        let squared = difference.square().sum();
-        // The classes of this step stand for all of the past.
-        let represented = past as f64 / classes.len() as f64;
+        let squared = (&new - &old).square().sum();
         let value = match self.options.scaling {
-            Scaling::Released => squared.scale(represented * 0.5 / past as f64),
-            Scaling::PerClass => squared.scale(represented / n as f64),
+            Scaling::Released => squared.scale(represents * 0.5 / step.past.len() as f64),
+            Scaling::PerClass => squared.scale(represents / per_class as f64),
         };
         vec![Term::new("alignment", self.options.lambda, value)]
-    }
-
-    fn end_task(&mut self, generator: &Generator) {
-        self.memory.remember(generator);
-    }
-
-    fn save(&self, weights: &mut Weights) {
-        self.memory.save(weights);
-    }
-
-    fn restore(&mut self, path: &Path, weights: &Weights, generator: &Generator) -> Result<(), WeightsError> {
-        self.memory.restore(path, weights, generator)
     }
 }
 
@@ -78,12 +80,16 @@ impl FromOptions for ReplayAlignment {
     type Options = Options;
     const NAME: &'static str = "ra";
     fn from_options(options: Options) -> Result<Self, String> {
-        if !(options.lambda > 0.0 && options.lambda.is_finite()) {
-            return Err(format!("lambda is {}; it must be a positive number", options.lambda));
-        }
-        if options.classes_per_step == Some(0) {
-            return Err("classes_per_step is 0; leave it out to align all past classes".into());
-        }
-        Ok(ReplayAlignment { options, memory: Memory::default() })
+        require_positive("lambda", options.lambda)?;
+        require_some_classes(options.classes_per_step)?;
+        Ok(ReplayAlignment { options })
+    }
+}
+
+/// Refuses a limit of no class.
+pub(crate) fn require_some_classes(limit: Option<usize>) -> Result<(), String> {
+    match limit {
+        Some(0) => Err("classes_per_step is 0; leave it out to align all past classes".into()),
+        _ => Ok(()),
     }
 }

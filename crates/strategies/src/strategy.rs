@@ -3,11 +3,13 @@
 //! One trainer trains every strategy. A strategy is only what it adds: what it remembers when a task ends, and the terms
 //! that it adds to the critic's and the generator's loss.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use mergan_datasets::TaskSequence;
-use mergan_models::{Critic, Generator, Weights, WeightsError};
-use mergan_tensor::Tensor;
+use mergan_datasets::{Labelled, TaskSequence};
+use mergan_models::{Classifier, Conditions, Critic, Generator, Network, Weights, WeightsError};
+use mergan_tensor::{Random, Tensor, no_grad};
 use serde::de::DeserializeOwned;
 
 use crate::draws::{Draws, Purpose};
@@ -42,6 +44,15 @@ pub enum Role {
     Generator,
 }
 
+/// The networks as they were when the last task ended, frozen.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The generator of memory replay.
+    pub generator: Generator,
+    /// The critic beside it.
+    pub critic: Critic,
+}
+
 /// What a strategy is shown of a step.
 pub struct Step<'a> {
     /// The network that the step trains.
@@ -50,14 +61,32 @@ pub struct Step<'a> {
     pub generator: &'a Generator,
     /// The critic in training.
     pub critic: &'a Critic,
-    /// The classes of the batch, see [`Strategy::batch_classes`].
-    pub classes: &'a [usize],
+    /// Both as the last task left them; `None` in the first task, and for strategies that do not ask for it.
+    pub old: Option<&'a Snapshot>,
     /// The classes of the tasks before, in the order they were learned.
     pub past: &'a [usize],
+    /// The classes that the generator is asked for, see [`Strategy::conditions`].
+    pub conditions: &'a [usize],
     /// How many images a batch has.
     pub batch: usize,
     /// The step's random numbers.
     pub draws: Draws<'a>,
+    /// Counts what is replayed.
+    pub tally: &'a Tally,
+}
+
+/// How many images of each class have been replayed.
+#[derive(Debug, Default)]
+pub struct Tally(RefCell<BTreeMap<usize, u64>>);
+
+/// Replayed images with the latents and conditions they were made from.
+pub struct Replayed {
+    /// What the old generator makes.
+    pub images: Tensor,
+    /// Of these latents, n x latent.
+    pub latents: Tensor,
+    /// In class-pure groups of equal size.
+    pub conditions: Conditions,
 }
 
 impl Step<'_> {
@@ -74,6 +103,85 @@ impl Step<'_> {
     pub fn share(&self, classes: usize) -> usize {
         (self.batch / classes.max(1)).max(1)
     }
+
+    /// What the old generator makes when it is asked for `n` images of each of `classes`; nothing where it is not
+    /// remembered.
+    pub fn replay(&self, classes: &[usize], n: usize) -> Option<Replayed> {
+        let old = self.old.filter(|_| !classes.is_empty())?;
+        let (latents, conditions) = (self.replay_latents(classes.len() * n), Conditions::pure(classes));
+        let images = no_grad(|| old.generator.forward(&latents, &conditions));
+        self.tally.add(classes, n);
+        Some(Replayed { images, latents, conditions })
+    }
+}
+
+impl Tally {
+    pub(crate) fn new(counts: BTreeMap<usize, u64>) -> Self {
+        Tally(counts.into())
+    }
+
+    /// The number of replayed images by the class they were asked for.
+    pub fn counts(&self) -> BTreeMap<usize, u64> {
+        self.0.borrow().clone()
+    }
+
+    /// `n` images of each of `classes` are replayed.
+    pub fn add(&self, classes: &[usize], n: usize) {
+        let mut counts = self.0.borrow_mut();
+        classes.iter().for_each(|class| *counts.entry(*class).or_default() += n as u64);
+    }
+}
+
+/// What a strategy is shown when a task has been learned.
+pub struct TaskEnd<'a> {
+    /// The task, counted from 0.
+    pub task: usize,
+    /// All tasks.
+    pub tasks: &'a TaskSequence,
+    /// The images to train on, of all classes; [`TaskEnd::images`] are those of this task.
+    pub train: &'a Labelled,
+    /// The generator that learned it, frozen.
+    pub generator: &'a Generator,
+    /// The critic beside it, frozen.
+    pub critic: &'a Critic,
+    /// Both as the task before left them, as in [`Step::old`].
+    pub old: Option<&'a Snapshot>,
+    /// Images of one class that are normalised together.
+    pub batch: usize,
+    /// The run's random numbers.
+    pub random: Random,
+    /// Whether the task was only skipped to measure what later ones cost: then what is remembered has to have the right
+    /// size, and may be made of very few samples.
+    pub rehearsal: bool,
+}
+
+impl TaskEnd<'_> {
+    /// The classes that were learned in this task.
+    pub fn classes(&self) -> &[usize] {
+        &self.tasks.tasks()[self.task]
+    }
+
+    /// The classes that have been learned so far, in order.
+    pub fn learned(&self) -> Vec<usize> {
+        self.tasks.classes_seen(self.task + 1)
+    }
+
+    /// The real images of this task.
+    pub fn images(&self) -> Labelled {
+        self.tasks.images_of(self.classes(), self.train)
+    }
+
+    /// Random numbers; `index` distinguishes draws for the same purpose.
+    pub fn draws(&self, index: usize) -> Draws<'_> {
+        Draws {
+            noise: &self.random,
+            device: self.generator.device(),
+            latent: self.generator.config().latent,
+            task: self.task,
+            iteration: index,
+            inner: 0,
+        }
+    }
 }
 
 /// What keeps a generator from forgetting. Every method has the default of a strategy that adds nothing.
@@ -83,15 +191,29 @@ pub trait Strategy: Send {
         tasks.tasks()[task].clone()
     }
 
-    /// The classes of a step's batch, given those that the task has real images of and those of the tasks before. The
-    /// generator is asked for these, and they share the batch evenly. Other classes than the current ones need class-pure
-    /// groups.
-    fn batch_classes(&self, current: &[usize], _past: &[usize]) -> Vec<usize> {
-        current.to_vec()
+    /// Whether [`Strategy::batch`] puts images of past classes beside the real ones of the current task. All classes then
+    /// share a batch evenly, in class-pure groups.
+    fn mixes_in_past(&self) -> bool {
+        false
     }
 
-    /// The batch that the critic takes for real, made of the real images of this step; its classes are
-    /// [`batch_classes`](Strategy::batch_classes), in that order.
+    /// The classes that the generator is asked for, given those of the batch in their order. A strategy whose networks
+    /// know no classes asks for one and the same always.
+    fn conditions(&self, batch: &[usize]) -> Vec<usize> {
+        batch.to_vec()
+    }
+
+    /// Whether a parameter of the generator, by its name, is trained in task `task` (counted from 0).
+    fn trains(&self, _parameter: &str, _task: usize) -> bool {
+        true
+    }
+
+    /// Whether steps need the networks as the last task left them.
+    fn needs_snapshot(&self) -> bool {
+        false
+    }
+
+    /// The batch that the critic takes for real, made of the real images of this step.
     fn batch(&self, _step: &Step, real: Batch) -> Batch {
         real
     }
@@ -106,10 +228,15 @@ pub trait Strategy: Send {
         Vec::new()
     }
 
-    /// Called when a task has been learned, with the generator that learned it.
-    fn end_task(&mut self, _generator: &Generator) {}
+    /// Called when a task has been learned.
+    fn end_task(&mut self, _end: &TaskEnd) {}
 
-    /// Puts what the strategy remembers into a checkpoint.
+    /// The classifier that says which class a generated image is of, where the generator cannot be asked for a class.
+    fn solver(&self) -> Option<&Classifier> {
+        None
+    }
+
+    /// Puts what the strategy remembers beside the snapshot into a checkpoint.
     fn save(&self, _weights: &mut Weights) {}
 
     /// Takes it back; `generator` has the sizes of the networks and `path` names the checkpoint in errors.
@@ -163,4 +290,13 @@ fn build<S: FromOptions>(options: &toml::Table) -> Result<Box<dyn Strategy>, Err
     let fault = |reason: String| Error::Config { place: format!("options of strategy {}", S::NAME), reason };
     let options = options.clone().try_into().map_err(|error: toml::de::Error| fault(error.message().to_string()))?;
     Ok(Box::new(S::from_options(options).map_err(fault)?))
+}
+
+/// Refuses a weight that is no positive number.
+pub(crate) fn require_positive(name: &str, weight: f64) -> Result<(), String> {
+    if weight > 0.0 && weight.is_finite() {
+        Ok(())
+    } else {
+        Err(format!("{name} is {weight}; it must be a positive number"))
+    }
 }

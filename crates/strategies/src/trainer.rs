@@ -3,6 +3,7 @@
 //! The caller pulls: [`Trainer::advance`] does one iteration or ends one task and says what happened. So the caller
 //! decides when to show progress, save or score, and the trainer knows nothing of files and reports.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -11,13 +12,13 @@ use mergan_models::{Critic, DigitConfig, Generator, Network, Weights};
 use mergan_tensor::{Device, Random};
 
 use crate::batches::Batches;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, State};
 use crate::config::{Config, NewClasses};
 use crate::draws::Draws;
 use crate::error::Error;
 use crate::learner::{Grouping, Learner, Losses, Round};
 use crate::sampling::Sampling;
-use crate::strategy::{Strategy, build_strategy};
+use crate::strategy::{Snapshot, Strategy, Tally, TaskEnd, build_strategy};
 
 /// A training of one strategy on a sequence of tasks.
 pub struct Trainer<'d> {
@@ -29,6 +30,10 @@ pub struct Trainer<'d> {
     learner: Learner,
     /// The running average of the generator's weights.
     average: Generator,
+    /// The networks as the last task left them, where the strategy asks for them.
+    old: Option<Snapshot>,
+    /// What has been replayed in the current task.
+    tally: Tally,
     task: usize,
     iteration: usize,
     /// The real images of the current task, once they are needed.
@@ -71,10 +76,7 @@ impl<'d> Trainer<'d> {
         }
         let tasks = TaskSequence::new(classes, &config.task_options())?;
         let strategy = build_strategy(&config.strategy, &config.options)?;
-        let mixes_in_others = |(task, current): (usize, &Vec<usize>)| {
-            strategy.batch_classes(current, &tasks.classes_seen(task)) != *current
-        };
-        if config.training.grouping == Grouping::Mixed && tasks.tasks().iter().enumerate().any(mixes_in_others) {
+        if config.training.grouping == Grouping::Mixed && strategy.mixes_in_past() {
             return Err(Error::Config {
                 place: "configuration, training.grouping".into(),
                 reason: format!("{} puts replayed images into the batch; it must be pure", config.strategy),
@@ -84,9 +86,21 @@ impl<'d> Trainer<'d> {
         let sizes = DigitConfig { width: config.model.width, channels, classes, latent: config.model.latent };
         let generator = Generator::new(sizes, noise, Device::Cpu);
         let critic = Critic::new(sizes, noise, Device::Cpu);
-        let learner = Learner::new(&generator, &critic, config.adam());
-        let average = generator;
-        Ok(Trainer { config, tasks, train, noise, strategy, learner, average, task: 0, iteration: 0, batches: None })
+        let learner = Learner::new(&generator, &critic, config.adam(), |name| strategy.trains(name, 0));
+        Ok(Trainer {
+            config,
+            tasks,
+            train,
+            noise,
+            strategy,
+            learner,
+            average: generator,
+            old: None,
+            tally: Tally::default(),
+            task: 0,
+            iteration: 0,
+            batches: None,
+        })
     }
 
     /// A training that goes on from a checkpoint of the same configuration, to the same bits as if it had never
@@ -98,10 +112,12 @@ impl<'d> Trainer<'d> {
         let mut trainer = Trainer::new(config, classes, train)?;
         let checkpoint = Checkpoint::load(path)?;
         checkpoint.require_same_run(&trainer.config)?;
-        trainer.learner = checkpoint.learner(&trainer.learner, trainer.config.adam())?;
-        trainer.average = checkpoint.average(&trainer.average)?;
-        trainer.strategy.restore(path, checkpoint.weights(), &trainer.average)?;
         (trainer.task, trainer.iteration) = checkpoint.position();
+        trainer.learner = trainer.saved_learner(&checkpoint)?;
+        trainer.average = checkpoint.average(&trainer.average)?;
+        trainer.old = checkpoint.old(&trainer.learner)?;
+        trainer.tally = Tally::new(checkpoint.replayed());
+        trainer.strategy.restore(path, checkpoint.weights(), &trainer.average)?;
         Ok(trainer)
     }
 
@@ -114,8 +130,8 @@ impl<'d> Trainer<'d> {
         let mut trainer = Trainer::new(config, classes, train)?;
         let checkpoint = Checkpoint::load(path)?;
         checkpoint.require_same_first_task(&trainer.config)?;
-        trainer.learner = checkpoint.learner(&trainer.learner, trainer.config.adam())?;
-        trainer.begin_task(1);
+        trainer.learner = trainer.saved_learner(&checkpoint)?;
+        trainer.begin_task(1, false);
         Ok(trainer)
     }
 
@@ -136,7 +152,7 @@ impl<'d> Trainer<'d> {
         }
         self.require_finite()?;
         self.learner.generator = self.average.clone();
-        self.begin_task(self.task + 1);
+        self.begin_task(self.task + 1, false);
         Ok(Some(Advance::TaskEnd { task: self.task }))
     }
 
@@ -165,6 +181,11 @@ impl<'d> Trainer<'d> {
         &self.average
     }
 
+    /// How many images of each class have been replayed in the current task.
+    pub fn replayed(&self) -> BTreeMap<usize, u64> {
+        self.tally.counts()
+    }
+
     /// How this training's generators are sampled and scored.
     pub fn sampling(&self) -> Sampling {
         Sampling {
@@ -182,7 +203,15 @@ impl<'d> Trainer<'d> {
         self.require_finite()?;
         let mut weights = Weights::default();
         self.strategy.save(&mut weights);
-        Checkpoint::save(path, weights, &self.config, (self.task, self.iteration), &self.learner, &self.average)
+        let state = State {
+            task: self.task,
+            iteration: self.iteration,
+            learner: &self.learner,
+            average: &self.average,
+            old: self.old.as_ref(),
+            replayed: self.tally.counts(),
+        };
+        Checkpoint::save(path, weights, &self.config, state)
     }
 
     /// Seconds that one iteration of each task takes, measured on throw-away networks; the training is not touched.
@@ -213,19 +242,39 @@ impl<'d> Trainer<'d> {
     /// When all tasks are learned.
     pub fn skip_task(&mut self) {
         assert!(self.task < self.config.tasks, "no task is left to skip");
-        self.begin_task(self.task + 1);
+        self.begin_task(self.task + 1, true);
     }
 
     /// The generator that learned the tasks so far starts the next one, with fresh optimisers, as in the released code.
-    fn begin_task(&mut self, task: usize) {
-        self.strategy.end_task(&self.learner.generator);
-        self.average = self.learner.generator.frozen();
+    /// In a rehearsal nothing was learned, see [`TaskEnd::rehearsal`].
+    fn begin_task(&mut self, task: usize, rehearsal: bool) {
+        let (generator, critic) = (self.learner.generator.frozen(), self.learner.critic.frozen());
+        self.strategy.end_task(&TaskEnd {
+            task: task - 1,
+            tasks: &self.tasks,
+            train: self.train,
+            generator: &generator,
+            critic: &critic,
+            old: self.old.as_ref(),
+            batch: self.config.evaluation.batch,
+            random: self.noise,
+            rehearsal,
+        });
+        self.average = generator.clone();
+        self.old = self.strategy.needs_snapshot().then_some(Snapshot { generator, critic });
+        self.tally = Tally::default();
         let next = self.tasks.tasks().get(task);
         if let (Some(new), NewClasses::Mean) = (next, self.config.training.new_classes) {
             self.average = self.average.start_at_mean(new, &self.tasks.classes_seen(task));
         }
-        self.learner = Learner::new(&self.average, &self.learner.critic, self.config.adam());
+        let trains = |name: &str| self.strategy.trains(name, task);
+        self.learner = Learner::new(&self.average, &self.learner.critic, self.config.adam(), trains);
         (self.task, self.iteration, self.batches) = (task, 0, None);
+    }
+
+    /// The networks and optimisers of a checkpoint, of the task that this training stands at.
+    fn saved_learner(&self, checkpoint: &Checkpoint) -> Result<Learner, Error> {
+        checkpoint.learner(&self.learner, self.config.adam(), |name| self.strategy.trains(name, self.task))
     }
 
     /// The losses of a step are taken before it moves the weights, so they cannot tell.
@@ -244,21 +293,25 @@ impl<'d> Trainer<'d> {
         let training = &self.config.training;
         let current = self.strategy.classes(&self.tasks, self.task);
         let past = self.tasks.classes_seen(self.task);
-        let classes = self.strategy.batch_classes(&current, &past);
+        let members = if self.strategy.mixes_in_past() { [&past[..], &current].concat() } else { current.clone() };
+        let images = training.grouping.batch(training.batch, members.len());
         let batches = match &mut self.batches {
             Some(batches) => batches,
             none => {
-                let batch = training.grouping.batch(training.batch, classes.len()) * current.len() / classes.len();
-                none.insert(Batches::new(&self.tasks, self.train, &current, self.task, training.grouping, batch)?)
+                let real = images * current.len() / members.len();
+                none.insert(Batches::new(&self.tasks, self.train, &current, self.task, training.grouping, real)?)
             }
         };
+        let conditions = self.strategy.conditions(&members);
         let done = self.iteration as f64 / self.config.iterations(self.task) as f64;
         let round = |inner| Round {
             strategy: &*self.strategy,
-            classes: &classes,
+            old: self.old.as_ref(),
+            conditions: &conditions,
             past: &past,
             grouping: training.grouping,
             batch: training.batch,
+            images,
             penalty: training.penalty,
             rate: training.rate * (1.0 - done * (1.0 - training.final_rate)),
             draws: Draws {
@@ -269,6 +322,7 @@ impl<'d> Trainer<'d> {
                 iteration: self.iteration,
                 inner,
             },
+            tally: &self.tally,
         };
         let mut losses = Losses(Vec::new());
         if self.iteration > 0 {
