@@ -150,6 +150,7 @@ fn what_the_strategies_add() {
         past: &PAST,
         conditions: &[CLASS],
         batch: 6,
+        images: 6,
         draws: draws(&Formula::Single, CLASS, 0, 0),
         tally: &tally,
     };

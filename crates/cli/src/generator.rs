@@ -3,15 +3,20 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use mergan_models::{DigitConfig, Generator, Weights};
-use mergan_strategies::{Grouping, Sampling};
+use mergan_models::{Classifier, DigitConfig, Generator, Weights};
+use mergan_strategies::{Grouping, Sampling, Solver, Source};
 use mergan_tensor::{Device, Random};
 use serde::{Deserialize, Serialize};
+
+/// What the names of a solver's tensors begin with.
+const SOLVER: &str = "solver.";
 
 /// A generator that has learned some classes.
 pub struct Trained {
     /// The network.
     pub generator: Generator,
+    /// The classifier that names its images, where it cannot be asked for a class.
+    pub solver: Option<Solver>,
     /// How to use it.
     pub usage: Usage,
 }
@@ -34,6 +39,9 @@ impl Trained {
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut weights = Weights::default();
         weights.insert_network("", &self.generator);
+        if let Some(solver) = &self.solver {
+            weights.insert_network(SOLVER, &solver.classifier);
+        }
         weights.note = serde_json::to_string(&self.usage).expect("names and numbers can be written as JSON");
         Ok(weights.save(path)?)
     }
@@ -59,7 +67,19 @@ impl Trained {
         if !known || usage.classes.is_empty() || usage.classes.len() != usage.class_names.len() || usage.batch < 2 {
             bail!("the note of {} does not fit its weights; restore the file from a copy", path.display());
         }
-        Ok(Trained { generator, usage })
+        let solver = if weights.names().any(|name| name.starts_with(SOLVER)) {
+            let like = Classifier::new(sizes.channels * 32 * 32, sizes.classes, Random::new(0), Device::Cpu);
+            // An unconditional generator is asked for the first class it learned.
+            Some(Solver { classifier: weights.network(path, SOLVER, &like)?, condition: usage.classes[0] })
+        } else {
+            None
+        };
+        Ok(Trained { generator, solver, usage })
+    }
+
+    /// What to draw images from.
+    pub fn source(&self) -> Source<'_> {
+        Source { generator: &self.generator, solver: self.solver.as_ref() }
     }
 
     /// How this generator is sampled, with latents of a seed.

@@ -88,9 +88,10 @@ impl Scorer {
             commit: option_env!("MERGAN_COMMIT").map(String::from),
         };
         let classes = &trained.usage.classes;
-        let images = sampling.images(&trained.generator, classes, samples);
-        let accuracies = classes.iter().zip(images).filter_map(|(&class, images)| {
-            Some((class, class_accuracy(&self.classifier.predict(images.view()), class)?))
+        let images = sampling.images(trained.source(), classes, samples);
+        // A class that a solver never names has no images, and is not recognised.
+        let accuracies = classes.iter().zip(images).map(|(&class, images)| {
+            (class, class_accuracy(&self.classifier.predict(images.view()), class).unwrap_or(0.0))
         });
         let accuracies: Vec<_> = accuracies.collect();
         let class_names = trained.usage.class_names.clone();

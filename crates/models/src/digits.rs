@@ -5,6 +5,7 @@ use mergan_tensor::{Device, Random, Shape, Tensor};
 
 use crate::layers::{ConditionalBatchNorm, Conditions, Double, Halve, Initialiser, Linear};
 use crate::parameters::{Network, Parameter};
+use crate::standing::Standing;
 
 /// Sizes of the digit networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,15 +81,29 @@ impl Generator {
         generator
     }
 
-    /// The images of these latents (N x latent) under these classes.
+    /// The images of these latents (N x latent) under these classes, normalised by the statistics of their groups.
     ///
     /// # Panics
     /// When the conditions do not divide N evenly, or name a class that the tables do not have.
     pub fn forward(&self, latents: &Tensor, conditions: &Conditions) -> Tensor {
+        self.through(latents, |_, norm, maps| norm.forward_relu(maps, conditions))
+    }
+
+    /// As [`Generator::forward`], normalised by standing statistics: an image does not depend on those beside it.
+    pub fn forward_standing(&self, latents: &Tensor, conditions: &Conditions, standing: &Standing) -> Tensor {
+        self.through(latents, |layer, norm, maps| norm.forward_relu_standing(layer, maps, conditions, standing))
+    }
+
+    /// The network with this in place of its normalisations and rectifiers, which are counted from 0.
+    pub(crate) fn through(
+        &self,
+        latents: &Tensor,
+        mut normalise: impl FnMut(usize, &ConditionalBatchNorm, &Tensor) -> Tensor,
+    ) -> Tensor {
         let maps = self.fc.forward(latents).unflatten(4 * self.config().width, BASE, BASE);
-        let maps = self.c1.forward(&self.n1.forward_relu(&maps, conditions));
-        let maps = self.c2.forward(&self.n2.forward_relu(&maps, conditions));
-        self.c3.forward(&self.n3.forward_relu(&maps, conditions)).tanh()
+        let maps = self.c1.forward(&normalise(0, &self.n1, &maps));
+        let maps = self.c2.forward(&normalise(1, &self.n2, &maps));
+        self.c3.forward(&normalise(2, &self.n3, &maps)).tanh()
     }
 }
 

@@ -3,6 +3,7 @@
 use mergan_tensor::{Address, Conv2d, Device, Random, Shape, Tensor};
 
 use crate::parameters::Parameter;
+use crate::standing::Standing;
 
 /// A source of initial weights: every parameter of a network takes the next address.
 pub(crate) struct Initialiser {
@@ -146,6 +147,20 @@ impl ConditionalBatchNorm {
     pub(crate) fn forward_relu(&self, x: &Tensor, conditions: &Conditions) -> Tensor {
         let rows = |table: &Tensor| table.select_rows(&conditions.labels);
         x.normalise(conditions.groups, EPSILON).affine_leaky_relu(Some(&rows(&self.scale)), &rows(&self.shift), 0.0)
+    }
+
+    /// As [`ConditionalBatchNorm::forward_relu`], with standing statistics: those of layer `layer`.
+    pub(crate) fn forward_relu_standing(
+        &self,
+        layer: usize,
+        x: &Tensor,
+        conditions: &Conditions,
+        standing: &Standing,
+    ) -> Tensor {
+        let [mean, variance] = standing.rows(layer, &conditions.labels);
+        let scale = &self.scale.select_rows(&conditions.labels) * &variance.shift(EPSILON).sqrt().reciprocal();
+        let shift = &self.shift.select_rows(&conditions.labels) - &(&mean * &scale);
+        x.affine_leaky_relu(Some(&scale), &shift, 0.0)
     }
 
     /// The rows of the `new` classes become the mean of those of the `learned` ones.

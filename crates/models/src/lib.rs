@@ -20,6 +20,7 @@ mod digits;
 mod layers;
 mod parameters;
 mod pixels;
+mod standing;
 mod weights;
 
 pub use classifier::{Classifier, FitOptions, FitProgress};
@@ -27,4 +28,5 @@ pub use digits::{Critic, DigitConfig, Generator, Verdict};
 pub use layers::Conditions;
 pub use parameters::{Network, Parameter};
 pub use pixels::{from_bytes, to_bytes};
+pub use standing::Standing;
 pub use weights::{Weights, WeightsError, write_whole};

@@ -55,6 +55,14 @@ pub enum Purpose {
     Evaluation,
     /// Latents of the sample grids, the same after every task.
     Grid,
+    /// Latents that standing statistics are measured on.
+    Standing,
+    /// Latents of the samples that a Fisher information is estimated from.
+    Fisher,
+    /// Latents of the replayed images that a solver is trained on.
+    Solver,
+    /// Which exemplars stand in the critic's batch.
+    CriticExemplars,
 }
 
 /// The random numbers of one step of training.

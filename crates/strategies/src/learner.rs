@@ -106,8 +106,19 @@ impl Learner {
     }
 
     fn step<'a>(&'a self, role: Role, round: &'a Round) -> Step<'a> {
-        let Round { old, conditions, past, batch, draws, tally, .. } = *round;
-        Step { role, generator: &self.generator, critic: &self.critic, old, past, conditions, batch, draws, tally }
+        let Round { old, conditions, past, batch, images, draws, tally, .. } = *round;
+        Step {
+            role,
+            generator: &self.generator,
+            critic: &self.critic,
+            old,
+            past,
+            conditions,
+            batch,
+            images,
+            draws,
+            tally,
+        }
     }
 }
 

@@ -25,24 +25,31 @@
 
 mod batches;
 mod checkpoint;
+mod class_parameters;
 mod config;
+mod dgr;
 mod draws;
 mod error;
+mod ewc;
+mod exemplars;
 mod jt;
 mod jtr;
+mod jtr_ra;
 mod learner;
 pub mod losses;
 mod ra;
+mod ra_features;
 mod sampling;
 mod sft;
 mod strategy;
 mod trainer;
 
 pub use config::{Choice, Config, EvaluationOptions, ModelOptions, NewClasses, TrainingOptions, presets};
+pub use dgr::Solver;
 pub use draws::{Draws, Noise, Purpose};
 pub use error::Error;
 pub use learner::{Batch, Grouping, Learner, Losses, Round};
-pub use sampling::Sampling;
+pub use sampling::{Sampling, Source};
 pub use strategy::{
     Registration, Replayed, Role, STRATEGIES, Snapshot, Step, Strategy, Tally, TaskEnd, Term, build_strategy,
 };

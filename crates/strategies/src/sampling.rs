@@ -7,8 +7,27 @@ use mergan_models::{Conditions, Generator, to_bytes};
 use mergan_tensor::{Device, Random, Tensor, no_grad};
 use ndarray::{Array4, Axis, concatenate};
 
+use crate::dgr::Solver;
 use crate::draws::{Draws, Purpose};
 use crate::learner::Grouping;
+
+/// What images are drawn from: a generator, and what names its images where it knows no classes.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// G.
+    pub generator: &'a Generator,
+    /// See [`Strategy::solver`](crate::Strategy::solver).
+    pub solver: Option<&'a Solver>,
+}
+
+impl<'a> From<&'a Generator> for Source<'a> {
+    fn from(generator: &'a Generator) -> Self {
+        Source { generator, solver: None }
+    }
+}
+
+/// How many times as many images are drawn as would do if a solver named all classes equally often.
+const PATIENCE: usize = 4;
 
 /// How samples are made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,17 +46,26 @@ impl Sampling {
         format!("batch of {}", self.batch)
     }
 
-    /// `count` images of each of `classes`, class by class: bytes, N x C x H x W each.
-    pub fn images(&self, generator: &Generator, classes: &[usize], count: usize) -> Vec<Array4<u8>> {
-        match self.grouping {
-            Grouping::Pure => classes.iter().map(|&class| self.of_class(generator, class, count)).collect(),
-            Grouping::Mixed => self.of_all(generator, classes, count),
+    /// `count` images of each of `classes`, class by class: bytes, N x C x H x W each. Where a solver names the classes
+    /// there are fewer of those that it names too seldom, down to none.
+    pub fn images<'a>(&self, source: impl Into<Source<'a>>, classes: &[usize], count: usize) -> Vec<Array4<u8>> {
+        let Source { generator, solver } = source.into();
+        match (solver, self.grouping) {
+            (Some(solver), _) => self.named_by(solver, generator, Purpose::Evaluation, classes, count),
+            (None, Grouping::Pure) => classes.iter().map(|&class| self.of_class(generator, class, count)).collect(),
+            (None, Grouping::Mixed) => self.of_all(generator, classes, count),
         }
     }
 
     /// Sample grids: `columns` images of each of `classes`, the same latents in every row and after every task. They are
-    /// made in class-pure batches whatever the grouping: a grid shows what a class looks like when it is asked for.
-    pub fn grid(&self, generator: &Generator, classes: &[usize], columns: usize) -> Vec<Array4<u8>> {
+    /// made in class-pure batches whatever the grouping: a grid shows what a class looks like when it is asked for. Where
+    /// a solver names the classes, a row shows what it names so, and is black where there is nothing left.
+    pub fn grid<'a>(&self, source: impl Into<Source<'a>>, classes: &[usize], columns: usize) -> Vec<Array4<u8>> {
+        let Source { generator, solver } = source.into();
+        if let Some(solver) = solver {
+            let rows = self.named_by(solver, generator, Purpose::Grid, classes, columns);
+            return rows.into_iter().map(|row| filled(&row, columns)).collect();
+        }
         // The shown images are the first of a batch as large as the scored ones.
         let latents = self.latents(generator, Purpose::Grid, 0, 0, self.batch.max(columns));
         let rows = classes.iter().map(|&class| {
@@ -45,6 +73,37 @@ impl Sampling {
             images.slice_axis(Axis(0), (..columns).into()).to_owned()
         });
         rows.collect()
+    }
+
+    /// Images of a generator that knows no classes, drawn until there are `count` of each of `classes`, or until it is
+    /// plain that some class hardly ever comes.
+    fn named_by(
+        &self,
+        solver: &Solver,
+        generator: &Generator,
+        purpose: Purpose,
+        classes: &[usize],
+        count: usize,
+    ) -> Vec<Array4<u8>> {
+        let most = PATIENCE * (count * generator.config().classes).div_ceil(self.batch);
+        let mut collected: Vec<Vec<Array4<u8>>> = vec![Vec::new(); classes.len()];
+        let mut found = vec![0; classes.len()];
+        for i in 0..most {
+            let images = solver.images(generator, &self.latents(generator, purpose, solver.condition, i, self.batch));
+            let names = solver.classifier.predict(images.view());
+            for ((collected, found), class) in collected.iter_mut().zip(&mut found).zip(classes) {
+                let of_class: Vec<usize> = (0..names.len()).filter(|&j| names[j] == *class).collect();
+                *found += of_class.len();
+                // The first batch also says how large the images are.
+                if i == 0 || !of_class.is_empty() {
+                    collected.push(images.select(Axis(0), &of_class));
+                }
+            }
+            if found.iter().all(|&found| found >= count) {
+                break;
+            }
+        }
+        collected.iter().map(|batches| first(batches, count)).collect()
     }
 
     fn of_class(&self, generator: &Generator, class: usize, count: usize) -> Array4<u8> {
@@ -85,8 +144,21 @@ fn generate(generator: &Generator, latents: &Tensor, conditions: &Conditions) ->
     to_bytes(&no_grad(|| generator.forward(latents, conditions)))
 }
 
+/// The first `count` images, or all where there are fewer.
 fn first(batches: &[Array4<u8>], count: usize) -> Array4<u8> {
-    let views: Vec<_> = batches.iter().map(|batch| batch.view()).collect();
-    let images = concatenate(Axis(0), &views).expect("images of one generator have one size");
+    let images = joined(batches);
+    let count = count.min(images.len_of(Axis(0)));
     images.slice_axis(Axis(0), (..count).into()).to_owned()
+}
+
+/// The images with black ones behind them, `count` in all.
+fn filled(images: &Array4<u8>, count: usize) -> Array4<u8> {
+    let (found, c, h, w) = images.dim();
+    joined(&[images.clone(), Array4::zeros((count - found, c, h, w))])
+}
+
+/// All images in one array.
+pub(crate) fn joined(batches: &[Array4<u8>]) -> Array4<u8> {
+    let views: Vec<_> = batches.iter().map(|batch| batch.view()).collect();
+    concatenate(Axis(0), &views).expect("images of one generator have one size")
 }

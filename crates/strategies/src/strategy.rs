@@ -8,14 +8,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mergan_datasets::{Labelled, TaskSequence};
-use mergan_models::{Classifier, Conditions, Critic, Generator, Network, Weights, WeightsError};
+use mergan_models::{Conditions, Critic, Generator, Network, Weights, WeightsError};
 use mergan_tensor::{Random, Tensor, no_grad};
 use serde::de::DeserializeOwned;
 
+use crate::dgr::{self, Solver};
 use crate::draws::{Draws, Purpose};
 use crate::error::Error;
 use crate::learner::Batch;
-use crate::{jt, jtr, ra, sft};
+use crate::{class_parameters, ewc, exemplars, jt, jtr, jtr_ra, ra, ra_features, sft};
 
 /// One summand of a loss.
 #[derive(Clone, Debug)]
@@ -67,8 +68,10 @@ pub struct Step<'a> {
     pub past: &'a [usize],
     /// The classes that the generator is asked for, see [`Strategy::conditions`].
     pub conditions: &'a [usize],
-    /// How many images a batch has.
+    /// How many images a batch has at most.
     pub batch: usize,
+    /// How many the critic's batch has, real and replayed ones together.
+    pub images: usize,
     /// The step's random numbers.
     pub draws: Draws<'a>,
     /// Counts what is replayed.
@@ -232,7 +235,7 @@ pub trait Strategy: Send {
     fn end_task(&mut self, _end: &TaskEnd) {}
 
     /// The classifier that says which class a generated image is of, where the generator cannot be asked for a class.
-    fn solver(&self) -> Option<&Classifier> {
+    fn solver(&self) -> Option<&Solver> {
         None
     }
 
@@ -258,9 +261,15 @@ pub struct Registration {
 /// Every strategy. A new one is a new file and a line here.
 pub const STRATEGIES: &[Registration] = &[
     Registration { name: "sft", build: build::<sft::Sft> },
+    Registration { name: "ewc", build: build::<ewc::ElasticWeightConsolidation> },
+    Registration { name: "dgr", build: build::<dgr::DeepGenerativeReplay> },
     Registration { name: "jtr", build: build::<jtr::JointReplay> },
     Registration { name: "ra", build: build::<ra::ReplayAlignment> },
     Registration { name: "jt", build: build::<jt::JointTraining> },
+    Registration { name: "ra-features", build: build::<ra_features::FeatureAlignment> },
+    Registration { name: "jtr-ra", build: build::<jtr_ra::ReplayAndAlignment> },
+    Registration { name: "class-parameters", build: build::<class_parameters::ClassParameters> },
+    Registration { name: "exemplars", build: build::<exemplars::Exemplars> },
 ];
 
 /// The strategy of this name with these options.

@@ -17,7 +17,7 @@ use crate::config::{Config, NewClasses};
 use crate::draws::Draws;
 use crate::error::Error;
 use crate::learner::{Grouping, Learner, Losses, Round};
-use crate::sampling::Sampling;
+use crate::sampling::{Sampling, Source};
 use crate::strategy::{Snapshot, Strategy, Tally, TaskEnd, build_strategy};
 
 /// A training of one strategy on a sequence of tasks.
@@ -179,6 +179,11 @@ impl<'d> Trainer<'d> {
     /// The generator to score and ship: the running average of the weights.
     pub fn generator(&self) -> &Generator {
         &self.average
+    }
+
+    /// What to draw images from: [`Trainer::generator`], and the solver of a strategy that has one.
+    pub fn source(&self) -> Source<'_> {
+        Source { generator: &self.average, solver: self.strategy.solver() }
     }
 
     /// How many images of each class have been replayed in the current task.

@@ -97,12 +97,13 @@ fn strategies_share_the_first_task_and_part_ways_after_it() {
             run(&mut trainer, |advance| *advance == Advance::TaskEnd { task });
             bits(trainer.generator())
         };
-        ["sft", "jtr", "ra", "jt"].map(learn).into()
+        STRATEGIES.iter().map(|strategy| learn(strategy.name)).collect()
     };
     assert!(after(1).windows(2).all(|pair| pair[0] == pair[1]));
     let ends = after(3);
     for i in 0..ends.len() {
-        assert!(ends[..i].iter().all(|other| *other != ends[i]), "strategy {i} trains as another does");
+        let name = STRATEGIES[i].name;
+        assert!(ends[..i].iter().all(|other| *other != ends[i]), "{name} trains as another does");
     }
 }
 

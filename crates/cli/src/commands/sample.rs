@@ -28,6 +28,13 @@ pub fn run(arguments: &SampleArguments, console: &Console) -> Result<()> {
     let name = &trained.usage.class_names[position];
     console.note(format!("drawing {} images of class {name} from {}", arguments.count, path.display()));
     let images = draw(&trained, position, arguments.count.get(), arguments.seed);
+    let (found, asked) = (images.dim().0, arguments.count);
+    if found == 0 {
+        bail!("the solver of {} names none of its generator's images {name}: the class is lost", path.display());
+    }
+    if found < asked.get() {
+        console.note(format!("the solver named only {found} images {name} while {asked} were asked for"));
+    }
     write(&arguments.out, &images)?;
     console.note(format!("wrote {}", arguments.out.display()));
     Ok(())
@@ -40,7 +47,7 @@ fn draw(trained: &Trained, position: usize, count: usize, seed: u64) -> Array4<u
         Grouping::Pure => (&learned[position..=position], 0),
         Grouping::Mixed => (learned.as_slice(), position),
     };
-    trained.sampling(seed).images(&trained.generator, classes, count).swap_remove(position)
+    trained.sampling(seed).images(trained.source(), classes, count).swap_remove(position)
 }
 
 type Writer = fn(&Path, &Array4<u8>) -> Result<()>;

@@ -16,7 +16,7 @@ fn refusal(strategy: &str, options: &[&str]) -> String {
 
 #[test]
 fn unknown_names_are_answered_with_the_known_ones() {
-    assert!(refusal("ewcx", &[]).contains("there is no strategy `ewcx`; choose one of: sft, jtr, ra, jt"));
+    assert!(refusal("ewcx", &[]).contains("there is no strategy `ewcx`; choose one of: sft, ewc, dgr, jtr, ra, jt,"));
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     for (option, value, expected) in [

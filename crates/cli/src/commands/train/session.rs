@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use indicatif::FormattedDuration;
 use mergan_datasets::Dataset;
-use mergan_models::Generator;
-use mergan_strategies::{Advance, Config, Losses, Trainer};
+use mergan_strategies::{Advance, Config, Losses, Source, Trainer};
 use ndarray::ArrayView4;
 
 use super::signals::{Signal, Signals};
@@ -140,8 +139,8 @@ impl<'s> Session<'s> {
         let begun = Instant::now();
         let folder = self.run.task(task);
         fs::create_dir_all(&folder).with_context(|| format!("making the directory {}", folder.display()))?;
-        let trained = self.trained(task, self.trainer.generator().clone());
-        let rows = self.trainer.sampling().grid(&trained.generator, &trained.usage.classes, COLUMNS);
+        let trained = self.trained(task);
+        let rows = self.trainer.sampling().grid(trained.source(), &trained.usage.classes, COLUMNS);
         write_rows(&self.run.samples(task), rows.iter().map(|row| row.view()))?;
         trained.save(&self.run.generator(task))?;
         let Config { seed, evaluation, .. } = self.trainer.config();
@@ -158,11 +157,16 @@ impl<'s> Session<'s> {
         Ok(())
     }
 
-    fn trained(&self, task: usize, generator: Generator) -> Trained {
+    fn trained(&self, task: usize) -> Trained {
+        let Source { generator, solver } = self.trainer.source();
         let sampling = self.trainer.sampling();
         let classes = self.trainer.tasks().classes_seen(task);
         let class_names = classes.iter().map(|&class| self.data.class_names[class].clone()).collect();
-        Trained { generator, usage: Usage { classes, class_names, batch: sampling.batch, grouping: sampling.grouping } }
+        Trained {
+            generator: generator.clone(),
+            solver: solver.cloned(),
+            usage: Usage { classes, class_names, batch: sampling.batch, grouping: sampling.grouping },
+        }
     }
 
     /// Real images of the classes of all tasks.

@@ -1,0 +1,135 @@
+//! DGR, deep generative replay (Shin et al., 2017; paper section 4.1): an unconditional WGAN-GP that learns the mixture of
+//! real and replayed images, and a classifier, the solver, that says which class a generated image is of.
+//!
+//! Unconditional means that the generator is asked for one and the same class always, and every image carries that
+//! label, so the class term is as trivial as it is in the released code's tasks of one class. Real and replayed images
+//! share a batch by their numbers of classes and are normalised together. After each task a new solver is trained on the
+//! task's real images with their labels and on replayed ones with the labels that the old solver gives them. A class that
+//! the solver never names is lost.
+
+use std::path::Path;
+
+use mergan_models::{Classifier, Conditions, DigitConfig, FitOptions, Generator, Weights, WeightsError, to_bytes};
+use mergan_tensor::{Device, Random, Shape, Tensor, no_grad};
+use ndarray::Array4;
+use serde::Deserialize;
+
+use crate::draws::Purpose;
+use crate::learner::Batch;
+use crate::sampling::joined;
+use crate::strategy::{FromOptions, Step, Strategy, TaskEnd};
+
+/// Replays images that have no class of their own.
+pub(crate) struct DeepGenerativeReplay {
+    options: Options,
+    solver: Option<Solver>,
+}
+
+/// What names the classes of an unconditional generator's images.
+#[derive(Clone, Debug)]
+pub struct Solver {
+    /// The classifier of generated images.
+    pub classifier: Classifier,
+    /// The class that the generator is always asked for: the first it learned.
+    pub condition: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Options {
+    /// Images of each class that a solver is trained on.
+    solver_images: usize,
+    /// Passes over them.
+    solver_epochs: usize,
+}
+
+const SOLVER: &str = "strategy.solver.";
+const CONDITION: &str = "strategy.condition";
+
+impl Solver {
+    /// Images of a generator that knows no classes: bytes, N x C x H x W.
+    pub(crate) fn images(&self, generator: &Generator, latents: &Tensor) -> Array4<u8> {
+        to_bytes(&no_grad(|| generator.forward(latents, &Conditions::pure(&[self.condition]))))
+    }
+}
+
+impl Strategy for DeepGenerativeReplay {
+    fn mixes_in_past(&self) -> bool {
+        true
+    }
+
+    fn conditions(&self, batch: &[usize]) -> Vec<usize> {
+        // Past classes come first, so this is always the first class that was learned.
+        batch[..1].to_vec()
+    }
+
+    fn needs_snapshot(&self) -> bool {
+        true
+    }
+
+    fn batch(&self, step: &Step, real: Batch) -> Batch {
+        let &[condition] = step.conditions else { unreachable!("an unconditional generator is asked for one class") };
+        let images = match step.old {
+            None => real.images,
+            Some(old) => {
+                let current = real.images.shape().n;
+                let latents = step.replay_latents(step.images - current);
+                let replayed = no_grad(|| old.generator.forward(&latents, &Conditions::pure(&[condition])));
+                Tensor::concat(&[&replayed, &real.images])
+            }
+        };
+        let labels = vec![condition; images.shape().n];
+        Batch { images, labels }
+    }
+
+    fn end_task(&mut self, end: &TaskEnd) {
+        let real = end.images();
+        let per_class = if end.rehearsal { end.batch } else { self.options.solver_images };
+        let real = real.select(&(0..real.len().min(per_class * end.classes().len())).collect::<Vec<_>>());
+        let (mut images, mut labels) = (vec![real.images().to_owned()], real.labels().to_vec());
+        let learned = end.learned();
+        if let (Some(old), Some(solver)) = (end.old, &self.solver) {
+            let count = per_class * (learned.len() - end.classes().len());
+            let latents = |i| end.draws(i).latents(Purpose::Solver, end.batch);
+            let batches = (0..count.div_ceil(end.batch)).map(|i| solver.images(&old.generator, &latents(i)));
+            let replayed = joined(&batches.collect::<Vec<_>>());
+            labels.extend(solver.classifier.predict(replayed.view()));
+            images.push(replayed);
+        }
+        let options = FitOptions { epochs: self.options.solver_epochs, ..FitOptions::default() };
+        let classes = end.generator.config().classes;
+        let classifier = Classifier::fit(joined(&images).view(), &labels, classes, options, end.random, |_| {});
+        self.solver = Some(Solver { classifier, condition: learned[0] });
+    }
+
+    fn solver(&self) -> Option<&Solver> {
+        self.solver.as_ref()
+    }
+
+    fn save(&self, weights: &mut Weights) {
+        if let Some(Solver { classifier, condition }) = &self.solver {
+            weights.insert_network(SOLVER, classifier);
+            weights.insert(CONDITION, &Tensor::full(*condition as f64, Shape::SCALAR, Device::Cpu));
+        }
+    }
+
+    fn restore(&mut self, path: &Path, weights: &Weights, generator: &Generator) -> Result<(), WeightsError> {
+        let Some(condition) = weights.get(CONDITION) else { return Ok(()) };
+        let DigitConfig { channels, classes, .. } = generator.config();
+        let like = Classifier::new(channels * 32 * 32, classes, Random::new(0), Device::Cpu);
+        let classifier = weights.network(path, SOLVER, &like)?;
+        self.solver = Some(Solver { classifier, condition: condition.item() as usize });
+        Ok(())
+    }
+}
+
+impl FromOptions for DeepGenerativeReplay {
+    type Options = Options;
+    const NAME: &'static str = "dgr";
+    fn from_options(options: Options) -> Result<Self, String> {
+        if options.solver_images == 0 || options.solver_epochs == 0 {
+            return Err("solver_images and solver_epochs must be at least 1".into());
+        }
+        Ok(DeepGenerativeReplay { options, solver: None })
+    }
+}

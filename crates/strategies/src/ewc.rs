@@ -1,0 +1,199 @@
+//! EWC, elastic weight consolidation (paper section 2.3, equation 9; Kirkpatrick et al., 2017; for generators Seff et al.,
+//! 2017): the weights that mattered to the past are held where they were.
+//!
+//! How much a weight matters is the diagonal of the Fisher information, the mean over samples of the *squared gradient of
+//! one sample's* log-likelihood. The square is taken before the mean: the mean gradient of a learned task is near zero,
+//! whatever its samples say. A generator has no likelihood, so one is borrowed from the critic; see [`Likelihood`].
+//! Gradients of one sample do not exist where normalisation mixes the batch; they are taken under standing statistics,
+//! at batch 1. The released code has no EWC: lambda is the paper's, its scale is that of whatever likelihood they used.
+
+use std::path::Path;
+
+use mergan_models::{Conditions, Critic, Generator, Network, Standing, Weights, WeightsError};
+use mergan_tensor::Tensor;
+use serde::Deserialize;
+
+use crate::draws::Purpose;
+use crate::strategy::{FromOptions, Step, Strategy, TaskEnd, Term, require_positive};
+
+/// Holds the weights that mattered.
+pub(crate) struct ElasticWeightConsolidation {
+    options: Options,
+    /// The diagonal of the Fisher information, a number for every weight.
+    fisher: Option<Generator>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Options {
+    /// lambda_EWC.
+    lambda: f64,
+    likelihood: Likelihood,
+    fisher: Fisher,
+    /// Generated images that the Fisher information of a task is estimated from.
+    samples: usize,
+}
+
+/// The log-likelihood of a generated image G(z, c).
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Likelihood {
+    /// log C(c | G(z, c)): that the critic's class head recognises the class asked for.
+    Class,
+    /// D(G(z, c)), the critic's score taken for one.
+    Critic,
+}
+
+/// Which tasks the Fisher information is of.
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Fisher {
+    /// The sum over the tasks, each measured on its own classes when it ended.
+    Accumulated,
+    /// Measured anew at every task's end, on all classes learned so far.
+    Latest,
+}
+
+/// Batches of each class that the standing statistics are measured on.
+const STANDING_BATCHES: usize = 20;
+const FISHER: &str = "strategy.fisher.";
+
+impl Strategy for ElasticWeightConsolidation {
+    fn needs_snapshot(&self) -> bool {
+        true
+    }
+
+    fn generator_terms(&self, step: &Step) -> Vec<Term> {
+        let (Some(old), Some(fisher)) = (step.old, &self.fisher) else { return Vec::new() };
+        let (now, then, fisher) = (step.generator.values(), old.generator.values(), fisher.values());
+        let parameters = now.iter().zip(&then).zip(&fisher);
+        let parts = parameters.map(|((now, then), fisher)| (&(now - then).square() * fisher).sum());
+        let sum = parts.reduce(|sum, part| &sum + &part).expect("a generator has parameters");
+        vec![Term::new("consolidation", 0.5 * self.options.lambda, sum)]
+    }
+
+    fn end_task(&mut self, end: &TaskEnd) {
+        let Options { likelihood, fisher, samples, .. } = self.options;
+        let (samples, batches) = if end.rehearsal { (1, 1) } else { (samples, STANDING_BATCHES) };
+        let classes = match fisher {
+            Fisher::Accumulated => end.classes().to_vec(),
+            Fisher::Latest => end.learned(),
+        };
+        let latents = |class: usize, i: usize| end.draws(class * batches + i).latents(Purpose::Standing, end.batch);
+        let of_class = |class: &usize| (0..batches).map(|i| (*class, latents(*class, i))).collect::<Vec<_>>();
+        let standing = Standing::measure(end.generator, classes.iter().flat_map(of_class));
+        let latents = (0..samples).map(|i| (classes[i % classes.len()], end.draws(i).latents(Purpose::Fisher, 1)));
+        let measured = fisher_diagonal(end.generator, end.critic, &standing, likelihood, latents);
+        self.fisher = Some(match &self.fisher {
+            Some(before) if fisher == Fisher::Accumulated => before.zip(&measured, |before, new| before + new),
+            _ => measured,
+        });
+    }
+
+    fn save(&self, weights: &mut Weights) {
+        if let Some(fisher) = &self.fisher {
+            weights.insert_network(FISHER, fisher);
+        }
+    }
+
+    fn restore(&mut self, path: &Path, weights: &Weights, generator: &Generator) -> Result<(), WeightsError> {
+        let saved = weights.names().any(|name| name.starts_with(FISHER));
+        self.fisher = if saved { Some(weights.network(path, FISHER, &generator.frozen())?) } else { None };
+        Ok(())
+    }
+}
+
+/// The mean over samples (class, latent 1 x latent) of the squared gradient of each one's log-likelihood.
+fn fisher_diagonal(
+    generator: &Generator,
+    critic: &Critic,
+    standing: &Standing,
+    likelihood: Likelihood,
+    samples: impl ExactSizeIterator<Item = (usize, Tensor)>,
+) -> Generator {
+    let share = 1.0 / samples.len() as f64;
+    let trained = generator.trainable();
+    let variables = trained.values();
+    let mut sums: Vec<Tensor> = variables.iter().map(|value| Tensor::zeros(value.shape(), value.device())).collect();
+    for (class, latent) in samples {
+        let image = trained.forward_standing(&latent, &Conditions::pure(&[class]), standing);
+        let verdict = critic.forward(&image);
+        let log_likelihood = match likelihood {
+            Likelihood::Class => -&verdict.logits.cross_entropy(&[class]),
+            Likelihood::Critic => verdict.score.sum(),
+        };
+        let gradients = log_likelihood.gradients(&variables.iter().collect::<Vec<_>>());
+        sums.iter_mut().zip(&gradients).for_each(|(sum, gradient)| *sum = &*sum + &gradient.square().scale(share));
+    }
+    let mut fisher = generator.frozen();
+    fisher.parameters_mut().into_iter().zip(sums).for_each(|(parameter, sum)| *parameter.value = sum);
+    fisher
+}
+
+impl FromOptions for ElasticWeightConsolidation {
+    type Options = Options;
+    const NAME: &'static str = "ewc";
+    fn from_options(options: Options) -> Result<Self, String> {
+        require_positive("lambda", options.lambda)?;
+        if options.samples == 0 {
+            return Err("samples is 0; the Fisher information needs at least one".into());
+        }
+        Ok(ElasticWeightConsolidation { options, fisher: None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use approx::assert_relative_eq;
+    use mergan_models::DigitConfig;
+    use mergan_tensor::{Address, Device, Random};
+
+    const SIZES: DigitConfig = DigitConfig { width: 2, channels: 1, classes: 3, latent: 6 };
+
+    fn latents(inner: u32, n: usize) -> Tensor {
+        Random::new(1).normal(Address { inner, ..Address::default() }, [n, 6, 1, 1], Device::Reference)
+    }
+
+    /// Against finite differences of each sample's log-likelihood in f64. The square of the mean gradient, the usual
+    /// mistake, is far from it.
+    #[test]
+    fn squares_are_taken_sample_by_sample() {
+        let generator = Generator::new(SIZES, Random::new(0), Device::Cpu).on(Device::Reference);
+        let critic = Critic::new(SIZES, Random::new(0), Device::Cpu).on(Device::Reference);
+        let standing = Standing::measure(&generator, [(0, latents(0, 8)), (2, latents(1, 8))]);
+        let samples: Vec<_> = [0, 2, 0, 2].into_iter().zip(2..).map(|(class, i)| (class, latents(i, 1))).collect();
+        for likelihood in [Likelihood::Class, Likelihood::Critic] {
+            let fisher = fisher_diagonal(&generator, &critic, &standing, likelihood, samples.clone().into_iter());
+            // The first number of every parameter; of the class tables that is class 0.
+            for parameter in 0..generator.values().len() {
+                let slopes: Vec<f64> = samples
+                    .iter()
+                    .map(|(class, latent)| {
+                        let at = |offset: f64| {
+                            let mut moved = generator.clone();
+                            let mut parameters = moved.parameters_mut();
+                            let value = &mut parameters[parameter].value;
+                            let mut numbers = value.to_vec::<f64>();
+                            numbers[0] += offset;
+                            **value = Tensor::from_vec(numbers, value.shape(), Device::Reference);
+                            let image = moved.forward_standing(latent, &Conditions::pure(&[*class]), &standing);
+                            let verdict = critic.forward(&image);
+                            match likelihood {
+                                Likelihood::Class => -verdict.logits.cross_entropy(&[*class]).item(),
+                                Likelihood::Critic => verdict.score.item(),
+                            }
+                        };
+                        (at(1e-6) - at(-1e-6)) / 2e-6
+                    })
+                    .collect();
+                let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / slopes.len() as f64;
+                let of_squares = mean(&mut slopes.iter().map(|slope| slope * slope));
+                let of_mean = mean(&mut slopes.iter().copied()).powi(2);
+                let ours = fisher.values()[parameter].to_vec::<f64>()[0];
+                assert_relative_eq!(ours, of_squares, max_relative = 1e-4, epsilon = 1e-12);
+                assert!(of_squares < 1e-12 || (ours - of_mean).abs() > 0.1 * ours, "parameter {parameter}");
+            }
+        }
+    }
+}

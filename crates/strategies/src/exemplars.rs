@@ -1,0 +1,87 @@
+//! A small buffer of exemplars: a few real images of every past class stand beside the real ones of the current task, as
+//! in iCaRL (Rebuffi et al., CVPR 2017) and experience replay. It keeps data, which memory replay does without; it is
+//! here to say how much a little data is worth.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use mergan_models::{Generator, Weights, WeightsError, from_bytes};
+use mergan_tensor::{Device, Tensor};
+use serde::Deserialize;
+
+use crate::draws::Purpose;
+use crate::learner::Batch;
+use crate::strategy::{FromOptions, Step, Strategy, TaskEnd};
+
+/// Keeps some images of every class.
+pub(crate) struct Exemplars {
+    options: Options,
+    /// By class: n x C x H x W in [-1, 1].
+    buffer: BTreeMap<usize, Tensor>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Options {
+    /// Images kept of each class, the first of the training images.
+    per_class: usize,
+}
+
+const BUFFER: &str = "strategy.exemplars.";
+
+impl Strategy for Exemplars {
+    fn mixes_in_past(&self) -> bool {
+        true
+    }
+
+    fn batch(&self, step: &Step, real: Batch) -> Batch {
+        let share = step.share(step.conditions.len());
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        for (i, class) in step.past.iter().enumerate() {
+            let kept = &self.buffer[class];
+            let draws = crate::draws::Draws { inner: step.draws.inner * step.past.len() + i, ..step.draws };
+            let all: Vec<usize> = (0..kept.shape().n).collect();
+            images.push(kept.select_rows(&draws.labels(Purpose::CriticExemplars, share, &all)));
+            labels.extend(std::iter::repeat_n(*class, share));
+        }
+        step.tally.add(step.past, share);
+        images.push(real.images);
+        labels.extend(real.labels);
+        Batch { images: Tensor::concat(&images.iter().collect::<Vec<_>>()), labels }
+    }
+
+    fn end_task(&mut self, end: &TaskEnd) {
+        let images = end.images();
+        for &class in end.classes() {
+            let mut chosen = images.indices_of(class);
+            chosen.truncate(self.options.per_class);
+            self.buffer.insert(class, from_bytes(images.select(&chosen).images(), Device::Cpu));
+        }
+    }
+
+    fn save(&self, weights: &mut Weights) {
+        for (class, images) in &self.buffer {
+            weights.insert(format!("{BUFFER}{class}"), images);
+        }
+    }
+
+    fn restore(&mut self, _path: &Path, weights: &Weights, _generator: &Generator) -> Result<(), WeightsError> {
+        let saved = weights.names().filter_map(|name| {
+            let class = name.strip_prefix(BUFFER)?.parse().ok()?;
+            Some((class, weights.get(name)?.clone()))
+        });
+        self.buffer = saved.collect();
+        Ok(())
+    }
+}
+
+impl FromOptions for Exemplars {
+    type Options = Options;
+    const NAME: &'static str = "exemplars";
+    fn from_options(options: Options) -> Result<Self, String> {
+        if options.per_class == 0 {
+            return Err("per_class is 0; keep at least one image of each class, or choose sft".into());
+        }
+        Ok(Exemplars { options, buffer: BTreeMap::new() })
+    }
+}

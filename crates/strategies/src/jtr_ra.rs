@@ -1,0 +1,55 @@
+//! JTR and RA together, which the released code's flags allow and the paper never does: the critic sees the past and the
+//! generator is held to it.
+
+use serde::Deserialize;
+
+use crate::jtr::{self, JointReplay};
+use crate::learner::Batch;
+use crate::ra::{self, ReplayAlignment};
+use crate::strategy::{FromOptions, Step, Strategy, Term};
+
+/// Does what both do.
+pub(crate) struct ReplayAndAlignment {
+    replay: JointReplay,
+    alignment: ReplayAlignment,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Options {
+    jtr: jtr::Options,
+    ra: ra::Options,
+}
+
+impl Strategy for ReplayAndAlignment {
+    fn mixes_in_past(&self) -> bool {
+        self.replay.mixes_in_past()
+    }
+
+    fn needs_snapshot(&self) -> bool {
+        true
+    }
+
+    fn batch(&self, step: &Step, real: Batch) -> Batch {
+        self.replay.batch(step, real)
+    }
+
+    fn critic_terms(&self, step: &Step) -> Vec<Term> {
+        self.replay.critic_terms(step)
+    }
+
+    fn generator_terms(&self, step: &Step) -> Vec<Term> {
+        [self.replay.generator_terms(step), self.alignment.generator_terms(step)].concat()
+    }
+}
+
+impl FromOptions for ReplayAndAlignment {
+    type Options = Options;
+    const NAME: &'static str = "jtr-ra";
+    fn from_options(Options { jtr, ra }: Options) -> Result<Self, String> {
+        Ok(ReplayAndAlignment {
+            replay: JointReplay::from_options(jtr)?,
+            alignment: ReplayAlignment::from_options(ra)?,
+        })
+    }
+}

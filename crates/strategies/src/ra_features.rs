@@ -1,0 +1,51 @@
+//! Replay alignment in feature space, the idea of FoCL (Lao et al., "FoCL: Feature-oriented continual learning for
+//! generative models", Pattern Recognition 2021): at the same latent and class, the new image is held to the old one in
+//! the features of the critic as the last task left it, rather than pixel by pixel. Images may differ where the critic
+//! does not look. FoCL learns its feature extractors; here the critic is at hand.
+
+use mergan_tensor::no_grad;
+use serde::Deserialize;
+
+use crate::ra::{Pairs, require_some_classes};
+use crate::strategy::{FromOptions, Step, Strategy, Term, require_positive};
+
+/// Aligns the new generator with the old in the old critic's eyes.
+pub(crate) struct FeatureAlignment {
+    options: Options,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Options {
+    /// The weight of the sum over past classes of the mean squared norm of the difference in features.
+    lambda: f64,
+    /// How many past classes a step aligns, as in RA.
+    classes_per_step: Option<usize>,
+}
+
+impl Strategy for FeatureAlignment {
+    fn needs_snapshot(&self) -> bool {
+        true
+    }
+
+    fn generator_terms(&self, step: &Step) -> Vec<Term> {
+        let pairs = Pairs::new(step, self.options.classes_per_step);
+        let (Some(Pairs { new, old, per_class, represents }), Some(snapshot)) = (pairs, step.old) else {
+            return Vec::new();
+        };
+        let target = no_grad(|| snapshot.critic.features(&old));
+        let squared = (&snapshot.critic.features(&new) - &target).square().sum();
+        let value = squared.scale(represents / per_class as f64);
+        vec![Term::new("feature_alignment", self.options.lambda, value)]
+    }
+}
+
+impl FromOptions for FeatureAlignment {
+    type Options = Options;
+    const NAME: &'static str = "ra-features";
+    fn from_options(options: Options) -> Result<Self, String> {
+        require_positive("lambda", options.lambda)?;
+        require_some_classes(options.classes_per_step)?;
+        Ok(FeatureAlignment { options })
+    }
+}
