@@ -146,3 +146,8 @@ impl Golden {
         [(ours.sum().item(), golden("sum")), (ours.square().sum().item(), golden("sumsq"))]
     }
 }
+
+/// Compiles and runs the examples of `CONTRIBUTING.md`.
+#[cfg(doctest)]
+#[doc = include_str!("../../CONTRIBUTING.md")]
+struct Contributing;

@@ -8,12 +8,12 @@ use serde::Deserialize;
 use crate::strategy::{FromOptions, Strategy};
 
 /// Freezes everything that classes share.
-pub(crate) struct ClassParameters;
+pub struct ClassParameters;
 
 /// There are no options.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Options {}
+pub struct Options {}
 
 impl Strategy for ClassParameters {
     fn trains(&self, parameter: &str, task: usize) -> bool {

@@ -20,7 +20,7 @@ use crate::sampling::joined;
 use crate::strategy::{FromOptions, Step, Strategy, TaskEnd};
 
 /// Replays images that have no class of their own.
-pub(crate) struct DeepGenerativeReplay {
+pub struct DeepGenerativeReplay {
     options: Options,
     solver: Option<Solver>,
 }
@@ -36,7 +36,7 @@ pub struct Solver {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Options {
+pub struct Options {
     /// Images of each class that a solver is trained on.
     solver_images: usize,
     /// Passes over them.

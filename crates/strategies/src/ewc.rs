@@ -17,7 +17,7 @@ use crate::draws::Purpose;
 use crate::strategy::{FromOptions, Step, Strategy, TaskEnd, Term, require_positive};
 
 /// Holds the weights that mattered.
-pub(crate) struct ElasticWeightConsolidation {
+pub struct ElasticWeightConsolidation {
     options: Options,
     /// The diagonal of the Fisher information, a number for every weight.
     fisher: Option<Generator>,
@@ -25,7 +25,7 @@ pub(crate) struct ElasticWeightConsolidation {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Options {
+pub struct Options {
     /// lambda_EWC.
     lambda: f64,
     likelihood: Likelihood,

@@ -14,7 +14,7 @@ use crate::learner::Batch;
 use crate::strategy::{FromOptions, Step, Strategy, TaskEnd};
 
 /// Keeps some images of every class.
-pub(crate) struct Exemplars {
+pub struct Exemplars {
     options: Options,
     /// By class: n x C x H x W in [-1, 1].
     buffer: BTreeMap<usize, Tensor>,
@@ -22,7 +22,7 @@ pub(crate) struct Exemplars {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Options {
+pub struct Options {
     /// Images kept of each class, the first of the training images.
     per_class: usize,
 }

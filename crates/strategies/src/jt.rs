@@ -7,12 +7,12 @@ use serde::Deserialize;
 use crate::strategy::{FromOptions, Strategy};
 
 /// Keeps the data.
-pub(crate) struct JointTraining;
+pub struct JointTraining;
 
 /// JT has no options.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Options {}
+pub struct Options {}
 
 impl Strategy for JointTraining {
     fn classes(&self, tasks: &TaskSequence, task: usize) -> Vec<usize> {

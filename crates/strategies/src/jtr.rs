@@ -13,7 +13,7 @@ use crate::learner::Batch;
 use crate::strategy::{FromOptions, Replayed, Step, Strategy, Term};
 
 /// Replays the past to the critic and the class head.
-pub(crate) struct JointReplay {
+pub struct JointReplay {
     replay: Replay,
 }
 
@@ -32,7 +32,7 @@ enum Replay {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Options {
+pub struct Options {
     replay: Replay,
 }
 

@@ -9,14 +9,14 @@ use crate::ra::{self, ReplayAlignment};
 use crate::strategy::{FromOptions, Step, Strategy, Term};
 
 /// Does what both do.
-pub(crate) struct ReplayAndAlignment {
+pub struct ReplayAndAlignment {
     replay: JointReplay,
     alignment: ReplayAlignment,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Options {
+pub struct Options {
     jtr: jtr::Options,
     ra: ra::Options,
 }

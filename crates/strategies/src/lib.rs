@@ -51,6 +51,7 @@ pub use error::Error;
 pub use learner::{Batch, Grouping, Learner, Losses, Round};
 pub use sampling::{Sampling, Source};
 pub use strategy::{
-    Registration, Replayed, Role, STRATEGIES, Snapshot, Step, Strategy, Tally, TaskEnd, Term, build_strategy,
+    FromOptions, Registration, Replayed, Role, STRATEGIES, Snapshot, Step, Strategy, Tally, TaskEnd, Term,
+    build_strategy,
 };
 pub use trainer::{Advance, Trainer};

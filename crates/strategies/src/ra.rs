@@ -8,7 +8,7 @@ use crate::draws::Purpose;
 use crate::strategy::{FromOptions, Replayed, Step, Strategy, Term, require_positive};
 
 /// Aligns the new generator with the old.
-pub(crate) struct ReplayAlignment {
+pub struct ReplayAlignment {
     options: Options,
 }
 
@@ -27,7 +27,7 @@ enum Scaling {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Options {
+pub struct Options {
     /// lambda_RA.
     lambda: f64,
     scaling: Scaling,

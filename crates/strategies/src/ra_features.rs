@@ -10,13 +10,13 @@ use crate::ra::{Pairs, require_some_classes};
 use crate::strategy::{FromOptions, Step, Strategy, Term, require_positive};
 
 /// Aligns the new generator with the old in the old critic's eyes.
-pub(crate) struct FeatureAlignment {
+pub struct FeatureAlignment {
     options: Options,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Options {
+pub struct Options {
     /// The weight of the sum over past classes of the mean squared norm of the difference in features.
     lambda: f64,
     /// How many past classes a step aligns, as in RA.

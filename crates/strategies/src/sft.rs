@@ -6,12 +6,12 @@ use serde::Deserialize;
 use crate::strategy::{FromOptions, Strategy};
 
 /// Remembers nothing and adds nothing.
-pub(crate) struct Sft;
+pub struct Sft;
 
 /// SFT has no options.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Options {}
+pub struct Options {}
 
 impl Strategy for Sft {}
 

@@ -258,18 +258,33 @@ pub struct Registration {
     build: fn(&toml::Table) -> Result<Box<dyn Strategy>, Error>,
 }
 
+impl Registration {
+    /// The registration of a type.
+    pub const fn of<S: FromOptions>() -> Self {
+        Registration { name: S::NAME, build: build::<S> }
+    }
+
+    /// The strategy with these options.
+    ///
+    /// # Errors
+    /// When an option is missing, unknown or out of range.
+    pub fn build(&self, options: &toml::Table) -> Result<Box<dyn Strategy>, Error> {
+        (self.build)(options)
+    }
+}
+
 /// Every strategy. A new one is a new file and a line here.
 pub const STRATEGIES: &[Registration] = &[
-    Registration { name: "sft", build: build::<sft::Sft> },
-    Registration { name: "ewc", build: build::<ewc::ElasticWeightConsolidation> },
-    Registration { name: "dgr", build: build::<dgr::DeepGenerativeReplay> },
-    Registration { name: "jtr", build: build::<jtr::JointReplay> },
-    Registration { name: "ra", build: build::<ra::ReplayAlignment> },
-    Registration { name: "jt", build: build::<jt::JointTraining> },
-    Registration { name: "ra-features", build: build::<ra_features::FeatureAlignment> },
-    Registration { name: "jtr-ra", build: build::<jtr_ra::ReplayAndAlignment> },
-    Registration { name: "class-parameters", build: build::<class_parameters::ClassParameters> },
-    Registration { name: "exemplars", build: build::<exemplars::Exemplars> },
+    Registration::of::<sft::Sft>(),
+    Registration::of::<ewc::ElasticWeightConsolidation>(),
+    Registration::of::<dgr::DeepGenerativeReplay>(),
+    Registration::of::<jtr::JointReplay>(),
+    Registration::of::<ra::ReplayAlignment>(),
+    Registration::of::<jt::JointTraining>(),
+    Registration::of::<ra_features::FeatureAlignment>(),
+    Registration::of::<jtr_ra::ReplayAndAlignment>(),
+    Registration::of::<class_parameters::ClassParameters>(),
+    Registration::of::<exemplars::Exemplars>(),
 ];
 
 /// The strategy of this name with these options.
@@ -283,13 +298,19 @@ pub fn build_strategy(name: &str, options: &toml::Table) -> Result<Box<dyn Strat
         name: name.into(),
         known: STRATEGIES.iter().map(|registration| registration.name.into()).collect(),
     })?;
-    (registered.build)(options)
+    registered.build(options)
 }
 
 /// A strategy that is made of its typed options.
-pub(crate) trait FromOptions: Strategy + 'static {
+pub trait FromOptions: Strategy + 'static {
+    /// What its table in a preset or configuration holds.
     type Options: DeserializeOwned;
+    /// The name in configurations and on the command line.
     const NAME: &'static str;
+    /// The strategy, which remembers nothing yet.
+    ///
+    /// # Errors
+    /// What is wrong with a value, and what would be right.
     fn from_options(options: Self::Options) -> Result<Self, String>
     where
         Self: Sized;

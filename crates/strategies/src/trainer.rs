@@ -70,12 +70,25 @@ impl<'d> Trainer<'d> {
     /// # Errors
     /// When the configuration does not fit the data, or the strategy refuses its options.
     pub fn new(config: Config, classes: usize, train: &'d Labelled) -> Result<Self, Error> {
+        let strategy = build_strategy(&config.strategy, &config.options)?;
+        Trainer::with_strategy(strategy, config, classes, train)
+    }
+
+    /// A training of a strategy that need not be registered, whatever the configuration calls it.
+    ///
+    /// # Errors
+    /// When the configuration does not fit the data.
+    pub fn with_strategy(
+        strategy: Box<dyn Strategy>,
+        config: Config,
+        classes: usize,
+        train: &'d Labelled,
+    ) -> Result<Self, Error> {
         let [channels, height, width] = train.image_shape();
         if (height, width) != (32, 32) {
             return Err(Error::ImageSize { height, width });
         }
         let tasks = TaskSequence::new(classes, &config.task_options())?;
-        let strategy = build_strategy(&config.strategy, &config.options)?;
         if config.training.grouping == Grouping::Mixed && strategy.mixes_in_past() {
             return Err(Error::Config {
                 place: "configuration, training.grouping".into(),
