@@ -38,9 +38,10 @@ pub struct Options {
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Likelihood {
-    /// log C(c | G(z, c)): that the critic's class head recognises the class asked for.
+    /// log C(c | G(z, c)): that the critic's class head recognises the class asked for. With one class a task the head
+    /// is never shown two together, so it is certain of whatever it is given, and this says nothing.
     Class,
-    /// D(G(z, c)), the critic's score taken for one.
+    /// D(G(z, c)), the critic's score taken for one, as by Seff et al. Its scale is the critic's, so is lambda's.
     Critic,
 }
 

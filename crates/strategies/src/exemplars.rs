@@ -9,7 +9,7 @@ use mergan_models::{Generator, Weights, WeightsError, from_bytes};
 use mergan_tensor::{Device, Tensor};
 use serde::Deserialize;
 
-use crate::draws::Purpose;
+use crate::draws::{Draws, Purpose};
 use crate::learner::Batch;
 use crate::strategy::{FromOptions, Step, Strategy, TaskEnd};
 
@@ -39,7 +39,7 @@ impl Strategy for Exemplars {
         let (mut images, mut labels) = (Vec::new(), Vec::new());
         for (i, class) in step.past.iter().enumerate() {
             let kept = &self.buffer[class];
-            let draws = crate::draws::Draws { inner: step.draws.inner * step.past.len() + i, ..step.draws };
+            let draws = Draws { inner: step.draws.inner * step.past.len() + i, ..step.draws };
             let all: Vec<usize> = (0..kept.shape().n).collect();
             images.push(kept.select_rows(&draws.labels(Purpose::CriticExemplars, share, &all)));
             labels.extend(std::iter::repeat_n(*class, share));

@@ -1,8 +1,9 @@
 //! The trainer from outside: whole smoke runs on the small drawn dataset.
 
 use mergan_datasets::Dataset;
-use mergan_models::{Generator, Network};
-use mergan_strategies::{Advance, Choice, Config, Error, Grouping, STRATEGIES, Trainer};
+use mergan_models::{Classifier, FitOptions, Generator, Network};
+use mergan_strategies::{Advance, Choice, Config, Error, Grouping, STRATEGIES, Solver, Source, Trainer};
+use mergan_tensor::Random;
 
 fn shapes() -> Dataset {
     mergan_datasets::load("shapes", &Default::default()).unwrap()
@@ -189,4 +190,58 @@ fn samples_depend_on_the_seed_and_not_on_how_many_are_made() {
         let other = mergan_strategies::Sampling { seed: 1, ..sampling };
         assert_ne!(other.images(generator, &[2, 7], 5), few);
     }
+}
+
+#[test]
+fn a_class_that_the_solver_never_names_has_no_images() {
+    let data = shapes();
+    let trainer = Trainer::new(config("dgr", toml::Table::new()), 10, &data.train).unwrap();
+    let generator = trainer.generator();
+    // It names everything 3 but what it has never seen.
+    let labels = vec![3; data.train.len()];
+    let options = FitOptions { epochs: 1, ..FitOptions::default() };
+    let classifier = Classifier::fit(data.train.images(), &labels, 10, options, Random::new(0), |_| {});
+    let solver = Solver { classifier, condition: 0 };
+    let source = Source { generator, solver: Some(&solver) };
+    let images = trainer.sampling().images(source, &[0, 3], 20);
+    assert_eq!((images[0].dim(), images[1].dim()), ((0, 1, 32, 32), (20, 1, 32, 32)));
+    let grid = trainer.sampling().grid(source, &[0, 3], 5);
+    assert!(grid[0].dim() == (5, 1, 32, 32) && grid[0].iter().all(|&pixel| pixel == 0));
+    assert!(grid[1].iter().any(|&pixel| pixel > 0));
+}
+
+#[test]
+fn per_class_parameters_leave_the_trunk_and_other_classes_alone() {
+    let data = shapes();
+    let mut trainer = Trainer::new(config("class-parameters", toml::Table::new()), 10, &data.train).unwrap();
+    run(&mut trainer, |advance| *advance == Advance::TaskEnd { task: 1 });
+    let mut before = trainer.generator().clone();
+    run(&mut trainer, |advance| *advance == Advance::TaskEnd { task: 2 });
+    let mut after = trainer.generator().clone();
+    let mut learned = false;
+    for (before, after) in before.parameters_mut().iter().zip(after.parameters_mut()) {
+        let [old, new] = [&*before.value, &*after.value].map(|value| value.to_vec::<f32>());
+        if before.name.starts_with('n') {
+            // The run's second class is 1; class 2 started the third task at the mean of the two.
+            let channels = old.len() / 10;
+            assert_eq!(old[..channels], new[..channels], "class 0 of {}", before.name);
+            learned |= old[channels..2 * channels] != new[channels..2 * channels];
+        } else {
+            assert_eq!(old, new, "{}", before.name);
+        }
+    }
+    assert!(learned);
+}
+
+#[test]
+fn what_is_replayed_is_counted_and_survives_a_resumption() {
+    let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("checkpoint.safetensors");
+    let config = config("exemplars", toml::Table::new());
+    let mut trainer = Trainer::new(config.clone(), 10, &data.train).unwrap();
+    run(&mut trainer, |advance| matches!(advance, Advance::Iteration { task: 3, iteration: 2, .. }));
+    // Two iterations of two critic steps, batches of 12 images of three classes.
+    assert_eq!(trainer.replayed(), [(0, 16), (1, 16)].into());
+    trainer.save(&path).unwrap();
+    assert_eq!(Trainer::resume(config, 10, &data.train, &path).unwrap().replayed(), trainer.replayed());
 }
