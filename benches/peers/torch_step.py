@@ -1,16 +1,16 @@
 """PyTorch's side of `cargo xtask bench step`: one iteration of the released code's recipe on random images.
 
-Started as `torch_step.py STRATEGY WIDTH TASK THREADS FORMAT` with FORMAT `nchw` or `channels_last`. Answers each line on
-the standard input with milliseconds on the standard output: `iterations N` runs N iterations (a generator step and five
-critic steps) at that task, `product N` N products of two 1024 x 1024 matrices. The first line out is the version.
+Started as `torch_step.py STRATEGY WIDTH TASK THREADS FORMAT` with FORMAT `nchw` or `channels_last`. A line `iteration N`
+runs N iterations (a generator step and five critic steps) at that task.
 """
 
 import sys
-import time
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from server import FORMATS, serve, timed
 
 LATENT, CLASSES, BATCH, CRITIC_STEPS, RATE, PENALTY, LAMBDA_RA = 128, 10, 64, 5, 1e-4, 10.0, 1e-3
 
@@ -117,27 +117,13 @@ class Trainer:
         self.adam[which].step()
 
 
-def timed(count, function):
-    times = []
-    for _ in range(count):
-        start = time.perf_counter()
-        function()
-        times.append(f"{(time.perf_counter() - start) * 1e3:.3f}")
-    return times
-
-
 def main():
     strategy, width, task, threads, memory_format = sys.argv[1:]
     torch.set_num_threads(int(threads))
-    formats = {"nchw": torch.contiguous_format, "channels_last": torch.channels_last}
-    trainer = Trainer(strategy, int(width), int(task), formats[memory_format])
+    trainer = Trainer(strategy, int(width), int(task), FORMATS[memory_format])
     trainer.iteration()
-    print(torch.__version__, flush=True)
-    a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
-    actions = {"iterations": trainer.iteration, "product": lambda: torch.mm(a, b)}
-    for line in sys.stdin:
-        what, count = line.split()
-        print(*timed(int(count), actions[what]), flush=True)
+    actions = {"iteration": trainer.iteration}
+    serve(lambda what, count: timed(count, actions[what]))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ pub fn target_directory() -> Result<PathBuf> {
 }
 
 /// The commit that is checked out, with `-dirty` behind it when tracked files have changed; `None` outside a clone.
-fn commit() -> Option<String> {
+pub fn commit() -> Option<String> {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).current_dir(root()).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())

@@ -1,0 +1,252 @@
+//! The convolutions of the networks, matrix products among them, and their three maps on random numbers.
+
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail};
+use mergan_tensor::{Conv2d, Shape, Tensor};
+
+use crate::server::numbers;
+
+/// A convolution in a network.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// The networks and the layers in them, such as `critic c1, generator c3`.
+    pub name: String,
+    /// What it computes.
+    pub convolution: Convolution,
+}
+
+/// The sizes of a convolution. A transposed convolution is the input gradient of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Convolution {
+    /// `[n, ci, h, w]`.
+    pub images: Shape,
+    /// `[co, ci, kh, kw]`.
+    pub kernel: Shape,
+    /// Stride and padding.
+    pub conv: Conv2d,
+}
+
+/// The layers of the digit networks of this width for MNIST, those of equal sizes as one.
+pub fn digits(width: usize, batch: usize) -> Vec<Layer> {
+    let halving = |name, inputs, outputs, side| {
+        layer(name, [batch, inputs, side, side], [outputs, inputs, 5, 5], Conv2d::square(2, 2))
+    };
+    let head = |name, outputs| layer(name, [batch, 4 * width, 4, 4], [outputs, 4 * width, 4, 4], Conv2d::POINT);
+    vec![
+        halving("critic c1, generator c3", 1, width, 32),
+        halving("critic c2, generator c2", width, 2 * width, 16),
+        halving("critic c3, generator c1", 2 * width, 4 * width, 8),
+        layer("generator fc", [batch, 128, 1, 1], [64 * width, 128, 1, 1], Conv2d::POINT),
+        head("critic o", 1),
+        head("critic k", 10),
+    ]
+}
+
+/// The layers of the networks for LSUN (the released code's `gan64_model.py`, 64x64 pixels), those of equal sizes as one.
+pub fn lsun(batch: usize) -> Vec<Layer> {
+    let same = |name: String, inputs, outputs, side, kernel| {
+        let conv = Conv2d::square(1, kernel / 2);
+        layer(name, [batch, inputs, side, side], [outputs, inputs, kernel, kernel], conv)
+    };
+    let mut layers = vec![layer("generator input", [batch, 138, 1, 1], [8192, 138, 1, 1], Conv2d::POINT)];
+    // A block doubles the image before its first convolution, and in its shortcut.
+    for (block, inputs, outputs, side) in [(1, 512, 512, 8), (2, 512, 256, 16), (3, 256, 128, 32), (4, 128, 64, 64)] {
+        layers.extend([
+            same(format!("generator {block}a"), inputs, outputs, side, 3),
+            same(format!("generator {block}b"), outputs, outputs, side, 3),
+            same(format!("generator {block} shortcut"), inputs, outputs, side, 1),
+        ]);
+    }
+    layers.push(same("generator output".into(), 64, 3, 64, 3));
+    layers.push(same("critic input".into(), 3, 64, 64, 3));
+    // A block halves the image after its second convolution, and before that of its shortcut.
+    for (block, inputs, outputs, side) in [(1, 64, 128, 64), (2, 128, 256, 32), (3, 256, 512, 16), (4, 512, 512, 8)] {
+        layers.extend([
+            same(format!("critic {block}a"), inputs, inputs, side, 3),
+            same(format!("critic {block}b"), inputs, outputs, side, 3),
+            same(format!("critic {block} shortcut"), inputs, outputs, side / 2, 1),
+        ]);
+    }
+    for (name, outputs) in [("critic score", 1), ("critic logits", 10)] {
+        layers.push(layer(name, [batch, 512, 4, 4], [outputs, 512, 4, 4], Conv2d::POINT));
+    }
+    merged(layers)
+}
+
+fn layer(name: impl Into<String>, images: [usize; 4], kernel: [usize; 4], conv: Conv2d) -> Layer {
+    Layer { name: name.into(), convolution: Convolution { images: images.into(), kernel: kernel.into(), conv } }
+}
+
+/// Each convolution once, with the names of all layers that do it.
+fn merged(layers: Vec<Layer>) -> Vec<Layer> {
+    let mut merged: Vec<Layer> = Vec::new();
+    for layer in layers {
+        match merged.iter_mut().find(|other| other.convolution == layer.convolution) {
+            Some(other) => other.name = format!("{}, {}", other.name, layer.name),
+            None => merged.push(layer),
+        }
+    }
+    merged
+}
+
+/// One of the three maps of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Map {
+    /// The convolution itself.
+    Conv2d,
+    /// Its gradient in the images.
+    InputGrad,
+    /// Its gradient in the kernel.
+    WeightGrad,
+}
+
+impl FromStr for Map {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Ok(match name {
+            "conv2d" => Map::Conv2d,
+            "input_grad" => Map::InputGrad,
+            "weight_grad" => Map::WeightGrad,
+            other => bail!("`{other}` is no map of a convolution; there are conv2d, input_grad and weight_grad"),
+        })
+    }
+}
+
+impl Convolution {
+    /// Additions and multiplications of any of its maps, without those with the padding.
+    pub fn flops(&self) -> usize {
+        self.conv.flops(self.images, self.kernel).expect("a convolution that fits")
+    }
+
+    /// The shape of its result.
+    fn result(&self) -> Shape {
+        let Convolution { images, kernel, conv } = self;
+        let [h, w] = conv.output_size([images.h, images.w], [kernel.h, kernel.w]).expect("a convolution that fits");
+        Shape::new(images.n, kernel.n, h, w)
+    }
+
+    /// A map of random numbers, to be computed as often as one likes.
+    pub fn map(self, map: Map) -> Box<dyn Fn() -> Tensor> {
+        let Convolution { images, kernel, conv } = self;
+        let x = || numbers(0, images);
+        let w = || numbers(1, kernel);
+        let dy = || numbers(2, self.result());
+        match map {
+            Map::Conv2d => {
+                let (x, w) = (x(), w());
+                Box::new(move || x.conv2d(&w, conv))
+            }
+            Map::InputGrad => {
+                let (dy, w) = (dy(), w());
+                Box::new(move || dy.conv2d_input_grad(&w, conv, images))
+            }
+            Map::WeightGrad => {
+                let (x, dy) = (x(), dy());
+                Box::new(move || x.conv2d_weight_grad(&dy, conv, kernel))
+            }
+        }
+    }
+
+    /// The convolution as [`Convolution::from_str`] reads it: `N CI H W CO KH KW STRIDE PADDING`.
+    pub fn sizes(&self) -> String {
+        let Convolution { images: Shape { n, c, h, w }, kernel, conv } = self;
+        let (Shape { n: co, h: kh, w: kw, .. }, stride, padding) = (kernel, conv.stride[0], conv.padding[0]);
+        format!("{n} {c} {h} {w} {co} {kh} {kw} {stride} {padding}")
+    }
+}
+
+impl FromStr for Convolution {
+    type Err = anyhow::Error;
+
+    fn from_str(sizes: &str) -> Result<Self> {
+        let numbers = sizes.split(' ').map(str::parse).collect::<Result<Vec<usize>, _>>();
+        let Ok([n, ci, h, w, co, kh, kw, stride, padding]) = numbers.as_deref() else {
+            bail!("`{sizes}` is not N CI H W CO KH KW STRIDE PADDING");
+        };
+        let (images, kernel) = (Shape::new(*n, *ci, *h, *w), Shape::new(*co, *ci, *kh, *kw));
+        let conv = Conv2d::square(*stride, *padding);
+        conv.flops(images, kernel).with_context(|| format!("`{sizes}` is no convolution: the kernel does not fit"))?;
+        Ok(Convolution { images, kernel, conv })
+    }
+}
+
+impl fmt::Display for Convolution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Convolution { images: Shape { c, h, w, .. }, kernel, conv } = self;
+        write!(f, "{c} to {}, {h}x{w}", kernel.n)?;
+        if kernel.h * kernel.w > 1 {
+            write!(f, ", {}x{} / {}", kernel.h, kernel.w, conv.stride[0])?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mergan_models::{Conditions, Critic, DigitConfig, Generator, Network};
+    use mergan_tensor::{Device, Random, conv2d_flops};
+
+    use super::*;
+
+    const BATCH: usize = 2;
+
+    /// The convolutions of the layers whose names begin with `network`, each with the rest of its name.
+    fn of<'a>(network: &str, layers: &'a [Layer]) -> Vec<(&'a str, Convolution)> {
+        let names = |layer: &'a Layer| layer.name.split(", ").map(|name| (name, layer.convolution));
+        let layers = layers.iter().flat_map(names);
+        layers.filter_map(|(name, convolution)| Some((name.strip_prefix(network)?.trim(), convolution))).collect()
+    }
+
+    /// The layers have the shapes of the network's parameters and do all the work of a forward pass.
+    fn assert_same_network<N: Network>(layers: &[(&str, Convolution)], mut network: N, forward: impl FnOnce(&N)) {
+        let before = conv2d_flops();
+        forward(&network);
+        let work: usize = layers.iter().map(|(_, convolution)| convolution.flops()).sum();
+        assert_eq!(conv2d_flops() - before, work as u64);
+        let parameters = network.parameters_mut();
+        for (name, Convolution { kernel, .. }) in layers {
+            let weight = parameters.iter().find(|parameter| parameter.name == format!("{name}.weight"));
+            let shape = weight.unwrap_or_else(|| panic!("no layer {name}")).value.shape();
+            assert_eq!((shape.n, shape.len()), (kernel.n, kernel.len()), "{name}");
+        }
+    }
+
+    // The one test here that computes convolutions: they are counted for the whole process.
+    #[test]
+    fn digit_layers_are_those_of_the_models() {
+        for width in [16, 32, 64] {
+            let config = DigitConfig { width, ..DigitConfig::default() };
+            let layers = digits(width, BATCH);
+            let generator = Generator::new(config, Random::new(0), Device::Cpu);
+            assert_same_network(&of("generator", &layers), generator, |generator| {
+                generator.forward(&numbers(0, Shape::matrix(BATCH, config.latent)), &Conditions::pure(&[0]));
+            });
+            let critic = Critic::new(config, Random::new(0), Device::Cpu);
+            assert_same_network(&of("critic", &layers), critic, |critic| {
+                critic.forward(&numbers(0, Shape::new(BATCH, config.channels, 32, 32)));
+            });
+        }
+    }
+
+    #[test]
+    fn lsun_layers_have_the_papers_number_of_weights() {
+        let layers = lsun(BATCH);
+        // In all 8.62 and 7.57 million parameters; biases and norms are one to two in a thousand.
+        for (network, parameters) in [("generator", 8.62e6), ("critic", 7.57e6)] {
+            let weights: usize = of(network, &layers).iter().map(|(_, convolution)| convolution.kernel.len()).sum();
+            approx::assert_relative_eq!(weights as f64, parameters, max_relative = 2e-3);
+        }
+    }
+
+    #[test]
+    fn sizes_can_be_read_back() {
+        for layer in digits(16, BATCH).into_iter().chain(lsun(BATCH)) {
+            assert_eq!(layer.convolution.sizes().parse::<Convolution>().expect("sizes"), layer.convolution);
+        }
+        assert!("2 1 4 4 8 5 5 1 0".parse::<Convolution>().is_err());
+        assert!("2 1 4 4 8 5 5".parse::<Convolution>().is_err());
+    }
+}

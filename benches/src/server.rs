@@ -1,0 +1,49 @@
+//! What our sides of `cargo xtask bench` have in common: they answer each line on the standard input, `WHAT COUNT`, with
+//! the milliseconds of COUNT repetitions on the standard output. `peers/server.py` does the same for PyTorch.
+
+use std::fmt::Display;
+use std::io::stdin;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use mergan_tensor::{Address, Device, Random, Shape, Tensor};
+
+/// Runs `f` with so many threads for the kernels.
+pub fn with_threads(threads: &str, f: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build()?.install(f)
+}
+
+/// Says the greeting, then answers lines until the input ends. `product` is two 1024 x 1024 matrices multiplied;
+/// everything else is asked of `times`.
+pub fn serve(greeting: impl Display, mut times: impl FnMut(&str, usize) -> Result<Vec<f64>>) -> Result<()> {
+    println!("{greeting}");
+    for line in stdin().lines() {
+        let line = line.context("reading what to do")?;
+        let (what, count) = line.rsplit_once(' ').context("a line is `WHAT COUNT`")?;
+        let count: usize = count.parse().with_context(|| format!("`{count}` is no number of repetitions"))?;
+        let times = match what {
+            "product" => {
+                let [a, b] = [0, 1].map(|stream| numbers(stream, Shape::matrix(1024, 1024)));
+                timed(count, || Ok(a.linear(&b)))?
+            }
+            _ => times(what, count)?,
+        };
+        println!("{}", times.iter().map(|time| format!("{time:.4}")).collect::<Vec<_>>().join(" "));
+    }
+    Ok(())
+}
+
+/// Milliseconds of each of `count` calls, and of giving back what they return.
+pub fn timed<T>(count: usize, mut f: impl FnMut() -> Result<T>) -> Result<Vec<f64>> {
+    let mut once = || {
+        let start = Instant::now();
+        drop(f()?);
+        Ok(start.elapsed().as_secs_f64() * 1e3)
+    };
+    (0..count).map(|_| once()).collect()
+}
+
+/// Numbers between 0 and 1, others in each stream.
+pub fn numbers(stream: u16, shape: Shape) -> Tensor {
+    Random::new(0).uniform(Address { stream, ..Address::default() }, shape, Device::Cpu)
+}

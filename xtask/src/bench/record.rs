@@ -1,0 +1,81 @@
+//! The file in `benches/results` that a benchmark leaves.
+
+use std::env;
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::Common;
+use crate::cargo::{commit, root};
+
+/// What a benchmark has to say.
+pub struct Record<'a> {
+    /// The benchmark, as the command names it.
+    pub name: &'a str,
+    pub title: &'a str,
+    /// PyTorch's version.
+    pub torch: String,
+    /// The share of the machine that others used meanwhile.
+    pub others: f64,
+    /// What is measured, and how.
+    pub method: String,
+    /// The tables, in Markdown, each after an empty line.
+    pub tables: String,
+    /// The figures that miss their bar.
+    pub misses: Vec<String>,
+}
+
+impl Record<'_> {
+    /// Writes the file, with date, machine, commit and command. What bounds a miss is left to whoever looks into it.
+    pub fn write(&self, common: &Common) -> Result<()> {
+        let Record { name, title, torch, others, method, tables, misses } = self;
+        let date = said(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
+        let machine = processor();
+        let misses = if misses.is_empty() {
+            "None.".to_string()
+        } else {
+            misses.iter().map(|miss| format!("- {miss}. Bounded by:")).collect::<Vec<_>>().join("\n")
+        };
+        let text = format!(
+            "# {title}\n\n{date}, {machine}, {} threads, commit {}, PyTorch {torch}:\n\n    cargo xtask {}\n\n{method} \
+             Other processes took {:.0} % of the machine meanwhile.\n{tables}\n## Misses\n\n{misses}\n",
+            common.threads(),
+            commit().unwrap_or("unknown".into()),
+            command(common),
+            100.0 * others,
+        );
+        let machine = machine.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        let file = || root().join(format!("benches/results/{date}-{name}-{machine}.md"));
+        let out = common.out.clone().unwrap_or_else(file);
+        fs::write(&out, text).with_context(|| format!("writing {}", out.display()))?;
+        println!("wrote {}", out.display());
+        Ok(())
+    }
+}
+
+/// The command that was given, without what is this machine's own.
+fn command(common: &Common) -> String {
+    let mut command = env::args().skip(1).collect::<Vec<_>>().join(" ");
+    for (file, stands_for) in [(&common.python, "PYTHON"), (&common.out, "FILE")] {
+        if let Some(file) = file {
+            command = command.replace(&*file.to_string_lossy(), stands_for);
+        }
+    }
+    command
+}
+
+/// What a command prints.
+pub fn said(command: &mut Command) -> Result<String> {
+    let output = command.current_dir(root()).output().with_context(|| format!("starting {command:?}"))?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?} ended with {}: {}", output.status, error.trim());
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_string())
+}
+
+/// The processor's name, where the system tells it.
+fn processor() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    name.map_or("unknown processor".into(), |(_, name)| name.trim().to_string())
+}
