@@ -4,6 +4,8 @@
 //! sizes, and additions and multiplications of a map, with tabs between them. Started as `conv2d serve THREADS`, a line
 //! `MAP SIZES N` computes that map (`conv2d`, `input_grad` or `weight_grad`) of a convolution of those sizes N times.
 
+use std::num::NonZeroUsize;
+
 use anyhow::{Context, Result, bail};
 use mergan_benches::convolutions::{Convolution, Layer, Map, digits, lsun};
 use mergan_benches::server::{serve, timed, with_threads};
@@ -11,16 +13,20 @@ use mergan_benches::server::{serve, timed, with_threads};
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["layers", batch, network] => list(network, batch.parse()?),
+        ["layers", batch, network] => list(network, batch.parse().context("the batch")?),
         ["serve", threads] => with_threads(threads, run),
         _ => bail!("usage: conv2d layers BATCH NETWORK, or conv2d serve THREADS"),
     }
 }
 
-fn list(network: &str, batch: usize) -> Result<()> {
+fn list(network: &str, batch: NonZeroUsize) -> Result<()> {
     let layers = match network {
-        "lsun" => lsun(batch),
-        width => digits(width.parse().with_context(|| format!("`{width}` is neither lsun nor a width"))?, batch),
+        "lsun" => lsun(batch.get()),
+        width => {
+            let width: NonZeroUsize =
+                width.parse().with_context(|| format!("`{width}` is neither lsun nor a width"))?;
+            digits(width.get(), batch.get())
+        }
     };
     for Layer { name, convolution } in layers {
         println!("{name}\t{convolution}\t{}\t{}", convolution.sizes(), convolution.flops());
