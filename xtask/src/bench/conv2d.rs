@@ -87,7 +87,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         for row in rows {
             writeln!(tables, "{}", line(&row, best_product))?;
             if row.timing.ratio() < 1.0 {
-                misses.push(format!("{title}, {}, {}: ratio {:.2}", row.layer.name, row.map, row.timing.ratio()));
+                misses.push(format!("{title}, {} of {}: ratio {:.2}", row.map, row.layer.name, row.timing.ratio()));
             }
         }
     }

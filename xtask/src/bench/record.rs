@@ -38,7 +38,7 @@ impl Record<'_> {
             misses.iter().map(|miss| format!("- {miss}. Bounded by:")).collect::<Vec<_>>().join("\n")
         };
         let text = format!(
-            "# {title}\n\n{date}, {machine}, {} threads, commit {}, PyTorch {torch}:\n\n    cargo xtask {}\n\n{method} \
+            "# {title}\n\n{date}, {machine}, threads: {}, commit {}, PyTorch {torch}:\n\n    cargo xtask {}\n\n{method} \
              Other processes took {:.0} % of the machine meanwhile.\n{tables}\n## Misses\n\n{misses}\n",
             common.threads(),
             commit().unwrap_or("unknown".into()),
