@@ -5,12 +5,13 @@ use std::arch::x86_64::*;
 use std::array;
 
 use super::microkernel::{Product, tile};
+use super::simd::Routine;
 
 /// How many numbers a [`Lanes`] holds: the width of a tile and of a packed panel.
 pub(crate) const LANES: usize = 16;
 
 /// Sixteen numbers, and the tile of the microkernel compiled for the instructions that handle them.
-pub(super) trait Lanes: Copy {
+pub(crate) trait Lanes: Copy {
     /// The tallest tile whose accumulators stay in registers.
     const ROWS: usize;
 
@@ -37,6 +38,9 @@ pub(super) trait Lanes: Copy {
 
     /// Writes the first `count <= 16` numbers and touches no memory after them.
     unsafe fn store_first(self, to: *mut f32, count: usize);
+
+    /// Runs a routine in a frame that has these instructions.
+    unsafe fn run<R: Routine>(routine: R);
 
     /// [`tile`] of rows `first..first + M`, compiled for these instructions, under the conditions of [`Product::run`].
     unsafe fn tile<const M: usize>(product: &Product, first: usize);
@@ -88,6 +92,12 @@ impl Lanes for __m512 {
     unsafe fn store_first(self, to: *mut f32, count: usize) {
         // SAFETY: as above; lanes outside the mask are not written.
         unsafe { _mm512_mask_storeu_ps(to, first_bits(count), self) }
+    }
+
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn run<R: Routine>(routine: R) {
+        // SAFETY: this frame has the instructions.
+        unsafe { routine.run::<Self>() }
     }
 
     #[target_feature(enable = "avx512f,avx2,fma")]
@@ -161,6 +171,12 @@ impl Lanes for [__m256; 2] {
     }
 
     #[target_feature(enable = "avx2,fma")]
+    unsafe fn run<R: Routine>(routine: R) {
+        // SAFETY: this frame has the instructions.
+        unsafe { routine.run::<Self>() }
+    }
+
+    #[target_feature(enable = "avx2,fma")]
     unsafe fn tile<const M: usize>(product: &Product, first: usize) {
         // SAFETY: the caller vouches for the product, and this frame has the instructions.
         unsafe { tile::<Self, M>(product, first) }
@@ -228,6 +244,11 @@ impl Lanes for [f32; LANES] {
     unsafe fn store_first(self, to: *mut f32, count: usize) {
         // SAFETY: the caller vouches for `count` elements, and `self` holds sixteen.
         unsafe { to.copy_from_nonoverlapping(self.as_ptr(), count) }
+    }
+
+    unsafe fn run<R: Routine>(routine: R) {
+        // SAFETY: these instructions are always there.
+        unsafe { routine.run::<Self>() }
     }
 
     unsafe fn tile<const M: usize>(product: &Product, first: usize) {

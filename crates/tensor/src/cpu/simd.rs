@@ -4,7 +4,11 @@
 //! AVX-512 give the same bits, because each element of a result is one chain of fused multiply-adds in either. The
 //! portable code rounds each product before it is added, so its last bits differ.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{__m256, __m512};
 use std::sync::OnceLock;
+
+use super::lanes::{LANES, Lanes};
 
 /// The environment variable that overrides the choice.
 const VARIABLE: &str = "MERGAN_SIMD";
@@ -106,6 +110,37 @@ fn chosen() -> &'static Result<Simd, SimdError> {
         Some(name) => Simd::requested(&name.to_string_lossy()),
         None => Ok(Simd::best()),
     })
+}
+
+/// A loop over sixteen lanes at a time that is compiled for every set of instructions. Where they fuse they give the same
+/// bits.
+pub(crate) trait Routine {
+    /// Implementations are inlined (`#[inline(always)]`), or they would not have the instructions.
+    ///
+    /// # Safety
+    ///
+    /// The machine has the instructions of `L`.
+    unsafe fn run<L: Lanes>(self);
+}
+
+impl Simd {
+    /// Runs a routine by these instructions.
+    ///
+    /// # Safety
+    ///
+    /// The machine can run them.
+    pub(crate) unsafe fn run(self, routine: impl Routine) {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe {
+            match self {
+                Simd::Portable => <[f32; LANES]>::run(routine),
+                #[cfg(target_arch = "x86_64")]
+                Simd::Avx2 => <[__m256; 2]>::run(routine),
+                #[cfg(target_arch = "x86_64")]
+                Simd::Avx512 => __m512::run(routine),
+            }
+        }
+    }
 }
 
 /// Runs `f` where the compiler may use the chosen vector instructions, so that the loops inside it become wide ones.

@@ -27,8 +27,8 @@ impl Conv2d {
         Conv2d { stride, padding }
     }
 
-    /// Additions and multiplications of one map of such images and such a kernel, `None` where they do not fit. Products
-    /// with the padding are not counted: the kernels do not compute them.
+    /// Additions and multiplications of one map of such images and such a kernel, computed tap by tap, `None` where they do
+    /// not fit. Products with the padding are not counted: no direct kernel computes them.
     pub fn flops(&self, input: Shape, weight: Shape) -> Option<usize> {
         Some(Geometry::new(input, weight, *self)?.flops())
     }
@@ -123,7 +123,7 @@ impl Geometry {
         Some(y * self.ow + x)
     }
 
-    /// Additions and multiplications of one of the three maps; the padding costs none.
+    /// Additions and multiplications of one of the three maps, tap by tap; the padding costs none.
     pub(crate) fn flops(&self) -> usize {
         // Height and width decide apart whether a tap of an output pixel hits the image.
         let hits = |axis: usize, outputs: usize, taps: usize, size: usize| {

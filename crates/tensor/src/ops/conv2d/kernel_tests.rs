@@ -2,7 +2,7 @@
 
 use rayon::ThreadPoolBuilder;
 
-use super::cpu;
+use super::cpu::{self, winograd};
 use super::geometry::{Conv2d, Geometry};
 use super::reference;
 use crate::cpu::Simd;
@@ -16,6 +16,17 @@ enum Map {
 }
 
 const MAPS: [Map; 3] = [Map::Conv2d, Map::InputGrad, Map::WeightGrad];
+
+/// How the maps are computed: as their geometry decides, tap by tap, or by Winograd's transforms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Path {
+    Taps,
+    Winograd,
+}
+
+/// What the transforms may multiply an error by. The root mean square grows about threefold in the networks' layers, but
+/// a single product, which the taps would round once, grows more.
+const WINOGRAD_GROWTH: f64 = 8.0;
 
 /// The arguments and the results of all three maps.
 struct Case {
@@ -33,11 +44,18 @@ impl Case {
         Case { g, x, w, dy }
     }
 
-    fn run(&self, map: Map, simd: Simd) -> Vec<f32> {
+    fn run(&self, map: Map, path: Path, simd: Simd) -> Vec<f32> {
         let Case { g, x, w, dy } = self;
         // What a kernel forgets to write stays NaN.
         let mut out = vec![f32::NAN; self.len(map)];
         match map {
+            Map::Conv2d if path == Path::Winograd => {
+                winograd::winograd(simd, &winograd::Map::conv2d(g), x, &cpu::pack_conv2d(g, w), &mut out)
+            }
+            Map::InputGrad if path == Path::Winograd => {
+                winograd::winograd(simd, &winograd::Map::input_grad(g), dy, &cpu::pack_input_grad(g, w), &mut out)
+            }
+            Map::WeightGrad if path == Path::Winograd => winograd::weight_grad(simd, g, x, dy, &mut out),
             Map::Conv2d => cpu::conv2d_packed(simd, g, x, &cpu::pack_conv2d(g, w), &mut out),
             Map::InputGrad => cpu::input_grad_packed(simd, g, dy, &cpu::pack_input_grad(g, w), &mut out),
             Map::WeightGrad => cpu::weight_grad_with(simd, g, x, dy, &mut out),
@@ -76,14 +94,23 @@ impl Case {
 
     /// All instruction sets agree with the plain loops, and give the same bits with one, two and three threads.
     fn check(&self) {
+        self.check_path(if winograd::pays(&self.g) { Path::Winograd } else { Path::Taps });
+    }
+
+    fn check_path(&self, path: Path) {
         for map in MAPS {
             let expected = self.expected(map, |&v| v.into());
-            let magnitude = self.expected(map, |&v| v.abs().into());
+            let mut magnitude = self.expected(map, |&v| v.abs().into());
+            if path == Path::Winograd {
+                // The transforms mix the results of a tile, so the large ones lend their errors to the small ones.
+                let largest = magnitude.iter().copied().fold(0.0, f64::max);
+                magnitude.fill(WINOGRAD_GROWTH * largest);
+            }
             // A chain of m roundings errs by m units in the last place at worst, by about sqrt(m) in practice.
             let tolerance = f64::from(f32::EPSILON) * (2.0 + (self.reduction(map) as f64).sqrt());
             let mut fused: Option<Vec<f32>> = None;
             for simd in Simd::available() {
-                let result = on_threads(1, || self.run(map, simd));
+                let result = on_threads(1, || self.run(map, path, simd));
                 for (i, &value) in result.iter().enumerate() {
                     let error = (f64::from(value) - expected[i]).abs();
                     assert!(
@@ -94,7 +121,7 @@ impl Case {
                     );
                 }
                 for threads in [2, 3] {
-                    let again = on_threads(threads, || self.run(map, simd));
+                    let again = on_threads(threads, || self.run(map, path, simd));
                     assert!(same_bits(&result, &again), "{map:?} by {simd:?} of {:?} with {threads} threads", self.g);
                 }
                 if simd != Simd::Portable {
@@ -156,6 +183,53 @@ fn odd_geometries_at_batch_7() {
 #[test]
 fn odd_geometries_at_batch_64() {
     check_odd_geometries(64, &[(3, 10), (10, 17), (17, 1)]);
+}
+
+/// Whole tiles and parts of one, other paddings than the networks', and none.
+const WINOGRAD_GEOMETRIES: [([usize; 2], [usize; 2]); 7] = [
+    ([2, 2], [16, 16]),
+    ([2, 2], [8, 8]),
+    ([2, 2], [9, 7]),
+    ([1, 3], [12, 10]),
+    ([0, 0], [5, 5]),
+    ([0, 1], [21, 6]),
+    ([4, 2], [1, 3]),
+];
+
+fn check_winograd(n: usize, channels: &[(usize, usize)]) {
+    for (padding, input) in WINOGRAD_GEOMETRIES {
+        for &(ci, co) in channels {
+            let case = Case::new(Conv2d::new([2, 2], padding), input, [5, 5], n, ci, co);
+            assert!(winograd::fits(&case.g));
+            case.check_path(Path::Winograd);
+        }
+    }
+}
+
+#[test]
+fn winograd_at_batch_1() {
+    check_winograd(1, &[(16, 16), (5, 24), (40, 7)]);
+}
+
+#[test]
+fn winograd_at_batch_7() {
+    check_winograd(7, &[(16, 32), (17, 10), (33, 18)]);
+}
+
+#[test]
+fn winograd_of_several_blocks() {
+    // More images than one job takes, more channels than one call of the microkernel reduces.
+    let conv = Conv2d::square(2, 2);
+    Case::new(conv, [8, 8], [5, 5], 70, 20, 24).check_path(Path::Winograd);
+    Case::new(conv, [4, 4], [5, 5], 260, 16, 16).check_path(Path::Winograd);
+    Case::new(conv, [8, 8], [5, 5], 3, 264, 280).check_path(Path::Winograd);
+}
+
+#[test]
+fn winograd_is_chosen_for_the_inner_layers_of_the_digit_networks() {
+    let pays = |n, ci, co, side| winograd::pays(&Case::new(Conv2d::square(2, 2), [side; 2], [5, 5], n, ci, co).g);
+    assert!(pays(20, 16, 32, 16) && pays(64, 32, 64, 8));
+    assert!(!pays(64, 1, 32, 32) && !pays(64, 15, 32, 16) && !pays(1, 32, 64, 16) && !pays(64, 32, 64, 2));
 }
 
 #[test]

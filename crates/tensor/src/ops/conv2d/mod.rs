@@ -22,8 +22,9 @@ use crate::tensor::Tensor;
 
 static FLOPS: AtomicU64 = AtomicU64::new(0);
 
-/// Additions and multiplications of all convolutions and matrix products that this process has computed, without those
-/// with the padding, which the kernels leave out. The difference around a piece of work is what it needs at least.
+/// Additions and multiplications of all convolutions and matrix products that this process has computed, tap by tap and
+/// without those with the padding. The difference around a piece of work is what direct kernels need at least; Winograd's
+/// path takes fewer.
 pub fn conv2d_flops() -> u64 {
     FLOPS.load(Ordering::Relaxed)
 }

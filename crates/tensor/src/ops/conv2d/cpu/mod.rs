@@ -2,7 +2,8 @@
 //!
 //! In the layout `[pixel][batch][channel]` an image's pixel is one contiguous matrix, and a convolution is a sum of
 //! matrix products, one per tap that hits the input. Nothing is copied into columns (im2col), padding is a shorter list
-//! of taps rather than multiplications by zero, and one microkernel computes everything. The paths:
+//! of taps rather than multiplications by zero (but for Winograd's path), and one microkernel computes everything. The
+//! paths:
 //!
 //! - [`mod@gather`]: `conv2d` and `input_grad` with more than [`NARROW`] channels out. Rows of a tile are (pixel, image),
 //!   columns are channels; pixels with the same taps share tiles.
@@ -12,6 +13,8 @@
 //!   reduction runs over pixels and images.
 //! - [`mod@fold`]: `weight_grad` with few channels on one side. Rows are (tap, channel of that side), columns are channels
 //!   of the other.
+//! - [`mod@winograd`]: all three maps of 5x5 kernels with stride 2, enough images and channels on both sides, with a third
+//!   of the multiplications.
 //!
 //! A matrix product is the convolution with one pixel and one tap.
 //!
@@ -22,6 +25,7 @@ mod fold;
 mod gather;
 mod plan;
 mod scatter;
+pub(super) mod winograd;
 
 use rayon::prelude::*;
 
@@ -31,6 +35,7 @@ use crate::cpu::{Simd, vectorised};
 use crate::pool::Buffer;
 use gather::gather;
 use scatter::scatter;
+use winograd::winograd;
 
 /// Up to so many channels, a side of a convolution has a path of its own.
 const NARROW: usize = 4;
@@ -61,6 +66,8 @@ pub(crate) fn conv2d_packed(simd: Simd, g: &Geometry, x: &[f32], packed: &[f32],
     assert_eq!((x.len(), y.len()), (g.input_len(), g.output_len()), "images of {g:?}");
     if g.co <= NARROW {
         scatter(simd, &scatter::Map::conv2d(g), x, packed, y);
+    } else if winograd::pays(g) {
+        winograd(simd, &winograd::Map::conv2d(g), x, packed, y);
     } else {
         gather(simd, &gather::Map::conv2d(g), x, packed, y);
     }
@@ -77,6 +84,8 @@ pub(crate) fn input_grad_packed(simd: Simd, g: &Geometry, dy: &[f32], packed: &[
     assert_eq!((dy.len(), dx.len()), (g.output_len(), g.input_len()), "images of {g:?}");
     if g.ci <= NARROW {
         scatter(simd, &scatter::Map::input_grad(g), dy, packed, dx);
+    } else if winograd::pays(g) {
+        winograd(simd, &winograd::Map::input_grad(g), dy, packed, dx);
     } else {
         gather(simd, &gather::Map::input_grad(g), dy, packed, dx);
     }
@@ -90,6 +99,8 @@ pub(crate) fn weight_grad_with(simd: Simd, g: &Geometry, x: &[f32], dy: &[f32], 
         fold::narrow_input(simd, g, x, dy, dw);
     } else if g.co <= NARROW {
         fold::narrow_output(simd, g, x, dy, dw);
+    } else if winograd::pays(g) {
+        winograd::weight_grad(simd, g, x, dy, dw);
     } else {
         correlate::correlate(simd, g, x, dy, dw);
     }

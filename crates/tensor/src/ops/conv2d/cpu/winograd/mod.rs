@@ -1,0 +1,484 @@
+//! All three maps of the 5x5 convolution with stride 2, with a third of the multiplications.
+//!
+//! Even and odd rows and columns of the input (four *phases*) meet kernels of 3x3, 3x2, 2x3 and 2x2 taps at stride 1.
+//! Winograd's nested F(4, 3) and F(4, 2) (see [`transforms`]) turn a phase of a tile of 4x4 outputs into products at 36,
+//! 30, 30 and 25 pairs of points, its *entries*: 121 matrix products where the taps one by one need 400.
+//!
+//! ```text
+//! conv2d        y  = OUTPUT^T [ sum over phases of  (DATA x) * (KERNEL w) ]
+//! input_grad    dx = OUTPUT^T [ (DATA dy) * (KERNEL w reversed) ],  for every phase
+//! weight_grad   dw = KERNEL^T [ sum over tiles and images of  (OUTPUT dy) * (DATA x) ]
+//! ```
+//!
+//! OUTPUT is the same for three and for two taps, so the microkernel sums the phases of `conv2d` before the transform
+//! back. In the layout `[pixel][n][channel]` the transforms of images add up whole pixels.
+//!
+//! Bytes: at points x is 1.9 times as large, and the dy of `input_grad` 7.6 times. So a few tiles are transformed and
+//! multiplied before the next, and what the transforms write is still in the last cache level when it is read. A job of
+//! products transforms its panel of the kernel for itself: that is a few hundredths of its work, and the whole kernel at
+//! points, 4.8 times as large, never exists. For `weight_grad` it does, a few output channels at a time.
+//!
+//! Errors: see the choice of points in [`transforms`]. They are relative to the largest results of a tile, not to each.
+
+mod transforms;
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::super::geometry::Geometry;
+use super::Shared;
+use crate::cpu::Simd;
+use crate::cpu::microkernel::{DEPTH, LANES, Product, Term};
+use crate::pool::Buffer;
+use transforms::{POINTS, Patch, TILE, data, kernel, kernel_grad, output, output_grad};
+
+const KERNEL: usize = 5;
+const STRIDE: usize = 2;
+
+/// With fewer channels on either side, or fewer images, too little is multiplied at an entry to pay for the transforms.
+const CHANNELS: usize = 16;
+const IMAGES: usize = 16;
+
+/// Numbers (4 MiB) that stay in the last cache level between their transform and their use.
+const CACHED: usize = 1 << 20;
+
+/// Numbers of a pixel that one job transforms.
+const RUN: usize = 1024;
+
+/// Rows of a job of products: enough to pay for the transform of the kernel, few enough for the second cache level.
+const ROWS: usize = 64;
+
+/// Every second tap along both axes.
+struct Phase {
+    /// The first tap: row and column.
+    first: [usize; 2],
+    /// Where its entries start among those of all phases.
+    start: usize,
+}
+
+const PHASES: [Phase; 4] = [
+    Phase { first: [0, 0], start: 0 },
+    Phase { first: [0, 1], start: 36 },
+    Phase { first: [1, 0], start: 66 },
+    Phase { first: [1, 1], start: 96 },
+];
+
+/// Entries of all phases.
+const ENTRIES: usize = 121;
+
+impl Phase {
+    fn taps(&self) -> [usize; 2] {
+        self.first.map(|first| (KERNEL - first).div_ceil(STRIDE))
+    }
+
+    fn points(&self) -> [usize; 2] {
+        self.taps().map(|taps| TILE + taps - 1)
+    }
+
+    fn entries(&self) -> usize {
+        self.points().into_iter().product()
+    }
+
+    /// The entry at points `i`, `j`, if the phase has them.
+    fn entry(&self, i: usize, j: usize) -> Option<usize> {
+        let [rows, columns] = self.points();
+        (i < rows && j < columns).then_some(self.start + i * columns + j)
+    }
+
+    /// The place in the kernel of each of its taps.
+    fn kernel_taps(&self) -> Vec<usize> {
+        let [rows, columns] = self.taps();
+        let place = |axis: usize, tap: usize| self.first[axis] + STRIDE * tap;
+        (0..rows * columns).map(|tap| place(0, tap / columns) * KERNEL + place(1, tap % columns)).collect()
+    }
+
+    /// The input pixel that the phase's first tap meets at position `at`.
+    fn input(&self, g: &Geometry, axis: usize, at: usize) -> Option<usize> {
+        let size = [g.h, g.w][axis];
+        (STRIDE * at + self.first[axis]).checked_sub(g.padding[axis]).filter(|&pixel| pixel < size)
+    }
+}
+
+/// Whether this path is the fastest for all maps of a geometry: it saves at least half of the multiplications, and there
+/// are enough of them.
+pub(crate) fn pays(g: &Geometry) -> bool {
+    let tiles: usize = [g.oh, g.ow].iter().map(|size| size.div_ceil(TILE)).product();
+    let multiplications = ENTRIES * tiles * g.n * g.ci * g.co;
+    // A multiplication of a tap counts as two operations.
+    fits(g) && g.ci.min(g.co) >= CHANNELS && g.n >= IMAGES && 2 * multiplications <= g.flops() / 2
+}
+
+/// Whether this path can compute a geometry.
+pub(crate) fn fits(g: &Geometry) -> bool {
+    [g.kh, g.kw] == [KERNEL; 2] && g.stride == [STRIDE; 2]
+}
+
+/// Pixels row after row; `None` lies in the padding or beyond a border.
+type Pixels = Vec<Option<usize>>;
+
+/// Pixels of images `width` wide from the positions along either axis.
+fn pixels([rows, columns]: [usize; 2], width: usize, along: impl Fn(usize, usize) -> Option<usize>) -> Pixels {
+    (0..rows * columns).map(|i| Some(along(0, i / columns)? * width + along(1, i % columns)?)).collect()
+}
+
+/// The first positions of the tiles that cover `start..end` along both axes.
+fn corners(start: [usize; 2], end: [usize; 2]) -> impl Iterator<Item = [usize; 2]> {
+    let rows = (start[0]..end[0]).step_by(TILE);
+    rows.flat_map(move |y| (start[1]..end[1]).step_by(TILE).map(move |x| [y, x]))
+}
+
+/// The input pixels that a phase of a tile of outputs reads.
+fn input_pixels(g: &Geometry, phase: &Phase, corner: [usize; 2]) -> Pixels {
+    pixels(phase.points(), g.w, |axis, i| phase.input(g, axis, corner[axis] + i))
+}
+
+/// The pixels of a tile of outputs.
+fn output_pixels(g: &Geometry, corner: [usize; 2]) -> Pixels {
+    pixels([TILE; 2], g.ow, |axis, i| Some(corner[axis] + i).filter(|&o| o < [g.oh, g.ow][axis]))
+}
+
+/// A map of images with `inner` channels to images with `outer` channels.
+pub(crate) struct Map {
+    n: usize,
+    inner: usize,
+    outer: usize,
+    tiles: Vec<Tile>,
+    /// Whether the last tap of a phase meets the first source pixel.
+    reversed: bool,
+}
+
+/// A tile of the target images.
+struct Tile {
+    /// The source pixels of every phase.
+    sources: [Pixels; 4],
+    /// The target pixels: those of all phases together, or of each.
+    targets: Vec<Pixels>,
+}
+
+impl Map {
+    pub(crate) fn conv2d(g: &Geometry) -> Self {
+        let tile = |corner| Tile {
+            sources: PHASES.each_ref().map(|phase| input_pixels(g, phase, corner)),
+            targets: vec![output_pixels(g, corner)],
+        };
+        let tiles = corners([0; 2], [g.oh, g.ow]).map(tile).collect();
+        Map { n: g.n, inner: g.ci, outer: g.co, tiles, reversed: false }
+    }
+
+    pub(crate) fn input_grad(g: &Geometry) -> Self {
+        // The input pixel that a phase's first tap meets at position b meets its u-th tap at output b - u.
+        let tile = |corner: [usize; 2]| {
+            let source = |phase: &Phase, axis: usize, i: usize| {
+                (corner[axis] + i + 1).checked_sub(phase.taps()[axis]).filter(|&o| o < [g.oh, g.ow][axis])
+            };
+            let target = |phase: &Phase| pixels([TILE; 2], g.w, |axis, i| phase.input(g, axis, corner[axis] + i));
+            Tile {
+                sources: PHASES.each_ref().map(|phase| pixels(phase.points(), g.ow, |axis, i| source(phase, axis, i))),
+                targets: PHASES.iter().map(target).collect(),
+            }
+        };
+        let start = g.padding.map(|padding| padding / STRIDE);
+        let end = [g.h + g.padding[0], g.w + g.padding[1]].map(|end| end.div_ceil(STRIDE));
+        Map { n: g.n, inner: g.co, outer: g.ci, tiles: corners(start, end).map(tile).collect(), reversed: true }
+    }
+}
+
+/// Images at points: `[tile][entry][n][channels]`.
+struct AtPoints {
+    data: Buffer<f32>,
+    entries: usize,
+    /// The distance of two entries, with a gap: a power of two apart they would share a few cache sets.
+    step: usize,
+}
+
+impl AtPoints {
+    /// Images of `numbers` numbers a pixel. `transform(tile, step, patch)` completes a patch, which lacks sources and
+    /// targets, and transforms it; `step` is the distance of two entries.
+    fn new(
+        images: &[f32],
+        numbers: usize,
+        tiles: usize,
+        entries: usize,
+        transform: impl Fn(usize, usize, Patch) + Sync,
+    ) -> Self {
+        let step = numbers.next_multiple_of(LANES) + LANES;
+        let mut data = Buffer::stale(tiles * entries * step);
+        let start = Shared::new(&mut data);
+        let parts = numbers.div_ceil(RUN);
+        (0..tiles * parts).into_par_iter().with_max_len(1).for_each(|job| {
+            let (tile, first) = (job / parts, job % parts * RUN);
+            in_vectors(first..numbers.min(first + RUN), |first, count, width| {
+                let patch = Patch {
+                    from: &images[first..],
+                    sources: &[],
+                    from_step: LANES,
+                    to: Shared(start.at(tile * entries * step + first)),
+                    targets: &[],
+                    to_step: LANES,
+                    count,
+                    width,
+                };
+                transform(tile, step, patch);
+            });
+        });
+        AtPoints { data, entries, step }
+    }
+
+    /// DATA of every phase; `sources` are the pixels of a tile.
+    fn data<'a>(
+        simd: Simd,
+        images: &[f32],
+        numbers: usize,
+        tiles: usize,
+        sources: impl Fn(usize) -> &'a [Pixels; 4] + Sync,
+    ) -> Self {
+        AtPoints::new(images, numbers, tiles, ENTRIES, |tile, step, patch| {
+            for (phase, sources) in PHASES.iter().zip(sources(tile)) {
+                let sources = scaled(sources, numbers);
+                let targets: Vec<_> = (0..phase.entries()).map(|entry| Some((phase.start + entry) * step)).collect();
+                // SAFETY: `simd` is available; the plan names pixels of the images, whose sizes the callers compared with
+                // the slices; the job owns its part of all entries of the tile.
+                unsafe { data(simd, phase.taps(), Patch { sources: &sources, targets: &targets, ..patch }) };
+            }
+        })
+    }
+
+    /// OUTPUT of the tiles of a gradient, in entries that are pairs of points.
+    fn output_grad(simd: Simd, g: &Geometry, dy: &[f32], corners: &[[usize; 2]]) -> Self {
+        let numbers = g.n * g.co;
+        AtPoints::new(dy, numbers, corners.len(), POINTS * POINTS, |tile, step, patch| {
+            let sources = scaled(&output_pixels(g, corners[tile]), numbers);
+            let targets: Vec<_> = (0..POINTS * POINTS).map(|pair| Some(pair * step)).collect();
+            // SAFETY: as for the data.
+            unsafe { output_grad(simd, Patch { sources: &sources, targets: &targets, ..patch }) };
+        })
+    }
+
+    fn offset(&self, tile: usize, entry: usize) -> usize {
+        (tile * self.entries + entry) * self.step
+    }
+}
+
+/// The offsets of pixels of so many numbers.
+fn scaled(pixels: &Pixels, numbers: usize) -> Pixels {
+    pixels.iter().map(|pixel| Some((*pixel)? * numbers)).collect()
+}
+
+/// `a` is `[pixel][n][inner]`, `b` is packed `[panel][tap][inner][16]`, `out` is `[pixel][n][outer]`.
+pub(crate) fn winograd(simd: Simd, map: &Map, a: &[f32], b: &[f32], out: &mut [f32]) {
+    let &Map { n, inner, outer, ref tiles, .. } = map;
+    let (panels, blocks) = (outer.div_ceil(LANES), n.div_ceil(ROWS));
+    let out = Shared::new(out);
+    for tiles in tiles.chunks((CACHED / (ENTRIES * n * inner)).max(1)) {
+        let points = AtPoints::data(simd, a, n * inner, tiles.len(), |tile| &tiles[tile].sources);
+        (0..tiles.len() * blocks * panels).into_par_iter().with_max_len(1).for_each(|job| {
+            let (tile, block, panel) = (job / panels / blocks, job / panels % blocks, job % panels);
+            let job = Job {
+                simd,
+                map,
+                tile,
+                targets: &tiles[tile].targets,
+                rows: (n * block / blocks..n * (block + 1) / blocks).collect(),
+                panel,
+            };
+            job.run(&points, b, out);
+        });
+    }
+}
+
+/// The products of one tile, some images and one panel of outer channels.
+struct Job<'a> {
+    simd: Simd,
+    map: &'a Map,
+    /// The tile's number among those at points.
+    tile: usize,
+    targets: &'a [Pixels],
+    rows: Vec<usize>,
+    panel: usize,
+}
+
+impl Job<'_> {
+    fn run(&self, a: &AtPoints, b: &[f32], out: Shared) {
+        let &Map { n, inner, outer, .. } = self.map;
+        let rows = self.rows.len();
+        let a_rows: Vec<usize> = self.rows.iter().map(|row| row * inner).collect();
+        let c_rows: Vec<usize> = (0..rows).map(|row| row * LANES).collect();
+        let step = (rows + 1) * LANES;
+        let mut products = Buffer::stale(POINTS * POINTS * step);
+        let phases_together = PHASES.len() / self.targets.len();
+        for (phases, targets) in PHASES.chunks(phases_together).zip(self.targets) {
+            let start = phases[0].start;
+            let kernel = self.kernel(phases, b);
+            let [height, width] = phases[0].points();
+            for (i, j) in (0..height).flat_map(|i| (0..width).map(move |j| (i, j))) {
+                let entries = phases.iter().filter_map(|phase| phase.entry(i, j));
+                let terms: Vec<Term> = entries
+                    .map(|entry| Term { a: a.offset(self.tile, entry), b: (entry - start) * inner * LANES })
+                    .collect();
+                let mut accumulate = false;
+                for first in (0..inner).step_by(DEPTH) {
+                    for terms in terms.chunks((DEPTH / inner).max(1)) {
+                        let product = Product {
+                            terms,
+                            depth: DEPTH.min(inner - first),
+                            a: a.data[first..].as_ptr(),
+                            a_rows: &a_rows,
+                            a_step: 1,
+                            b: kernel[first * LANES..].as_ptr(),
+                            b_step: LANES,
+                            c: products[(i * width + j) * step..].as_mut_ptr(),
+                            c_rows: &c_rows,
+                            columns: LANES,
+                            accumulate,
+                        };
+                        // SAFETY: `simd` is available; the terms name entries of the tile and of the kernel, and the
+                        // products have room for every pair of points.
+                        unsafe { product.run(self.simd) };
+                        accumulate = true;
+                    }
+                }
+            }
+            let patch = Patch {
+                from: &products,
+                sources: &(0..height * width).map(|pair| Some(pair * step)).collect::<Vec<_>>(),
+                from_step: LANES,
+                to: Shared(out.at(self.rows[0] * outer + self.panel * LANES)),
+                targets: &scaled(targets, n * outer),
+                to_step: outer,
+                count: rows,
+                width: LANES.min(outer - self.panel * LANES),
+            };
+            // SAFETY: `simd` is available; the products were just computed; the job owns its panel of its rows of the
+            // tile's target pixels, which lie in the images.
+            unsafe { output(self.simd, phases[0].taps(), patch) };
+        }
+    }
+
+    /// The job's panel of the kernel at the points of some phases: `[entry][inner][16]`.
+    fn kernel(&self, phases: &[Phase], b: &[f32]) -> Buffer<f32> {
+        let len = self.map.inner * LANES;
+        let taps = &b[self.panel * KERNEL * KERNEL * len..][..KERNEL * KERNEL * len];
+        let entries: usize = phases.iter().map(Phase::entries).sum();
+        let mut at_points = Buffer::stale(entries * len);
+        let to = Shared::new(&mut at_points);
+        for phase in phases {
+            let mut order = phase.kernel_taps();
+            if self.map.reversed {
+                order.reverse();
+            }
+            let first = phase.start - phases[0].start;
+            let patch = Patch {
+                from: taps,
+                sources: &order.iter().map(|tap| Some(tap * len)).collect::<Vec<_>>(),
+                from_step: LANES,
+                to,
+                targets: &(first..first + phase.entries()).map(|entry| Some(entry * len)).collect::<Vec<_>>(),
+                to_step: LANES,
+                count: self.map.inner,
+                width: LANES,
+            };
+            // SAFETY: `simd` is available; the taps of a panel and the entries of these phases are `len` numbers each.
+            unsafe { kernel(self.simd, phase.taps(), patch) };
+        }
+        at_points
+    }
+}
+
+/// Writes `[tap][co][ci]`.
+pub(crate) fn weight_grad(simd: Simd, g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    let corners: Vec<_> = corners([0; 2], [g.oh, g.ow]).collect();
+    let inputs: Vec<_> =
+        corners.iter().map(|&corner| PHASES.each_ref().map(|phase| input_pixels(g, phase, corner))).collect();
+    let x = AtPoints::data(simd, x, g.n * g.ci, corners.len(), |tile| &inputs[tile]);
+    let dy = AtPoints::output_grad(simd, g, dy, &corners);
+    let dw = Shared::new(dw);
+    let most = (CACHED / (ENTRIES * g.ci)).clamp(1, g.co);
+    for first in (0..g.co).step_by(most) {
+        let channels = first..g.co.min(first + most);
+        // `[entry][output channel][ci]`, with a gap after every entry.
+        let step = (channels.len() * g.ci).next_multiple_of(LANES) + LANES;
+        let mut products = Buffer::stale(ENTRIES * step);
+        let to = Shared::new(&mut products);
+        (0..POINTS * POINTS).into_par_iter().with_max_len(1).for_each(|pair| {
+            for entry in PHASES.iter().filter_map(|phase| phase.entry(pair / POINTS, pair % POINTS)) {
+                let tiles = (0..corners.len()).map(|tile| Term { a: dy.offset(tile, pair), b: x.offset(tile, entry) });
+                correlate(simd, g, &channels, &x, &dy, &tiles.collect::<Vec<_>>(), Shared(to.at(entry * step)));
+            }
+        });
+        channels.clone().into_par_iter().with_min_len(4).for_each(|co| {
+            for phase in &PHASES {
+                let row = (co - first) * g.ci;
+                let entries: Vec<_> =
+                    (phase.start..phase.start + phase.entries()).map(|entry| Some(entry * step + row)).collect();
+                let taps: Vec<_> = phase.kernel_taps().iter().map(|tap| Some((tap * g.co + co) * g.ci)).collect();
+                in_vectors(0..g.ci, |at, count, width| {
+                    let patch = Patch {
+                        from: &products[at..],
+                        sources: &entries,
+                        from_step: LANES,
+                        to: Shared(dw.at(at)),
+                        targets: &taps,
+                        to_step: LANES,
+                        count,
+                        width,
+                    };
+                    // SAFETY: `simd` is available; the products were just computed; the job owns its output channel of
+                    // all taps, and the callers compared the size of `dw` with the geometry.
+                    unsafe { kernel_grad(simd, phase.taps(), patch) };
+                });
+            }
+        });
+    }
+}
+
+/// The products of some output channels with all input channels at one entry, over all images of the tiles.
+fn correlate(
+    simd: Simd,
+    g: &Geometry,
+    channels: &Range<usize>,
+    x: &AtPoints,
+    dy: &AtPoints,
+    tiles: &[Term],
+    to: Shared,
+) {
+    let (a_rows, c_rows): (Vec<_>, Vec<_>) = channels.clone().enumerate().map(|(row, co)| (co, row * g.ci)).unzip();
+    for first in (0..g.ci).step_by(LANES) {
+        let mut accumulate = false;
+        for image in (0..g.n).step_by(DEPTH) {
+            let depth = DEPTH.min(g.n - image);
+            for tiles in tiles.chunks(DEPTH / depth) {
+                let terms: Vec<_> =
+                    tiles.iter().map(|tile| Term { a: tile.a + image * g.co, b: tile.b + image * g.ci }).collect();
+                let product = Product {
+                    terms: &terms,
+                    depth,
+                    a: dy.data.as_ptr(),
+                    a_rows: &a_rows,
+                    a_step: g.co,
+                    b: x.data[first..].as_ptr(),
+                    b_step: g.ci,
+                    c: to.at(first),
+                    c_rows: &c_rows,
+                    columns: LANES.min(g.ci - first),
+                    accumulate,
+                };
+                // SAFETY: `simd` is available; the terms name entries of tiles, whose gaps hold what sixteen lanes reach
+                // past the last row; the job owns the products at this entry.
+                unsafe { product.run(simd) };
+                accumulate = true;
+            }
+        }
+    }
+}
+
+/// Calls `f(first, count, width)` for the vectors of sixteen numbers in a range, and for what is left.
+fn in_vectors(range: Range<usize>, f: impl Fn(usize, usize, usize)) {
+    let (count, rest) = (range.len() / LANES, range.len() % LANES);
+    if count > 0 {
+        f(range.start, count, LANES);
+    }
+    if rest > 0 {
+        f(range.end - rest, 1, rest);
+    }
+}

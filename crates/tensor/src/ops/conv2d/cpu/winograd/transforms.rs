@@ -1,0 +1,337 @@
+//! The small matrices of F(4, 3) and F(4, 2), and how they are applied to vectors of sixteen numbers.
+//!
+//! A correlation of data d with r taps w, `TILE` outputs of it, is the transpose of a product of two polynomials. Toom
+//! and Cook's way evaluates them at `TILE` + r - 1 points p, multiplies there, and interpolates:
+//!
+//! ```text
+//! y = OUTPUT^T ((KERNEL w) * (DATA d))        N_i = M_i(p_i),  M_i(t) = product over l != i of (t - p_l)
+//! OUTPUT[i][k] = p_i^k    KERNEL[i][k] = p_i^k / N_i    DATA[i][k] = coefficient of t^k in M_i
+//! ```
+//!
+//! At infinity OUTPUT and KERNEL have the last unit vector, and M is the product over all finite points.
+
+use super::super::Shared;
+use crate::cpu::microkernel::LANES;
+use crate::cpu::{Lanes, Routine, Simd};
+
+/// Outputs of a tile, in either direction.
+pub(super) const TILE: usize = 4;
+
+/// The most points of a direction: those of three taps.
+pub(super) const POINTS: usize = TILE + 2;
+
+/// The points; two taps use all but the last. Results err by about three times what the taps one by one do; 2 and 1/2
+/// would double that.
+const AT: [Point; POINTS] = {
+    use Point::{Finite, Infinity};
+    [Finite(0.0), Finite(1.0), Finite(-1.0), Finite(2.0), Infinity, Finite(-0.5)]
+};
+
+#[derive(Clone, Copy)]
+enum Point {
+    Finite(f64),
+    Infinity,
+}
+
+/// A matrix of R x C small constants. It is a type, so that the code of every transform has the constants in it.
+pub(super) trait Transform<const R: usize, const C: usize> {
+    const MATRIX: Matrix<R, C>;
+}
+
+type Matrix<const R: usize, const C: usize> = [[f32; C]; R];
+
+/// From data to R points.
+pub(super) struct Data<const R: usize>;
+
+/// From so many taps to points.
+pub(super) struct Kernel<const TAPS: usize>;
+
+/// From R points to the output tile.
+pub(super) struct Output<const R: usize>;
+
+/// The gradient of another transform.
+pub(super) struct Transposed<T>(pub(super) T);
+
+impl<const R: usize> Transform<R, R> for Data<R> {
+    const MATRIX: Matrix<R, R> = data_matrix();
+}
+
+impl Transform<6, 3> for Kernel<3> {
+    const MATRIX: Matrix<6, 3> = kernel_matrix();
+}
+
+impl Transform<5, 2> for Kernel<2> {
+    const MATRIX: Matrix<5, 2> = kernel_matrix();
+}
+
+impl<const R: usize> Transform<TILE, R> for Output<R> {
+    const MATRIX: Matrix<TILE, R> = transposed(&output_matrix());
+}
+
+impl<const R: usize, const C: usize, T: Transform<C, R>> Transform<R, C> for Transposed<T> {
+    const MATRIX: Matrix<R, C> = transposed(&T::MATRIX);
+}
+
+/// OUTPUT for R points.
+const fn output_matrix<const R: usize, const C: usize>() -> Matrix<R, C> {
+    let mut m = [[0.0; C]; R];
+    let mut i = 0;
+    while i < R {
+        match AT[i] {
+            Point::Infinity => m[i][C - 1] = 1.0,
+            Point::Finite(point) => {
+                let (mut power, mut k) = (1.0, 0);
+                while k < C {
+                    m[i][k] = power as f32;
+                    power *= point;
+                    k += 1;
+                }
+            }
+        }
+        i += 1;
+    }
+    m
+}
+
+/// The coefficients of M_i for R points.
+const fn polynomial<const R: usize>(i: usize) -> [f64; R] {
+    let mut m = [0.0; R];
+    m[0] = 1.0;
+    let mut l = 0;
+    while l < R {
+        if let Point::Finite(point) = AT[l]
+            && l != i
+        {
+            let mut k = R - 1;
+            while k > 0 {
+                m[k] = m[k - 1] - point * m[k];
+                k -= 1;
+            }
+            m[0] *= -point;
+        }
+        l += 1;
+    }
+    m
+}
+
+/// DATA for R points.
+const fn data_matrix<const R: usize>() -> Matrix<R, R> {
+    let mut m = [[0.0; R]; R];
+    let mut i = 0;
+    while i < R {
+        let coefficients = polynomial::<R>(i);
+        let mut k = 0;
+        while k < R {
+            m[i][k] = coefficients[k] as f32;
+            k += 1;
+        }
+        i += 1;
+    }
+    m
+}
+
+/// KERNEL for R points.
+const fn kernel_matrix<const R: usize, const C: usize>() -> Matrix<R, C> {
+    let mut m = [[0.0; C]; R];
+    let mut i = 0;
+    while i < R {
+        match AT[i] {
+            Point::Infinity => m[i][C - 1] = 1.0,
+            Point::Finite(point) => {
+                let (coefficients, mut at_point, mut k) = (polynomial::<R>(i), 0.0, R);
+                while k > 0 {
+                    k -= 1;
+                    at_point = at_point * point + coefficients[k];
+                }
+                let mut power = 1.0 / at_point;
+                while k < C {
+                    m[i][k] = power as f32;
+                    power *= point;
+                    k += 1;
+                }
+            }
+        }
+        i += 1;
+    }
+    m
+}
+
+const fn transposed<const R: usize, const C: usize>(m: &Matrix<R, C>) -> Matrix<C, R> {
+    let mut t = [[0.0; R]; C];
+    let mut r = 0;
+    while r < R {
+        let mut c = 0;
+        while c < C {
+            t[c][r] = m[r][c];
+            c += 1;
+        }
+        r += 1;
+    }
+    t
+}
+
+/// What a transform in both directions reads and writes: matrices of vectors, each `count` times in steps.
+#[derive(Clone, Copy)]
+pub(super) struct Patch<'a> {
+    pub(super) from: &'a [f32],
+    /// Where each vector starts, row after row; `None` stands for zeros.
+    pub(super) sources: &'a [Option<usize>],
+    pub(super) from_step: usize,
+    pub(super) to: Shared,
+    /// Where each result goes, row after row; `None` is not wanted.
+    pub(super) targets: &'a [Option<usize>],
+    pub(super) to_step: usize,
+    pub(super) count: usize,
+    /// Numbers of a vector, at most sixteen.
+    pub(super) width: usize,
+}
+
+/// `A * patch * B^T`.
+struct Both<'a, A, B, const R: usize, const C: usize, const H: usize, const W: usize>(Patch<'a>, A, B);
+
+impl<A, B, const R: usize, const C: usize, const H: usize, const W: usize> Routine for Both<'_, A, B, R, C, H, W>
+where
+    A: Transform<R, H>,
+    B: Transform<C, W>,
+{
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let Patch { from, sources, from_step, to, targets, to_step, count, width } = self.0;
+        assert_eq!((sources.len(), targets.len()), (H * W, R * C), "vectors of a patch");
+        // SAFETY: the caller of the functions below vouches for the offsets and the instructions.
+        unsafe {
+            let mut half = [[L::zero(); C]; H];
+            for step in 0..count {
+                for h in 0..H {
+                    let mut x = [L::zero(); W];
+                    for w in 0..W {
+                        if let Some(offset) = sources[h * W + w] {
+                            let from = from.as_ptr().add(offset + step * from_step);
+                            x[w] = if width == LANES { L::load(from) } else { L::load_first(from, width) };
+                        }
+                    }
+                    half[h] = apply::<L, B, C, W>(&x);
+                }
+                for c in 0..C {
+                    let mut x = [L::zero(); H];
+                    for h in 0..H {
+                        x[h] = half[h][c];
+                    }
+                    let x = apply::<L, A, R, H>(&x);
+                    for r in 0..R {
+                        if let Some(offset) = targets[r * C + c] {
+                            let to = to.at(offset + step * to_step);
+                            if width == LANES { x[r].store(to) } else { x[r].store_first(to, width) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The product of a transform's matrix with a column of vectors.
+///
+/// # Safety
+///
+/// The machine has the instructions of `L`.
+#[inline(always)]
+unsafe fn apply<L: Lanes, T: Transform<R, C>, const R: usize, const C: usize>(x: &[L; C]) -> [L; R] {
+    // SAFETY: the caller vouches for the instructions.
+    unsafe {
+        let mut out = [L::zero(); R];
+        for (sum, row) in out.iter_mut().zip(&T::MATRIX) {
+            for (factor, &x) in row.iter().zip(x) {
+                if *factor != 0.0 {
+                    *sum = L::broadcast(factor).mul_add(x, *sum);
+                }
+            }
+        }
+        out
+    }
+}
+
+/// Runs the transform that fits the number of taps in either direction.
+macro_rules! transform {
+    ($(#[$text:meta])* $name:ident, $three:expr, $two:expr) => {
+        $(#[$text])*
+        ///
+        /// # Safety
+        ///
+        /// The machine can run `simd`, the patch names vectors inside its arrays, and nobody else uses its targets.
+        pub(super) unsafe fn $name(simd: Simd, taps: [usize; 2], patch: Patch) {
+            // SAFETY: the caller vouches for the instructions and the patch.
+            unsafe {
+                match taps {
+                    [3, 3] => simd.run(Both(patch, $three, $three)),
+                    [3, 2] => simd.run(Both(patch, $three, $two)),
+                    [2, 3] => simd.run(Both(patch, $two, $three)),
+                    [2, 2] => simd.run(Both(patch, $two, $two)),
+                    _ => unreachable!("phases have two or three taps, not {taps:?}"),
+                }
+            }
+        }
+    };
+}
+
+transform!(
+    /// Data at its points.
+    data, Data::<6>, Data::<5>
+);
+transform!(
+    /// Taps at their points.
+    kernel, Kernel::<3>, Kernel::<2>
+);
+transform!(
+    /// A tile of outputs from products at its points.
+    output, Output::<6>, Output::<5>
+);
+transform!(
+    /// The gradient in the taps from products at their points.
+    kernel_grad, Transposed(Kernel::<3>), Transposed(Kernel::<2>)
+);
+
+/// The gradient in a tile of outputs at all points.
+///
+/// # Safety
+///
+/// As the other transforms.
+pub(super) unsafe fn output_grad(simd: Simd, patch: Patch) {
+    // SAFETY: the caller vouches for the instructions and the patch.
+    unsafe { simd.run(Both(patch, Transposed(Output::<6>), Transposed(Output::<6>))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `OUTPUT^T ((KERNEL w) * (DATA d))` is the correlation, for every pair of a tap and a datum.
+    fn check<const R: usize, const T: usize>()
+    where
+        Kernel<T>: Transform<R, T>,
+    {
+        for tap in 0..T {
+            for datum in 0..R {
+                for output in 0..TILE {
+                    let terms = (0..R).map(|i| {
+                        let factors = [
+                            Output::<R>::MATRIX[output][i],
+                            <Kernel<T> as Transform<R, T>>::MATRIX[i][tap],
+                            Data::<R>::MATRIX[i][datum],
+                        ];
+                        factors.into_iter().map(f64::from).product::<f64>()
+                    });
+                    let expected = f64::from(u8::from(output + tap == datum));
+                    let found: f64 = terms.sum();
+                    assert!((found - expected).abs() < 1e-6, "{R} points: y[{output}] w[{tap}] d[{datum}] is {found}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_matrices_make_a_correlation() {
+        check::<6, 3>();
+        check::<5, 2>();
+    }
+}
