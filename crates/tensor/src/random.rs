@@ -7,6 +7,9 @@
 //! Normals are made with additions, multiplications, divisions, fused multiply-adds and square roots only, which are
 //! exactly rounded everywhere, so that other devices can make the same bits.
 
+use rayon::prelude::*;
+
+use crate::cpu::vectorised;
 use crate::shape::Shape;
 use crate::storage::Device;
 use crate::tensor::Tensor;
@@ -40,46 +43,77 @@ impl Random {
     /// address on every device.
     pub fn normal(&self, address: Address, shape: impl Into<Shape>, device: Device) -> Tensor {
         let shape = shape.into();
-        let mut values: Vec<f32> = self.blocks(address, shape.len()).flat_map(normals).collect();
-        values.truncate(shape.len());
-        Tensor::from_vec(values, shape, device)
+        let numbers = self.draw(
+            address,
+            shape.len(),
+            #[inline(always)]
+            |[a, b, c, d]| {
+                let ([a, b], [c, d]) = (normals(a, b), normals(c, d));
+                [a, b, c, d]
+            },
+        );
+        Tensor::from_vec(numbers, shape, device)
     }
 
     /// Numbers distributed evenly over [0, 1).
     pub fn uniform(&self, address: Address, shape: impl Into<Shape>, device: Device) -> Tensor {
         let shape = shape.into();
-        let mut values: Vec<f32> =
-            self.blocks(address, shape.len()).flatten().map(|word| (word >> 8) as f32 / (1 << 24) as f32).collect();
-        values.truncate(shape.len());
-        Tensor::from_vec(values, shape, device)
+        let units = |words: [u32; 4]| words.map(|word| (word >> 8) as f32 / (1 << 24) as f32);
+        Tensor::from_vec(self.draw(address, shape.len(), units), shape, device)
     }
 
     /// `count` whole numbers distributed evenly over `0..bound`.
     pub fn below(&self, address: Address, count: usize, bound: usize) -> Vec<usize> {
         // The high half of a 32 x 32 bit product; its bias, at most bound / 2^32, is far below anything measurable here.
         let scale = |word: u32| ((u64::from(word) * bound as u64) >> 32) as usize;
-        self.blocks(address, count).flatten().take(count).map(scale).collect()
+        self.words(address, count).map(scale).collect()
     }
 
     /// The numbers `0..len` in random order (Fisher and Yates).
     pub fn permutation(&self, address: Address, len: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..len).collect();
-        let words = self.blocks(address, len).flatten();
-        for (i, word) in (1..len).rev().zip(words) {
+        for (i, word) in (1..len).rev().zip(self.words(address, len)) {
             order.swap(i, ((u64::from(word) * (i as u64 + 1)) >> 32) as usize);
         }
         order
     }
 
-    /// Enough blocks of four words for `count` numbers.
-    fn blocks(&self, address: Address, count: usize) -> impl Iterator<Item = [u32; 4]> {
+    /// The first `count` words of an address.
+    fn words(&self, address: Address, count: usize) -> impl Iterator<Item = u32> {
+        let block = self.blocks(address);
+        (0..count.div_ceil(4)).flat_map(block).take(count)
+    }
+
+    /// `count` numbers, four of each block of words. Blocks know their places, so they are made in parallel.
+    fn draw(&self, address: Address, count: usize, numbers: impl Fn([u32; 4]) -> [f32; 4] + Sync) -> Vec<f32> {
+        const BLOCKS: usize = 256;
+        let block = self.blocks(address);
+        let mut values = vec![[0.0; 4]; count.div_ceil(4)];
+        values.par_chunks_mut(BLOCKS).enumerate().for_each(|(i, values)| {
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (j, value) in values.iter_mut().enumerate() {
+                        *value = numbers(block(i * BLOCKS + j));
+                    }
+                },
+            );
+        });
+        let mut values = values.into_flattened();
+        values.truncate(count);
+        values
+    }
+
+    /// The blocks of four words of an address, by their number.
+    fn blocks(&self, address: Address) -> impl Fn(usize) -> [u32; 4] + use<> {
         let key = [self.seed as u32, (self.seed >> 32) as u32];
         let purpose = u32::from(address.stream) << 16 | u32::from(address.task);
-        (0..count.div_ceil(4) as u32).map(move |i| philox([i, address.inner, address.iteration, purpose], key))
+        move |i| philox([i as u32, address.inner, address.iteration, purpose], key)
     }
 }
 
 /// Ten rounds of Philox4x32.
+#[inline(always)]
 fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for _ in 0..10 {
         let product = |multiplier: u32, word: u32| u64::from(multiplier) * u64::from(word);
@@ -90,19 +124,17 @@ fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     counter
 }
 
-/// Four normals from four words (Box and Muller, 1958).
-fn normals(words: [u32; 4]) -> [f32; 4] {
-    let pair = |a: u32, b: u32| {
-        let unit = (f64::from(a) + 0.5) / 4_294_967_296.0;
-        let radius = (-2.0 * natural_logarithm(unit)).sqrt();
-        let (sine, cosine) = sine_cosine_of_turns(b);
-        [(radius * cosine) as f32, (radius * sine) as f32]
-    };
-    let [[a, b], [c, d]] = [pair(words[0], words[1]), pair(words[2], words[3])];
-    [a, b, c, d]
+/// Two normals from two words (Box and Muller, 1958).
+#[inline(always)]
+fn normals(a: u32, b: u32) -> [f32; 2] {
+    let unit = (f64::from(a) + 0.5) / 4_294_967_296.0;
+    let radius = (-2.0 * natural_logarithm(unit)).sqrt();
+    let (sine, cosine) = sine_cosine_of_turns(b);
+    [(radius * cosine) as f32, (radius * sine) as f32]
 }
 
 /// The natural logarithm of a positive normal number, to about 1e-15: ln(m 2^e) = e ln 2 + 2 artanh((m - 1) / (m + 1)).
+#[inline(always)]
 fn natural_logarithm(x: f64) -> f64 {
     let bits = x.to_bits();
     let mut exponent = (bits >> 52) as i64 - 1023;
@@ -118,6 +150,7 @@ fn natural_logarithm(x: f64) -> f64 {
 }
 
 /// Sine and cosine of `turns / 2^32` full turns, to about 1e-15.
+#[inline(always)]
 fn sine_cosine_of_turns(turns: u32) -> (f64, f64) {
     // The nearest quarter turn, and what remains: at most an eighth of a turn either way.
     let quarter = turns.wrapping_add(1 << 29) >> 30;
