@@ -30,6 +30,9 @@ impl Initialiser {
     }
 }
 
+/// The slope of a layer without rectifier.
+const LINEAR: f64 = 1.0;
+
 /// A linear layer: N x in to N x out.
 #[derive(Clone, Debug)]
 pub(crate) struct Linear {
@@ -46,18 +49,18 @@ impl Linear {
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
-        &x.linear(&self.weight) + &self.bias
+        x.conv2d_leaky_relu(&self.weight, &self.bias, Conv2d::POINT, LINEAR)
     }
 
     pub(crate) fn forward_relu(&self, x: &Tensor) -> Tensor {
-        x.linear(&self.weight).affine_leaky_relu(None, &self.bias, 0.0)
+        x.conv2d_leaky_relu(&self.weight, &self.bias, Conv2d::POINT, 0.0)
     }
 
     /// The layer applied to flattened feature maps `[n, c, h, w]`, without flattening them: its weight is a kernel that
     /// covers the whole map.
     pub(crate) fn forward_maps(&self, maps: &Tensor) -> Tensor {
         let Shape { c, h, w, .. } = maps.shape();
-        &maps.conv2d(&self.weight.unflatten(c, h, w), Conv2d::square(1, 0)) + &self.bias
+        maps.conv2d_leaky_relu(&self.weight.unflatten(c, h, w), &self.bias, Conv2d::square(1, 0), LINEAR)
     }
 
     pub(crate) fn parameters_mut(&mut self, name: &str) -> [Parameter<'_>; 2] {
@@ -92,7 +95,7 @@ impl Halve {
     }
 
     pub(crate) fn forward(&self, x: &Tensor, slope: f64) -> Tensor {
-        x.conv2d(&self.weight, HALVING).affine_leaky_relu(None, &self.bias, slope)
+        x.conv2d_leaky_relu(&self.weight, &self.bias, HALVING, slope)
     }
 
     pub(crate) fn parameters_mut(&mut self, name: &str) -> [Parameter<'_>; 2] {
@@ -118,7 +121,7 @@ impl Double {
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
         let Shape { n, h, w, .. } = x.shape();
         let doubled = Shape::new(n, self.weight.shape().c, 2 * h, 2 * w);
-        &x.conv2d_input_grad(&self.weight, HALVING, doubled) + &self.bias
+        x.conv2d_input_grad_leaky_relu(&self.weight, &self.bias, HALVING, doubled, LINEAR)
     }
 
     pub(crate) fn parameters_mut(&mut self, name: &str) -> [Parameter<'_>; 2] {
@@ -146,7 +149,7 @@ impl ConditionalBatchNorm {
 
     pub(crate) fn forward_relu(&self, x: &Tensor, conditions: &Conditions) -> Tensor {
         let rows = |table: &Tensor| table.select_rows(&conditions.labels);
-        x.normalise(conditions.groups, EPSILON).affine_leaky_relu(Some(&rows(&self.scale)), &rows(&self.shift), 0.0)
+        x.normalise(conditions.groups, EPSILON).affine_leaky_relu(&rows(&self.scale), &rows(&self.shift), 0.0)
     }
 
     /// As [`ConditionalBatchNorm::forward_relu`], with standing statistics: those of layer `layer`.
@@ -160,7 +163,7 @@ impl ConditionalBatchNorm {
         let [mean, variance] = standing.rows(layer, &conditions.labels);
         let scale = &self.scale.select_rows(&conditions.labels) * &variance.shift(EPSILON).sqrt().reciprocal();
         let shift = &self.shift.select_rows(&conditions.labels) - &(&mean * &scale);
-        x.affine_leaky_relu(Some(&scale), &shift, 0.0)
+        x.affine_leaky_relu(&scale, &shift, 0.0)
     }
 
     /// The rows of the `new` classes become the mean of those of the `learned` ones.

@@ -5,12 +5,14 @@
 
 use rayon::prelude::*;
 
-use super::elementwise::{map, planes_per_task, zip};
+use super::elementwise::{CHUNK, map, planes_per_task, zip};
+use crate::autograd::{Backward, is_recording};
+use crate::cpu::microkernel::LANES;
 use crate::cpu::vectorised;
 use crate::pool::Buffer;
 use crate::shape::Shape;
-use crate::storage::{Element, dispatch};
-use crate::tensor::Tensor;
+use crate::storage::{Element, Storage, dispatch};
+use crate::tensor::{SavedOutput, Tensor};
 
 impl Tensor {
     /// Every element where it is positive, `slope` times it elsewhere; a slope of 0 is the plain rectifier.
@@ -26,6 +28,9 @@ impl Tensor {
     /// Every element where `sign` is positive, `slope` times it elsewhere: the gradient of [`Tensor::leaky_relu`].
     pub fn gated_by(&self, sign: &Tensor, slope: f64) -> Tensor {
         assert_eq!(self.shape(), sign.shape(), "a gate has the shape of what it gates");
+        if slope == 1.0 {
+            return self.clone();
+        }
         let storage = dispatch!(self, sign, |x, sign| gated(x, sign, slope));
         let sign = sign.detach();
         Tensor::from_operation(self.shape(), storage, &[self], move |back| {
@@ -33,15 +38,14 @@ impl Tensor {
         })
     }
 
-    /// `(x * scale + shift).leaky_relu(slope)` in one pass over memory.
+    /// `(x * scale + shift).leaky_relu(slope)` in one pass over memory: the affine half of a conditional batch norm.
     ///
     /// `scale` and `shift` have one number per channel and per group of rows: shape `[g, c, 1, 1]` where g divides N,
-    /// as for [`Tensor::broadcast_to`]. Without `scale` it is a layer's bias and activation, with it the affine half of
-    /// a conditional batch norm.
-    pub fn affine_leaky_relu(&self, scale: Option<&Tensor>, shift: &Tensor, slope: f64) -> Tensor {
+    /// as for [`Tensor::broadcast_to`].
+    pub fn affine_leaky_relu(&self, scale: &Tensor, shift: &Tensor, slope: f64) -> Tensor {
         assert_slope(slope);
         let shape = self.shape();
-        for table in [scale, Some(shift)].into_iter().flatten() {
+        for table in [scale, shift] {
             let expected = Shape::matrix(table.shape().n, shape.c);
             assert!(
                 table.shape() == expected && expected.broadcasts_to(shape),
@@ -49,72 +53,145 @@ impl Tensor {
                 table.shape()
             );
         }
-        let storage = match scale {
-            Some(scale) => dispatch!(self, scale, shift, |x, scale, shift| affine(x, Some(scale), shift, shape, slope)),
-            None => dispatch!(self, shift, |x, shift| affine(x, None, shift, shape, slope)),
-        };
-        // Only the gradient of the scale reads the operand's numbers.
-        let scale_and_x = scale.map(|scale| (scale.clone(), self.clone()));
+        let storage = dispatch!(self, scale, shift, |x, scale, shift| affine(x, scale, shift, shape, slope));
+        let (x, scale_) = (self.clone(), scale.clone());
         let shift_shape = shift.shape();
-        let operands: Vec<&Tensor> = [self, shift].into_iter().chain(scale).collect();
-        Tensor::with_saved_output(shape, storage, &operands, |y| {
+        Tensor::with_saved_output(shape, storage, &[self, scale, shift], |y| {
             move |back| {
                 let before = back.upstream.gated_by(&back.output(&y).detach(), slope);
-                let to_shift = back.when(1, || before.sum_to(shift_shape));
-                match &scale_and_x {
-                    None => vec![Some(before), to_shift],
-                    Some((scale, x)) => vec![
-                        back.when(0, || &before * scale),
-                        to_shift,
-                        back.when(2, || (&before * x).sum_to(scale.shape())),
-                    ],
-                }
+                vec![
+                    back.when(0, || &before * &scale_),
+                    back.when(1, || (&before * &x).sum_to(scale_.shape())),
+                    back.when(2, || before.sum_to(shift_shape)),
+                ]
             }
         })
     }
 }
 
-fn assert_slope(slope: f64) {
-    assert!((0.0..1.0).contains(&slope), "the slope of a leaky rectifier lies in [0, 1): {slope}");
+pub(super) fn assert_slope(slope: f64) {
+    assert!((0.0..=1.0).contains(&slope), "the slope of a leaky rectifier lies in [0, 1]: {slope}");
+}
+
+#[inline(always)]
+pub(super) fn rectified<T: Element>(x: T, slope: T) -> T {
+    if x > T::zero() { x } else { slope * x }
+}
+
+/// The gradients of `y = (z + bias).leaky_relu(slope)` in z and, when somebody reads it, in the bias, which is operand
+/// `bias` and has one number per channel.
+///
+/// Gate and sum are one pass over memory where the gradient's own graph is not recorded.
+pub(super) fn leaky_relu_gradients(
+    back: &Backward,
+    y: &SavedOutput,
+    slope: f64,
+    bias: usize,
+) -> (Tensor, Option<Tensor>) {
+    let (upstream, y) = (back.upstream, back.output(y).detach());
+    let channels = Shape::vector(y.shape().c);
+    if is_recording() || slope == 1.0 || !back.wants(bias) {
+        let before = upstream.gated_by(&y, slope);
+        let to_bias = back.when(bias, || before.sum_to(channels));
+        return (before, to_bias);
+    }
+    let pair = |gated, sums| (Tensor::constant(y.shape(), gated), Some(Tensor::constant(channels, sums)));
+    match (upstream.storage(), y.storage()) {
+        (Storage::F32(g), Storage::F32(y)) => {
+            let (gated, sums) = gated_and_summed(g, y, slope, channels.c);
+            pair(Storage::F32(gated), Storage::F32(sums))
+        }
+        (Storage::F64(g), Storage::F64(y)) => {
+            let (gated, sums) = gated_and_summed(g, y, slope, channels.c);
+            pair(Storage::F64(gated), Storage::F64(sums))
+        }
+        (g, y) => panic!("a gradient on {} of a result on {}", g.device(), y.device()),
+    }
 }
 
 fn activated<T: Element>(x: &[T], slope: f64) -> Buffer<T> {
     let slope = T::from_f64(slope);
-    map(x, move |x| if x > T::zero() { x } else { slope * x })
+    map(x, move |x| rectified(x, slope))
+}
+
+#[inline(always)]
+fn gate<T: Element>(x: T, sign: T, slope: T) -> T {
+    if sign > T::zero() { x } else { slope * x }
 }
 
 fn gated<T: Element>(x: &[T], sign: &[T], slope: f64) -> Buffer<T> {
     let slope = T::from_f64(slope);
-    zip(x, sign, move |x, sign| if sign > T::zero() { x } else { slope * x })
+    zip(x, sign, move |x, sign| gate(x, sign, slope))
 }
 
-fn affine<T: Element>(x: &[T], scale: Option<&[T]>, shift: &[T], shape: Shape, slope: f64) -> Buffer<T> {
+/// [`gated`], and its sums over all rows of `c` numbers. Rows are summed in chunks, and chunks in order: see `broadcast.rs`.
+fn gated_and_summed<T: Element>(x: &[T], sign: &[T], slope: f64, c: usize) -> (Buffer<T>, Buffer<T>) {
+    let slope = T::from_f64(slope);
+    let chunk = (CHUNK / c).max(1) * c;
+    let mut out = Buffer::stale(x.len());
+    let mut partial = Buffer::stale(x.len().div_ceil(chunk) * c);
+    let chunks = (out.par_chunks_mut(chunk), partial.par_chunks_exact_mut(c));
+    (chunks, x.par_chunks(chunk), sign.par_chunks(chunk)).into_par_iter().for_each(|((out, sums), x, sign)| {
+        vectorised(
+            #[inline(always)]
+            move || {
+                let (blocks, rest) = sums.as_chunks_mut::<LANES>();
+                let first = blocks.len() * LANES;
+                for (i, sums) in blocks.iter_mut().enumerate() {
+                    *sums = gate_columns(out, x, sign, slope, i * LANES, c);
+                }
+                for (i, sum) in rest.iter_mut().enumerate() {
+                    [*sum] = gate_columns(out, x, sign, slope, first + i, c);
+                }
+            },
+        );
+    });
+    let mut total = Buffer::zeros(c);
+    for partial in partial.chunks_exact(c) {
+        total.iter_mut().zip(partial).for_each(|(total, &partial)| *total += partial);
+    }
+    (out, total)
+}
+
+/// Gates `N` columns, from `first` on, of a matrix with `c` columns, and gives their sums.
+#[inline(always)]
+fn gate_columns<T: Element, const N: usize>(
+    out: &mut [T],
+    x: &[T],
+    sign: &[T],
+    slope: T,
+    first: usize,
+    c: usize,
+) -> [T; N] {
+    let mut sums = [T::zero(); N];
+    for start in (first..x.len()).step_by(c) {
+        // Copies, so that the compiler need not fear that a store changes what is still to be read.
+        let [mut gated, sign]: [[T; N]; 2] =
+            [x, sign].map(|numbers| *numbers[start..].first_chunk().expect("N columns"));
+        for i in 0..N {
+            gated[i] = gate(gated[i], sign[i], slope);
+            sums[i] += gated[i];
+        }
+        out[start..start + N].copy_from_slice(&gated);
+    }
+    sums
+}
+
+fn affine<T: Element>(x: &[T], scale: &[T], shift: &[T], shape: Shape, slope: f64) -> Buffer<T> {
     let (plane, c, slope) = (shape.plane(), shape.c, T::from_f64(slope));
     // Images that share one row of a table.
-    let block = |table: &[T]| plane / table.len();
-    let (scale_block, shift_block) = (scale.map_or(1, block), block(shift));
+    let [scale_block, shift_block] = [scale, shift].map(|table| plane / table.len());
     let mut out = Buffer::stale(x.len());
     let planes = out.par_chunks_exact_mut(plane).zip(x.par_chunks_exact(plane));
     planes.with_min_len(planes_per_task(plane)).for_each(|(out, x)| {
         vectorised(
             #[inline(always)]
             move || {
-                // Moved in, the slope stays in a register: no store can change it.
-                let activate = move |z: T| if z > T::zero() { z } else { slope * z };
                 for (n, (out, x)) in out.chunks_exact_mut(c).zip(x.chunks_exact(c)).enumerate() {
-                    let shift = &shift[n / shift_block * c..][..c];
-                    match scale {
-                        Some(scale) => {
-                            let scale = &scale[n / scale_block * c..][..c];
-                            for i in 0..c {
-                                out[i] = activate(x[i] * scale[i] + shift[i]);
-                            }
-                        }
-                        None => {
-                            for i in 0..c {
-                                out[i] = activate(x[i] + shift[i]);
-                            }
-                        }
+                    let (scale, shift) = (&scale[n / scale_block * c..][..c], &shift[n / shift_block * c..][..c]);
+                    for i in 0..c {
+                        // Moved in, the slope stays in a register: no store can change it.
+                        out[i] = rectified(x[i] * scale[i] + shift[i], slope);
                     }
                 }
             },

@@ -42,12 +42,11 @@ fn cases() -> Vec<Case> {
         case("reciprocal", &[images], |t| t[0].square().shift(0.5).reciprocal()),
         case("leaky_relu", &[images], |t| t[0].leaky_relu(0.2)),
         case("relu", &[images], |t| t[0].leaky_relu(0.0)),
-        case("affine_leaky_relu, bias only", &[images, [1, 3, 1, 1]], |t| t[0].affine_leaky_relu(None, &t[1], 0.2)),
         case("affine_leaky_relu, one row a group", &[images, [2, 3, 1, 1], [2, 3, 1, 1]], |t| {
-            t[0].affine_leaky_relu(Some(&t[1]), &t[2], 0.0)
+            t[0].affine_leaky_relu(&t[1], &t[2], 0.0)
         }),
         case("affine_leaky_relu, one row an image", &[images, [4, 3, 1, 1], [1, 3, 1, 1]], |t| {
-            t[0].affine_leaky_relu(Some(&t[1]), &t[2], 0.2)
+            t[0].affine_leaky_relu(&t[1], &t[2], 0.2)
         }),
         case("sum to a scalar", &[images], |t| t[0].sum().square()),
         case("sum to channels", &[images], |t| t[0].sum_to([1, 3, 1, 1]).square()),
@@ -68,6 +67,21 @@ fn cases() -> Vec<Case> {
         case("conv2d, stride 2", &[[2, 3, 6, 7], [4, 3, 5, 5]], move |t| t[0].conv2d(&t[1], strided)),
         case("conv2d, stride 1", &[[2, 3, 5, 4], [2, 3, 3, 3]], move |t| t[0].conv2d(&t[1], plain)),
         case("conv2d, whole map", &[[2, 3, 4, 4], [2, 3, 4, 4]], |t| t[0].conv2d(&t[1], Conv2d::square(1, 0))),
+        case("conv2d_leaky_relu", &[[2, 3, 6, 7], [24, 3, 5, 5], [1, 24, 1, 1]], move |t| {
+            t[0].conv2d_leaky_relu(&t[1], &t[2], strided, 0.2)
+        }),
+        case("conv2d_leaky_relu, few channels", &[[2, 3, 6, 7], [2, 3, 5, 5], [1, 2, 1, 1]], move |t| {
+            t[0].conv2d_leaky_relu(&t[1], &t[2], strided, 0.0)
+        }),
+        case("conv2d_leaky_relu, no rectifier", &[[3, 5, 1, 1], [4, 5, 1, 1], [1, 4, 1, 1]], |t| {
+            t[0].conv2d_leaky_relu(&t[1], &t[2], Conv2d::POINT, 1.0)
+        }),
+        case("conv2d_input_grad_leaky_relu", &[[2, 4, 3, 4], [4, 18, 5, 5], [1, 18, 1, 1]], move |t| {
+            t[0].conv2d_input_grad_leaky_relu(&t[1], &t[2], strided, [2, 18, 6, 7], 0.2)
+        }),
+        case("conv2d_input_grad_leaky_relu, no rectifier", &[[2, 4, 3, 4], [4, 3, 5, 5], [1, 3, 1, 1]], move |t| {
+            t[0].conv2d_input_grad_leaky_relu(&t[1], &t[2], strided, [2, 3, 6, 7], 1.0)
+        }),
         case("conv2d_input_grad", &[[2, 4, 3, 4], [4, 3, 5, 5]], move |t| {
             t[0].conv2d_input_grad(&t[1], strided, [2, 3, 6, 7])
         }),
@@ -185,13 +199,14 @@ fn results_do_not_depend_on_the_number_of_threads() {
             let draw = |stream, shape: [usize; 4]| numbers(stream, shape.into(), Device::Cpu).variable();
             let (x, w) = (draw(0, [64, 8, 32, 32]), draw(1, [24, 8, 5, 5]));
             let (scale, shift) = (draw(2, [4, 24, 1, 1]), draw(3, [1, 24, 1, 1]));
+            let bias = draw(4, [1, 24, 1, 1]);
             let maps = Tensor::concat(&[&x, &x.tanh()]).select_rows(&(0..64).collect::<Vec<_>>());
-            let maps = maps.conv2d(&w, Conv2d::square(2, 2)).normalise(4, 1e-5);
-            let maps = maps.affine_leaky_relu(Some(&scale), &shift, 0.2);
+            let maps = maps.conv2d_leaky_relu(&w, &bias, Conv2d::square(2, 2), 0.2).normalise(4, 1e-5);
+            let maps = maps.affine_leaky_relu(&scale, &shift, 0.2);
             let norms = maps.square().sum_to([64, 1, 1, 1]).sqrt();
             let loss = &norms.sum() + &maps.flatten().cross_entropy(&[7; 64]);
             let mut parameter = x.clone();
-            let gradients = loss.gradients(&[&x, &w, &scale, &shift]);
+            let gradients = loss.gradients(&[&x, &w, &bias, &scale, &shift]);
             crate::Adam::default().step(1e-3, vec![&mut parameter], &gradients[..1]);
             let all = gradients.iter().chain([&loss, &parameter]);
             all.flat_map(|tensor| tensor.to_vec::<f32>()).map(f32::to_bits).collect::<Vec<_>>()

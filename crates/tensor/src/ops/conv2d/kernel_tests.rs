@@ -3,6 +3,7 @@
 use rayon::ThreadPoolBuilder;
 
 use super::cpu::{self, winograd};
+use super::epilogue::Epilogue;
 use super::geometry::{Conv2d, Geometry};
 use super::reference;
 use crate::cpu::Simd;
@@ -44,20 +45,25 @@ impl Case {
         Case { g, x, w, dy }
     }
 
-    fn run(&self, map: Map, path: Path, simd: Simd) -> Vec<f32> {
+    fn run(&self, map: Map, path: Path, simd: Simd, epilogue: Option<&Epilogue<f32>>) -> Vec<f32> {
         let Case { g, x, w, dy } = self;
         // What a kernel forgets to write stays NaN.
         let mut out = vec![f32::NAN; self.len(map)];
         match map {
             Map::Conv2d if path == Path::Winograd => {
-                winograd::winograd(simd, &winograd::Map::conv2d(g), x, &cpu::pack_conv2d(g, w), &mut out)
+                winograd::winograd(simd, &winograd::Map::conv2d(g), x, &cpu::pack_conv2d(g, w), epilogue, &mut out)
             }
-            Map::InputGrad if path == Path::Winograd => {
-                winograd::winograd(simd, &winograd::Map::input_grad(g), dy, &cpu::pack_input_grad(g, w), &mut out)
-            }
+            Map::InputGrad if path == Path::Winograd => winograd::winograd(
+                simd,
+                &winograd::Map::input_grad(g),
+                dy,
+                &cpu::pack_input_grad(g, w),
+                epilogue,
+                &mut out,
+            ),
             Map::WeightGrad if path == Path::Winograd => winograd::weight_grad(simd, g, x, dy, &mut out),
-            Map::Conv2d => cpu::conv2d_packed(simd, g, x, &cpu::pack_conv2d(g, w), &mut out),
-            Map::InputGrad => cpu::input_grad_packed(simd, g, dy, &cpu::pack_input_grad(g, w), &mut out),
+            Map::Conv2d => cpu::conv2d_packed(simd, g, x, &cpu::pack_conv2d(g, w), epilogue, &mut out),
+            Map::InputGrad => cpu::input_grad_packed(simd, g, dy, &cpu::pack_input_grad(g, w), epilogue, &mut out),
             Map::WeightGrad => cpu::weight_grad_with(simd, g, x, dy, &mut out),
         }
         out
@@ -92,6 +98,20 @@ impl Case {
         }
     }
 
+    /// An epilogue inside the kernel gives the bits of the same operation on its result.
+    fn check_epilogue(&self, map: Map, path: Path, simd: Simd, sums: &[f32]) {
+        let channels = match map {
+            Map::Conv2d => self.g.co,
+            Map::InputGrad => self.g.ci,
+            Map::WeightGrad => return,
+        };
+        let bias = noise(channels, 4);
+        let result = self.run(map, path, simd, Some(&Epilogue { bias: &bias, slope: 0.2 }));
+        let shifted = sums.iter().enumerate().map(|(i, sum)| sum + bias[i % channels]);
+        let expected: Vec<f32> = shifted.map(|sum| if sum > 0.0 { sum } else { 0.2 * sum }).collect();
+        assert!(same_bits(&result, &expected), "epilogue of {map:?} by {simd:?} of {:?}", self.g);
+    }
+
     /// All instruction sets agree with the plain loops, and give the same bits with one, two and three threads.
     fn check(&self) {
         self.check_path(if winograd::pays(&self.g) { Path::Winograd } else { Path::Taps });
@@ -110,7 +130,7 @@ impl Case {
             let tolerance = f64::from(f32::EPSILON) * (2.0 + (self.reduction(map) as f64).sqrt());
             let mut fused: Option<Vec<f32>> = None;
             for simd in Simd::available() {
-                let result = on_threads(1, || self.run(map, path, simd));
+                let result = on_threads(1, || self.run(map, path, simd, None));
                 for (i, &value) in result.iter().enumerate() {
                     let error = (f64::from(value) - expected[i]).abs();
                     assert!(
@@ -120,8 +140,9 @@ impl Case {
                         expected[i]
                     );
                 }
+                self.check_epilogue(map, path, simd, &result);
                 for threads in [2, 3] {
-                    let again = on_threads(threads, || self.run(map, path, simd));
+                    let again = on_threads(threads, || self.run(map, path, simd, None));
                     assert!(same_bits(&result, &again), "{map:?} by {simd:?} of {:?} with {threads} threads", self.g);
                 }
                 if simd != Simd::Portable {

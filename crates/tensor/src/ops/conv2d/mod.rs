@@ -5,6 +5,7 @@
 //! three are closed under differentiation of any order.
 
 mod cpu;
+mod epilogue;
 mod geometry;
 #[cfg(test)]
 mod kernel_tests;
@@ -15,10 +16,12 @@ use geometry::Geometry;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::leaky_relu::{assert_slope, leaky_relu_gradients};
 use crate::pool::Buffer;
 use crate::shape::Shape;
 use crate::storage::Storage;
 use crate::tensor::Tensor;
+use epilogue::Epilogue;
 
 static FLOPS: AtomicU64 = AtomicU64::new(0);
 
@@ -40,7 +43,7 @@ impl Tensor {
             self,
             weight,
             g.output_len(),
-            |x, w, y| cpu::conv2d(&g, x, w, y),
+            |x, w, y| cpu::conv2d(&g, x, w, None, y),
             |x, w, y| reference::conv2d(&g, x, w, y),
         );
         let (x, w) = (self.clone(), weight.clone());
@@ -50,6 +53,33 @@ impl Tensor {
                 back.when(0, || g.conv2d_input_grad(&w, conv, x.shape())),
                 back.when(1, || x.conv2d_weight_grad(g, conv, w.shape())),
             ]
+        })
+    }
+
+    /// A layer: [`Tensor::conv2d`], a bias per channel (`[1, co, 1, 1]`) and [`Tensor::leaky_relu`], without passes over
+    /// memory of their own. A slope of 1 leaves the rectifier out.
+    ///
+    /// # Panics
+    /// As [`Tensor::conv2d`], or when the bias has another shape.
+    pub fn conv2d_leaky_relu(&self, weight: &Tensor, bias: &Tensor, conv: Conv2d, slope: f64) -> Tensor {
+        let g = geometry("conv2d_leaky_relu", self.shape(), weight.shape(), conv);
+        let storage = run_layer(
+            [self, weight, bias],
+            slope,
+            g.output(),
+            |x, w, epilogue, y| cpu::conv2d(&g, x, w, Some(epilogue), y),
+            |x, w, y| reference::conv2d(&g, x, w, y),
+        );
+        let (x, w) = (self.clone(), weight.clone());
+        Tensor::with_saved_output(g.output(), storage, &[self, weight, bias], move |y| {
+            move |back| {
+                let (g, to_bias) = leaky_relu_gradients(back, &y, slope, 2);
+                vec![
+                    back.when(0, || g.conv2d_input_grad(&w, conv, x.shape())),
+                    back.when(1, || x.conv2d_weight_grad(&g, conv, w.shape())),
+                    to_bias,
+                ]
+            }
         })
     }
 
@@ -66,13 +96,49 @@ impl Tensor {
             self,
             weight,
             input.len(),
-            |dy, w, dx| cpu::input_grad(&g, dy, w, dx),
+            |dy, w, dx| cpu::input_grad(&g, dy, w, None, dx),
             |dy, w, dx| reference::input_grad(&g, dy, w, dx),
         );
         let (dy, w) = (self.clone(), weight.clone());
         Tensor::from_operation(input, storage, &[self, weight], move |back| {
             let x = back.upstream;
             vec![back.when(0, || x.conv2d(&w, conv)), back.when(1, || x.conv2d_weight_grad(&dy, conv, w.shape()))]
+        })
+    }
+
+    /// As [`Tensor::conv2d_leaky_relu`], of a transposed convolution: [`Tensor::conv2d_input_grad`], a bias per channel
+    /// (`[1, ci, 1, 1]`) and [`Tensor::leaky_relu`].
+    ///
+    /// # Panics
+    /// As [`Tensor::conv2d_input_grad`], or when the bias has another shape.
+    pub fn conv2d_input_grad_leaky_relu(
+        &self,
+        weight: &Tensor,
+        bias: &Tensor,
+        conv: Conv2d,
+        input: impl Into<Shape>,
+        slope: f64,
+    ) -> Tensor {
+        let input = input.into();
+        let g = geometry("conv2d_input_grad_leaky_relu", input, weight.shape(), conv);
+        assert_eq!(self.shape(), g.output(), "conv2d_input_grad_leaky_relu to images of shape {input:?}");
+        let storage = run_layer(
+            [self, weight, bias],
+            slope,
+            input,
+            |dy, w, epilogue, dx| cpu::input_grad(&g, dy, w, Some(epilogue), dx),
+            |dy, w, dx| reference::input_grad(&g, dy, w, dx),
+        );
+        let (dy, w) = (self.clone(), weight.clone());
+        Tensor::with_saved_output(input, storage, &[self, weight, bias], move |y| {
+            move |back| {
+                let (x, to_bias) = leaky_relu_gradients(back, &y, slope, 2);
+                vec![
+                    back.when(0, || x.conv2d(&w, conv)),
+                    back.when(1, || x.conv2d_weight_grad(&dy, conv, w.shape())),
+                    to_bias,
+                ]
+            }
         })
     }
 
@@ -139,5 +205,38 @@ fn run(
             Storage::F64(out)
         }
         (a, b) => panic!("operands on different devices: {} and {}", a.device(), b.device()),
+    }
+}
+
+/// Runs the map of a layer with its bias and rectifier on the device of its operands.
+fn run_layer(
+    [a, b, bias]: [&Tensor; 3],
+    slope: f64,
+    out: Shape,
+    fast: impl FnOnce(&[f32], &[f32], &Epilogue<f32>, &mut [f32]),
+    plain: impl FnOnce(&[f64], &[f64], &mut [f64]),
+) -> Storage {
+    assert_slope(slope);
+    assert_eq!(bias.shape(), Shape::vector(out.c), "bias of a layer with results of shape {out:?}");
+    match bias.storage() {
+        Storage::F32(bias) => {
+            let epilogue = Epilogue { bias, slope: slope as f32 };
+            run(a, b, out.len(), |a, b, y| fast(a, b, &epilogue, y), |_, _, _| panic!("a bias on another device"))
+        }
+        Storage::F64(bias) => {
+            let epilogue = Epilogue { bias, slope };
+            run(
+                a,
+                b,
+                out.len(),
+                |_, _, _| panic!("a bias on another device"),
+                |a, b, y| {
+                    plain(a, b, y);
+                    for channel in 0..out.c {
+                        epilogue.apply_to_channel(channel, y[channel..].iter_mut().step_by(out.c));
+                    }
+                },
+            )
+        }
     }
 }

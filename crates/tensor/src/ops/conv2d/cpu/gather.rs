@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::super::epilogue::Epilogue;
 use super::super::geometry::Geometry;
-use super::Shared;
 use super::plan::{Group, Tap, conv2d_taps, input_grad_taps};
+use super::{Shared, finish};
 use crate::cpu::Simd;
 use crate::cpu::microkernel::{DEPTH, LANES, Product, Term};
 
@@ -48,7 +49,7 @@ impl Map {
 }
 
 /// `a` is `[pixel][n][inner]`, `b` is packed `[panel][tap][inner][16]`, `out` is `[pixel][n][outer]`.
-pub(super) fn gather(simd: Simd, map: &Map, a: &[f32], b: &[f32], out: &mut [f32]) {
+pub(super) fn gather(simd: Simd, map: &Map, a: &[f32], b: &[f32], epilogue: Option<&Epilogue<f32>>, out: &mut [f32]) {
     let &Map { ref groups, n, inner, outer, taps } = map;
     let panels = outer.div_ceil(LANES);
     let panel_parts = panels.min(JOBS.div_ceil(groups.len()));
@@ -103,6 +104,10 @@ pub(super) fn gather(simd: Simd, map: &Map, a: &[f32], b: &[f32], out: &mut [f32
                     // SAFETY: the job owns these elements, as above.
                     unsafe { out.at(row + panel * LANES).write_bytes(0, columns) };
                 }
+            }
+            if let Some(epilogue) = epilogue {
+                // SAFETY: the job owns these elements, as above.
+                unsafe { finish(epilogue, out, c_rows.iter().copied(), panel * LANES, columns) };
             }
         }
     });

@@ -29,7 +29,9 @@ pub(super) mod winograd;
 
 use rayon::prelude::*;
 
+use super::epilogue::Epilogue;
 use super::geometry::Geometry;
+use crate::cpu::microkernel::LANES;
 use crate::cpu::pack::{pack, pack_transposed, transpose};
 use crate::cpu::{Simd, vectorised};
 use crate::pool::Buffer;
@@ -41,13 +43,13 @@ use winograd::winograd;
 const NARROW: usize = 4;
 
 /// The convolution: `x` `[h][w][n][ci]`, `w` `[kh][kw][co][ci]`, `y` `[oh][ow][n][co]`.
-pub(crate) fn conv2d(g: &Geometry, x: &[f32], w: &[f32], y: &mut [f32]) {
-    conv2d_packed(Simd::chosen(), g, x, &pack_conv2d(g, w), y);
+pub(super) fn conv2d(g: &Geometry, x: &[f32], w: &[f32], epilogue: Option<&Epilogue<f32>>, y: &mut [f32]) {
+    conv2d_packed(Simd::chosen(), g, x, &pack_conv2d(g, w), epilogue, y);
 }
 
 /// The gradient of [`conv2d`] in `x`, which is the transposed convolution of `dy`.
-pub(crate) fn input_grad(g: &Geometry, dy: &[f32], w: &[f32], dx: &mut [f32]) {
-    input_grad_packed(Simd::chosen(), g, dy, &pack_input_grad(g, w), dx);
+pub(super) fn input_grad(g: &Geometry, dy: &[f32], w: &[f32], epilogue: Option<&Epilogue<f32>>, dx: &mut [f32]) {
+    input_grad_packed(Simd::chosen(), g, dy, &pack_input_grad(g, w), epilogue, dx);
 }
 
 /// The gradient of [`conv2d`] in `w`.
@@ -62,14 +64,21 @@ pub(crate) fn pack_conv2d(g: &Geometry, w: &[f32]) -> Buffer<f32> {
 }
 
 /// [`conv2d`] with weights from [`pack_conv2d`], by the given instructions.
-pub(crate) fn conv2d_packed(simd: Simd, g: &Geometry, x: &[f32], packed: &[f32], y: &mut [f32]) {
+pub(super) fn conv2d_packed(
+    simd: Simd,
+    g: &Geometry,
+    x: &[f32],
+    packed: &[f32],
+    epilogue: Option<&Epilogue<f32>>,
+    y: &mut [f32],
+) {
     assert_eq!((x.len(), y.len()), (g.input_len(), g.output_len()), "images of {g:?}");
     if g.co <= NARROW {
-        scatter(simd, &scatter::Map::conv2d(g), x, packed, y);
+        scatter(simd, &scatter::Map::conv2d(g), x, packed, epilogue, y);
     } else if winograd::pays(g) {
-        winograd(simd, &winograd::Map::conv2d(g), x, packed, y);
+        winograd(simd, &winograd::Map::conv2d(g), x, packed, epilogue, y);
     } else {
-        gather(simd, &gather::Map::conv2d(g), x, packed, y);
+        gather(simd, &gather::Map::conv2d(g), x, packed, epilogue, y);
     }
 }
 
@@ -80,14 +89,21 @@ pub(crate) fn pack_input_grad(g: &Geometry, w: &[f32]) -> Buffer<f32> {
 }
 
 /// [`input_grad`] with weights from [`pack_input_grad`], by the given instructions.
-pub(crate) fn input_grad_packed(simd: Simd, g: &Geometry, dy: &[f32], packed: &[f32], dx: &mut [f32]) {
+pub(super) fn input_grad_packed(
+    simd: Simd,
+    g: &Geometry,
+    dy: &[f32],
+    packed: &[f32],
+    epilogue: Option<&Epilogue<f32>>,
+    dx: &mut [f32],
+) {
     assert_eq!((dy.len(), dx.len()), (g.output_len(), g.input_len()), "images of {g:?}");
     if g.ci <= NARROW {
-        scatter(simd, &scatter::Map::input_grad(g), dy, packed, dx);
+        scatter(simd, &scatter::Map::input_grad(g), dy, packed, epilogue, dx);
     } else if winograd::pays(g) {
-        winograd(simd, &winograd::Map::input_grad(g), dy, packed, dx);
+        winograd(simd, &winograd::Map::input_grad(g), dy, packed, epilogue, dx);
     } else {
-        gather(simd, &gather::Map::input_grad(g), dy, packed, dx);
+        gather(simd, &gather::Map::input_grad(g), dy, packed, epilogue, dx);
     }
 }
 
@@ -124,6 +140,34 @@ impl Shared {
     fn at(self, offset: usize) -> *mut f32 {
         self.0.wrapping_add(offset)
     }
+}
+
+/// Applies an epilogue to `columns` channels, at most sixteen, from `first` on, of the rows at these offsets.
+///
+/// # Safety
+///
+/// The rows have these channels, and nobody else uses them meanwhile.
+unsafe fn finish(
+    epilogue: &Epilogue<f32>,
+    out: Shared,
+    rows: impl Iterator<Item = usize> + Clone,
+    first: usize,
+    columns: usize,
+) {
+    vectorised(
+        #[inline(always)]
+        || {
+            if columns == LANES {
+                // SAFETY: the caller vouches for the elements, and no two rows overlap.
+                epilogue.apply(first, rows.map(|row| unsafe { &mut *out.at(row + first).cast::<[f32; LANES]>() }));
+            } else {
+                for channel in first..first + columns {
+                    // SAFETY: as above.
+                    epilogue.apply_to_channel(channel, rows.clone().map(|row| unsafe { &mut *out.at(row + channel) }));
+                }
+            }
+        },
+    );
 }
 
 /// Adds arrays of the length of `sum` one after another, in order: partial sums of jobs that share a result.

@@ -14,12 +14,13 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::super::epilogue::Epilogue;
 use super::super::geometry::Geometry;
 use super::Shared;
 use super::plan::Cache;
-use crate::cpu::Simd;
 use crate::cpu::microkernel::{DEPTH, LANES, Product, Term};
 use crate::cpu::pack::transpose;
+use crate::cpu::{Simd, vectorised};
 
 /// The sums of a band take at most so many numbers (64 KiB), unless one row of pixels takes more.
 const BAND: usize = 16384;
@@ -100,7 +101,14 @@ fn bands(
 }
 
 /// `a` is `[pixel][n][inner]`, `weights` as the caller of the map has them, `out` is `[pixel][n][outer]`.
-pub(super) fn scatter(simd: Simd, map: &Map, a: &[f32], weights: &[f32], out: &mut [f32]) {
+pub(super) fn scatter(
+    simd: Simd,
+    map: &Map,
+    a: &[f32],
+    weights: &[f32],
+    epilogue: Option<&Epilogue<f32>>,
+    out: &mut [f32],
+) {
     let &Map { ref bands, n, inner, outer, step } = map;
     let slabs = n.div_ceil(LANES);
     let out = Shared::new(out);
@@ -133,6 +141,16 @@ pub(super) fn scatter(simd: Simd, map: &Map, a: &[f32], weights: &[f32], out: &m
                 // with the slice, and targets of this band, whose sums were sized above.
                 unsafe { product.run(simd) };
             }
+        }
+        if let Some(epilogue) = epilogue {
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (i, sums) in sums.chunks_exact_mut(LANES).enumerate() {
+                        epilogue.apply_to_channel(i % outer, sums.iter_mut());
+                    }
+                },
+            );
         }
         for (target, sums) in band.targets.clone().zip(sums.chunks_exact(outer * LANES)) {
             let len = images.len() * outer;

@@ -26,8 +26,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::super::epilogue::Epilogue;
 use super::super::geometry::Geometry;
-use super::Shared;
+use super::{Shared, finish};
 use crate::cpu::Simd;
 use crate::cpu::microkernel::{DEPTH, LANES, Product, Term};
 use crate::pool::Buffer;
@@ -266,7 +267,7 @@ fn scaled(pixels: &Pixels, numbers: usize) -> Pixels {
 }
 
 /// `a` is `[pixel][n][inner]`, `b` is packed `[panel][tap][inner][16]`, `out` is `[pixel][n][outer]`.
-pub(crate) fn winograd(simd: Simd, map: &Map, a: &[f32], b: &[f32], out: &mut [f32]) {
+pub(crate) fn winograd(simd: Simd, map: &Map, a: &[f32], b: &[f32], epilogue: Option<&Epilogue<f32>>, out: &mut [f32]) {
     let &Map { n, inner, outer, ref tiles, .. } = map;
     let (panels, blocks) = (outer.div_ceil(LANES), n.div_ceil(ROWS));
     let out = Shared::new(out);
@@ -282,7 +283,7 @@ pub(crate) fn winograd(simd: Simd, map: &Map, a: &[f32], b: &[f32], out: &mut [f
                 rows: (n * block / blocks..n * (block + 1) / blocks).collect(),
                 panel,
             };
-            job.run(&points, b, out);
+            job.run(&points, b, epilogue, out);
         });
     }
 }
@@ -299,7 +300,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn run(&self, a: &AtPoints, b: &[f32], out: Shared) {
+    fn run(&self, a: &AtPoints, b: &[f32], epilogue: Option<&Epilogue<f32>>, out: Shared) {
         let &Map { n, inner, outer, .. } = self.map;
         let rows = self.rows.len();
         let a_rows: Vec<usize> = self.rows.iter().map(|row| row * inner).collect();
@@ -339,19 +340,27 @@ impl Job<'_> {
                     }
                 }
             }
+            let targets = scaled(targets, n * outer);
+            let (first, columns) = (self.panel * LANES, LANES.min(outer - self.panel * LANES));
             let patch = Patch {
                 from: &products,
                 sources: &(0..height * width).map(|pair| Some(pair * step)).collect::<Vec<_>>(),
                 from_step: LANES,
-                to: Shared(out.at(self.rows[0] * outer + self.panel * LANES)),
-                targets: &scaled(targets, n * outer),
+                to: Shared(out.at(self.rows[0] * outer + first)),
+                targets: &targets,
                 to_step: outer,
                 count: rows,
-                width: LANES.min(outer - self.panel * LANES),
+                width: columns,
             };
             // SAFETY: `simd` is available; the products were just computed; the job owns its panel of its rows of the
             // tile's target pixels, which lie in the images.
             unsafe { output(self.simd, phases[0].taps(), patch) };
+            if let Some(epilogue) = epilogue {
+                let pixels = targets.iter().flatten();
+                let rows = pixels.flat_map(|pixel| self.rows.iter().map(move |row| pixel + row * outer));
+                // SAFETY: as above.
+                unsafe { finish(epilogue, out, rows, first, columns) };
+            }
         }
     }
 
