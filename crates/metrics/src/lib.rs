@@ -4,6 +4,7 @@
 //!
 //! * [`class_accuracy`] - the share of generated images that a classifier trained on real data recognises,
 //! * [`AccuracyMatrix`] - scores by task and class, and the continual metrics read from it,
+//! * [`frechet_distance`] - between features of generated and of real images, from their [`FeatureStatistics`],
 //! * [`Card`] - how a number was measured; [`comparable`] refuses to compare numbers measured differently,
 //! * [`TaskScores`] and [`ResultRow`] - the rows of a run's `scores.json` and of `results.json`.
 //!
@@ -30,10 +31,13 @@
 
 mod accuracy;
 mod card;
+mod frechet;
 mod matrix;
 mod scores;
+mod spectrum;
 
 pub use accuracy::class_accuracy;
 pub use card::{Card, Difference, comparable};
+pub use frechet::{FeatureStatistics, FeatureStream, FrechetError, frechet_distance};
 pub use matrix::{AccuracyMatrix, MatrixError};
 pub use scores::{ACCURACY, ClassScore, ResultRow, Score, TaskScores};
