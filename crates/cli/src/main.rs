@@ -6,6 +6,7 @@ mod checkpoints;
 mod commands;
 mod console;
 mod data;
+mod evaluation;
 mod events;
 mod generator;
 mod image_grid;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use mergan_datasets::{Labelled, Manifest, info};
-use mergan_metrics::{ACCURACY, Card, TaskScores, class_accuracy};
+use mergan_metrics::Card;
 use mergan_models::{Classifier, FitOptions, Weights};
 use mergan_strategies::{Config, Sampling};
 use mergan_tensor::{Device, Random};
@@ -15,7 +15,6 @@ use sha2::{Digest, Sha256};
 
 use crate::args::DataArguments;
 use crate::console::Console;
-use crate::generator::Trained;
 
 /// The network's name on cards.
 const NETWORK: &str = "mlp-1024-512-256-128";
@@ -73,31 +72,25 @@ impl Scorer {
         self.note.test_accuracy
     }
 
-    /// Scores `samples` images of each class that a generator has learned in `task` tasks.
-    pub fn score(&self, trained: &Trained, config: &Config, task: usize, samples: usize, seed: u64) -> TaskScores {
-        let sampling: Sampling = trained.sampling(seed);
-        let card = Card {
+    /// The network.
+    pub fn classifier(&self) -> &Classifier {
+        &self.classifier
+    }
+
+    /// The card of numbers that this network gives, of so many images of each class of a run's generator.
+    pub fn card(&self, config: &Config, sampling: &Sampling, samples: usize) -> Card {
+        Card {
             network: NETWORK.into(),
             sha256: self.sha256.clone(),
             test_accuracy: self.note.test_accuracy,
             samples_per_class: samples,
+            real_images: None,
             statistics: sampling.statistics(),
             grouping: sampling.grouping.to_string(),
             preset: config.preset.clone(),
             seed: config.seed,
             commit: option_env!("MERGAN_COMMIT").map(String::from),
-        };
-        let classes = &trained.usage.classes;
-        let images = sampling.images(trained.source(), classes, samples);
-        // A class that a solver never names has no images, and is not recognised.
-        let accuracies = classes.iter().zip(images).map(|(&class, images)| {
-            (class, class_accuracy(&self.classifier.predict(images.view()), class).unwrap_or(0.0))
-        });
-        let accuracies: Vec<_> = accuracies.collect();
-        let class_names = trained.usage.class_names.clone();
-        let mut scores = TaskScores { task, classes: classes.clone(), class_names, scores: Vec::new() };
-        scores.record(ACCURACY, &accuracies, &card);
-        scores
+        }
     }
 
     fn load(path: &Path, dataset: &str) -> Result<Self> {

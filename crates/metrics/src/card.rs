@@ -12,8 +12,11 @@ pub struct Card {
     pub sha256: String,
     /// The scoring network's accuracy on real test images, from 0 to 1: no score means more than this does.
     pub test_accuracy: f64,
-    /// How many generated images of each class were scored.
+    /// How many generated images of each class were scored, or trained on.
     pub samples_per_class: usize,
+    /// The real images that the generated ones were compared with, such as `all test images`, where they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub real_images: Option<String>,
     /// The normalisation statistics the generator used, such as `batch of 64` or `standing`.
     pub statistics: String,
     /// Whether the images that were normalised together were of one class (`pure`) or of all (`mixed`).
@@ -63,6 +66,8 @@ pub fn comparable(left: &Card, right: &Card) -> Result<(), Difference> {
     Difference::check("network", &left.network, &right.network)?;
     Difference::check("sha256", &left.sha256, &right.sha256)?;
     Difference::check("samples_per_class", &left.samples_per_class, &right.samples_per_class)?;
+    let [ours, theirs] = [left, right].map(|card| card.real_images.as_deref().unwrap_or("none"));
+    Difference::check("real_images", ours, theirs)?;
     Difference::check("statistics", &left.statistics, &right.statistics)?;
     Difference::check("preset", &left.preset, &right.preset)
 }
@@ -77,6 +82,7 @@ mod tests {
             sha256: "ab".repeat(32),
             test_accuracy: 0.98,
             samples_per_class: 6400,
+            real_images: None,
             statistics: "batch of 64".into(),
             grouping: "pure".into(),
             preset: "quick".into(),
@@ -97,6 +103,7 @@ mod tests {
             ("network", Card { network: "vgg".into(), ..card() }),
             ("sha256", Card { sha256: "cd".repeat(32), ..card() }),
             ("samples_per_class", Card { samples_per_class: 64, ..card() }),
+            ("real_images", Card { real_images: Some("all test images".into()), ..card() }),
             ("statistics", Card { statistics: "standing".into(), ..card() }),
             ("preset", Card { preset: "paper".into(), ..card() }),
         ];

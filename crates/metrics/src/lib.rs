@@ -40,4 +40,7 @@ pub use accuracy::class_accuracy;
 pub use card::{Card, Difference, comparable};
 pub use frechet::{FeatureStatistics, FeatureStream, FrechetError, frechet_distance};
 pub use matrix::{AccuracyMatrix, MatrixError};
-pub use scores::{ACCURACY, ClassScore, ResultRow, Score, TaskScores};
+pub use scores::{
+    ACCURACY, ClassScore, FRECHET, FRECHET_POOLED, INITIAL_ACCURACY, NEXT_ACCURACY, REPLAY_ACCURACY, REPLAY_CONFIDENCE,
+    REPLAY_SHIFT, REVERSE_ACCURACY, ResultRow, Score, TaskScores,
+};

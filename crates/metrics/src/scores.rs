@@ -3,8 +3,29 @@
 use crate::Card;
 use serde::{Deserialize, Serialize};
 
-/// The name of the metric that every scored task has: see [`class_accuracy`](crate::class_accuracy).
+/// The share of generated images that are recognised as the class asked for, which every scored task has: see
+/// [`class_accuracy`](crate::class_accuracy).
 pub const ACCURACY: &str = "accuracy";
+/// The accuracy on the classes of the next task, before they are learned.
+pub const NEXT_ACCURACY: &str = "next_accuracy";
+/// The accuracy of the untrained generator on the classes of all tasks.
+pub const INITIAL_ACCURACY: &str = "initial_accuracy";
+/// The share of real test images that a classifier recognises which was trained on generated images alone. It finds
+/// what the accuracy cannot: a generator that makes a few good images over and over.
+pub const REVERSE_ACCURACY: &str = "reverse_accuracy";
+/// The [Frechet distance](crate::frechet_distance) of each class on the features of the classifier that scores. It is no
+/// FID, whose features are Inception's.
+pub const FRECHET: &str = "fd_mlp";
+/// The same distance over all learned classes at once.
+pub const FRECHET_POOLED: &str = "fd_mlp_pooled";
+/// Of the previous task's generator, from which the past was replayed: the mean probability that the classifier gives
+/// the class asked for.
+pub const REPLAY_CONFIDENCE: &str = "replay_confidence";
+/// Of the previous task's generator: its accuracy.
+pub const REPLAY_ACCURACY: &str = "replay_accuracy";
+/// How far the generator moved in a task: the mean squared difference of the pixels, from -1 to 1, of its images and the
+/// previous task's generator's at the same latents.
+pub const REPLAY_SHIFT: &str = "replay_shift";
 
 /// One number and how it was measured.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -13,6 +34,9 @@ pub struct Score {
     pub metric: String,
     /// The metric's value; accuracies are fractions from 0 to 1.
     pub value: f64,
+    /// Why the value is not to be relied on, where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
     /// How it was measured.
     pub card: Card,
 }
@@ -48,11 +72,20 @@ impl TaskScores {
         if values.is_empty() {
             return;
         }
-        let row =
-            |class, value| ClassScore { class, score: Score { metric: metric.into(), value, card: card.clone() } };
         let mean = values.iter().map(|(_, value)| value).sum::<f64>() / values.len() as f64;
-        self.scores.extend(values.iter().map(|&(class, value)| row(Some(class), value)));
-        self.scores.push(row(None, mean));
+        let classes = values.iter().map(|&(class, value)| (Some(class), value));
+        self.scores.extend(classes.chain([(None, mean)]).map(|(class, value)| {
+            let score = Score { metric: metric.into(), value, warning: None, card: card.clone() };
+            ClassScore { class, score }
+        }));
+    }
+
+    /// Says of one score, of a class or of the mean, why it is not to be relied on.
+    pub fn warn(&mut self, metric: &str, class: Option<usize>, warning: String) {
+        let found = self.scores.iter_mut().find(|row| row.class == class && row.score.metric == metric);
+        if let Some(row) = found {
+            row.score.warning = Some(warning);
+        }
     }
 
     /// The score of a class, or of the mean over the classes (`None`), where it was measured.
@@ -86,6 +119,7 @@ mod tests {
             sha256: "00".repeat(32),
             test_accuracy: 0.98,
             samples_per_class: 64,
+            real_images: None,
             statistics: "batch of 64".into(),
             grouping: "pure".into(),
             preset: "smoke".into(),
@@ -111,12 +145,23 @@ mod tests {
     }
 
     #[test]
+    fn a_warning_stays_with_its_score() {
+        let mut scores = scores();
+        scores.warn(ACCURACY, Some(2), "two samples".into());
+        let warning = |class| scores.get(ACCURACY, class).unwrap().warning.as_deref();
+        assert_eq!([warning(Some(4)), warning(Some(2)), warning(None)], [None, Some("two samples"), None]);
+        let json = serde_json::to_string(&scores).unwrap();
+        assert_eq!(serde_json::from_str::<TaskScores>(&json).unwrap(), scores);
+    }
+
+    #[test]
     fn json_is_flat_and_reads_back() {
         let row = ResultRow { strategy: "ra".into(), seed: 3, task: 2, score: scores().scores[2].clone() };
         let json = serde_json::to_value(&row).unwrap();
         assert_eq!(json["class"], serde_json::Value::Null);
         assert_eq!((json["metric"].as_str(), json["value"].as_f64()), (Some("accuracy"), Some(0.75)));
         assert_eq!(json["card"]["network"], "digit-mlp");
+        assert!(json.get("warning").is_none());
         assert_eq!(serde_json::from_value::<ResultRow>(json).unwrap(), row);
 
         let text = serde_json::to_string(&scores()).unwrap();

@@ -4,8 +4,8 @@
 //! The released graph takes pixels as integers up to 255 and starts from weights of deviation 0.001; ours takes them
 //! scaled to [-1, 1] and starts as the other networks do, which reaches the same test accuracy in a tenth of the steps.
 
-use mergan_tensor::{Adam, AdamOptions, Address, Device, Random, Tensor, no_grad};
-use ndarray::{ArrayView4, Axis};
+use mergan_tensor::{Adam, AdamOptions, Address, Device, Random, Shape, Tensor, no_grad};
+use ndarray::{Array2, ArrayView1, ArrayView4, Axis};
 
 use crate::layers::{Initialiser, Linear};
 use crate::parameters::{Network, Parameter};
@@ -21,6 +21,15 @@ const PREDICTION_BATCH: usize = 500;
 #[derive(Clone, Debug)]
 pub struct Classifier {
     layers: Vec<Linear>,
+}
+
+/// What a classifier makes of images.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The activations of the last hidden layer, N x 128.
+    pub features: Array2<f32>,
+    /// N x classes.
+    pub logits: Array2<f32>,
 }
 
 /// How a classifier is trained.
@@ -97,16 +106,36 @@ impl Classifier {
 
     /// Images `[n, c, h, w]` in [-1, 1] to logits N x classes.
     pub fn logits(&self, images: &Tensor) -> Tensor {
-        let (last, hidden) = self.layers.split_last().expect("a classifier has layers");
-        last.forward(&hidden.iter().fold(images.flatten(), |x, layer| layer.forward_relu(&x)))
+        self.last().forward(&self.features(images))
+    }
+
+    /// Images `[n, c, h, w]` in [-1, 1] to the activations of the last hidden layer, N x 128.
+    pub fn features(&self, images: &Tensor) -> Tensor {
+        let hidden = &self.layers[..self.layers.len() - 1];
+        hidden.iter().fold(images.flatten(), |x, layer| layer.forward_relu(&x))
+    }
+
+    /// What the classifier makes of images (N, C, H, W), in one pass.
+    pub fn read(&self, images: ArrayView4<u8>) -> Reading {
+        let (mut features, mut logits) = (Vec::new(), Vec::new());
+        no_grad(|| {
+            for batch in images.axis_chunks_iter(Axis(0), PREDICTION_BATCH) {
+                let hidden = self.features(&pixels::from_bytes(batch, Device::Cpu));
+                logits.extend(self.last().forward(&hidden).to_vec::<f32>());
+                features.extend(hidden.to_vec::<f32>());
+            }
+        });
+        let Shape { n: classes, c: width, .. } = self.last().weight.shape();
+        let rows = |values, columns| {
+            let array = Array2::from_shape_vec((images.len_of(Axis(0)), columns), values);
+            array.expect("every image has a row")
+        };
+        Reading { features: rows(features, width), logits: rows(logits, classes) }
     }
 
     /// The likeliest class of every image (N, C, H, W).
     pub fn predict(&self, images: ArrayView4<u8>) -> Vec<usize> {
-        no_grad(|| {
-            let batches = images.axis_chunks_iter(Axis(0), PREDICTION_BATCH);
-            batches.flat_map(|batch| self.predict_batch(batch)).collect()
-        })
+        self.read(images).labels()
     }
 
     /// The share of images whose likeliest class is their label.
@@ -119,11 +148,29 @@ impl Classifier {
         right as f64 / labels.len() as f64
     }
 
-    fn predict_batch(&self, images: ArrayView4<u8>) -> Vec<usize> {
-        let logits = self.logits(&pixels::from_bytes(images, Device::Cpu));
-        let classes = logits.shape().c;
-        let likeliest = |row: &[f32]| (0..classes).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or_default();
-        logits.to_vec::<f32>().chunks_exact(classes).map(likeliest).collect()
+    fn last(&self) -> &Linear {
+        self.layers.last().expect("a classifier has layers")
+    }
+}
+
+impl Reading {
+    /// The likeliest class of every image.
+    pub fn labels(&self) -> Vec<usize> {
+        let likeliest =
+            |row: ArrayView1<f32>| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or_default();
+        self.logits.rows().into_iter().map(likeliest).collect()
+    }
+
+    /// The probability that the classifier gives `class`, for every image.
+    ///
+    /// # Panics
+    /// When there is no such class.
+    pub fn probabilities(&self, class: usize) -> Vec<f64> {
+        let probability = |row: ArrayView1<f32>| {
+            let others = row.iter().map(|&logit| f64::from(logit - row[class]).exp());
+            1.0 / others.sum::<f64>()
+        };
+        self.logits.rows().into_iter().map(probability).collect()
     }
 }
 
@@ -150,5 +197,14 @@ mod tests {
             Classifier::fit(images.view(), &labels, 2, options, Random::new(0), |progress| losses.push(progress.loss));
         assert_eq!(losses.len(), 30);
         assert!(classifier.accuracy(images.view(), &labels) > 0.99);
+
+        let reading = classifier.read(images.view());
+        assert_eq!((reading.features.dim(), reading.logits.dim()), ((200, 128), (200, 2)));
+        assert_eq!(reading.labels(), labels);
+        let [dark, bright] = [0, 1].map(|class| reading.probabilities(class));
+        assert!(dark.iter().zip(&bright).all(|(dark, bright)| (dark + bright - 1.0).abs() < 1e-9));
+        assert!(dark.iter().zip(&labels).all(|(&dark, &label)| (dark > 0.5) == (label == 0)));
+        let logits = classifier.logits(&pixels::from_bytes(images.view(), Device::Cpu)).to_vec::<f32>();
+        assert_eq!(logits, reading.logits.iter().copied().collect::<Vec<_>>());
     }
 }

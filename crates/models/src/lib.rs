@@ -23,7 +23,7 @@ mod pixels;
 mod standing;
 mod weights;
 
-pub use classifier::{Classifier, FitOptions, FitProgress};
+pub use classifier::{Classifier, FitOptions, FitProgress, Reading};
 pub use digits::{Critic, DigitConfig, Generator, Verdict};
 pub use layers::Conditions;
 pub use parameters::{Network, Parameter};

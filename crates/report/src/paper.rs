@@ -28,7 +28,7 @@ const TABLE_1: [(&str, usize, [f64; 6]); 4] = [
 pub(crate) const SOURCE: &str = "Wu et al., Memory Replay GANs, NeurIPS 2018, Table 1";
 
 /// The task counts after which the paper measured.
-pub(crate) const TASK_COUNTS: [usize; 2] = [5, 10];
+pub const TASK_COUNTS: [usize; 2] = [5, 10];
 
 /// The average accuracy in percent that Table 1 of the paper gives for a strategy after `tasks` tasks.
 ///

@@ -20,7 +20,8 @@ fn rows(run: &Run) -> Vec<ResultRow> {
     });
     let matrix = run.matrix();
     let derived = CONTINUAL.iter().filter_map(|metric| {
-        let score = Score { metric: metric.key.into(), value: (metric.of)(&matrix).ok()?, card: run.card().clone() };
+        let value = (metric.of)(&matrix).ok()?;
+        let score = Score { metric: metric.key.into(), value, warning: None, card: run.card().clone() };
         Some(row(run.tasks.len(), ClassScore { class: None, score }))
     });
     measured.chain(derived).collect()

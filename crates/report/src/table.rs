@@ -10,7 +10,7 @@ pub(crate) struct Table {
 }
 
 /// What stands in a cell that has no number.
-const NONE: &str = "–";
+pub(crate) const NONE: &str = "–";
 
 impl Table {
     /// Our average accuracy beside the paper's.

@@ -86,7 +86,7 @@ pub enum NewClasses {
     Mean,
 }
 
-/// How a generator is scored (paper section 4.1).
+/// How a generator is scored (paper section 4.1). What is 0 is left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationOptions {
@@ -94,6 +94,15 @@ pub struct EvaluationOptions {
     pub samples: usize,
     /// Images that are generated and normalised together.
     pub batch: usize,
+    /// Generated images of each class that a classifier is trained on for the reverse accuracy.
+    #[serde(default)]
+    pub reverse_samples: usize,
+    /// While a task is learned, the past classes are scored every so many iterations.
+    #[serde(default)]
+    pub gap_every: usize,
+    /// Generated images of each past class that are scored then.
+    #[serde(default)]
+    pub gap_samples: usize,
 }
 
 /// What a preset file holds: a configuration without what the command line says, and the options of every strategy.
@@ -237,7 +246,9 @@ impl Config {
         require(penalty >= 0.0 && penalty.is_finite(), "training.penalty", "at least 0")?;
         require((0.0..1.0).contains(&average), "training.average", "at least 0 and less than 1")?;
         require(self.evaluation.samples > 0, "evaluation.samples", "at least 1")?;
-        require(self.evaluation.batch > 1, "evaluation.batch", "at least 2, for batch normalisation")
+        require(self.evaluation.batch > 1, "evaluation.batch", "at least 2, for batch normalisation")?;
+        let EvaluationOptions { gap_every, gap_samples, .. } = self.evaluation;
+        require(gap_every == 0 || gap_samples > 0, "evaluation.gap_samples", "at least 1 where gap_every is")
     }
 }
 

@@ -63,6 +63,8 @@ pub enum Purpose {
     Solver,
     /// Which exemplars stand in the critic's batch.
     CriticExemplars,
+    /// Latents of the images of past classes that are scored while a task is learned.
+    Gap,
 }
 
 /// The random numbers of one step of training.

@@ -49,11 +49,24 @@ impl Sampling {
     /// `count` images of each of `classes`, class by class: bytes, N x C x H x W each. Where a solver names the classes
     /// there are fewer of those that it names too seldom, down to none.
     pub fn images<'a>(&self, source: impl Into<Source<'a>>, classes: &[usize], count: usize) -> Vec<Array4<u8>> {
+        self.images_at(Purpose::Evaluation, source, classes, count)
+    }
+
+    /// As [`images`](Sampling::images), at the latents of another purpose.
+    pub fn images_at<'a>(
+        &self,
+        purpose: Purpose,
+        source: impl Into<Source<'a>>,
+        classes: &[usize],
+        count: usize,
+    ) -> Vec<Array4<u8>> {
         let Source { generator, solver } = source.into();
         match (solver, self.grouping) {
-            (Some(solver), _) => self.named_by(solver, generator, Purpose::Evaluation, classes, count),
-            (None, Grouping::Pure) => classes.iter().map(|&class| self.of_class(generator, class, count)).collect(),
-            (None, Grouping::Mixed) => self.of_all(generator, classes, count),
+            (Some(solver), _) => self.named_by(solver, generator, purpose, classes, count),
+            (None, Grouping::Pure) => {
+                classes.iter().map(|&class| self.of_class(purpose, generator, class, count)).collect()
+            }
+            (None, Grouping::Mixed) => self.of_all(purpose, generator, classes, count),
         }
     }
 
@@ -106,10 +119,10 @@ impl Sampling {
         collected.iter().map(|batches| first(batches, count)).collect()
     }
 
-    fn of_class(&self, generator: &Generator, class: usize, count: usize) -> Array4<u8> {
+    fn of_class(&self, purpose: Purpose, generator: &Generator, class: usize, count: usize) -> Array4<u8> {
         let batches: Vec<_> = (0..count.div_ceil(self.batch))
             .map(|i| {
-                let latents = self.latents(generator, Purpose::Evaluation, class, i, self.batch);
+                let latents = self.latents(generator, purpose, class, i, self.batch);
                 generate(generator, &latents, &Conditions::pure(&[class]))
             })
             .collect();
@@ -117,12 +130,12 @@ impl Sampling {
     }
 
     /// Every batch holds all classes in turn.
-    fn of_all(&self, generator: &Generator, classes: &[usize], count: usize) -> Vec<Array4<u8>> {
+    fn of_all(&self, purpose: Purpose, generator: &Generator, classes: &[usize], count: usize) -> Vec<Array4<u8>> {
         let mut collected: Vec<Vec<Array4<u8>>> = vec![Vec::new(); classes.len()];
         let batches = (count * classes.len()).div_ceil(self.batch) + 1;
         for i in 0..batches {
             let labels: Vec<usize> = (0..self.batch).map(|j| classes[(i * self.batch + j) % classes.len()]).collect();
-            let latents = self.latents(generator, Purpose::Evaluation, 0, i, self.batch);
+            let latents = self.latents(generator, purpose, 0, i, self.batch);
             let images = generate(generator, &latents, &Conditions::mixed(&labels));
             for (collected, &class) in collected.iter_mut().zip(classes) {
                 let of_class: Vec<usize> = (0..self.batch).filter(|&j| labels[j] == class).collect();

@@ -1,11 +1,13 @@
-//! `mergan evaluate`: the accuracy of a generator, class by class.
+//! `mergan evaluate`: the scores of a generator, class by class.
 
 use anyhow::{Context, Result, ensure};
 use mergan_metrics::{ACCURACY, TaskScores};
 use mergan_models::write_whole;
+use mergan_report::scores_table;
 
 use crate::args::EvaluateArguments;
 use crate::console::Console;
+use crate::evaluation::Evaluation;
 use crate::generator::Trained;
 use crate::run_dir::RunDir;
 use crate::scorer::Scorer;
@@ -18,23 +20,23 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
     let task = arguments.task.unwrap_or(newest);
     ensure!((1..=newest).contains(&task), "task {task} is not learned; choose one of 1 to {newest}");
     let trained = Trained::load(&run.generator(task))?;
+    let data = arguments.data.load(&config.dataset, console)?;
     let scorer = Scorer::obtain(arguments.scorer.as_deref(), &config.dataset, &arguments.data, console)?;
+    let evaluation = Evaluation::new(&config, &data, scorer, console)?;
 
     let samples = arguments.samples.map_or(config.evaluation.samples, usize::from);
     let seed = arguments.seed.unwrap_or(config.seed);
-    let scores = scorer.score(&trained, &config, task, samples, seed);
+    let scores = evaluation.task(&run, &trained, task, samples, seed)?;
     if arguments.save {
         save(&run, &scores)?;
     }
     if arguments.json {
         return console.print(to_json(&scores));
     }
-    console.print(format!("accuracy after task {task}, {samples} images of each class\n"))?;
-    for (class, name) in scores.classes.iter().zip(&scores.class_names) {
-        console.print(format!("  {name:<12} {:6.2} %", percent(&scores, Some(*class))))?;
-    }
-    console.print(format!("  {:<12} {:6.2} %\n", "mean", percent(&scores, None)))?;
-    console.print(format!("the classifier recognises {:.2} % of real test images", 100.0 * scorer.test_accuracy()))
+    console.print(format!("after task {task}, {samples} images of each class\n"))?;
+    console.print(scores_table(&scores, &data.class_names))?;
+    let test_accuracy = 100.0 * evaluation.scorer().test_accuracy();
+    console.print(format!("the classifier recognises {test_accuracy:.2} % of real test images"))
 }
 
 /// Writes the scores of a task into its run.

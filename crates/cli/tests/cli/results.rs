@@ -111,9 +111,27 @@ fn evaluation_gives_the_numbers_of_the_run() {
     let scores: Value = serde_json::from_slice(&fs::read(run.join("tasks/03/scores.json")).unwrap()).unwrap();
     assert_eq!(again, scores);
 
+    let has = |metric: &str| {
+        let rows = scores["scores"].as_array().unwrap().iter().filter(|row| row["metric"] == metric);
+        rows.map(|row| row["class"].as_u64()).collect::<Vec<_>>()
+    };
+    let learned = [Some(0), Some(1), Some(2), None];
+    for metric in ["accuracy", "fd_mlp", "reverse_accuracy"] {
+        assert_eq!(has(metric), learned, "{metric}");
+    }
+    for metric in ["replay_confidence", "replay_accuracy", "replay_shift"] {
+        assert_eq!(has(metric), [Some(0), Some(1), None], "{metric}");
+    }
+    assert_eq!(has("fd_mlp_pooled"), [None]);
+    assert_eq!(has("next_accuracy"), [], "nothing comes after the last task");
+    // There are 10 test images of each shape, and the features have 128 numbers.
+    let distance = scores["scores"].as_array().unwrap().iter().find(|row| row["metric"] == "fd_mlp").unwrap();
+    assert!(distance["warning"].as_str().unwrap().contains("real images: 10 samples of 128 features"), "{distance}");
+    assert_eq!(distance["card"]["real_images"], "all test images");
+
     let output = mergan().arg("evaluate").arg(run).args(["--task", "1", "--samples", "8"]).assert().success();
     let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
-    assert!(text.contains("accuracy after task 1, 8 images") && text.contains("real test images"), "{text}");
+    assert!(text.contains("after task 1, 8 images") && text.contains("real test images"), "{text}");
 }
 
 #[test]

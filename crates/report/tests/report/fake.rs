@@ -86,6 +86,7 @@ impl FakeRun {
             sha256: "5e".repeat(32),
             test_accuracy: 0.985,
             samples_per_class: 64,
+            real_images: None,
             statistics: "batch of 64".into(),
             grouping: "pure".into(),
             preset: self.preset.into(),

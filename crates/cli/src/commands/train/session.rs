@@ -13,6 +13,7 @@ use super::signals::{Signal, Signals};
 use crate::checkpoints::{self, Position};
 use crate::commands::evaluate;
 use crate::console::{Console, Progress};
+use crate::evaluation::Evaluation;
 use crate::events::{Event, EventLog};
 use crate::generator::{Trained, Usage};
 use crate::image_grid;
@@ -31,7 +32,7 @@ pub struct Session<'s> {
     run: &'s RunDir,
     console: &'s Console,
     data: &'s Dataset,
-    scorer: Scorer,
+    evaluation: Evaluation<'s>,
     trainer: Trainer<'s>,
     events: EventLog,
     checkpoint_every: Option<usize>,
@@ -58,8 +59,9 @@ impl<'s> Session<'s> {
         checkpoint_every: Option<usize>,
     ) -> Result<Self> {
         let seconds = events.seconds(Position::of(&trainer))?;
+        let evaluation = Evaluation::new(trainer.config(), data, scorer, console)?;
         let (saved, pace) = (Instant::now(), Pace::default());
-        Ok(Session { run, console, data, scorer, trainer, events, checkpoint_every, seconds, saved, pace })
+        Ok(Session { run, console, data, evaluation, trainer, events, checkpoint_every, seconds, saved, pace })
     }
 
     /// Trains to the end, or to the first signal, which is returned.
@@ -144,7 +146,7 @@ impl<'s> Session<'s> {
         write_rows(&self.run.samples(task), rows.iter().map(|row| row.view()))?;
         trained.save(&self.run.generator(task))?;
         let Config { seed, evaluation, .. } = self.trainer.config();
-        let scores = self.scorer.score(&trained, self.trainer.config(), task, evaluation.samples, *seed);
+        let scores = self.evaluation.task(self.run, &trained, task, evaluation.samples, *seed)?;
         evaluate::save(self.run, &scores)?;
 
         let mean = evaluate::percent(&scores, None);

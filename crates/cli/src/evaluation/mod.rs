@@ -1,0 +1,113 @@
+//! Everything that is measured when a task is learned, as `scores.json` holds it.
+
+mod audit;
+mod distance;
+mod reverse;
+
+use std::cell::OnceCell;
+
+use anyhow::Result;
+use mergan_datasets::{Dataset, TaskSequence};
+use mergan_metrics::{ACCURACY, Card, INITIAL_ACCURACY, NEXT_ACCURACY, TaskScores, class_accuracy};
+use mergan_models::{Generator, Reading};
+use mergan_strategies::{Config, Sampling};
+use mergan_tensor::{Device, Random};
+use ndarray::Array4;
+
+use crate::console::Console;
+use crate::generator::Trained;
+use crate::run_dir::RunDir;
+use crate::scorer::Scorer;
+use distance::Features;
+
+/// How the generators of one run are scored.
+pub struct Evaluation<'e> {
+    config: Config,
+    tasks: TaskSequence,
+    data: &'e Dataset,
+    scorer: Scorer,
+    console: &'e Console,
+    /// Of the real test images, once they are needed.
+    real: OnceCell<Features>,
+}
+
+/// The images to be scored after a task.
+struct Scored<'t> {
+    task: usize,
+    trained: &'t Trained,
+    sampling: Sampling,
+    /// Of each learned class.
+    samples: usize,
+    /// Class by class, in the order they were learned.
+    images: Vec<Array4<u8>>,
+    /// What the scoring classifier makes of them.
+    readings: Vec<Reading>,
+}
+
+impl<'e> Evaluation<'e> {
+    /// The evaluation of a run with this configuration.
+    ///
+    /// # Errors
+    /// When the configuration's tasks do not fit the data.
+    pub fn new(config: &Config, data: &'e Dataset, scorer: Scorer, console: &'e Console) -> Result<Self> {
+        let tasks = TaskSequence::new(data.class_names.len(), &config.task_options())?;
+        Ok(Evaluation { config: config.clone(), tasks, data, scorer, console, real: OnceCell::new() })
+    }
+
+    /// The classifier that scores.
+    pub fn scorer(&self) -> &Scorer {
+        &self.scorer
+    }
+
+    /// Scores `samples` images of each class that a run's generator has learned in `task` tasks.
+    ///
+    /// # Errors
+    /// When the generator of the task before cannot be read, or features are no numbers.
+    pub fn task(&self, run: &RunDir, trained: &Trained, task: usize, samples: usize, seed: u64) -> Result<TaskScores> {
+        let classes = &trained.usage.classes;
+        let sampling = trained.sampling(seed);
+        let images = sampling.images(&trained.generator, classes, samples);
+        let readings = images.iter().map(|images| self.scorer.classifier().read(images.view())).collect();
+        let scored = Scored { task, trained, sampling, samples, images, readings };
+
+        let class_names = trained.usage.class_names.clone();
+        let mut scores = TaskScores { task, classes: classes.clone(), class_names, scores: Vec::new() };
+        scores.record(ACCURACY, &accuracies(classes, &scored.readings), &self.card(&scored));
+        self.transfer(&scored, &mut scores);
+        self.distances(&scored, &mut scores)?;
+        self.reverse(&scored, &mut scores);
+        if task > 1 {
+            let old = Trained::load(&run.generator(task - 1))?;
+            self.audit(&scored, &old, &mut scores);
+        }
+        Ok(scores)
+    }
+
+    /// What forward transfer is made of: the accuracy on the classes of the next task, and once, after the first task, the
+    /// untrained generator's on all.
+    fn transfer(&self, scored: &Scored, scores: &mut TaskScores) {
+        let mut score = |metric, generator: &Generator, classes: &[usize]| {
+            let images = scored.sampling.images(generator, classes, scored.samples);
+            let readings: Vec<_> = images.iter().map(|images| self.scorer.classifier().read(images.view())).collect();
+            scores.record(metric, &accuracies(classes, &readings), &self.card(scored));
+        };
+        let generator = &scored.trained.generator;
+        if let Some(next) = self.tasks.tasks().get(scored.task) {
+            score(NEXT_ACCURACY, generator, next);
+        }
+        if scored.task == 1 {
+            let untrained = Generator::new(generator.config(), Random::new(self.config.seed), Device::Cpu);
+            score(INITIAL_ACCURACY, &untrained, &self.tasks.classes_seen(self.tasks.tasks().len()));
+        }
+    }
+
+    fn card(&self, scored: &Scored) -> Card {
+        self.scorer.card(&self.config, &scored.sampling, scored.samples)
+    }
+}
+
+/// The accuracy of each class whose images were read.
+fn accuracies(classes: &[usize], readings: &[Reading]) -> Vec<(usize, f64)> {
+    let pairs = classes.iter().zip(readings);
+    pairs.filter_map(|(&class, reading)| Some((class, class_accuracy(&reading.labels(), class)?))).collect()
+}

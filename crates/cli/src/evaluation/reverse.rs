@@ -1,0 +1,103 @@
+//! Reverse accuracy (paper section 4.2): a classifier is trained on generated images and tested on real ones.
+//!
+//! A generator that makes one good image of each class over and over has a high accuracy; no classifier learns from it to
+//! recognise the real ones.
+
+use mergan_datasets::Labelled;
+use mergan_metrics::{Card, REVERSE_ACCURACY, TaskScores, class_accuracy};
+use mergan_models::{Classifier, FitOptions, FitProgress};
+use mergan_report::TASK_COUNTS;
+use mergan_tensor::Random;
+use ndarray::{ArrayView4, Axis, concatenate};
+
+use super::{Evaluation, Scored};
+
+impl Evaluation<'_> {
+    /// Records the reverse accuracy where it is due: it takes as long as training the scoring classifier, so only the
+    /// last task has it, and those after which the paper measured. Of a single class every classifier knows all there is.
+    pub(super) fn reverse(&self, scored: &Scored, scores: &mut TaskScores) {
+        let classes = &scored.trained.usage.classes;
+        let samples = self.config.evaluation.reverse_samples.min(scored.samples);
+        let due = scored.task == self.config.tasks || TASK_COUNTS.contains(&scored.task);
+        if !due || samples == 0 || classes.len() < 2 {
+            return;
+        }
+        let generated: Vec<_> = classes
+            .iter()
+            .zip(&scored.images)
+            .map(|(&class, images)| (class, images.slice_axis(Axis(0), (..samples).into())))
+            .collect();
+        let mut bar = self.console.progress("training a classifier on generated images", 0);
+        let progress = |fit: FitProgress| {
+            bar.set_total(fit.steps as u64);
+            bar.update(fit.step as u64, || format!("step {} of {}, loss {:.3}", fit.step, fit.steps, fit.loss));
+        };
+        let names = self.data.class_names.len();
+        let values = reverse_accuracies(&generated, &self.data.test, names, FitOptions::default(), progress);
+        let card = self.card(scored);
+        let card = Card {
+            network: format!("{} trained on the generated images", card.network),
+            samples_per_class: samples,
+            real_images: Some("all test images".into()),
+            ..card
+        };
+        scores.record(REVERSE_ACCURACY, &values, &card);
+    }
+}
+
+/// The share of each class's real images that are recognised by a classifier trained on generated ones, whose labels are
+/// the classes asked for; `classes` counts all classes of the dataset.
+fn reverse_accuracies(
+    generated: &[(usize, ArrayView4<u8>)],
+    real: &Labelled,
+    classes: usize,
+    options: FitOptions,
+    progress: impl FnMut(FitProgress),
+) -> Vec<(usize, f64)> {
+    let views: Vec<_> = generated.iter().map(|(_, images)| images.view()).collect();
+    let images = concatenate(Axis(0), &views).expect("images of one generator have one size");
+    let labels: Vec<usize> =
+        generated.iter().flat_map(|(class, images)| vec![*class; images.len_of(Axis(0))]).collect();
+    let classifier = Classifier::fit(images.view(), &labels, classes, options, Random::new(0), progress);
+    let recognised = |&(class, _): &(usize, _)| {
+        Some((class, class_accuracy(&classifier.predict(real.of_class(class).images()), class)?))
+    };
+    generated.iter().filter_map(recognised).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use mergan_datasets::load;
+    use ndarray::Array4;
+
+    use super::*;
+
+    #[test]
+    fn a_collapsed_generator_has_high_accuracy_and_low_reverse_accuracy() {
+        const CLASSES: usize = 5;
+        let shapes = load("shapes", &Default::default()).unwrap();
+        let options = FitOptions { epochs: 20, batch: 20, ..FitOptions::default() };
+        let (images, labels) = (shapes.train.images(), shapes.train.labels());
+        let scorer = Classifier::fit(images, labels, 10, options, Random::new(0), |_| ());
+        let accuracy = |generated: &[(usize, Array4<u8>)]| {
+            let share =
+                |(class, images): &(usize, Array4<u8>)| class_accuracy(&scorer.predict(images.view()), *class).unwrap();
+            generated.iter().map(share).sum::<f64>() / generated.len() as f64
+        };
+        let reverse = |generated: &[(usize, Array4<u8>)]| {
+            let views: Vec<_> = generated.iter().map(|(class, images)| (*class, images.view())).collect();
+            let found = reverse_accuracies(&views, &shapes.test, 10, options, |_| ());
+            assert_eq!(found.len(), CLASSES);
+            found.iter().map(|(_, share)| share).sum::<f64>() / found.len() as f64
+        };
+
+        // A perfect generator, and one that makes the same good image of each class over and over.
+        let of_class = |class| (class, shapes.train.of_class(class).images().to_owned());
+        let perfect: Vec<_> = (0..CLASSES).map(of_class).collect();
+        let repeat = |(class, images): &(usize, Array4<u8>)| (*class, images.select(Axis(0), &[0; 40]));
+        let collapsed: Vec<_> = perfect.iter().map(repeat).collect();
+        let found = [&perfect, &collapsed].map(|generated| (accuracy(generated), reverse(generated)));
+        assert!(found[0].0 > 0.95 && found[0].1 > 0.9, "{found:?}");
+        assert!(found[1].0 > 0.95 && found[1].1 < 0.7, "{found:?}");
+    }
+}

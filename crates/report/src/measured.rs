@@ -1,0 +1,67 @@
+//! The metrics of `scores.json` as people read them.
+
+use crate::table::{NONE, Table};
+use mergan_metrics::{
+    ACCURACY, FRECHET, FRECHET_POOLED, INITIAL_ACCURACY, NEXT_ACCURACY, REPLAY_ACCURACY, REPLAY_CONFIDENCE,
+    REPLAY_SHIFT, REVERSE_ACCURACY, Score, TaskScores,
+};
+
+/// A metric that is measured when a task is learned.
+pub(crate) struct Measured {
+    /// Its name in `scores.json` and `results.json`.
+    pub key: &'static str,
+    /// Its name in tables, with its unit.
+    pub name: &'static str,
+    /// The unit as a multiple of the value in JSON.
+    pub scale: f64,
+    /// Digits behind the point.
+    pub digits: usize,
+}
+
+pub(crate) const MEASURED: [Measured; 9] = [
+    Measured { key: ACCURACY, name: "accuracy, %", scale: 100.0, digits: 2 },
+    Measured { key: REVERSE_ACCURACY, name: "reverse accuracy, %", scale: 100.0, digits: 2 },
+    Measured { key: FRECHET, name: "FD-mlp-1024-512-256-128", scale: 1.0, digits: 2 },
+    Measured { key: FRECHET_POOLED, name: "FD-mlp-1024-512-256-128, all classes at once", scale: 1.0, digits: 2 },
+    Measured { key: NEXT_ACCURACY, name: "accuracy before the class is learned, %", scale: 100.0, digits: 2 },
+    Measured { key: INITIAL_ACCURACY, name: "accuracy of the untrained generator, %", scale: 100.0, digits: 2 },
+    Measured { key: REPLAY_CONFIDENCE, name: "confidence in replayed images, %", scale: 100.0, digits: 2 },
+    Measured { key: REPLAY_ACCURACY, name: "accuracy of replayed images, %", scale: 100.0, digits: 2 },
+    Measured { key: REPLAY_SHIFT, name: "mean squared pixel difference", scale: 1.0, digits: 4 },
+];
+
+impl Measured {
+    /// The metric of this name in JSON.
+    pub fn of(key: &str) -> &'static Self {
+        MEASURED.iter().find(|metric| metric.key == key).expect("the metrics of this crate are in its list")
+    }
+
+    /// A value of JSON as tables show it.
+    pub fn show(&self, value: f64) -> String {
+        format!("{:.*}", self.digits, self.scale * value)
+    }
+}
+
+/// The scores of one task for a terminal: a line for each metric, a column for each class and one for their mean.
+///
+/// `names` are those of all classes of the dataset. Metrics of all classes at once have a value in the last column only;
+/// a value with a warning carries a `*`, and the first warning follows.
+pub fn scores_table(scores: &TaskScores, names: &[String]) -> String {
+    let scored = |class: &usize| scores.scores.iter().any(|row| row.class == Some(*class));
+    let classes: Vec<_> = (0..names.len()).filter(scored).collect();
+    let columns: Vec<_> = classes.iter().copied().map(Some).chain([None]).collect();
+    let row = |metric: &Measured| {
+        let found: Vec<_> = columns.iter().map(|&class| scores.get(metric.key, class)).collect();
+        let cell = |score: &Option<&Score>| match score {
+            None => NONE.into(),
+            Some(score) => metric.show(score.value) + if score.warning.is_some() { "*" } else { "" },
+        };
+        let measured = found.iter().any(Option::is_some);
+        measured.then(|| [metric.name.into()].into_iter().chain(found.iter().map(cell)).collect())
+    };
+    let header = ["".into()].into_iter().chain(classes.iter().map(|&class| names[class].clone()));
+    let table =
+        Table { header: header.chain(["mean".into()]).collect(), rows: MEASURED.iter().filter_map(row).collect() };
+    let warning = scores.scores.iter().find_map(|row| row.score.warning.as_ref());
+    table.text() + &warning.map_or(String::new(), |text| format!("\n* {text}\n"))
+}
