@@ -5,6 +5,7 @@
 //! * [`class_accuracy`] - the share of generated images that a classifier trained on real data recognises,
 //! * [`AccuracyMatrix`] - scores by task and class, and the continual metrics read from it,
 //! * [`frechet_distance`] - between features of generated and of real images, from their [`FeatureStatistics`],
+//! * [`PairedDifference`] - two strategies over the same seeds,
 //! * [`Card`] - how a number was measured; [`comparable`] refuses to compare numbers measured differently,
 //! * [`TaskScores`] and [`ResultRow`] - the rows of a run's `scores.json` and of `results.json`.
 //!
@@ -33,6 +34,7 @@ mod accuracy;
 mod card;
 mod frechet;
 mod matrix;
+mod paired;
 mod scores;
 mod spectrum;
 
@@ -40,6 +42,7 @@ pub use accuracy::class_accuracy;
 pub use card::{Card, Difference, comparable};
 pub use frechet::{FeatureStatistics, FeatureStream, FrechetError, frechet_distance};
 pub use matrix::{AccuracyMatrix, MatrixError};
+pub use paired::PairedDifference;
 pub use scores::{
     ACCURACY, ClassScore, FRECHET, FRECHET_POOLED, INITIAL_ACCURACY, NEXT_ACCURACY, REPLAY_ACCURACY, REPLAY_CONFIDENCE,
     REPLAY_SHIFT, REVERSE_ACCURACY, ResultRow, Score, TaskScores,
