@@ -2,8 +2,8 @@
 
 use crate::paper::{self, TASK_COUNTS, paper_accuracy};
 use crate::{Config, Error, Run};
-use mergan_metrics::{AccuracyMatrix, Difference, MatrixError, comparable};
-use std::collections::BTreeSet;
+use mergan_metrics::{ACCURACY, Card, ClassScore, Difference, MatrixError, PairedDifference, comparable};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The runs of a report, known to be comparable.
 pub(crate) struct Comparison<'a> {
@@ -22,6 +22,8 @@ pub(crate) struct Group<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Spread {
     pub mean: f64,
+    /// How many seeds.
+    pub count: usize,
     /// The sample standard deviation; unknown for one seed.
     deviation: Option<f64>,
 }
@@ -32,39 +34,58 @@ pub(crate) struct Continual {
     pub key: &'static str,
     /// Its name in tables.
     pub name: &'static str,
-    pub of: fn(&AccuracyMatrix) -> Result<f64, MatrixError>,
+    pub of: fn(&Run) -> Result<f64, MatrixError>,
 }
 
-/// The continual metrics that training alone gives; [`AccuracyMatrix`] has their formulas.
-pub(crate) const CONTINUAL: [Continual; 4] = [
-    Continual { key: "average_accuracy", name: "ACC (average accuracy)", of: AccuracyMatrix::average_accuracy },
-    Continual { key: "forgetting_chaudhry_2018", name: "forgetting (Chaudhry 2018)", of: AccuracyMatrix::forgetting },
+/// The continual metrics; [`AccuracyMatrix`](mergan_metrics::AccuracyMatrix) has their formulas.
+pub(crate) const CONTINUAL: [Continual; 6] = [
+    Continual { key: "average_accuracy", name: "ACC (average accuracy)", of: |run| run.matrix().average_accuracy() },
+    Continual {
+        key: "backward_transfer_gem",
+        name: "BWT (backward transfer, GEM)",
+        of: |run| run.matrix().backward_transfer(),
+    },
+    Continual {
+        key: "forward_transfer_gem",
+        name: "FWT (forward transfer, GEM)",
+        of: |run| run.matrix().forward_transfer(&run.initial()),
+    },
+    Continual {
+        key: "forgetting_chaudhry_2018",
+        name: "forgetting (Chaudhry 2018)",
+        of: |run| run.matrix().forgetting(),
+    },
+    Continual { key: "learning_accuracy", name: "learning accuracy", of: |run| run.matrix().learning_accuracy() },
     Continual {
         key: "average_incremental_accuracy",
         name: "average incremental accuracy",
-        of: AccuracyMatrix::average_incremental_accuracy,
+        of: |run| run.matrix().average_incremental_accuracy(),
     },
-    Continual { key: "learning_accuracy", name: "learning accuracy", of: AccuracyMatrix::learning_accuracy },
 ];
 
 /// Our average accuracy after some tasks beside the paper's, in percent.
 pub(crate) struct Beside<'a> {
     pub strategy: &'a str,
     pub tasks: usize,
-    pub ours: Spread,
+    /// None where no run has come so far.
+    pub ours: Option<Spread>,
     pub paper: Option<f64>,
+}
+
+/// Two strategies over the seeds that both have, after as many tasks.
+pub(crate) struct Pair<'a> {
+    pub first: &'a str,
+    pub second: &'a str,
+    /// Of average accuracies in percent.
+    pub paired: PairedDifference,
 }
 
 impl<'a> Comparison<'a> {
     /// Groups the runs, unless two of them are of one strategy and seed or were not measured alike.
     pub fn of(runs: &'a [Run]) -> Result<Self, Error> {
-        let first = runs.first().ok_or(Error::NoRuns)?;
+        require_comparable(runs)?;
         let mut groups: Vec<Group> = Vec::new();
         for run in runs {
-            Difference::check("dataset", &first.config.dataset, &run.config.dataset)
-                .and_then(|()| run.tasks.iter().try_for_each(|task| comparable(first.card(), task.card())))
-                .and_then(|()| same_classes(first, run))
-                .map_err(|source| Error::Incomparable { left: first.dir.clone(), right: run.dir.clone(), source })?;
             match groups.iter_mut().find(|group| group.strategy == run.config.strategy) {
                 Some(group) => group.add(run)?,
                 None => groups.push(Group { strategy: &run.config.strategy, runs: vec![run] }),
@@ -94,18 +115,51 @@ impl<'a> Comparison<'a> {
         if seeds.len() == 1 { format!("seed {listed}") } else { format!("seeds {listed}") }
     }
 
-    /// Our numbers beside the paper's, after as many tasks as the paper measured and after the last one.
+    /// Our numbers beside the paper's: every number of the paper for this dataset, and ours after the last task.
     pub fn beside_paper(&self) -> Vec<Beside<'a>> {
         let last = self.tasks();
-        let counts: BTreeSet<_> = TASK_COUNTS.into_iter().filter(|&tasks| tasks < last).chain([last]).collect();
         let dataset = &self.first().config.dataset;
+        let counts: BTreeSet<_> = TASK_COUNTS.into_iter().chain([last]).collect();
+        let known = paper::strategies().map(|name| -> &'a str { name });
+        let others = known.filter(|name| self.groups.iter().all(|group| group.strategy != *name));
+        let strategies: Vec<_> = self.groups.iter().map(|group| group.strategy).chain(others).collect();
         let rows = counts.into_iter().flat_map(|tasks| {
-            self.groups.iter().filter_map(move |group| {
-                let paper = paper_accuracy(dataset, group.strategy, tasks);
-                Some(Beside { strategy: group.strategy, tasks, ours: group.accuracy(tasks, None)?.percent(), paper })
+            strategies.iter().map(move |&strategy| {
+                let group = self.groups.iter().find(|group| group.strategy == strategy);
+                let ours = group.and_then(|group| group.accuracy(tasks, None)).map(Spread::percent);
+                Beside { strategy, tasks, ours, paper: paper_accuracy(dataset, strategy, tasks) }
             })
         });
-        rows.collect()
+        rows.filter(|row| row.ours.is_some() || row.paper.is_some()).collect()
+    }
+
+    /// Every two strategies that share at least two seeds, by their average accuracy after the last task that all runs
+    /// have finished.
+    pub fn pairs(&self) -> Vec<Pair<'a>> {
+        let tasks = self.common_tasks();
+        let mut pairs = Vec::new();
+        for (i, first) in self.groups.iter().enumerate() {
+            for second in &self.groups[i + 1..] {
+                let both = first.runs.iter().filter_map(|left| {
+                    let right = second.runs.iter().find(|right| right.config.seed == left.config.seed)?;
+                    Some((100.0 * left.accuracy(tasks, None)?, 100.0 * right.accuracy(tasks, None)?))
+                });
+                let paired = PairedDifference::of(&both.collect::<Vec<_>>());
+                pairs.extend(paired.map(|paired| Pair { first: first.strategy, second: second.strategy, paired }));
+            }
+        }
+        pairs
+    }
+
+    /// The tasks that every run has finished.
+    pub fn common_tasks(&self) -> usize {
+        self.runs().map(|run| run.tasks.len()).min().unwrap_or(0)
+    }
+
+    /// What there is to say against single scores, each text once.
+    pub fn warnings(&self) -> BTreeSet<&'a str> {
+        let scores = self.runs().flat_map(|run| &run.tasks).flat_map(|task| &task.scores.scores);
+        scores.filter_map(|row| row.score.warning.as_deref()).collect()
     }
 
     /// What the runs change from the released code; what only some strategies change says which.
@@ -144,7 +198,12 @@ impl<'a> Group<'a> {
     /// The accuracy (0 to 1) after `task` of a class or of the mean over the learned ones, over the seeds that
     /// have come so far.
     pub fn accuracy(&self, task: usize, class: Option<usize>) -> Option<Spread> {
-        Spread::of(self.runs.iter().filter_map(|run| run.accuracy(task, class)))
+        self.score(task, ACCURACY, class)
+    }
+
+    /// A metric after `task` of a class or of the mean over the classes, over the seeds that have come so far.
+    pub fn score(&self, task: usize, metric: &str, class: Option<usize>) -> Option<Spread> {
+        Spread::of(self.runs.iter().filter_map(|run| run.score(task, metric, class)))
     }
 
     /// The accuracy of a class after each seed's last task.
@@ -153,7 +212,7 @@ impl<'a> Group<'a> {
     }
 
     pub fn continual(&self, metric: &Continual) -> Option<Spread> {
-        Spread::of(self.runs.iter().filter_map(|run| (metric.of)(&run.matrix()).ok()))
+        Spread::of(self.runs.iter().filter_map(|run| (metric.of)(run).ok()))
     }
 
     /// The mean training time of `task` in seconds.
@@ -167,6 +226,25 @@ impl<'a> Group<'a> {
     }
 }
 
+/// Refuses runs whose numbers were not measured alike: of another dataset or other classes, or with cards that differ in
+/// any metric that both have.
+pub(crate) fn require_comparable(runs: &[Run]) -> Result<(), Error> {
+    let first = runs.first().ok_or(Error::NoRuns)?;
+    let mut cards: BTreeMap<&str, (&Run, &Card)> = BTreeMap::new();
+    for run in runs {
+        let refuse =
+            |left: &Run, source| Error::Incomparable { left: left.dir.clone(), right: run.dir.clone(), source };
+        Difference::check("dataset", &first.config.dataset, &run.config.dataset)
+            .and_then(|()| same_classes(first, run))
+            .map_err(|source| refuse(first, source))?;
+        for ClassScore { score, .. } in run.tasks.iter().flat_map(|task| &task.scores.scores) {
+            let (known, card) = cards.entry(&score.metric).or_insert((run, &score.card));
+            comparable(card, &score.card).map_err(|source| refuse(known, source))?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether the tasks that both have finished taught them the same classes in the same order.
 fn same_classes(left: &Run, right: &Run) -> Result<(), Difference> {
     left.tasks.iter().zip(&right.tasks).try_for_each(|(left, right)| {
@@ -178,26 +256,34 @@ fn same_classes(left: &Run, right: &Run) -> Result<(), Difference> {
 impl Spread {
     fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
         let values: Vec<f64> = values.collect();
-        let count = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / count;
+        let count = values.len();
+        let mean = values.iter().sum::<f64>() / count as f64;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        match values.len() {
-            0 => None,
-            1 => Some(Self { mean, deviation: None }),
-            _ => Some(Self { mean, deviation: Some((squares / (count - 1.0)).sqrt()) }),
-        }
+        let deviation = (count > 1).then(|| (squares / (count as f64 - 1.0)).sqrt());
+        (count > 0).then_some(Self { mean, count, deviation })
     }
 
     pub fn percent(self) -> Self {
-        Self { mean: 100.0 * self.mean, deviation: self.deviation.map(|deviation| 100.0 * deviation) }
+        self.times(100.0)
     }
 
     /// `97.01`, or `97.01 ± 0.20` over several seeds.
     pub fn show(self) -> String {
+        self.show_with(2)
+    }
+
+    /// The same with so many digits behind the point.
+    pub fn show_with(self, digits: usize) -> String {
         match self.deviation {
-            Some(deviation) => format!("{:.2} ± {deviation:.2}", self.mean),
-            None => format!("{:.2}", self.mean),
+            Some(deviation) => format!("{:.digits$} ± {deviation:.digits$}", self.mean),
+            None => format!("{:.digits$}", self.mean),
         }
+    }
+
+    /// In another unit.
+    pub fn times(self, factor: f64) -> Self {
+        let deviation = self.deviation.map(|deviation| factor * deviation);
+        Self { mean: factor * self.mean, deviation, ..self }
     }
 }
 
@@ -207,15 +293,17 @@ impl Beside<'_> {
 
     /// Ours minus the paper's in percentage points.
     pub fn difference(&self) -> Option<f64> {
-        self.paper.map(|paper| self.ours.mean - paper)
+        Some(self.ours?.mean - self.paper?)
     }
 
+    /// More than agreement is said of the direction alone: for a baseline that forgets, being above is no merit.
     pub fn verdict(&self) -> String {
-        match self.difference() {
-            None => "not in the paper".into(),
-            Some(difference) if difference.abs() <= Self::AGREEMENT => "agrees".into(),
-            Some(difference) if difference > 0.0 => format!("{difference:.1} points above"),
-            Some(difference) => format!("{:.1} points below", -difference),
+        match (self.ours, self.difference()) {
+            (None, _) => "not run".into(),
+            (_, None) => "not in the paper".into(),
+            (_, Some(difference)) if difference.abs() <= Self::AGREEMENT => "agrees".into(),
+            (_, Some(difference)) if difference > 0.0 => format!("{difference:.1} points above"),
+            (_, Some(difference)) => format!("falls short by {:.1} points", -difference),
         }
     }
 }

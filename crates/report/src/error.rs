@@ -82,11 +82,7 @@ pub enum Error {
         seed: u64,
     },
     /// The numbers of two runs were not measured alike.
-    #[error(
-        "{} and {} cannot be compared: report them apart, or score both alike with `mergan evaluate --save`",
-        left.display(),
-        right.display()
-    )]
+    #[error("{} and {} cannot be compared: {}", left.display(), right.display(), remedy(source.field))]
     Incomparable {
         /// The first run directory.
         left: PathBuf,
@@ -111,4 +107,18 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+}
+
+/// What makes numbers comparable whose cards differ in `field`.
+fn remedy(field: &str) -> &'static str {
+    match field {
+        "network" | "sha256" => {
+            "score both by one classifier, with `mergan evaluate DIR --scorer FILE --save` for every task"
+        }
+        "samples_per_class" => {
+            "score both on as many images, with `mergan evaluate DIR --samples N --save` for every task"
+        }
+        "real_images" => "score both with this version, with `mergan evaluate DIR --save` for every task",
+        _ => "look at them apart, or train one of them again so that they agree",
+    }
 }

@@ -1,4 +1,4 @@
-//! `events.jsonl`: the losses and the time of a run.
+//! `events.jsonl`: the losses, the past classes' accuracy on the way, and the time of a run.
 
 use crate::Error;
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use std::path::Path;
 pub struct History {
     command: Option<String>,
     progress: BTreeMap<(usize, usize), Progress>,
+    gaps: BTreeMap<(usize, usize), f64>,
     task_seconds: BTreeMap<usize, f64>,
 }
 
@@ -35,6 +36,11 @@ enum Event {
     TaskEnd {
         task: usize,
         seconds: f64,
+    },
+    Gap {
+        task: usize,
+        iteration: usize,
+        accuracy: f64,
     },
     /// Events of later versions, which a report need not understand.
     #[serde(other)]
@@ -87,6 +93,17 @@ impl History {
         points.collect()
     }
 
+    /// The accuracy on the past classes while later tasks were learned, task by task: pairs of the iteration, counted
+    /// through all tasks, and the value from 0 to 1.
+    pub fn past_accuracy(&self) -> Vec<Vec<(f64, f64)>> {
+        let starts = self.task_starts();
+        let curve = |(task, start): (&usize, &usize)| {
+            let points = self.gaps.range((*task, 0)..(*task + 1, 0));
+            points.map(|(&(_, iteration), &accuracy)| ((start + iteration) as f64, accuracy)).collect::<Vec<_>>()
+        };
+        starts.iter().map(curve).filter(|points| !points.is_empty()).collect()
+    }
+
     /// For each task with progress events, the number of iterations in the tasks before it.
     pub fn task_starts(&self) -> BTreeMap<usize, usize> {
         let lengths: BTreeMap<_, _> = self.progress.values().map(|p| (p.task, p.iterations)).collect();
@@ -107,6 +124,9 @@ impl History {
             }
             Event::TaskEnd { task, seconds } => {
                 self.task_seconds.insert(task, seconds);
+            }
+            Event::Gap { task, iteration, accuracy } => {
+                self.gaps.insert((task, iteration), accuracy);
             }
             Event::Unknown => {}
         }
@@ -145,6 +165,23 @@ mod tests {
         let history = read(&text).unwrap();
         assert_eq!(history.curve("critic"), [(100.0, -4.0), (250.0, -5.0)]);
         assert_eq!(history.loss_names().into_iter().collect::<Vec<_>>(), ["critic"]);
+    }
+
+    #[test]
+    fn points_of_a_resumed_run_are_not_doubled() {
+        let gap = |task, iteration, accuracy| {
+            format!("{{\"event\":\"gap\",\"task\":{task},\"iteration\":{iteration},\"accuracy\":{accuracy}}}\n")
+        };
+        let text = [
+            progress(1, 200, "1"),
+            progress(2, 50, "1"),
+            gap(2, 1, 0.9),
+            gap(2, 50, 0.5),
+            gap(2, 50, 0.5),
+            gap(2, 100, 0.7),
+        ];
+        let history = read(&text.concat()).unwrap();
+        assert_eq!(history.past_accuracy(), [[(201.0, 0.9), (250.0, 0.5), (300.0, 0.7)]]);
     }
 
     #[test]

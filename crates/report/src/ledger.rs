@@ -18,21 +18,44 @@ pub fn ledger(runs: &[Run]) -> Result<String, Error> {
     if deviations.is_empty() {
         deviations.push(NO_DEVIATION.into());
     }
-    let list = deviations.iter().map(|text| format!("- {}\n", escape(text)));
-    Ok(format!(
-        "# Ledger: {dataset}, preset {preset}\n\n{setting}\n\n{beside_paper}\n{scoring}\n\n{reading}\n\n\
-         ## Continual metrics\n\n{continual}\n## Wall time of training\n\n{wall_time}\n\
-         ## What preset {preset} changes from the released code\n\n{list}",
-        dataset = escape(paper::dataset(&config.dataset)),
-        preset = escape(&config.preset),
-        setting = escape(&setting(&comparison)),
-        beside_paper = Table::beside_paper(&comparison).markdown(),
-        scoring = escape(&scoring(comparison.first().card())),
-        reading = reading(),
-        continual = Table::continual(&comparison).markdown(),
-        wall_time = Table::wall_time(&comparison).markdown(),
-        list = list.collect::<String>(),
-    ))
+    let preset = &config.preset;
+    let mut text = format!(
+        "# Ledger: {}, preset {}\n\n{}\n\n{}\n{}\n\n{}\n",
+        escape(paper::dataset(&config.dataset)),
+        escape(preset),
+        escape(&setting(&comparison)),
+        Table::beside_paper(&comparison, true).markdown(),
+        escape(&scoring(comparison.first().card())),
+        reading(),
+    );
+    let mut section = |title: &str, body: String| text += &format!("\n## {title}\n\n{body}");
+    let warnings = list(comparison.warnings());
+    section("Reverse accuracy and Frechet distance", Table::measured(&comparison).markdown() + &warnings);
+    section("Continual metrics", Table::continual(&comparison).markdown());
+    let paired = Table::paired(&comparison);
+    if !paired.rows.is_empty() {
+        section("Strategies seed by seed", paired.markdown() + "\n" + &pairing(&comparison) + "\n");
+    }
+    let audit = Table::audit(&comparison);
+    if !audit.rows.is_empty() {
+        section("What was replayed", audit.markdown() + "\n" + AUDIT + "\n");
+    }
+    section("Wall time of training", Table::wall_time(&comparison).markdown());
+    if paper::is_in_paper(&config.dataset) {
+        let followed = paper::FOLLOWED.map(|(difference, choice)| format!("{difference} Preset paper: {choice}."));
+        section("Where paper and released code differ", list(followed.iter().map(String::as_str)));
+    }
+    section(
+        &format!("What preset {} changes from the released code", escape(preset)),
+        list(deviations.iter().map(String::as_str)),
+    );
+    Ok(text)
+}
+
+/// A list in Markdown, with an empty line before it.
+fn list<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
+    let lines: String = texts.into_iter().map(|text| format!("- {}\n", escape(text))).collect();
+    if lines.is_empty() { lines } else { format!("\n{lines}") }
 }
 
 /// The table that ends a reproduction in the terminal: our numbers beside the paper's.
@@ -43,7 +66,7 @@ pub fn ledger(runs: &[Run]) -> Result<String, Error> {
 pub fn table(runs: &[Run]) -> Result<String, Error> {
     let comparison = Comparison::of(runs)?;
     let setting = setting(&comparison);
-    let table = Table::beside_paper(&comparison).text();
+    let table = Table::beside_paper(&comparison, false).text();
     let scoring = scoring(comparison.first().card());
     Ok(format!("{setting}\n\n{table}\n{scoring}\n"))
 }
@@ -85,6 +108,19 @@ pub(crate) fn reading() -> String {
         Beside::AGREEMENT
     )
 }
+
+/// How the table of pairs is to be read.
+pub(crate) fn pairing(comparison: &Comparison) -> String {
+    format!(
+        "Differences of average accuracy after {}, seed by seed; the interval is a paired t interval.",
+        counted(comparison.common_tasks(), "task")
+    )
+}
+
+/// How the table of the replay audit is to be read.
+pub(crate) const AUDIT: &str = "Of the generator that the past was replayed from, as it stood when the task began: the \
+    mean probability that the scoring classifier gives the class asked for, and its accuracy; and how far the task moved \
+    the generator from it at the same latents (pixels from -1 to 1). Means over the past classes.";
 
 /// `1 task`, `2 tasks`.
 pub(crate) fn counted(count: usize, noun: &str) -> String {

@@ -26,6 +26,7 @@
 //! # Ok::<(), mergan_report::Error>(())
 //! ```
 
+mod compare;
 mod comparison;
 mod error;
 mod events;
@@ -39,6 +40,7 @@ mod run;
 mod table;
 mod write;
 
+pub use compare::{ComparedRow, compare, compared_rows};
 pub use error::Error;
 pub use events::History;
 pub use grid::Grid;

@@ -18,9 +18,8 @@ fn rows(run: &Run) -> Vec<ResultRow> {
         let scores = task.scores.scores.iter().cloned();
         scores.map(|score| row(task.scores.task, score))
     });
-    let matrix = run.matrix();
     let derived = CONTINUAL.iter().filter_map(|metric| {
-        let value = (metric.of)(&matrix).ok()?;
+        let value = (metric.of)(run).ok()?;
         let score = Score { metric: metric.key.into(), value, warning: None, card: run.card().clone() };
         Some(row(run.tasks.len(), ClassScore { class: None, score }))
     });

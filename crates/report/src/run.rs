@@ -1,7 +1,7 @@
 //! Reading a run directory.
 
 use crate::{Error, Grid, History};
-use mergan_metrics::{ACCURACY, AccuracyMatrix, Card, TaskScores};
+use mergan_metrics::{ACCURACY, AccuracyMatrix, Card, INITIAL_ACCURACY, NEXT_ACCURACY, TaskScores};
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -91,27 +91,62 @@ impl Run {
         self.last().card()
     }
 
-    /// The accuracy after `task` (from 1) of a class, or of the mean over the classes learned by then.
-    pub fn accuracy(&self, task: usize, class: Option<usize>) -> Option<f64> {
+    /// A score after `task` (from 1) of a class, or of the mean over the classes learned by then.
+    pub fn score(&self, task: usize, metric: &str, class: Option<usize>) -> Option<f64> {
         let task = self.tasks.get(task.checked_sub(1)?)?;
-        Some(task.scores.get(ACCURACY, class)?.value)
+        Some(task.scores.get(metric, class)?.value)
     }
 
-    /// Accuracy by task: `R[t][j]` is the mean over the classes that task `j` added, after training task `t`.
+    /// The accuracy after `task` (from 1) of a class, or of the mean over the classes learned by then.
+    pub fn accuracy(&self, task: usize, class: Option<usize>) -> Option<f64> {
+        self.score(task, ACCURACY, class)
+    }
+
+    /// Accuracy by task: `R[t][j]` is the mean over the classes that task `j` added, after training task `t`; where it was
+    /// measured, also for the task after `t`.
     pub fn matrix(&self) -> AccuracyMatrix {
-        let learned = |task: usize| self.tasks[task].scores.classes.as_slice();
         let mut matrix = AccuracyMatrix::new(self.tasks.len());
         for column in 0..self.tasks.len() {
-            let before: &[usize] = if column == 0 { &[] } else { learned(column - 1) };
-            let added: Vec<_> = learned(column).iter().filter(|class| !before.contains(class)).collect();
+            let added = self.added(column);
             for task in column..self.tasks.len() {
-                let scores: Option<Vec<_>> = added.iter().map(|&&class| self.accuracy(task + 1, Some(class))).collect();
-                if let Some(scores) = scores.filter(|scores| !scores.is_empty()) {
-                    matrix.set(task, column, scores.iter().sum::<f64>() / scores.len() as f64);
+                if let Some(score) = self.mean(task + 1, ACCURACY, &added) {
+                    matrix.set(task, column, score);
                 }
+            }
+            if let Some(score) = self.mean(column, NEXT_ACCURACY, &added) {
+                matrix.set(column - 1, column, score);
             }
         }
         matrix
+    }
+
+    /// The accuracy of the untrained generator on the classes of each finished task; empty where it was not measured.
+    pub fn initial(&self) -> Vec<f64> {
+        let initial = (0..self.tasks.len()).map(|task| self.mean(1, INITIAL_ACCURACY, &self.added(task)));
+        initial.collect::<Option<_>>().unwrap_or_default()
+    }
+
+    /// The run as it was after `tasks` tasks.
+    ///
+    /// # Panics
+    ///
+    /// When `tasks` is 0 or more than the run has finished.
+    pub fn after(&self, tasks: usize) -> Self {
+        Self { tasks: self.tasks[..tasks].to_vec(), ..self.clone() }
+    }
+
+    /// The classes that task `task` (from 0) added.
+    fn added(&self, task: usize) -> Vec<usize> {
+        let learned = |task: usize| self.tasks[task].scores.classes.as_slice();
+        let before: &[usize] = if task == 0 { &[] } else { learned(task - 1) };
+        learned(task).iter().copied().filter(|class| !before.contains(class)).collect()
+    }
+
+    /// The mean of a metric over some classes after `task` (from 1), where all of them were measured.
+    fn mean(&self, task: usize, metric: &str, classes: &[usize]) -> Option<f64> {
+        let scores: Option<Vec<_>> = classes.iter().map(|&class| self.score(task, metric, Some(class))).collect();
+        let scores = scores.filter(|scores| !scores.is_empty())?;
+        Some(scores.iter().sum::<f64>() / scores.len() as f64)
     }
 
     /// The training time of all finished tasks in seconds, where each was recorded.

@@ -1,7 +1,10 @@
 //! Tables of text cells, for Markdown, terminals and the page.
 
-use crate::comparison::{CONTINUAL, Comparison};
-use crate::paper;
+use crate::comparison::{CONTINUAL, Comparison, Group, Pair, Spread};
+use crate::measured::Measured;
+use crate::paper::{self, TASK_COUNTS};
+use mergan_metrics::{FRECHET, FRECHET_POOLED, REPLAY_ACCURACY, REPLAY_CONFIDENCE, REPLAY_SHIFT, REVERSE_ACCURACY};
+use std::collections::BTreeSet;
 
 /// A header and rows of as many cells. The first column is text, the others are numbers.
 pub(crate) struct Table {
@@ -13,17 +16,71 @@ pub(crate) struct Table {
 pub(crate) const NONE: &str = "–";
 
 impl Table {
-    /// Our average accuracy beside the paper's.
-    pub fn beside_paper(comparison: &Comparison) -> Self {
-        let header = ["strategy", "tasks", "ours, %", "paper, %", "difference", "verdict"];
-        let rows = comparison.beside_paper().into_iter().map(|row| {
+    /// Our average accuracy beside the paper's; numbers of the paper that were `not_run` stand there too when asked for.
+    pub fn beside_paper(comparison: &Comparison, not_run: bool) -> Self {
+        let header = ["strategy", "tasks", "ours, %", "paper, %", "difference", "seeds", "preset", "verdict"];
+        let preset = &comparison.first().config.preset;
+        let rows = comparison.beside_paper().into_iter().filter(|row| not_run || row.ours.is_some()).map(|row| {
             vec![
                 paper::label(row.strategy),
                 row.tasks.to_string(),
-                row.ours.show(),
+                row.ours.map_or("not run".into(), Spread::show),
                 row.paper.map_or(NONE.into(), |paper| format!("{paper:.2}")),
                 row.difference().map_or(NONE.into(), |difference| format!("{difference:+.2}")),
+                row.ours.map_or(NONE.into(), |ours| ours.count.to_string()),
+                row.ours.map_or(NONE.into(), |_| preset.clone()),
                 row.verdict(),
+            ]
+        });
+        Self { header: header.map(String::from).into(), rows: rows.collect() }
+    }
+
+    /// What was measured besides the accuracy: after as many tasks as the paper measured, and after the last one.
+    pub fn measured(comparison: &Comparison) -> Self {
+        let metrics = [REVERSE_ACCURACY, FRECHET, FRECHET_POOLED].map(Measured::of);
+        let counts: BTreeSet<_> = TASK_COUNTS.into_iter().chain([comparison.tasks()]).collect();
+        Self::of_means(comparison, counts.into_iter(), &metrics)
+    }
+
+    /// The replay audit after each task but the first, as means over the past classes.
+    pub fn audit(comparison: &Comparison) -> Self {
+        let metrics = [REPLAY_CONFIDENCE, REPLAY_ACCURACY, REPLAY_SHIFT].map(Measured::of);
+        Self::of_means(comparison, 2..=comparison.tasks(), &metrics)
+    }
+
+    /// Means over the classes, a row for every strategy after every one of `tasks` for which there are any.
+    fn of_means(comparison: &Comparison, tasks: impl Iterator<Item = usize>, metrics: &[&Measured]) -> Self {
+        let row = |tasks: usize, group: &Group| {
+            let spreads: Vec<_> = metrics.iter().map(|metric| group.score(tasks, metric.key, None)).collect();
+            let cell = |(metric, spread): (&&Measured, &Option<Spread>)| {
+                spread.map_or(NONE.into(), |spread| spread.times(metric.scale).show_with(metric.digits))
+            };
+            let cells = metrics.iter().zip(&spreads).map(cell);
+            let measured = spreads.iter().any(Option::is_some);
+            measured.then(|| [paper::label(group.strategy), tasks.to_string()].into_iter().chain(cells).collect())
+        };
+        let rows =
+            tasks.flat_map(|tasks| comparison.groups.iter().filter_map(|group| row(tasks, group)).collect::<Vec<_>>());
+        let names = metrics.iter().map(|metric| metric.name);
+        Self {
+            header: ["strategy", "tasks"].into_iter().chain(names).map(String::from).collect(),
+            rows: rows.collect(),
+        }
+    }
+
+    /// Every two strategies over the seeds that both have.
+    pub fn paired(comparison: &Comparison) -> Self {
+        let header = ["difference", "seeds", "mean, points", "standard deviation", "95 % interval", "ahead in"];
+        let rows = comparison.pairs().into_iter().map(|Pair { first, second, paired }| {
+            let seeds = paired.differences.len();
+            let (low, high) = paired.interval();
+            vec![
+                format!("{} minus {}", paper::label(first), paper::label(second)),
+                seeds.to_string(),
+                format!("{:+.2}", paired.mean),
+                format!("{:.2}", paired.deviation),
+                format!("{low:+.2} to {high:+.2}"),
+                format!("{} of {seeds}", paired.ahead()),
             ]
         });
         Self { header: header.map(String::from).into(), rows: rows.collect() }

@@ -98,22 +98,76 @@ pub(super) fn comparison(comparison: &Comparison) -> Result<Markup, Error> {
         Ok(())
     })?;
 
-    Ok(html! {
-        figure.chart {
-            (chart)
-            figcaption.legend {
-                @for (index, (group, points)) in comparison.groups.iter().zip(&curves).enumerate() {
-                    span {
-                        span class={ "series-" (index % SERIES.len()) } aria-hidden="true" {
-                            (SERIES[index % SERIES.len()].mark)
-                        }
-                        " " (paper::label(group.strategy))
-                        @if let Some((_, last)) = points.last() { " " small { (format!("{last:.1} %")) } }
+    let last = curves.iter().map(|points| points.last().map(|point| point.1));
+    Ok(html! { figure.chart { (chart) (legend(comparison, last)) } })
+}
+
+/// The accuracy on the classes of the past while later tasks are learned, one line for each strategy's first seed; none
+/// where it was not followed.
+pub(super) fn past_accuracy(comparison: &Comparison) -> Result<Option<Markup>, Error> {
+    let histories = || comparison.groups.iter().map(|group| &group.runs[0].history);
+    let curves: Vec<_> = histories().map(|history| history.past_accuracy()).collect();
+    let points = || curves.iter().flatten().flatten();
+    if points().next().is_none() {
+        return Ok(None);
+    }
+    let longest = histories().map(|history| history.task_starts()).max_by_key(|starts| starts.len());
+    let starts: Vec<_> = longest.into_iter().flat_map(|starts| starts.into_values().skip(1)).collect();
+    let [begin, end] =
+        points().fold([f64::INFINITY, 0.0], |[begin, end], point| [begin.min(point.0), end.max(point.0)]);
+
+    let chart = svg("accuracy on past classes against the iteration", (760, 310), |root| {
+        let mut chart = ChartBuilder::on(root)
+            .margin(10)
+            .margin_right(24)
+            .x_label_area_size(46)
+            .y_label_area_size(56)
+            .build_cartesian_2d(begin..end.max(begin + 1.0), 0.0..102.0)?;
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(RULE)
+            .axis_style(RULE)
+            .label_style(("sans-serif", 14, &INK))
+            .x_labels(8)
+            .x_label_formatter(&|iteration| format!("{iteration:.0}"))
+            .y_labels(6)
+            .y_label_formatter(&|percent| format!("{percent:.0} %"))
+            .x_desc("iterations of all tasks")
+            .draw()?;
+        for start in starts {
+            let ends = [(start as f64, 0.0), (start as f64, 102.0)];
+            chart.draw_series(LineSeries::new(ends, INK.stroke_width(1)))?;
+        }
+        // The classes of the past change with the task, so its line is one of its own.
+        for (tasks, series) in curves.iter().zip(SERIES.iter().cycle()) {
+            for points in tasks {
+                let percent = points.iter().map(|&(iteration, share)| (iteration, 100.0 * share));
+                chart.draw_series(LineSeries::new(percent, series.light.stroke_width(2)))?;
+            }
+        }
+        Ok(())
+    })?;
+    let last = curves.iter().map(|tasks| Some(100.0 * tasks.last()?.last()?.1));
+    Ok(Some(html! { figure.chart.broad { (chart) (legend(comparison, last)) } }))
+}
+
+/// The strategies with the colour and mark of their series, and the value that each ends at in percent.
+fn legend(comparison: &Comparison, last: impl Iterator<Item = Option<f64>>) -> Markup {
+    html! {
+        figcaption.legend {
+            @for (index, (group, last)) in comparison.groups.iter().zip(last).enumerate() {
+                span {
+                    span class={ "series-" (index % SERIES.len()) } aria-hidden="true" {
+                        (SERIES[index % SERIES.len()].mark)
                     }
+                    " " (paper::label(group.strategy))
+                    @if let Some(last) = last { " " small { (format!("{last:.1} %")) } }
                 }
             }
         }
-    })
+    }
 }
 
 /// Every loss of a run in a small chart of its own, for their scales have nothing in common.

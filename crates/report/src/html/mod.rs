@@ -5,10 +5,11 @@ mod grid;
 mod tables;
 
 use crate::comparison::{Comparison, Group};
-use crate::ledger::{NO_DEVIATION, counted, reading, scoring, setting};
+use crate::ledger::{AUDIT, NO_DEVIATION, counted, pairing, reading, scoring, setting};
 use crate::table::Table;
 use crate::{Error, Run, paper};
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
+use mergan_metrics::{ACCURACY, REPLAY_CONFIDENCE};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -76,8 +77,14 @@ fn results(comparison: &Comparison) -> Markup {
         section #results {
             h2 { "Results beside the paper" }
             p { (setting(comparison)) }
-            (tables::plain(&Table::beside_paper(comparison)))
+            (tables::plain(&Table::beside_paper(comparison, true)))
             p.note { (scoring(comparison.first().card())) " " (reading()) }
+            @if paper::is_in_paper(&comparison.first().config.dataset) {
+                details {
+                    summary { "Where paper and released code differ" }
+                    ul { @for (difference, choice) in paper::FOLLOWED { li { (difference) " Preset paper: " (choice) "." } } }
+                }
+            }
             details {
                 summary { "What preset " (comparison.first().config.preset) " changes from the released code" }
                 @if deviations.is_empty() {
@@ -98,6 +105,14 @@ fn accuracy(comparison: &Comparison) -> Result<Markup, Error> {
             (charts::comparison(comparison)?)
             h3 { "Each class after the last task" }
             (tables::final_classes(comparison))
+            @if let Some(chart) = charts::past_accuracy(comparison)? {
+                h3 { "The past while a task is learned" }
+                (chart)
+                p.note {
+                    "Accuracy on the classes of the tasks before, over the iterations of all tasks; a line marks where a "
+                    "task begins. A dip that closes again is the stability gap (De Lange et al. 2023)."
+                }
+            }
         }
     })
 }
@@ -109,9 +124,31 @@ fn metrics(comparison: &Comparison) -> Markup {
             h2 { "Continual metrics and time" }
             (tables::plain(&Table::continual(comparison)))
             p.note {
+                "BWT: what later tasks did to the score of earlier ones, on average; negative where they were forgotten. "
+                "FWT: how much better than by the untrained generator a class is drawn before it is learned. "
                 "Forgetting: how far a class fell from its best score before the last task, on average. Learning "
                 "accuracy: the score of each class when it had just been learned. Average incremental accuracy: the "
                 "mean over tasks of the average accuracy by then."
+            }
+            @let paired = Table::paired(comparison);
+            @if !paired.rows.is_empty() {
+                h3 { "Strategies seed by seed" }
+                (tables::plain(&paired))
+                p.note { (pairing(comparison)) }
+            }
+            h3 { "Reverse accuracy and Frechet distance" }
+            (tables::plain(&Table::measured(comparison)))
+            p.note {
+                "Reverse accuracy: the share of real test images recognised by a classifier that was trained on generated "
+                "ones alone. FD: the Frechet distance of generated from real test images on the features of the network "
+                "it is named after; lower is better. It is no FID, whose features are Inception's."
+                @for warning in comparison.warnings() { br; (warning) }
+            }
+            @let audit = Table::audit(comparison);
+            @if !audit.rows.is_empty() {
+                h3 { "What was replayed" }
+                (tables::plain(&audit))
+                p.note { (AUDIT) }
             }
             h3 { "Wall time of training" }
             (tables::plain(&Table::wall_time(comparison)))
@@ -142,7 +179,11 @@ fn run(run: &Run, first: bool) -> Result<Markup, Error> {
             summary { "Seed " (config.seed) small { (run.name()) } }
             @if !first { (grid::stepper(&[run])) }
             h3 { "Accuracy of each class after each task" }
-            (tables::matrix(run))
+            (tables::matrix(run, ACCURACY))
+            @if run.tasks.len() > 1 && run.score(2, REPLAY_CONFIDENCE, None).is_some() {
+                h3 { "Confidence in the replayed images of each class, as they were during each task" }
+                (tables::matrix(run, REPLAY_CONFIDENCE))
+            }
             h3 { "Losses" }
             (charts::losses(run)?)
             @if let Some(command) = run.history.command() {

@@ -27,12 +27,12 @@ pub(super) fn plain(table: &Table) -> Markup {
     }
 }
 
-/// The accuracy of each class (rows) after each task (columns), and their mean.
-pub(super) fn matrix(run: &Run) -> Markup {
+/// A score of each class (rows) after each task (columns), a share of 1, and their mean.
+pub(super) fn matrix(run: &Run, metric: &str) -> Markup {
     let scores = &run.last().scores;
     let tasks = 1..=run.tasks.len();
     let row = |name: &str, class| {
-        let values = tasks.clone().map(|task| run.accuracy(task, class));
+        let values = tasks.clone().map(|task| run.score(task, metric, class));
         (name.to_owned(), values.collect())
     };
     let classes = scores.classes.iter().zip(&scores.class_names).map(|(&class, name)| row(name, Some(class)));

@@ -2,19 +2,19 @@
 
 mod fake;
 
-use fake::FakeRun;
-use mergan_metrics::ResultRow;
-use mergan_report::{Error, html, ledger, load_run, results, table, write_report};
+use fake::{FakeRun, rescore};
+use mergan_metrics::{ACCURACY, FRECHET, INITIAL_ACCURACY, NEXT_ACCURACY, REPLAY_SHIFT, REVERSE_ACCURACY, ResultRow};
+use mergan_report::{Error, compare, compared_rows, html, ledger, load_run, results, table, write_report};
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
 /// SFT, which forgets, and RA, which does not, over three tasks.
-fn two_runs() -> (TempDir, Vec<PathBuf>) {
+fn two_runs() -> (TempDir, [PathBuf; 2]) {
     let folder = tempfile::tempdir().unwrap();
     let sft = FakeRun { strategy: "sft", kept: 0.1, ..FakeRun::default() }.write(folder.path());
     let ra = FakeRun::default().write(folder.path());
-    (folder, vec![sft, ra])
+    (folder, [sft, ra])
 }
 
 #[test]
@@ -50,8 +50,118 @@ fn results_hold_every_score_and_the_continual_metrics() {
     assert!((value(3, None, "forgetting_chaudhry_2018").unwrap() - 0.8).abs() < 1e-12);
     assert!((value(3, None, "learning_accuracy").unwrap() - 0.9).abs() < 1e-12);
     assert!((value(3, None, "average_incremental_accuracy").unwrap() - (0.9 + 0.5 + 1.1 / 3.0) / 3.0).abs() < 1e-12);
-    assert_eq!(rows.len(), 2 + 3 + 4 + 4);
+    assert_eq!(rows.len(), 2 + 3 + 4 + 5);
+    assert_eq!(value(3, None, "forward_transfer_gem"), None, "nobody scored a class before it was learned");
     assert!(rows.iter().all(|row| row.strategy == "sft" && row.score.score.card.network == "digit-mlp"));
+}
+
+#[test]
+fn continual_metrics_of_a_known_matrix() {
+    const R: [[f64; 4]; 4] =
+        [[0.80, 0.10, 0.05, 0.02], [0.85, 0.88, 0.12, 0.04], [0.75, 0.60, 0.92, 0.10], [0.90, 0.65, 0.70, 0.95]];
+    let folder = tempfile::tempdir().unwrap();
+    let run = FakeRun { tasks: 4, ..FakeRun::default() }.write(folder.path());
+    for (task, row) in (1..).zip(R) {
+        let scores: Vec<_> = row.into_iter().enumerate().collect();
+        rescore(
+            &run,
+            task,
+            &[(ACCURACY, &scores[..task]), (NEXT_ACCURACY, scores.get(task..=task).unwrap_or_default())],
+        );
+    }
+    let initial: Vec<_> = (0..4).map(|class| (class, 0.1)).collect();
+    rescore(&run, 1, &[(INITIAL_ACCURACY, &initial)]);
+
+    let rows = results(&[load_run(&run).unwrap()]);
+    for (metric, expected) in [
+        ("average_accuracy", 0.8),
+        ("learning_accuracy", 0.8875),
+        ("average_incremental_accuracy", 0.805416667),
+        ("backward_transfer_gem", -0.116666667),
+        ("forward_transfer_gem", 0.006666667),
+        ("forgetting_chaudhry_2018", 0.133333333),
+    ] {
+        let found = rows.iter().find(|row| row.score.score.metric == metric).expect(metric).score.score.value;
+        assert!((found - expected).abs() < 1e-9, "{metric}: {found}");
+    }
+}
+
+#[test]
+fn strategies_are_compared_seed_by_seed() {
+    let folder = tempfile::tempdir().unwrap();
+    let run =
+        |strategy, seed, kept| FakeRun { strategy, seed, kept, tasks: 2, ..FakeRun::default() }.write(folder.path());
+    let runs = [run("ra", 0, 0.9), run("ra", 1, 0.8), run("ra", 2, 0.7), run("jtr", 1, 0.4), run("jtr", 2, 0.5)];
+    let runs = runs.map(|run| load_run(&run).unwrap());
+    // After two tasks the mean of 0.9 and what was kept: seed 1 differs by 20 points, seed 2 by 10.
+    let text = ledger(&runs).unwrap();
+    let expected = "| RA minus JTR | 2 | +15.00 | 7.07 | -48.53 to +78.53 | 2 of 2 |";
+    assert!(text.contains(expected), "{text}");
+    assert!(text.contains("after 2 tasks, seed by seed"), "{text}");
+    assert!(html(&runs).unwrap().contains("RA minus JTR"));
+    assert!(!ledger(&runs[..1]).unwrap().contains("seed by seed"), "one seed has no spread");
+}
+
+#[test]
+fn the_past_is_followed_through_the_tasks() {
+    let (_folder, runs) = two_runs();
+    let page = html(&runs.map(|run| load_run(&run).unwrap())).unwrap();
+    assert!(page.contains("accuracy on past classes against the iteration") && page.contains("stability gap"));
+}
+
+#[test]
+fn scores_beside_the_accuracy_are_tabled_with_their_warnings() {
+    let (_folder, runs) = two_runs();
+    let three = |value: f64| (0..3).map(|class| (class, value)).collect::<Vec<_>>();
+    rescore(&runs[0], 3, &[(REVERSE_ACCURACY, &three(0.5)), (FRECHET, &three(12.345)), (REPLAY_SHIFT, &three(0.0625))]);
+    let mut runs = runs.map(|run| load_run(&run).unwrap());
+    runs[0].tasks[2].scores.warn(FRECHET, None, "3 samples of 128 features".into());
+    let (ledger, page) = (ledger(&runs).unwrap(), html(&runs).unwrap());
+    for expected in ["| SFT | 3 | 50.00 | 12.35 | – |", "- 3 samples of 128 features\n", "| SFT | 3 | – | – | 0.0625 |"]
+    {
+        assert!(ledger.contains(expected), "{expected} is not in\n{ledger}");
+    }
+    assert!(page.contains("FD-mlp-1024-512-256-128") && page.contains("3 samples of 128 features"));
+    assert!(!page.contains("FID<") && !ledger.contains("| FID"));
+}
+
+#[test]
+fn runs_stand_side_by_side_after_the_tasks_that_all_have() {
+    let (_folder, runs) = two_runs();
+    fs::remove_file(runs[1].join("tasks/03/scores.json")).unwrap();
+    let runs = runs.map(|run| load_run(&run).unwrap());
+    let text = compare(&runs).unwrap();
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0][..3], ["after", "2", "tasks"]);
+    assert!(lines.contains(&vec!["strategy", "SFT", "RA"]), "{text}");
+    assert!(lines.contains(&vec!["accuracy,", "%", "50.00", "90.00"]), "{text}");
+    assert!(lines.contains(&vec!["forgetting", "(Chaudhry", "2018),", "%", "80.00", "0.00"]), "{text}");
+    let rows = compared_rows(&runs).unwrap();
+    assert!(rows.iter().all(|row| row.row.task == 2));
+    let json = serde_json::to_value(&rows[0]).unwrap();
+    assert_eq!((json["strategy"].as_str(), json["metric"].as_str()), (Some("sft"), Some("accuracy")));
+    assert!(json["run"].as_str().unwrap().ends_with("sft-0") && json["card"]["network"] == "digit-mlp");
+    // One run may stand beside itself, but no mean may count it twice.
+    assert!(compare(&[runs[0].clone(), runs[0].clone()]).is_ok());
+    assert!(compare(&[]).is_err());
+}
+
+#[test]
+fn a_difference_in_any_metric_is_refused_with_its_remedy() {
+    let (_folder, runs) = two_runs();
+    let mut runs = runs.map(|run| load_run(&run).unwrap());
+    for run in &mut runs {
+        let card = run.card().clone();
+        run.tasks[2].scores.record(REVERSE_ACCURACY, &[(0, 0.5)], &card);
+    }
+    compare(&runs).unwrap();
+    let last = runs[1].tasks[2].scores.scores.last_mut().unwrap();
+    last.score.card.samples_per_class = 6400;
+    let error = compare(&runs).unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains("sft-0") && message.contains("ra-0") && message.contains("--samples N"), "{message}");
+    let Error::Incomparable { source, .. } = error else { panic!("another error") };
+    assert_eq!(source.to_string(), "samples_per_class differs: 64 and 6400");
 }
 
 #[test]
@@ -62,8 +172,11 @@ fn ledger_says_what_was_compared() {
     let text = ledger(&runs).unwrap();
     for expected in [
         "# Ledger: MNIST, preset quick",
-        "| SFT | 5 | 20.00 | 19.87 | +0.13 | agrees |",
-        "| RA | 5 | 90.00 | 98.19 | -8.19 | 8.2 points below |",
+        "| SFT | 5 | 20.00 | 19.87 | +0.13 | 1 | quick | agrees |",
+        "| RA | 5 | 90.00 | 98.19 | -8.19 | 1 | quick | falls short by 8.2 points |",
+        "| EWC | 5 | not run | 70.62 | – | – | – | not run |",
+        "| RA | 10 | not run | 97.01 | – | – | – | not run |",
+        "## Where paper and released code differ",
         "98.50 % of real test images",
         "forgetting (Chaudhry 2018)",
         "- narrower networks\n",
@@ -73,7 +186,11 @@ fn ledger_says_what_was_compared() {
         assert!(text.contains(expected), "{expected} is not in\n{text}");
     }
     let text = table(&runs).unwrap();
-    assert!(text.contains("SFT           5    20.00     19.87       +0.13            agrees"), "{text}");
+    assert!(
+        text.contains("SFT           5    20.00     19.87       +0.13      1   quick                     agrees"),
+        "{text}"
+    );
+    assert!(!text.contains("not run"), "{text}");
 }
 
 #[test]

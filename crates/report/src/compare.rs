@@ -1,0 +1,77 @@
+//! Runs side by side, a column each, after as many tasks as all of them have finished.
+
+use crate::comparison::{CONTINUAL, require_comparable};
+use crate::measured::MEASURED;
+use crate::table::{NONE, Table, duration};
+use crate::{Error, Run, paper, results};
+use mergan_metrics::{ACCURACY, ResultRow};
+use serde::Serialize;
+
+/// A number of a run, as `mergan compare --json` prints it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ComparedRow {
+    /// The run directory.
+    pub run: String,
+    /// The number.
+    #[serde(flatten)]
+    pub row: ResultRow,
+}
+
+/// The runs in a table for a terminal: a column for each run, a line for each metric.
+///
+/// # Errors
+///
+/// [`Error::NoRuns`], or [`Error::Incomparable`] where two runs were not measured alike.
+pub fn compare(runs: &[Run]) -> Result<String, Error> {
+    let runs = alike(runs)?;
+    let tasks = runs[0].tasks.len();
+    let line = |name: String, cell: &dyn Fn(&Run) -> Option<String>| {
+        let cells: Vec<_> = runs.iter().map(cell).collect();
+        let row = [name].into_iter().chain(cells.iter().map(|cell| cell.clone().unwrap_or(NONE.into())));
+        cells.iter().any(Option::is_some).then(|| row.collect::<Vec<_>>())
+    };
+    let scores = &runs[0].last().scores;
+    let mut lines = vec![
+        line("strategy".into(), &|run| Some(paper::label(&run.config.strategy))),
+        line("seed".into(), &|run| Some(run.config.seed.to_string())),
+    ];
+    for metric in &MEASURED {
+        let show = |run: &Run, class| Some(metric.show(run.score(tasks, metric.key, class)?));
+        lines.push(line(metric.name.into(), &|run| show(run, None)));
+        if metric.key == ACCURACY {
+            for (&class, name) in scores.classes.iter().zip(&scores.class_names) {
+                lines.push(line(format!("  {name}"), &|run| show(run, Some(class))));
+            }
+        }
+    }
+    for metric in &CONTINUAL[1..] {
+        let show = |run: &Run| Some(format!("{:.2}", 100.0 * (metric.of)(run).ok()?));
+        lines.push(line(format!("{}, %", metric.name), &show));
+    }
+    lines.push(line("wall time of training".into(), &|run| Some(duration(run.seconds()?))));
+
+    let after = format!("after {tasks} task{}", if tasks == 1 { "" } else { "s" });
+    let header = [after].into_iter().chain(runs.iter().map(|run| run.dir.display().to_string())).collect();
+    Ok(Table { header, rows: lines.into_iter().flatten().collect() }.text())
+}
+
+/// The numbers of [`compare`] with their cards, run by run.
+///
+/// # Errors
+///
+/// As [`compare`].
+pub fn compared_rows(runs: &[Run]) -> Result<Vec<ComparedRow>, Error> {
+    let runs = alike(runs)?;
+    let rows = runs.iter().flat_map(|run| {
+        let rows = results(std::slice::from_ref(run)).into_iter().filter(|row| row.task == run.tasks.len());
+        rows.map(|row| ComparedRow { run: run.dir.display().to_string(), row })
+    });
+    Ok(rows.collect())
+}
+
+/// The runs as they were after the tasks that all have finished, provided that they were measured alike.
+fn alike(runs: &[Run]) -> Result<Vec<Run>, Error> {
+    require_comparable(runs)?;
+    let tasks = runs.iter().map(|run| run.tasks.len()).min().unwrap_or(0);
+    Ok(runs.iter().map(|run| run.after(tasks)).collect())
+}
