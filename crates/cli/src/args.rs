@@ -47,7 +47,9 @@ pub enum Command {
     Sample(SampleArguments),
     /// Score a trained generator by a classifier of real images.
     Evaluate(EvaluateArguments),
-    /// Compare runs: results.json, ledger.md and a page that opens offline.
+    /// Print the numbers of runs side by side; numbers that were not measured alike are refused.
+    Compare(CompareArguments),
+    /// Write up runs: results.json, ledger.md and a page that opens offline.
     Report(ReportArguments),
 }
 
@@ -222,6 +224,18 @@ pub struct EvaluateArguments {
     /// Where data are looked for and kept.
     #[command(flatten)]
     pub data: DataArguments,
+}
+
+/// `mergan compare`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  mergan compare runs/sft runs/ra")]
+pub struct CompareArguments {
+    /// The run directories.
+    #[arg(required = true, value_name = "DIR")]
+    pub runs: Vec<PathBuf>,
+    /// Print JSON: an object for each number, with its run and its card.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `mergan report`.

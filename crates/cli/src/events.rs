@@ -32,6 +32,18 @@ pub enum Event<'a> {
     Checkpoint { tasks: usize, iterations: usize, seconds: f64 },
     /// A task is learned.
     TaskEnd { task: usize, seconds: f64 },
+    /// On the way, the generator is scored on `samples` images of each class of the past; accuracies are from 0 to 1, by
+    /// class and their mean, and here the seconds are those of the scoring. Written again after a resumption, with the
+    /// same numbers.
+    Gap {
+        task: usize,
+        iteration: usize,
+        accuracy: f64,
+        classes: BTreeMap<usize, f64>,
+        samples: usize,
+        scorer: &'a str,
+        seconds: f64,
+    },
     /// Its generator is scored; here the seconds are those of the evaluation.
     Evaluation { task: usize, accuracy: f64, seconds: f64 },
 }

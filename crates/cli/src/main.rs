@@ -45,6 +45,7 @@ fn answer(arguments: &Arguments, console: &Console) -> Result<ExitCode> {
         Command::Train(arguments) => return commands::train::run(arguments, console),
         Command::Sample(arguments) => commands::sample::run(arguments, console)?,
         Command::Evaluate(arguments) => commands::evaluate::run(arguments, console)?,
+        Command::Compare(arguments) => commands::compare::run(arguments, console)?,
         Command::Report(arguments) => commands::report::run(arguments, console)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -77,6 +77,11 @@ impl Scorer {
         &self.classifier
     }
 
+    /// The SHA-256 of its weights, in lower-case hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
     /// The card of numbers that this network gives, of so many images of each class of a run's generator.
     pub fn card(&self, config: &Config, sampling: &Sampling, samples: usize) -> Card {
         Card {

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod compare;
 pub mod data;
 pub mod evaluate;
 pub mod report;

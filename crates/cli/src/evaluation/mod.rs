@@ -10,7 +10,7 @@ use anyhow::Result;
 use mergan_datasets::{Dataset, TaskSequence};
 use mergan_metrics::{ACCURACY, Card, INITIAL_ACCURACY, NEXT_ACCURACY, TaskScores, class_accuracy};
 use mergan_models::{Generator, Reading};
-use mergan_strategies::{Config, Sampling};
+use mergan_strategies::{Config, Purpose, Sampling};
 use mergan_tensor::{Device, Random};
 use ndarray::Array4;
 
@@ -99,6 +99,14 @@ impl<'e> Evaluation<'e> {
             let untrained = Generator::new(generator.config(), Random::new(self.config.seed), Device::Cpu);
             score(INITIAL_ACCURACY, &untrained, &self.tasks.classes_seen(self.tasks.tasks().len()));
         }
+    }
+
+    /// The accuracy of a generator in training on each class of the past, from 0 to 1, on a few images at latents of their
+    /// own.
+    pub fn glance(&self, sampling: &Sampling, generator: &Generator, past: &[usize]) -> Vec<(usize, f64)> {
+        let images = sampling.images_at(Purpose::Gap, generator, past, self.config.evaluation.gap_samples);
+        let readings: Vec<_> = images.iter().map(|images| self.scorer.classifier().read(images.view())).collect();
+        accuracies(past, &readings)
     }
 
     fn card(&self, scored: &Scored) -> Card {

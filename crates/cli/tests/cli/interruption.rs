@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::{cache, complaint, finished_run, generators, mergan, new_run};
+use crate::{cache, complaint, finished_run, gaps, generators, mergan, new_run};
 
 /// Long enough to be caught in the middle of a task.
 const LONG: [&str; 8] = [
@@ -67,6 +67,7 @@ fn a_killed_run_goes_on_to_the_same_bits() {
 
     resume(&killed).success();
     assert!(generators(&killed) == generators(&whole));
+    assert_eq!(gaps(&killed), gaps(&whole));
     assert_eq!(checkpoints(&killed).len(), 2);
     mergan().arg("report").arg(&killed).arg("--out").arg(folder.path().join("report.html")).assert().success();
     // A finished run has nothing left to do.

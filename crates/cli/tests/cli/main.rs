@@ -4,6 +4,7 @@ mod errors;
 mod interruption;
 mod results;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -49,6 +50,15 @@ fn finished_run() -> &'static Path {
 /// The generators of the three tasks, as bytes.
 fn generators(run: &Path) -> [Vec<u8>; 3] {
     [1, 2, 3].map(|task| fs::read(run.join(format!("tasks/{task:02}/generator.safetensors"))).unwrap())
+}
+
+/// The accuracy on the past by task and iteration, as the log has it; what a resumed run wrote again counts once.
+fn gaps(run: &Path) -> BTreeMap<(u64, u64), f64> {
+    let events = fs::read_to_string(run.join("events.jsonl")).unwrap();
+    let events = events.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let gaps = events.filter(|event| event["event"] == "gap");
+    let number = |event: &serde_json::Value, name: &str| event[name].as_u64().unwrap();
+    gaps.map(|gap| ((number(&gap, "task"), number(&gap, "iteration")), gap["accuracy"].as_f64().unwrap())).collect()
 }
 
 /// What a failed command said.

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::{finished_run, generators, mergan, new_run, run_of};
+use crate::{complaint, finished_run, gaps, generators, mergan, new_run, run_of};
 
 #[test]
 fn every_strategy_trains_and_the_report_compares_them() {
@@ -43,6 +43,19 @@ fn a_shared_first_task_changes_nothing() {
     mergan().args(run_of("1", "sft", &first)).assert().success();
     mergan().args(new_run("ra", &fork)).arg("--first-task").arg(&first).assert().success();
     assert!(generators(&fork) == generators(finished_run()));
+}
+
+#[test]
+fn looking_at_the_past_while_training_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let blind = folder.path().join("blind");
+    mergan().args(new_run("ra", &blind)).args(["--set", "evaluation.gap_every=0"]).assert().success();
+    assert!(generators(&blind) == generators(finished_run()));
+    assert!(gaps(&blind).is_empty());
+    // After the first iteration and every second one of each later task.
+    let expected: Vec<_> =
+        [2, 3].into_iter().flat_map(|task| [1, 2, 4, 6].map(|iteration| (task, iteration))).collect();
+    assert_eq!(gaps(finished_run()).into_keys().collect::<Vec<_>>(), expected);
 }
 
 #[test]
@@ -135,6 +148,24 @@ fn evaluation_gives_the_numbers_of_the_run() {
 }
 
 #[test]
+fn runs_are_compared_unless_their_cards_differ() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("sft");
+    mergan().args(new_run("sft", &other)).assert().success();
+    let compare = |options: &[&str]| mergan().arg("compare").arg(finished_run()).arg(&other).args(options).assert();
+    let text = String::from_utf8(compare(&[]).success().get_output().stdout.clone()).unwrap();
+    for expected in ["RA", "SFT", "reverse accuracy, %", "FD-mlp-1024-512-256-128", "FWT (forward transfer, GEM), %"] {
+        assert!(text.contains(expected), "{expected} is not in {text}");
+    }
+    let rows: Value = serde_json::from_slice(&compare(&["--json"]).success().get_output().stdout).unwrap();
+    assert!(rows.as_array().unwrap().iter().any(|row| row["strategy"] == "sft" && row["metric"] == "fd_mlp"));
+
+    mergan().arg("evaluate").arg(&other).args(["--samples", "20", "--save"]).assert().success();
+    let error = complaint(compare(&[]));
+    assert!(error.contains("samples_per_class differs: 32 and 20") && error.contains("--samples N --save"), "{error}");
+}
+
+#[test]
 fn datasets_are_listed_and_described() {
     let output = mergan().args(["data", "list", "--json"]).assert().success();
     let list: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
@@ -154,6 +185,7 @@ fn every_command_shows_an_example() {
         &["train"],
         &["sample"],
         &["evaluate"],
+        &["compare"],
         &["report"],
     ] {
         let output = mergan().args(command).arg("--help").assert().success();

@@ -120,11 +120,37 @@ impl<'s> Session<'s> {
             let losses = losses.0.iter().copied().collect();
             self.events.write(&Event::Progress { task, iteration, iterations, losses, seconds: self.seconds })?;
         }
+        if self.glances(task, iteration) {
+            self.glance(task, iteration)?;
+        }
         let asked = self.checkpoint_every.is_some_and(|every| iteration.is_multiple_of(every));
         if asked || self.saved.elapsed() >= CHECKPOINTS {
             self.save()?;
         }
         Ok(())
+    }
+
+    /// Whether the past classes are looked at after this iteration. The first one moves no generator: it shows where the
+    /// task starts from.
+    fn glances(&self, task: usize, iteration: usize) -> bool {
+        let every = self.trainer.config().evaluation.gap_every;
+        every > 0 && task > 1 && (iteration == 1 || iteration.is_multiple_of(every))
+    }
+
+    /// Puts the accuracy on the classes of the past into the log.
+    fn glance(&mut self, task: usize, iteration: usize) -> Result<()> {
+        let begun = Instant::now();
+        let past = self.trainer.tasks().classes_seen(task - 1);
+        let found = self.evaluation.glance(&self.trainer.sampling(), self.trainer.generator(), &past);
+        self.events.write(&Event::Gap {
+            task,
+            iteration,
+            accuracy: found.iter().map(|(_, accuracy)| accuracy).sum::<f64>() / found.len() as f64,
+            classes: found.into_iter().collect(),
+            samples: self.trainer.config().evaluation.gap_samples,
+            scorer: self.evaluation.scorer().sha256(),
+            seconds: begun.elapsed().as_secs_f64(),
+        })
     }
 
     fn save(&mut self) -> Result<()> {

@@ -1,0 +1,17 @@
+//! `mergan compare`: runs side by side.
+
+use anyhow::Result;
+use mergan_report::{compare, compared_rows, load_run};
+
+use crate::args::CompareArguments;
+use crate::console::Console;
+
+/// Answers `mergan compare`.
+pub fn run(arguments: &CompareArguments, console: &Console) -> Result<()> {
+    let runs = arguments.runs.iter().map(|run| load_run(run)).collect::<Result<Vec<_>, _>>()?;
+    if arguments.json {
+        let rows = compared_rows(&runs)?;
+        return console.print(serde_json::to_string_pretty(&rows).expect("rows of numbers and text are JSON"));
+    }
+    console.print(compare(&runs)?)
+}
