@@ -30,7 +30,8 @@ pub fn ledger(runs: &[Run]) -> Result<String, Error> {
     );
     let mut section = |title: &str, body: String| text += &format!("\n## {title}\n\n{body}");
     let warnings = list(comparison.warnings());
-    section("Reverse accuracy and Frechet distance", Table::measured(&comparison).markdown() + &warnings);
+    let gap = if warnings.is_empty() { "" } else { "\n" };
+    section("Reverse accuracy and Frechet distance", Table::measured(&comparison).markdown() + gap + &warnings);
     section("Continual metrics", Table::continual(&comparison).markdown());
     let paired = Table::paired(&comparison);
     if !paired.rows.is_empty() {
@@ -38,7 +39,7 @@ pub fn ledger(runs: &[Run]) -> Result<String, Error> {
     }
     let audit = Table::audit(&comparison);
     if !audit.rows.is_empty() {
-        section("What was replayed", audit.markdown() + "\n" + AUDIT + "\n");
+        section("Replay audit", audit.markdown() + "\n" + AUDIT + "\n");
     }
     section("Wall time of training", Table::wall_time(&comparison).markdown());
     if paper::is_in_paper(&config.dataset) {
@@ -52,10 +53,9 @@ pub fn ledger(runs: &[Run]) -> Result<String, Error> {
     Ok(text)
 }
 
-/// A list in Markdown, with an empty line before it.
+/// A list in Markdown.
 fn list<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
-    let lines: String = texts.into_iter().map(|text| format!("- {}\n", escape(text))).collect();
-    if lines.is_empty() { lines } else { format!("\n{lines}") }
+    texts.into_iter().map(|text| format!("- {}\n", escape(text))).collect()
 }
 
 /// The table that ends a reproduction in the terminal: our numbers beside the paper's.
@@ -118,9 +118,9 @@ pub(crate) fn pairing(comparison: &Comparison) -> String {
 }
 
 /// How the table of the replay audit is to be read.
-pub(crate) const AUDIT: &str = "Of the generator that the past was replayed from, as it stood when the task began: the \
-    mean probability that the scoring classifier gives the class asked for, and its accuracy; and how far the task moved \
-    the generator from it at the same latents (pixels from -1 to 1). Means over the past classes.";
+pub(crate) const AUDIT: &str = "Of the generator as it stood when the task began, which is what replaying strategies \
+    replay from: the mean probability that the scoring classifier gives the class asked for, and its accuracy; and how far \
+    the task moved the generator from it at the same latents (pixels from -1 to 1). Means over the past classes.";
 
 /// `1 task`, `2 tasks`.
 pub(crate) fn counted(count: usize, noun: &str) -> String {

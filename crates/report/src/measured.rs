@@ -25,9 +25,9 @@ pub(crate) const MEASURED: [Measured; 9] = [
     Measured { key: FRECHET_POOLED, name: "FD-mlp-1024-512-256-128, all classes at once", scale: 1.0, digits: 2 },
     Measured { key: NEXT_ACCURACY, name: "accuracy before the class is learned, %", scale: 100.0, digits: 2 },
     Measured { key: INITIAL_ACCURACY, name: "accuracy of the untrained generator, %", scale: 100.0, digits: 2 },
-    Measured { key: REPLAY_CONFIDENCE, name: "confidence in replayed images, %", scale: 100.0, digits: 2 },
-    Measured { key: REPLAY_ACCURACY, name: "accuracy of replayed images, %", scale: 100.0, digits: 2 },
-    Measured { key: REPLAY_SHIFT, name: "mean squared pixel difference", scale: 1.0, digits: 4 },
+    Measured { key: REPLAY_CONFIDENCE, name: "confidence in the past, %", scale: 100.0, digits: 2 },
+    Measured { key: REPLAY_ACCURACY, name: "accuracy of the past, %", scale: 100.0, digits: 2 },
+    Measured { key: REPLAY_SHIFT, name: "mean squared pixel difference from the past", scale: 1.0, digits: 4 },
 ];
 
 impl Measured {

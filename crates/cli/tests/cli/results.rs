@@ -135,6 +135,14 @@ fn evaluation_gives_the_numbers_of_the_run() {
     for metric in ["replay_confidence", "replay_accuracy", "replay_shift"] {
         assert_eq!(has(metric), [Some(0), Some(1), None], "{metric}");
     }
+    // What the third task replays from is the generator that the second one left.
+    let before: Value = serde_json::from_slice(&fs::read(run.join("tasks/02/scores.json")).unwrap()).unwrap();
+    let values = |scores: &Value, metric: &str| {
+        let rows = scores["scores"].as_array().unwrap().iter().filter(|row| row["metric"] == metric);
+        rows.map(|row| row["value"].as_f64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(values(&scores, "replay_accuracy"), values(&before, "accuracy"));
+    assert!(values(&scores, "replay_shift").iter().all(|&shift| shift > 0.0));
     assert_eq!(has("fd_mlp_pooled"), [None]);
     assert_eq!(has("next_accuracy"), [], "nothing comes after the last task");
     // There are 10 test images of each shape, and the features have 128 numbers.

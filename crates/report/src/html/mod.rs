@@ -146,7 +146,7 @@ fn metrics(comparison: &Comparison) -> Markup {
             }
             @let audit = Table::audit(comparison);
             @if !audit.rows.is_empty() {
-                h3 { "What was replayed" }
+                h3 { "Replay audit" }
                 (tables::plain(&audit))
                 p.note { (AUDIT) }
             }
@@ -181,7 +181,7 @@ fn run(run: &Run, first: bool) -> Result<Markup, Error> {
             h3 { "Accuracy of each class after each task" }
             (tables::matrix(run, ACCURACY))
             @if run.tasks.len() > 1 && run.score(2, REPLAY_CONFIDENCE, None).is_some() {
-                h3 { "Confidence in the replayed images of each class, as they were during each task" }
+                h3 { "Confidence in the images of each past class that a task had to replay" }
                 (tables::matrix(run, REPLAY_CONFIDENCE))
             }
             h3 { "Losses" }
