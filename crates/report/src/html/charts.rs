@@ -7,8 +7,10 @@ use crate::comparison::Comparison;
 use crate::{Error, Run, paper};
 use maud::{Markup, PreEscaped, html};
 use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use std::fmt::Display;
+use std::ops::Range;
 
 /// A categorical colour in light and in dark mode, and the mark that tells its series apart without colour.
 struct Series {
@@ -30,6 +32,9 @@ const SERIES: [Series; 6] = [
 /// Axes and text, and the lines behind the data; the style sheet replaces both.
 const INK: RGBColor = RGBColor(0x01, 0x01, 0x01);
 const RULE: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
+
+/// Width and height of a chart of percentages.
+const SIZE: (u32, u32) = (520, 310);
 
 /// Loss curves keep at most this many points, each the mean of its neighbours: more are not to be seen.
 const POINTS: usize = 240;
@@ -62,38 +67,12 @@ pub(super) fn comparison(comparison: &Comparison) -> Result<Markup, Error> {
     });
     let curves: Vec<_> = curves.collect();
 
-    let chart = svg(what, (520, 310), |root| {
-        let mut chart = ChartBuilder::on(root)
-            .margin(10)
-            .x_label_area_size(46)
-            .y_label_area_size(56)
-            .build_cartesian_2d(0.8..tasks.max(2) as f64 + 0.2, 0.0..102.0)?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(RULE)
-            .axis_style(RULE)
-            .label_style(("sans-serif", 14, &INK))
-            .x_labels(tasks.min(12))
-            .x_label_formatter(&|task| {
-                if task.fract() == 0.0 { task.to_string() } else { String::new() }
-            })
-            .y_labels(6)
-            .y_label_formatter(&|percent| format!("{percent:.0} %"))
-            .x_desc("tasks learned")
-            .draw()?;
+    let chart = svg(what, SIZE, |root| {
+        let whole = |task: &f64| if task.fract() == 0.0 { task.to_string() } else { String::new() };
+        let mut chart = percent_plane(root, 0.8..tasks.max(2) as f64 + 0.2, "tasks learned", tasks.min(12), &whole)?;
         for (points, series) in curves.iter().zip(SERIES.iter().cycle()) {
             chart.draw_series(LineSeries::new(points.iter().copied(), series.light.stroke_width(3)))?;
-            let filled = series.light.filled();
-            match series.mark {
-                '●' => _ = chart.draw_series(points.iter().map(|&point| Circle::new(point, 6, filled)))?,
-                '▲' => _ = chart.draw_series(points.iter().map(|&point| TriangleMarker::new(point, 8, filled)))?,
-                _ => {
-                    let square = |&point| EmptyElement::at(point) + Rectangle::new([(-5, -5), (5, 5)], filled);
-                    chart.draw_series(points.iter().map(square))?;
-                }
-            }
+            draw_marks(&mut chart, points, series)?;
         }
         Ok(())
     })?;
@@ -116,26 +95,9 @@ pub(super) fn past_accuracy(comparison: &Comparison) -> Result<Option<Markup>, E
     let [begin, end] =
         points().fold([f64::INFINITY, 0.0], |[begin, end], point| [begin.min(point.0), end.max(point.0)]);
 
-    let chart = svg("accuracy on past classes against the iteration", (760, 310), |root| {
-        let mut chart = ChartBuilder::on(root)
-            .margin(10)
-            .margin_right(24)
-            .x_label_area_size(46)
-            .y_label_area_size(56)
-            .build_cartesian_2d(begin..end.max(begin + 1.0), 0.0..102.0)?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(RULE)
-            .axis_style(RULE)
-            .label_style(("sans-serif", 14, &INK))
-            .x_labels(8)
-            .x_label_formatter(&|iteration| format!("{iteration:.0}"))
-            .y_labels(6)
-            .y_label_formatter(&|percent| format!("{percent:.0} %"))
-            .x_desc("iterations of all tasks")
-            .draw()?;
+    let chart = svg("accuracy on past classes against the iteration", SIZE, |root| {
+        let iterations = begin..end.max(begin + 1.0);
+        let mut chart = percent_plane(root, iterations, "iterations of all tasks", 6, &|x| format!("{x:.0}"))?;
         for start in starts {
             let ends = [(start as f64, 0.0), (start as f64, 102.0)];
             chart.draw_series(LineSeries::new(ends, INK.stroke_width(1)))?;
@@ -144,13 +106,59 @@ pub(super) fn past_accuracy(comparison: &Comparison) -> Result<Option<Markup>, E
         for (tasks, series) in curves.iter().zip(SERIES.iter().cycle()) {
             for points in tasks {
                 let percent = points.iter().map(|&(iteration, share)| (iteration, 100.0 * share));
-                chart.draw_series(LineSeries::new(percent, series.light.stroke_width(2)))?;
+                chart.draw_series(LineSeries::new(percent.clone(), series.light.stroke_width(2)))?;
+                draw_marks(&mut chart, &percent.last().into_iter().collect::<Vec<_>>(), series)?;
             }
         }
         Ok(())
     })?;
     let last = curves.iter().map(|tasks| Some(100.0 * tasks.last()?.last()?.1));
-    Ok(Some(html! { figure.chart.broad { (chart) (legend(comparison, last)) } }))
+    Ok(Some(html! { figure.chart { (chart) (legend(comparison, last)) } }))
+}
+
+/// Axes for percentages over tasks or iterations.
+fn percent_plane<'a, 'b>(
+    root: &'a Drawing<'b>,
+    range: Range<f64>,
+    over: &str,
+    labels: usize,
+    label: &dyn Fn(&f64) -> String,
+) -> Result<Plane<'a, 'b>, DrawingAreaErrorKind<std::io::Error>> {
+    let mut chart = ChartBuilder::on(root)
+        .margin(10)
+        .margin_right(20)
+        .x_label_area_size(46)
+        .y_label_area_size(56)
+        .build_cartesian_2d(range, 0.0..102.0)?;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(RULE)
+        .axis_style(RULE)
+        .label_style(("sans-serif", 14, &INK))
+        .x_labels(labels)
+        .x_label_formatter(&label)
+        .y_labels(6)
+        .y_label_formatter(&|percent| format!("{percent:.0} %"))
+        .x_desc(over)
+        .draw()?;
+    Ok(chart)
+}
+
+/// Puts the mark of a series at points.
+fn draw_marks(chart: &mut Plane, points: &[(f64, f64)], series: &Series) -> Drawn {
+    let filled = series.light.filled();
+    let points = points.iter().copied();
+    match series.mark {
+        '●' => _ = chart.draw_series(points.map(|point| Circle::new(point, 6, filled)))?,
+        '▲' => _ = chart.draw_series(points.map(|point| TriangleMarker::new(point, 8, filled)))?,
+        _ => {
+            let square = |point| EmptyElement::at(point) + Rectangle::new([(-5, -5), (5, 5)], filled);
+            chart.draw_series(points.map(square))?;
+        }
+    }
+    Ok(())
 }
 
 /// The strategies with the colour and mark of their series, and the value that each ends at in percent.
@@ -237,6 +245,7 @@ fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 }
 
 type Drawing<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Plane<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
 /// Draws and takes the outer element off: inside a page it needs no name space, and scales with the page.
