@@ -30,8 +30,8 @@ pub enum Event<'a> {
     Progress { task: usize, iteration: usize, iterations: usize, losses: BTreeMap<&'a str, f64>, seconds: f64 },
     /// A checkpoint is about to be written: tasks learned, and iterations done of the next.
     Checkpoint { tasks: usize, iterations: usize, seconds: f64 },
-    /// A task is learned.
-    TaskEnd { task: usize, seconds: f64 },
+    /// A task is learned: how many images of each class were replayed in it.
+    TaskEnd { task: usize, seconds: f64, replayed: BTreeMap<usize, u64> },
     /// On the way, the generator is scored on `samples` images of each class of the past; accuracies are from 0 to 1, by
     /// class and their mean, and here the seconds are those of the scoring. Written again after a resumption, with the
     /// same numbers.
@@ -140,9 +140,9 @@ mod tests {
         let [first, second] = ["first.jsonl", "second.jsonl"].map(|name| folder.path().join(name));
         let start = |command| Event::Start { command, version: "1", microkernel: "avx2", threads: 2 };
         let mut log = EventLog::create(&first, &start("first"), None).unwrap();
-        log.write(&Event::TaskEnd { task: 1, seconds: 3.0 }).unwrap();
+        log.write(&Event::TaskEnd { task: 1, seconds: 3.0, replayed: BTreeMap::new() }).unwrap();
         log.write(&Event::Evaluation { task: 1, accuracy: 0.9, seconds: 1.0 }).unwrap();
-        log.write(&Event::TaskEnd { task: 2, seconds: 4.0 }).unwrap();
+        log.write(&Event::TaskEnd { task: 2, seconds: 4.0, replayed: BTreeMap::new() }).unwrap();
 
         EventLog::create(&second, &start("second"), Some(&first)).unwrap();
         let text = fs::read_to_string(&second).unwrap();

@@ -18,6 +18,8 @@ pub const REVERSE_ACCURACY: &str = "reverse_accuracy";
 pub const FRECHET: &str = "fd_mlp";
 /// The same distance over all learned classes at once.
 pub const FRECHET_POOLED: &str = "fd_mlp_pooled";
+/// How many images of a class were replayed in a task.
+pub const REPLAYED_IMAGES: &str = "replayed_images";
 /// Of the previous task's generator, from which the past was replayed: the mean probability that the classifier gives
 /// the class asked for.
 pub const REPLAY_CONFIDENCE: &str = "replay_confidence";

@@ -13,6 +13,7 @@ pub struct History {
     progress: BTreeMap<(usize, usize), Progress>,
     gaps: BTreeMap<(usize, usize), f64>,
     task_seconds: BTreeMap<usize, f64>,
+    replayed: BTreeMap<usize, BTreeMap<usize, u64>>,
 }
 
 /// What one progress event says.
@@ -36,6 +37,9 @@ enum Event {
     TaskEnd {
         task: usize,
         seconds: f64,
+        /// By class; serde cannot read numbers as keys inside a tagged enum.
+        #[serde(default)]
+        replayed: BTreeMap<String, u64>,
     },
     Gap {
         task: usize,
@@ -75,6 +79,11 @@ impl History {
     /// The training time of a finished task in seconds.
     pub fn seconds(&self, task: usize) -> Option<f64> {
         self.task_seconds.get(&task).copied()
+    }
+
+    /// How many images of each class were replayed in a finished task.
+    pub fn replayed(&self, task: usize) -> impl Iterator<Item = (usize, u64)> {
+        self.replayed.get(&task).into_iter().flatten().map(|(&class, &count)| (class, count))
     }
 
     /// The names of all losses that have a value.
@@ -122,8 +131,10 @@ impl History {
             Event::Progress(progress) => {
                 self.progress.insert((progress.task, progress.iteration), progress);
             }
-            Event::TaskEnd { task, seconds } => {
+            Event::TaskEnd { task, seconds, replayed } => {
                 self.task_seconds.insert(task, seconds);
+                let by_class = replayed.into_iter().filter_map(|(class, count)| Some((class.parse().ok()?, count)));
+                self.replayed.insert(task, by_class.collect());
             }
             Event::Gap { task, iteration, accuracy } => {
                 self.gaps.insert((task, iteration), accuracy);
@@ -165,6 +176,14 @@ mod tests {
         let history = read(&text).unwrap();
         assert_eq!(history.curve("critic"), [(100.0, -4.0), (250.0, -5.0)]);
         assert_eq!(history.loss_names().into_iter().collect::<Vec<_>>(), ["critic"]);
+    }
+
+    #[test]
+    fn what_was_replayed_is_counted_by_class() {
+        let end = "{\"event\":\"task_end\",\"task\":3,\"seconds\":1,\"replayed\":{\"0\":640,\"1\":320}}\n";
+        let history = read(&[end, end].concat()).unwrap();
+        assert_eq!(history.replayed(3).collect::<Vec<_>>(), [(0, 640), (1, 320)]);
+        assert_eq!(history.replayed(2).count(), 0);
     }
 
     #[test]

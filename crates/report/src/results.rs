@@ -2,9 +2,9 @@
 
 use crate::Run;
 use crate::comparison::CONTINUAL;
-use mergan_metrics::{ClassScore, ResultRow, Score};
+use mergan_metrics::{ClassScore, REPLAYED_IMAGES, ResultRow, Score};
 
-/// All scores of the runs, task by task, and after each run's last task its continual metrics.
+/// All scores of the runs, task by task, with how many images each task replayed, and after each run's last task its continual metrics.
 ///
 /// The rows go into `results.json` as they are. Continual metrics carry the card of the accuracies they are made
 /// of; those that need more tasks than a run has are left out.
@@ -15,8 +15,13 @@ pub fn results(runs: &[Run]) -> Vec<ResultRow> {
 fn rows(run: &Run) -> Vec<ResultRow> {
     let row = |task, score| ResultRow { strategy: run.config.strategy.clone(), seed: run.config.seed, task, score };
     let measured = run.tasks.iter().flat_map(|task| {
-        let scores = task.scores.scores.iter().cloned();
-        scores.map(|score| row(task.scores.task, score))
+        let replayed = run.history.replayed(task.scores.task).map(|(class, count)| {
+            let card = task.card().clone();
+            let score = Score { metric: REPLAYED_IMAGES.into(), value: count as f64, warning: None, card };
+            ClassScore { class: Some(class), score }
+        });
+        let scores = task.scores.scores.iter().cloned().chain(replayed);
+        scores.map(|score| row(task.scores.task, score)).collect::<Vec<_>>()
     });
     let derived = CONTINUAL.iter().filter_map(|metric| {
         let value = (metric.of)(run).ok()?;

@@ -1,5 +1,6 @@
 //! Tables of text cells, for Markdown, terminals and the page.
 
+use crate::Run;
 use crate::comparison::{CONTINUAL, Comparison, Group, Pair, Spread};
 use crate::measured::Measured;
 use crate::paper::{self, TASK_COUNTS};
@@ -46,6 +47,21 @@ impl Table {
     pub fn audit(comparison: &Comparison) -> Self {
         let metrics = [REPLAY_CONFIDENCE, REPLAY_ACCURACY, REPLAY_SHIFT].map(Measured::of);
         Self::of_means(comparison, 2..=comparison.tasks(), &metrics)
+    }
+
+    /// How many images of each class (rows) a run replayed in each task but the first (columns).
+    pub fn replayed(run: &Run) -> Self {
+        let tasks = 2..=run.tasks.len();
+        let header = ["class".to_owned()].into_iter().chain(tasks.clone().map(|task| format!("task {task}")));
+        let scores = &run.last().scores;
+        let count = |task, class| run.history.replayed(task).find(|&(known, _)| known == class);
+        let rows = scores.classes.iter().zip(&scores.class_names).map(|(&class, name)| {
+            let cells =
+                tasks.clone().map(|task| count(task, class).map_or(NONE.into(), |(_, count)| count.to_string()));
+            [name.clone()].into_iter().chain(cells).collect::<Vec<_>>()
+        });
+        let rows = rows.filter(|row| row[1..].iter().any(|cell| cell != NONE)).collect();
+        Self { header: header.collect(), rows }
     }
 
     /// Means over the classes, a row for every strategy after every one of `tasks` for which there are any.

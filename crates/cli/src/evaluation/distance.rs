@@ -22,18 +22,23 @@ impl Evaluation<'_> {
         let real = self.real_features()?;
         let card = Card { real_images: Some("all test images".into()), ..self.card(scored) };
         let (mut values, mut warnings) = (Vec::new(), Vec::new());
-        let mut pooled: Option<[FeatureStatistics; 2]> = None;
+        // Over all classes at once, a class that is lost is missing on one side only.
+        let mut pooled: [Option<FeatureStatistics>; 2] = [None, None];
         for (&class, reading) in scored.trained.usage.classes.iter().zip(&scored.readings) {
-            let Some(generated) = statistics(reading).context("the features of the generated images")? else {
+            let generated = statistics(reading).context("the features of the generated images")?;
+            let real = real.get(&class);
+            for (pooled, one) in pooled.iter_mut().zip([generated.as_ref(), real]) {
+                *pooled = match (pooled.take(), one) {
+                    (Some(pooled), Some(one)) => Some(pooled.merged(one)),
+                    (pooled, one) => pooled.or(one.cloned()),
+                };
+            }
+            let (Some(generated), Some(real)) = (&generated, real) else {
+                warnings.push((class, format!("class {class} has too few images for a distance and is left out")));
                 continue;
             };
-            let Some(real) = real.get(&class) else { continue };
-            values.push((class, frechet_distance(&generated, real)?));
-            warnings.extend(warning(&generated, real).map(|text| (class, text)));
-            pooled = Some(match &pooled {
-                None => [generated, real.clone()],
-                Some([left, right]) => [left.merged(&generated), right.merged(real)],
-            });
+            values.push((class, frechet_distance(generated, real)?));
+            warnings.extend(warning(generated, real).map(|text| (class, text)));
         }
         scores.record(FRECHET, &values, &card);
         if let Some((_, text)) = warnings.first() {
@@ -42,7 +47,7 @@ impl Evaluation<'_> {
         for (class, text) in warnings {
             scores.warn(FRECHET, Some(class), text);
         }
-        if let Some([generated, real]) = pooled {
+        if let [Some(generated), Some(real)] = pooled {
             let value = frechet_distance(&generated, &real)?;
             let warning = warning(&generated, &real);
             let score = Score { metric: FRECHET_POOLED.into(), value, warning, card };

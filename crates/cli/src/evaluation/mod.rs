@@ -10,9 +10,9 @@ use anyhow::Result;
 use mergan_datasets::{Dataset, TaskSequence};
 use mergan_metrics::{ACCURACY, Card, INITIAL_ACCURACY, NEXT_ACCURACY, TaskScores, class_accuracy};
 use mergan_models::{Generator, Reading};
-use mergan_strategies::{Config, Purpose, Sampling};
+use mergan_strategies::{Config, Purpose, Sampling, Source};
 use mergan_tensor::{Device, Random};
-use ndarray::Array4;
+use ndarray::{Array4, Axis};
 
 use crate::console::Console;
 use crate::generator::Trained;
@@ -66,8 +66,8 @@ impl<'e> Evaluation<'e> {
     pub fn task(&self, run: &RunDir, trained: &Trained, task: usize, samples: usize, seed: u64) -> Result<TaskScores> {
         let classes = &trained.usage.classes;
         let sampling = trained.sampling(seed);
-        let images = sampling.images(&trained.generator, classes, samples);
-        let readings = images.iter().map(|images| self.scorer.classifier().read(images.view())).collect();
+        let images = sampling.images(trained.source(), classes, samples);
+        let readings = self.read(&images);
         let scored = Scored { task, trained, sampling, samples, images, readings };
 
         let class_names = trained.usage.class_names.clone();
@@ -84,12 +84,13 @@ impl<'e> Evaluation<'e> {
     }
 
     /// What forward transfer is made of: the accuracy on the classes of the next task, and once, after the first task, the
-    /// untrained generator's on all.
+    /// untrained generator's on all. No solver knows these classes; its generator makes the same images whatever is asked.
     fn transfer(&self, scored: &Scored, scores: &mut TaskScores) {
         let mut score = |metric, generator: &Generator, classes: &[usize]| {
-            let images = scored.sampling.images(generator, classes, scored.samples);
-            let readings: Vec<_> = images.iter().map(|images| self.scorer.classifier().read(images.view())).collect();
-            scores.record(metric, &accuracies(classes, &readings), &self.card(scored));
+            let solver = scored.trained.solver.as_ref();
+            let asked: Vec<_> = classes.iter().map(|&class| solver.map_or(class, |solver| solver.condition)).collect();
+            let images = scored.sampling.images(generator, &asked, scored.samples);
+            scores.record(metric, &accuracies(classes, &self.read(&images)), &self.card(scored));
         };
         let generator = &scored.trained.generator;
         if let Some(next) = self.tasks.tasks().get(scored.task) {
@@ -103,10 +104,23 @@ impl<'e> Evaluation<'e> {
 
     /// The accuracy of a generator in training on each class of the past, from 0 to 1, on a few images at latents of their
     /// own.
-    pub fn glance(&self, sampling: &Sampling, generator: &Generator, past: &[usize]) -> Vec<(usize, f64)> {
-        let images = sampling.images_at(Purpose::Gap, generator, past, self.config.evaluation.gap_samples);
-        let readings: Vec<_> = images.iter().map(|images| self.scorer.classifier().read(images.view())).collect();
-        accuracies(past, &readings)
+    pub fn glance(&self, sampling: &Sampling, source: Source, past: &[usize]) -> Vec<(usize, f64)> {
+        let samples = self.config.evaluation.gap_samples;
+        let images = match source.solver {
+            None => sampling.images_at(Purpose::Gap, source, past, samples),
+            // A look must stay cheap: what the solver names, not as many of each class as it takes.
+            Some(solver) => {
+                let all = sampling.images_at(Purpose::Gap, source.generator, &[solver.condition], samples * past.len());
+                let names = solver.classifier.predict(all[0].view());
+                past.iter().map(|&class| all[0].select(Axis(0), &positions(&names, class))).collect()
+            }
+        };
+        accuracies(past, &self.read(&images))
+    }
+
+    /// What the scoring classifier makes of images, class by class.
+    fn read(&self, images: &[Array4<u8>]) -> Vec<Reading> {
+        images.iter().map(|images| self.scorer.classifier().read(images.view())).collect()
     }
 
     fn card(&self, scored: &Scored) -> Card {
@@ -114,8 +128,13 @@ impl<'e> Evaluation<'e> {
     }
 }
 
-/// The accuracy of each class whose images were read.
+/// The accuracy of each class. One that a solver never names has no images, and is not recognised.
 fn accuracies(classes: &[usize], readings: &[Reading]) -> Vec<(usize, f64)> {
     let pairs = classes.iter().zip(readings);
-    pairs.filter_map(|(&class, reading)| Some((class, class_accuracy(&reading.labels(), class)?))).collect()
+    pairs.map(|(&class, reading)| (class, class_accuracy(&reading.labels(), class).unwrap_or(0.0))).collect()
+}
+
+/// Where the images are that are named `class`.
+fn positions(names: &[usize], class: usize) -> Vec<usize> {
+    (0..names.len()).filter(|&i| names[i] == class).collect()
 }

@@ -19,13 +19,14 @@ impl Evaluation<'_> {
         let classes = &scored.trained.usage.classes;
         let samples = self.config.evaluation.reverse_samples.min(scored.samples);
         let due = scored.task == self.config.tasks || TASK_COUNTS.contains(&scored.task);
-        if !due || samples == 0 || classes.len() < 2 {
+        if !due || samples == 0 || classes.len() < 2 || scored.images.iter().all(|images| images.is_empty()) {
             return;
         }
         let generated: Vec<_> = classes
             .iter()
             .zip(&scored.images)
-            .map(|(&class, images)| (class, images.slice_axis(Axis(0), (..samples).into())))
+            // Of a class that a solver names too seldom there are fewer.
+            .map(|(&class, images)| (class, images.slice_axis(Axis(0), (..samples.min(images.dim().0)).into())))
             .collect();
         let mut bar = self.console.progress("training a classifier on generated images", 0);
         let progress = |fit: FitProgress| {

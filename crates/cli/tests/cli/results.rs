@@ -34,6 +34,14 @@ fn every_strategy_trains_and_the_report_compares_them() {
     let results: Value = serde_json::from_slice(&fs::read(page.with_file_name("results.json")).unwrap()).unwrap();
     let scores = results.as_array().unwrap().iter().filter(|row| row["metric"] == "accuracy");
     assert_eq!(scores.count(), 4 * (2 + 3 + 4), "each class and the mean, after each task");
+    let replayed = |strategy: &str| {
+        let rows = results.as_array().unwrap().iter();
+        let rows = rows.filter(|row| row["strategy"] == strategy && row["metric"] == "replayed_images");
+        rows.map(|row| (row["task"].as_u64().unwrap(), row["class"].as_u64().unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(replayed("ra"), [(2, 0), (3, 0), (3, 1)]);
+    assert_eq!(replayed("jtr"), replayed("ra"));
+    assert_eq!((replayed("sft"), replayed("jt")), (vec![], vec![]));
 }
 
 #[test]
@@ -153,6 +161,23 @@ fn evaluation_gives_the_numbers_of_the_run() {
     let output = mergan().arg("evaluate").arg(run).args(["--task", "1", "--samples", "8"]).assert().success();
     let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
     assert!(text.contains("after task 1, 8 images") && text.contains("real test images"), "{text}");
+}
+
+#[test]
+fn a_generator_whose_classes_a_solver_names_is_scored_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("dgr");
+    mergan().args(new_run("dgr", &run)).assert().success();
+    let scores: Value = serde_json::from_slice(&fs::read(run.join("tasks/03/scores.json")).unwrap()).unwrap();
+    let values = |metric: &str| {
+        let rows = scores["scores"].as_array().unwrap().iter().filter(|row| row["metric"] == metric);
+        rows.map(|row| row["value"].as_f64().expect("a number")).collect::<Vec<_>>()
+    };
+    for (metric, rows) in [("accuracy", 4), ("replay_confidence", 3), ("replay_accuracy", 3), ("fd_mlp_pooled", 1)] {
+        assert_eq!(values(metric).len(), rows, "{metric}");
+    }
+    assert!(values("replay_shift").iter().all(|&shift| shift > 0.0));
+    assert_eq!(gaps(&run).len(), 2 * 4);
 }
 
 #[test]

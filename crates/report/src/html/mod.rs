@@ -184,6 +184,11 @@ fn run(run: &Run, first: bool) -> Result<Markup, Error> {
                 h3 { "Confidence in the images of each past class that a task had to replay" }
                 (tables::matrix(run, REPLAY_CONFIDENCE))
             }
+            @let replayed = Table::replayed(run);
+            @if !replayed.rows.is_empty() {
+                h3 { "Images of each class that each task replayed" }
+                (tables::plain(&replayed))
+            }
             h3 { "Losses" }
             (charts::losses(run)?)
             @if let Some(command) = run.history.command() {

@@ -67,7 +67,9 @@ impl FakeRun {
                 let gap = format!("\"task\":{task},\"iteration\":{iteration},\"accuracy\":{accuracy}");
                 if task > 1 { format!("{{\"event\":\"gap\",{gap}}}\n") } else { String::new() }
             };
-            let end = format!("{{\"event\":\"task_end\",\"task\":{task},\"seconds\":1.0}}\n");
+            let past: Vec<_> = (0..task - 1).map(|class| format!("\"{class}\":{}", 640 + class)).collect();
+            let replayed = format!("\"replayed\":{{{}}}", past.join(","));
+            let end = format!("{{\"event\":\"task_end\",\"task\":{task},\"seconds\":1.0,{replayed}}}\n");
             progress(10) + &gap(10) + &progress(20) + &gap(20) + &end
         };
         let command = format!("mergan train --strategy {}", anonymous(self.strategy));

@@ -50,7 +50,9 @@ fn results_hold_every_score_and_the_continual_metrics() {
     assert!((value(3, None, "forgetting_chaudhry_2018").unwrap() - 0.8).abs() < 1e-12);
     assert!((value(3, None, "learning_accuracy").unwrap() - 0.9).abs() < 1e-12);
     assert!((value(3, None, "average_incremental_accuracy").unwrap() - (0.9 + 0.5 + 1.1 / 3.0) / 3.0).abs() < 1e-12);
-    assert_eq!(rows.len(), 2 + 3 + 4 + 5);
+    assert_eq!(value(2, Some(0), "replayed_images"), Some(640.0));
+    assert_eq!(value(3, Some(1), "replayed_images"), Some(641.0));
+    assert_eq!(rows.len(), 2 + 3 + 4 + (1 + 2) + 5);
     assert_eq!(value(3, None, "forward_transfer_gem"), None, "nobody scored a class before it was learned");
     assert!(rows.iter().all(|row| row.strategy == "sft" && row.score.score.card.network == "digit-mlp"));
 }
@@ -106,6 +108,7 @@ fn strategies_are_compared_seed_by_seed() {
 fn the_past_is_followed_through_the_tasks() {
     let (_folder, runs) = two_runs();
     let page = html(&runs.map(|run| load_run(&run).unwrap())).unwrap();
+    assert!(page.contains("Images of each class that each task replayed") && page.contains("<td>641</td>"));
     assert!(page.contains("accuracy on past classes against the iteration") && page.contains("stability gap"));
 }
 

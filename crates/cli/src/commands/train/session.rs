@@ -82,6 +82,8 @@ impl<'s> Session<'s> {
                 self.save()?;
                 return Ok(Some(signal));
             }
+            // The end of a task starts to count anew.
+            let replayed = self.trainer.replayed();
             let begun = Instant::now();
             let advance = self.trainer.advance();
             self.seconds += begun.elapsed().as_secs_f64();
@@ -96,7 +98,7 @@ impl<'s> Session<'s> {
                     self.record(task, iteration, iterations, &losses)?;
                 }
                 Some(Advance::TaskEnd { task }) => {
-                    self.events.write(&Event::TaskEnd { task, seconds: self.seconds })?;
+                    self.events.write(&Event::TaskEnd { task, seconds: self.seconds, replayed })?;
                     let took = FormattedDuration(Duration::from_secs_f64(self.seconds));
                     self.console.note(format!("task {task} of {} learned in {took}", self.trainer.config().tasks));
                     self.seconds = 0.0;
@@ -141,7 +143,7 @@ impl<'s> Session<'s> {
     fn glance(&mut self, task: usize, iteration: usize) -> Result<()> {
         let begun = Instant::now();
         let past = self.trainer.tasks().classes_seen(task - 1);
-        let found = self.evaluation.glance(&self.trainer.sampling(), self.trainer.generator(), &past);
+        let found = self.evaluation.glance(&self.trainer.sampling(), self.trainer.source(), &past);
         self.events.write(&Event::Gap {
             task,
             iteration,
