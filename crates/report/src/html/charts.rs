@@ -105,9 +105,9 @@ pub(super) fn past_accuracy(comparison: &Comparison) -> Result<Option<Markup>, E
         // The classes of the past change with the task, so its line is one of its own.
         for (tasks, series) in curves.iter().zip(SERIES.iter().cycle()) {
             for points in tasks {
-                let percent = points.iter().map(|&(iteration, share)| (iteration, 100.0 * share));
-                chart.draw_series(LineSeries::new(percent.clone(), series.light.stroke_width(2)))?;
-                draw_marks(&mut chart, &percent.last().into_iter().collect::<Vec<_>>(), series)?;
+                let percent: Vec<_> = points.iter().map(|&(iteration, share)| (iteration, 100.0 * share)).collect();
+                chart.draw_series(LineSeries::new(percent.iter().copied(), series.light.stroke_width(2)))?;
+                draw_marks(&mut chart, &percent[percent.len() - 1..], series)?;
             }
         }
         Ok(())
