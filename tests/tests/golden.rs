@@ -184,7 +184,7 @@ fn conditional_batch_norm() {
     let scale = uniform(11, [10, 3, 1, 1], |u| 1.0 + 0.3 * u).variable();
     let shift = uniform(12, [10, 3, 1, 1], |u| 0.3 * u).variable();
     let [w, v] = [13, 14].map(|stream| uniform(stream, [6, 3, 4, 5], |u| u));
-    let y = &(&x.normalise(3, 1e-5) * &scale.select_rows(&classes)) + &shift.select_rows(&classes);
+    let y = x.batch_norm_leaky_relu(&scale.select_rows(&classes), &shift.select_rows(&classes), 3, 1e-5, 1.0);
     let first = (&y * &w).sum().differentiable_gradients(&[&x, &scale, &shift]);
     let second = (&first[0] * &v).sum().gradients(&[&x, &scale]);
     let named =

@@ -149,7 +149,7 @@ impl ConditionalBatchNorm {
 
     pub(crate) fn forward_relu(&self, x: &Tensor, conditions: &Conditions) -> Tensor {
         let rows = |table: &Tensor| table.select_rows(&conditions.labels);
-        x.normalise(conditions.groups, EPSILON).affine_leaky_relu(&rows(&self.scale), &rows(&self.shift), 0.0)
+        x.batch_norm_leaky_relu(&rows(&self.scale), &rows(&self.shift), conditions.groups, EPSILON, 0.0)
     }
 
     /// As [`ConditionalBatchNorm::forward_relu`], with standing statistics: those of layer `layer`.

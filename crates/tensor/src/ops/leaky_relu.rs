@@ -115,7 +115,7 @@ fn activated<T: Element>(x: &[T], slope: f64) -> Buffer<T> {
 }
 
 #[inline(always)]
-fn gate<T: Element>(x: T, sign: T, slope: T) -> T {
+pub(super) fn gate<T: Element>(x: T, sign: T, slope: T) -> T {
     if sign > T::zero() { x } else { slope * x }
 }
 

@@ -2,6 +2,7 @@
 //! tests.
 
 mod arithmetic;
+mod batch_norm;
 mod broadcast;
 mod conv2d;
 mod cross_entropy;
@@ -9,7 +10,6 @@ mod elementwise;
 mod flatten;
 mod functions;
 mod leaky_relu;
-mod normalise;
 mod rows;
 
 pub use conv2d::{Conv2d, conv2d_flops};

@@ -59,9 +59,18 @@ fn cases() -> Vec<Case> {
         case("select_rows", &[images], |t| t[0].select_rows(&[2, 0, 2, 3, 1]).tanh()),
         case("add_rows", &[images], |t| t[0].add_rows(&[5, 0, 5, 2], 6).tanh()),
         case("concat", &[images, [2, 3, 5, 6]], |t| Tensor::concat(&[&t[0], &t[1]]).tanh()),
-        case("normalise", &[images], |t| t[0].normalise(1, 1e-5)),
-        case("normalise, groups", &[images], |t| t[0].normalise(2, 1e-5)),
-        case("normalise, a matrix", &[[6, 4, 1, 1]], |t| t[0].normalise(1, 1e-5)),
+        case("batch_norm_leaky_relu", &[images, [1, 3, 1, 1], [1, 3, 1, 1]], |t| {
+            t[0].batch_norm_leaky_relu(&t[1], &t[2], 1, 1e-5, 0.2)
+        }),
+        case("batch_norm_leaky_relu, groups", &[[4, 18, 3, 2], [2, 18, 1, 1], [2, 18, 1, 1]], |t| {
+            t[0].batch_norm_leaky_relu(&t[1], &t[2], 2, 1e-5, 0.0)
+        }),
+        case("batch_norm_leaky_relu, a class an image", &[images, [4, 3, 1, 1], [4, 3, 1, 1]], |t| {
+            t[0].batch_norm_leaky_relu(&t[1], &t[2], 2, 1e-5, 0.2)
+        }),
+        case("batch_norm_leaky_relu, a matrix without rectifier", &[[6, 4, 1, 1], [1, 4, 1, 1], [1, 4, 1, 1]], |t| {
+            t[0].batch_norm_leaky_relu(&t[1], &t[2], 1, 1e-5, 1.0)
+        }),
         case("cross_entropy", &[[3, 4, 1, 1]], |t| t[0].scale(3.0).cross_entropy(&[2, 0, 2])),
         case("linear", &[[3, 5, 1, 1], [4, 5, 1, 1]], |t| t[0].linear(&t[1])),
         case("conv2d, stride 2", &[[2, 3, 6, 7], [4, 3, 5, 5]], move |t| t[0].conv2d(&t[1], strided)),
@@ -201,7 +210,8 @@ fn results_do_not_depend_on_the_number_of_threads() {
             let (scale, shift) = (draw(2, [4, 24, 1, 1]), draw(3, [1, 24, 1, 1]));
             let bias = draw(4, [1, 24, 1, 1]);
             let maps = Tensor::concat(&[&x, &x.tanh()]).select_rows(&(0..64).collect::<Vec<_>>());
-            let maps = maps.conv2d_leaky_relu(&w, &bias, Conv2d::square(2, 2), 0.2).normalise(4, 1e-5);
+            let maps = maps.conv2d_leaky_relu(&w, &bias, Conv2d::square(2, 2), 0.2);
+            let maps = maps.batch_norm_leaky_relu(&scale, &scale.tanh(), 4, 1e-5, 0.2);
             let maps = maps.affine_leaky_relu(&scale, &shift, 0.2);
             let norms = maps.square().sum_to([64, 1, 1, 1]).sqrt();
             let loss = &norms.sum() + &maps.flatten().cross_entropy(&[7; 64]);

@@ -1,0 +1,415 @@
+//! Conditional batch norm with the rectifier that follows it, in few passes over memory.
+//!
+//! ```text
+//! x^ = (x - mean) / sqrt(variance + epsilon)          mean and variance of a group of the batch
+//! y  = leaky_relu(x^ * scale + shift)                 scale and shift of the images' class
+//! ```
+//!
+//! Forward, two passes make the statistics and one the result; x^ is never stored. Backward, one pass sums what the
+//! gradients of the tables and of the statistics are made of, and one makes the gradient of x. The backward kernels run
+//! only when their own graph is not recorded; when it is, the gradient is that of the same function composed of other
+//! operations, and a test compares the two.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::elementwise::planes_per_task;
+use super::leaky_relu::{assert_slope, gate, rectified};
+use crate::autograd::{Backward, is_recording};
+use crate::cpu::microkernel::LANES;
+use crate::cpu::vectorised;
+use crate::pool::Buffer;
+use crate::shape::Shape;
+use crate::storage::{Element, Storage, dispatch};
+use crate::tensor::{SavedOutput, Tensor};
+
+impl Tensor {
+    /// Batch normalisation, scale and shift, and [`Tensor::leaky_relu`]; a slope of 1 leaves the rectifier out.
+    ///
+    /// The batch consists of `groups` groups of equal size, one after another, each normalised with the mean and the
+    /// biased variance of its own pixels and images, channel by channel: one group is plain batch norm, several are the
+    /// class-pure batches of a replaying generator (paper section 3). `scale` and `shift` are `[r, c, 1, 1]`, each row
+    /// for one of r equal blocks of images.
+    ///
+    /// # Panics
+    /// When the tables' shapes differ, or `groups` does not divide r, or r not N.
+    pub fn batch_norm_leaky_relu(
+        &self,
+        scale: &Tensor,
+        shift: &Tensor,
+        groups: usize,
+        epsilon: f64,
+        slope: f64,
+    ) -> Tensor {
+        assert_slope(slope);
+        let (shape, rows) = (self.shape(), scale.shape().n);
+        assert!(
+            groups > 0
+                && rows.is_multiple_of(groups)
+                && shape.n.is_multiple_of(rows)
+                && [scale, shift].iter().all(|table| table.shape() == Shape::matrix(rows, shape.c)),
+            "batch norm of {shape:?} in {groups} groups with tables of {:?} and {:?}",
+            scale.shape(),
+            shift.shape()
+        );
+        let cut = Cut { shape, groups, rows };
+        let statistics = Cut { rows: groups, ..cut };
+        let table = |storage| Tensor::constant(Shape::matrix(groups, shape.c), storage);
+        let mean = table(dispatch!(self, |x| statistics.means(x)));
+        let inverse = table(dispatch!(self, mean, |x, mean| statistics.inverse_deviations(x, mean, epsilon)));
+        let storage = match [self, scale, shift, &mean, &inverse].map(Tensor::storage) {
+            [Storage::F32(x), Storage::F32(scale), Storage::F32(shift), Storage::F32(mean), Storage::F32(inverse)] => {
+                Storage::F32(cut.forward(x, [scale, shift], [mean, inverse], slope))
+            }
+            [Storage::F64(x), Storage::F64(scale), Storage::F64(shift), Storage::F64(mean), Storage::F64(inverse)] => {
+                Storage::F64(cut.forward(x, [scale, shift], [mean, inverse], slope))
+            }
+            _ => panic!("batch norm of images and tables on different devices"),
+        };
+        let saved = Saved { cut, x: self.clone(), scale: scale.clone(), mean, inverse, epsilon, slope };
+        Tensor::with_saved_output(shape, storage, &[self, scale, shift], |y| move |back| saved.gradients(back, &y))
+    }
+}
+
+/// What the gradient keeps besides the result.
+struct Saved {
+    cut: Cut,
+    x: Tensor,
+    scale: Tensor,
+    mean: Tensor,
+    inverse: Tensor,
+    epsilon: f64,
+    slope: f64,
+}
+
+impl Saved {
+    /// The gradients of x, scale and shift.
+    fn gradients(&self, back: &Backward, y: &SavedOutput) -> Vec<Option<Tensor>> {
+        let y = back.output(y).detach();
+        if is_recording() {
+            return self.gradients_composed(back, &y);
+        }
+        let Saved { cut, x, scale, mean, inverse, slope, .. } = self;
+        let gradients = match [back.upstream, &y, x, scale, mean, inverse].map(Tensor::storage) {
+            [
+                Storage::F32(g),
+                Storage::F32(y),
+                Storage::F32(x),
+                Storage::F32(scale),
+                Storage::F32(mean),
+                Storage::F32(inverse),
+            ] => cut.backward([g, y, x], scale, [mean, inverse], *slope).map(Storage::F32),
+            [
+                Storage::F64(g),
+                Storage::F64(y),
+                Storage::F64(x),
+                Storage::F64(scale),
+                Storage::F64(mean),
+                Storage::F64(inverse),
+            ] => cut.backward([g, y, x], scale, [mean, inverse], *slope).map(Storage::F64),
+            _ => panic!("a gradient and what it is the gradient of are on different devices"),
+        };
+        let shapes = [x.shape(), scale.shape(), scale.shape()];
+        gradients.into_iter().zip(shapes).map(|(storage, shape)| Some(Tensor::constant(shape, storage))).collect()
+    }
+
+    /// The same, made of other operations: slower, and differentiable any number of times.
+    fn gradients_composed(&self, back: &Backward, y: &Tensor) -> Vec<Option<Tensor>> {
+        let Saved { x, scale, .. } = self;
+        let (statistics, tables) = (self.mean.shape(), scale.shape());
+        let centred = x - &x.mean_to(statistics);
+        let inverse = centred.square().mean_to(statistics).shift(self.epsilon).sqrt().reciprocal();
+        let normalised = &centred * &inverse;
+        let gated = back.upstream.gated_by(y, self.slope);
+        let to_x = || {
+            let g = &gated * scale;
+            let mean_gx = (&g * &normalised).mean_to(statistics);
+            &(&(&g - &g.mean_to(statistics)) - &(&normalised * &mean_gx)) * &inverse
+        };
+        vec![
+            back.when(0, to_x),
+            back.when(1, || (&gated * &normalised).sum_to(tables)),
+            back.when(2, || gated.sum_to(tables)),
+        ]
+    }
+}
+
+/// How the rows of a batch share the rows of tables of C numbers: `groups` tables rows of statistics, and `rows` of
+/// scales and shifts, a multiple of them.
+#[derive(Clone, Copy)]
+struct Cut {
+    shape: Shape,
+    groups: usize,
+    rows: usize,
+}
+
+/// Up to sixteen channels of the images that share a row of a table.
+#[derive(Clone, Copy)]
+struct Block {
+    /// Where they begin in a table of `rows` rows.
+    row: usize,
+    /// Where they begin in a table of `groups` rows.
+    group: usize,
+    /// Where they begin in the first image's pixel, and how far it is to the next image's.
+    first: usize,
+    step: usize,
+    images: usize,
+    width: usize,
+}
+
+impl Block {
+    /// Calls `visit` with where each image's channels begin in one plane of the batch. It is compiled twice, for sixteen
+    /// channels and for fewer.
+    #[inline(always)]
+    fn each(self, mut visit: impl FnMut(Block, usize)) {
+        // Plain loops: an iterator's own loop is not always inlined, and then lacks the vector instructions.
+        if self.width == LANES {
+            for image in 0..self.images {
+                visit(Block { width: LANES, ..self }, self.first + image * self.step);
+            }
+        } else {
+            for image in 0..self.images {
+                visit(self, self.first + image * self.step);
+            }
+        }
+    }
+
+    /// The block's channels from `start` on, zero after the last.
+    #[inline(always)]
+    fn load<T: Element>(&self, numbers: &[T], start: usize) -> [T; LANES] {
+        let numbers = &numbers[start..start + self.width];
+        match numbers.first_chunk() {
+            Some(all) => *all,
+            None => {
+                let mut lanes = [T::zero(); LANES];
+                lanes[..numbers.len()].copy_from_slice(numbers);
+                lanes
+            }
+        }
+    }
+
+    /// The gradient before the rectifier, and x^.
+    #[inline(always)]
+    fn gated_and_normalised<T: Element>(
+        &self,
+        [g, y, x]: [&[T]; 3],
+        [mean, inverse]: [&[T]; 2],
+        slope: T,
+        start: usize,
+    ) -> [[T; LANES]; 2] {
+        let (mut g, y, mut x) = (self.load(g, start), self.load(y, start), self.load(x, start));
+        let (mean, inverse) = (self.load(mean, self.group), self.load(inverse, self.group));
+        for i in 0..LANES {
+            g[i] = gate(g[i], y[i], slope);
+            x[i] = (x[i] - mean[i]) * inverse[i];
+        }
+        [g, x]
+    }
+
+    #[inline(always)]
+    fn store<T: Element>(&self, lanes: [T; LANES], to: &mut [T], start: usize) {
+        to[start..start + self.width].copy_from_slice(&lanes[..self.width]);
+    }
+}
+
+impl Cut {
+    /// All blocks of a plane.
+    fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
+        let Cut { shape: Shape { n, c, .. }, groups, rows } = *self;
+        let images = n / rows;
+        (0..rows).flat_map(move |row| {
+            (0..c).step_by(LANES).map(move |channel| Block {
+                row: row * c + channel,
+                group: row / (rows / groups) * c + channel,
+                first: row * images * c + channel,
+                step: c,
+                images,
+                width: LANES.min(c - channel),
+            })
+        })
+    }
+
+    /// Numbers that each entry of a table of statistics stands for.
+    fn members<T: Element>(&self) -> T {
+        T::from_f64((self.shape.len() / (self.groups * self.shape.c)) as f64)
+    }
+
+    /// Sums over pixels and images into K tables of `rows` rows, one after another. `terms(block, position)` are the K
+    /// summands of the channels at a position of the whole tensor. Pixels are summed in bands, and bands in order: see
+    /// `broadcast.rs`.
+    fn sums<T: Element, const K: usize>(&self, terms: impl Fn(Block, usize) -> [[T; LANES]; K] + Sync) -> Buffer<T> {
+        const BANDS: usize = 16;
+        let (pixels, len) = (self.shape.pixels(), self.rows * self.shape.c);
+        let bands = pixels.min(BANDS);
+        let mut partial = Buffer::stale(bands * K * len);
+        partial.par_chunks_exact_mut(K * len).enumerate().for_each(|(band, partial)| {
+            vectorised(
+                #[inline(always)]
+                || {
+                    for block in self.blocks() {
+                        let sums = self.band(pixels * band / bands..pixels * (band + 1) / bands, block, &terms);
+                        for (k, sums) in sums.into_iter().enumerate() {
+                            block.store(sums, partial, k * len + block.row);
+                        }
+                    }
+                },
+            );
+        });
+        let mut total = Buffer::zeros(K * len);
+        for partial in partial.chunks_exact(K * len) {
+            total.iter_mut().zip(partial).for_each(|(total, &partial)| *total += partial);
+        }
+        total
+    }
+
+    /// The sums of one block over some pixels: each pixel's by itself, and then theirs.
+    #[inline(always)]
+    fn band<T: Element, const K: usize>(
+        &self,
+        pixels: Range<usize>,
+        block: Block,
+        terms: &impl Fn(Block, usize) -> [[T; LANES]; K],
+    ) -> [[T; LANES]; K] {
+        let mut sums = [[T::zero(); LANES]; K];
+        for q in pixels {
+            let mut plane = [[T::zero(); LANES]; K];
+            block.each(
+                #[inline(always)]
+                |block, position| {
+                    let terms = terms(block, q * self.shape.plane() + position);
+                    for k in 0..K {
+                        for i in 0..LANES {
+                            plane[k][i] += terms[k][i];
+                        }
+                    }
+                },
+            );
+            for k in 0..K {
+                for i in 0..LANES {
+                    sums[k][i] += plane[k][i];
+                }
+            }
+        }
+        sums
+    }
+
+    /// A tensor of `value(block, position)`.
+    fn fill<T: Element>(&self, value: impl Fn(Block, usize) -> [T; LANES] + Sync) -> Buffer<T> {
+        let plane = self.shape.plane();
+        let mut out = Buffer::stale(self.shape.len());
+        let planes = out.par_chunks_exact_mut(plane).enumerate();
+        planes.with_min_len(planes_per_task(plane)).for_each(|(q, out)| {
+            vectorised(
+                #[inline(always)]
+                || {
+                    for block in self.blocks() {
+                        block.each(
+                            #[inline(always)]
+                            |block, position| block.store(value(block, q * plane + position), out, position),
+                        );
+                    }
+                },
+            );
+        });
+        out
+    }
+
+    fn means<T: Element>(&self, x: &[T]) -> Buffer<T> {
+        let mut means = self.sums(
+            #[inline(always)]
+            |block, at| [block.load(x, at)],
+        );
+        means.iter_mut().for_each(|mean| *mean = *mean / self.members());
+        means
+    }
+
+    fn inverse_deviations<T: Element>(&self, x: &[T], mean: &[T], epsilon: f64) -> Buffer<T> {
+        let mut squares = self.sums(
+            #[inline(always)]
+            |block, at| {
+                let (mut x, mean) = (block.load(x, at), block.load(mean, block.group));
+                for i in 0..LANES {
+                    x[i] = (x[i] - mean[i]) * (x[i] - mean[i]);
+                }
+                [x]
+            },
+        );
+        let epsilon = T::from_f64(epsilon);
+        squares.iter_mut().for_each(|square| *square = (*square / self.members() + epsilon).sqrt().recip());
+        squares
+    }
+
+    fn forward<T: Element>(
+        &self,
+        x: &[T],
+        [scale, shift]: [&[T]; 2],
+        [mean, inverse]: [&[T]; 2],
+        slope: f64,
+    ) -> Buffer<T> {
+        let slope = T::from_f64(slope);
+        self.fill(
+            #[inline(always)]
+            |block, at| {
+                let (scale, shift) = (block.load(scale, block.row), block.load(shift, block.row));
+                let (mean, inverse) = (block.load(mean, block.group), block.load(inverse, block.group));
+                let mut x = block.load(x, at);
+                for i in 0..LANES {
+                    x[i] = rectified((x[i] - mean[i]) * inverse[i] * scale[i] + shift[i], slope);
+                }
+                x
+            },
+        )
+    }
+
+    /// The gradients of x, scale and shift: with g the gradient before the rectifier,
+    /// `inverse * (g scale - mean(g scale) - x^ mean(g scale x^))`, `sum(g x^)` and `sum(g)`.
+    fn backward<T: Element>(
+        &self,
+        [g, y, x]: [&[T]; 3],
+        scale: &[T],
+        [mean, inverse]: [&[T]; 2],
+        slope: f64,
+    ) -> [Buffer<T>; 3] {
+        let slope = T::from_f64(slope);
+        let sums = self.sums(
+            #[inline(always)]
+            |block, at| {
+                let [g, mut x] = block.gated_and_normalised([g, y, x], [mean, inverse], slope, at);
+                for i in 0..LANES {
+                    x[i] = x[i] * g[i];
+                }
+                [x, g]
+            },
+        );
+        let (to_scale, to_shift) = sums.split_at(scale.len());
+        let [mean_gx, mean_g] = [to_scale, to_shift].map(|sums| self.group_means(sums, scale));
+        let to_x = self.fill(
+            #[inline(always)]
+            |block, at| {
+                let [mut g, x] = block.gated_and_normalised([g, y, x], [mean, inverse], slope, at);
+                let scale = block.load(scale, block.row);
+                let (mean_g, mean_gx) = (block.load(&mean_g, block.group), block.load(&mean_gx, block.group));
+                let inverse = block.load(inverse, block.group);
+                for i in 0..LANES {
+                    g[i] = inverse[i] * (g[i] * scale[i] - mean_g[i] - x[i] * mean_gx[i]);
+                }
+                g
+            },
+        );
+        [to_x, Buffer::from(to_scale), Buffer::from(to_shift)]
+    }
+
+    /// The means over groups of numbers whose sums over a table's rows these are, each times its row's scale.
+    fn group_means<T: Element>(&self, sums: &[T], scale: &[T]) -> Buffer<T> {
+        let c = self.shape.c;
+        let mut means = Buffer::zeros(self.groups * c);
+        for (row, (sums, scale)) in sums.chunks_exact(c).zip(scale.chunks_exact(c)).enumerate() {
+            let group = &mut means[row / (self.rows / self.groups) * c..][..c];
+            for i in 0..c {
+                group[i] += sums[i] * scale[i] / self.members();
+            }
+        }
+        means
+    }
+}
