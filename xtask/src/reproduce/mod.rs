@@ -32,14 +32,14 @@ pub struct Arguments {
     #[arg(long, default_value = "quick")]
     pub preset: String,
     /// The strategies, with commas between them.
-    #[arg(long, value_delimiter = ',', default_value = "sft,jtr,ra,jt")]
+    #[arg(long, value_delimiter = ',', default_value = "sft,ewc,dgr,jtr,ra,jt")]
     pub strategies: Vec<String>,
     /// How many seeds: 0, 1, ...
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
     pub seeds: u64,
-    /// How many tasks [default: 5, and 10 of preset paper].
-    #[arg(long)]
-    pub tasks: Option<usize>,
+    /// How many tasks, of one class each.
+    #[arg(long, default_value_t = 10)]
+    pub tasks: usize,
     /// Where to [default: runs/reproduce-DATASET, and runs/reproduce-DATASET-PRESET of other presets than quick].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -54,9 +54,9 @@ impl Arguments {
         Arguments {
             dataset: "shapes".into(),
             preset: "smoke".into(),
-            strategies: ["sft", "jtr", "ra", "jt"].map(String::from).into(),
+            strategies: ["sft", "ewc", "dgr", "jtr", "ra", "jt"].map(String::from).into(),
             seeds: 1,
-            tasks: Some(2),
+            tasks: 2,
             out: Some(out.into()),
             threads: None,
         }
@@ -116,11 +116,10 @@ fn first_task(arguments: &Arguments, out: &Path, seed: u64) -> Run {
 }
 
 fn forks(arguments: &Arguments, out: &Path, seed: u64) -> Vec<Run> {
-    let tasks = arguments.tasks.unwrap_or(if arguments.preset == "paper" { 10 } else { 5 });
     let fork = |strategy: &String| Run {
         name: if arguments.seeds == 1 { strategy.clone() } else { format!("{strategy}, seed {seed}") },
         directory: out.join(format!("seed{seed}/{strategy}")),
-        identity: identity(arguments, strategy, seed, tasks),
+        identity: identity(arguments, strategy, seed, arguments.tasks),
         first_task: Some(first_task(arguments, out, seed).directory),
     };
     arguments.strategies.iter().map(fork).collect()
