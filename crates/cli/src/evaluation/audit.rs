@@ -3,8 +3,8 @@
 
 use mergan_metrics::{REPLAY_ACCURACY, REPLAY_CONFIDENCE, REPLAY_SHIFT, TaskScores};
 use mergan_models::Generator;
-use mergan_strategies::{Grouping, Solver};
-use ndarray::{Array4, ArrayView3};
+use mergan_strategies::Grouping;
+use ndarray::{Array4, ArrayView3, Axis};
 
 use super::{Evaluation, Scored, accuracies, positions};
 use crate::generator::Trained;
@@ -14,17 +14,14 @@ impl Evaluation<'_> {
     /// how much the new generator's images differ from them at the same latents.
     pub(super) fn audit(&self, scored: &Scored, old: &Trained, scores: &mut TaskScores) {
         let past = &old.usage.classes;
-        let before = scored.sampling.images(old.source(), past, scored.samples);
+        let (before, after) = images(scored, old, past);
         let readings = self.read(&before);
-        let confidence: Vec<_> = past
-            .iter()
-            .zip(&readings)
-            .map(|(&class, reading)| (class, mean(&reading.probabilities(class)).unwrap_or(0.0)))
-            .collect();
-        let shift = match &old.solver {
-            None => shift(scored, past, &before),
-            Some(solver) => named_shift(scored, &old.generator, solver, past),
+        let by_class = |value: &dyn Fn(usize) -> Option<f64>| -> Vec<(usize, f64)> {
+            past.iter().enumerate().filter_map(|(i, &class)| Some((class, value(i)?))).collect()
         };
+        // A class that a solver never names is not recognised, and has no images that could have moved.
+        let confidence = by_class(&|i| Some(mean(&readings[i].probabilities(past[i])).unwrap_or(0.0)));
+        let shift = by_class(&|i| mean(&squared_differences(&before[i], &after[i])));
         let card = self.card(scored);
         scores.record(REPLAY_CONFIDENCE, &confidence, &card);
         scores.record(REPLAY_ACCURACY, &accuracies(past, &readings), &card);
@@ -32,26 +29,26 @@ impl Evaluation<'_> {
     }
 }
 
-/// How far the images of each class moved.
-fn shift(scored: &Scored, past: &[usize], before: &[Array4<u8>]) -> Vec<(usize, f64)> {
-    // The same latents give a class its images whatever other classes are asked for, but not in mixed batches.
-    let mixed = (scored.sampling.grouping == Grouping::Mixed)
-        .then(|| scored.sampling.images(&scored.trained.generator, past, scored.samples));
-    let after = mixed.as_ref().unwrap_or(&scored.images);
-    let moved = |(before, after): (&Array4<u8>, &Array4<u8>)| mean(&squared_differences(before, after)).unwrap_or(0.0);
-    past.iter().copied().zip(before.iter().zip(after).map(moved)).collect()
-}
-
-/// The same where a solver names the classes: the images that the old solver names, where it names any, and what became
-/// of them at the same latents, whatever they are named now.
-fn named_shift(scored: &Scored, old: &Generator, solver: &Solver, past: &[usize]) -> Vec<(usize, f64)> {
-    let count = scored.samples * past.len();
-    let images_of = |generator| scored.sampling.images(generator, &[solver.condition], count).remove(0);
-    let (before, after) = (images_of(old), images_of(&scored.trained.generator));
+/// The images of each class of the past by the old generator, and by the new one at the same latents.
+fn images(scored: &Scored, old: &Trained, past: &[usize]) -> (Vec<Array4<u8>>, Vec<Array4<u8>>) {
+    let (sampling, new, samples) = (&scored.sampling, &scored.trained.generator, scored.samples);
+    let Some(solver) = &old.solver else {
+        let before = sampling.images(&old.generator, past, samples);
+        // The same latents give a class its images whatever other classes are asked for, but not in mixed batches.
+        let after = match sampling.grouping {
+            Grouping::Pure => scored.images[..past.len()].to_vec(),
+            Grouping::Mixed => sampling.images(new, past, samples),
+        };
+        return (before, after);
+    };
+    // Those that the old solver names so, whatever it would name the new ones.
+    let all = |generator: &Generator| sampling.images(generator, &[solver.condition], samples * past.len()).remove(0);
+    let (before, after) = (all(&old.generator), all(new));
     let names = solver.classifier.predict(before.view());
-    let moved = squared_differences(&before, &after);
-    let of_class = |class| mean(&positions(&names, class).into_iter().map(|i| moved[i]).collect::<Vec<_>>());
-    past.iter().filter_map(|&class| Some((class, of_class(class)?))).collect()
+    let of_classes = |images: &Array4<u8>| {
+        past.iter().map(|&class| images.select(Axis(0), &positions(&names, class))).collect::<Vec<_>>()
+    };
+    (of_classes(&before), of_classes(&after))
 }
 
 /// None of nothing.
