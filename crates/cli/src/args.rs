@@ -148,7 +148,8 @@ pub struct NewRun {
     /// The dataset (`mergan data list` shows them).
     #[arg(long, required = false, required_unless_present = "resume", value_name = "NAME")]
     pub dataset: String,
-    /// What keeps the generator from forgetting: sft, jtr, ra or jt.
+    /// What keeps the generator from forgetting: sft, ewc, dgr, jtr, ra, jt (the paper's), ra-features, jtr-ra,
+    /// class-parameters or exemplars.
     #[arg(long, required = false, required_unless_present = "resume", value_name = "NAME")]
     pub strategy: String,
     /// The run directory, which must not exist or be empty.

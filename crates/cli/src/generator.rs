@@ -69,8 +69,8 @@ impl Trained {
         }
         let solver = if weights.names().any(|name| name.starts_with(SOLVER)) {
             let like = Classifier::new(sizes.channels * 32 * 32, sizes.classes, Random::new(0), Device::Cpu);
-            // An unconditional generator is asked for the first class it learned.
-            Some(Solver { classifier: weights.network(path, SOLVER, &like)?, condition: usage.classes[0] })
+            // Solvers name the classes that have been learned.
+            Some(Solver { classifier: weights.network(path, SOLVER, &like)?, classes: usage.classes.clone() })
         } else {
             None
         };

@@ -30,8 +30,8 @@ pub struct DeepGenerativeReplay {
 pub struct Solver {
     /// The classifier of generated images.
     pub classifier: Classifier,
-    /// The class that the generator is always asked for: the first it learned.
-    pub condition: usize,
+    /// The classes that it names, in the order they were learned. The generator is always asked for the first.
+    pub classes: Vec<usize>,
 }
 
 #[derive(Deserialize)]
@@ -44,12 +44,12 @@ pub struct Options {
 }
 
 const SOLVER: &str = "strategy.solver.";
-const CONDITION: &str = "strategy.condition";
+const CLASSES: &str = "strategy.solver_classes";
 
 impl Solver {
     /// Images of a generator that knows no classes: bytes, N x C x H x W.
     pub(crate) fn images(&self, generator: &Generator, latents: &Tensor) -> Array4<u8> {
-        to_bytes(&no_grad(|| generator.forward(latents, &Conditions::pure(&[self.condition]))))
+        to_bytes(&no_grad(|| generator.forward(latents, &Conditions::pure(&self.classes[..1]))))
     }
 }
 
@@ -99,7 +99,7 @@ impl Strategy for DeepGenerativeReplay {
         let options = FitOptions { epochs: self.options.solver_epochs, ..FitOptions::default() };
         let classes = end.generator.config().classes;
         let classifier = Classifier::fit(joined(&images).view(), &labels, classes, options, end.random, |_| {});
-        self.solver = Some(Solver { classifier, condition: learned[0] });
+        self.solver = Some(Solver { classifier, classes: learned });
     }
 
     fn solver(&self) -> Option<&Solver> {
@@ -107,18 +107,20 @@ impl Strategy for DeepGenerativeReplay {
     }
 
     fn save(&self, weights: &mut Weights) {
-        if let Some(Solver { classifier, condition }) = &self.solver {
+        if let Some(Solver { classifier, classes }) = &self.solver {
             weights.insert_network(SOLVER, classifier);
-            weights.insert(CONDITION, &Tensor::full(*condition as f64, Shape::SCALAR, Device::Cpu));
+            let numbers: Vec<f64> = classes.iter().map(|&class| class as f64).collect();
+            weights.insert(CLASSES, &Tensor::from_vec(numbers, Shape::vector(classes.len()), Device::Cpu));
         }
     }
 
     fn restore(&mut self, path: &Path, weights: &Weights, generator: &Generator) -> Result<(), WeightsError> {
-        let Some(condition) = weights.get(CONDITION) else { return Ok(()) };
+        let Some(saved) = weights.get(CLASSES) else { return Ok(()) };
         let DigitConfig { channels, classes, .. } = generator.config();
         let like = Classifier::new(channels * 32 * 32, classes, Random::new(0), Device::Cpu);
         let classifier = weights.network(path, SOLVER, &like)?;
-        self.solver = Some(Solver { classifier, condition: condition.item() as usize });
+        let classes = saved.to_vec::<f64>().into_iter().map(|class| class as usize).collect();
+        self.solver = Some(Solver { classifier, classes });
         Ok(())
     }
 }

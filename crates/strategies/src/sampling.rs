@@ -27,7 +27,7 @@ impl<'a> From<&'a Generator> for Source<'a> {
 }
 
 /// How many times as many images are drawn as would do if a solver named all classes equally often.
-const PATIENCE: usize = 4;
+const PATIENCE: usize = 2;
 
 /// How samples are made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -98,11 +98,11 @@ impl Sampling {
         classes: &[usize],
         count: usize,
     ) -> Vec<Array4<u8>> {
-        let most = PATIENCE * (count * generator.config().classes).div_ceil(self.batch);
+        let most = PATIENCE * (count * solver.classes.len()).div_ceil(self.batch);
         let mut collected: Vec<Vec<Array4<u8>>> = vec![Vec::new(); classes.len()];
         let mut found = vec![0; classes.len()];
         for i in 0..most {
-            let images = solver.images(generator, &self.latents(generator, purpose, solver.condition, i, self.batch));
+            let images = solver.images(generator, &self.latents(generator, purpose, solver.classes[0], i, self.batch));
             let names = solver.classifier.predict(images.view());
             for ((collected, found), class) in collected.iter_mut().zip(&mut found).zip(classes) {
                 let of_class: Vec<usize> = (0..names.len()).filter(|&j| names[j] == *class).collect();

@@ -201,7 +201,7 @@ fn a_class_that_the_solver_never_names_has_no_images() {
     let labels = vec![3; data.train.len()];
     let options = FitOptions { epochs: 1, ..FitOptions::default() };
     let classifier = Classifier::fit(data.train.images(), &labels, 10, options, Random::new(0), |_| {});
-    let solver = Solver { classifier, condition: 0 };
+    let solver = Solver { classifier, classes: vec![0, 3] };
     let source = Source { generator, solver: Some(&solver) };
     let images = trainer.sampling().images(source, &[0, 3], 20);
     assert_eq!((images[0].dim(), images[1].dim()), ((0, 1, 32, 32), (20, 1, 32, 32)));

@@ -42,7 +42,7 @@ fn images(scored: &Scored, old: &Trained, past: &[usize]) -> (Vec<Array4<u8>>, V
         return (before, after);
     };
     // Those that the old solver names so, whatever it would name the new ones.
-    let all = |generator: &Generator| sampling.images(generator, &[solver.condition], samples * past.len()).remove(0);
+    let all = |generator: &Generator| sampling.images(generator, &[solver.classes[0]], samples * past.len()).remove(0);
     let (before, after) = (all(&old.generator), all(new));
     let names = solver.classifier.predict(before.view());
     let of_classes = |images: &Array4<u8>| {

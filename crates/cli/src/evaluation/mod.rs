@@ -88,7 +88,7 @@ impl<'e> Evaluation<'e> {
     fn transfer(&self, scored: &Scored, scores: &mut TaskScores) {
         let mut score = |metric, generator: &Generator, classes: &[usize]| {
             let solver = scored.trained.solver.as_ref();
-            let asked: Vec<_> = classes.iter().map(|&class| solver.map_or(class, |solver| solver.condition)).collect();
+            let asked: Vec<_> = classes.iter().map(|&class| solver.map_or(class, |solver| solver.classes[0])).collect();
             let images = scored.sampling.images(generator, &asked, scored.samples);
             scores.record(metric, &accuracies(classes, &self.read(&images)), &self.card(scored));
         };
@@ -110,7 +110,8 @@ impl<'e> Evaluation<'e> {
             None => sampling.images_at(Purpose::Gap, source, past, samples),
             // A look must stay cheap: what the solver names, not as many of each class as it takes.
             Some(solver) => {
-                let all = sampling.images_at(Purpose::Gap, source.generator, &[solver.condition], samples * past.len());
+                let all =
+                    sampling.images_at(Purpose::Gap, source.generator, &[solver.classes[0]], samples * past.len());
                 let names = solver.classifier.predict(all[0].view());
                 past.iter().map(|&class| all[0].select(Axis(0), &positions(&names, class))).collect()
             }
