@@ -54,14 +54,14 @@ impl Tensor {
             );
         }
         let storage = dispatch!(self, scale, shift, |x, scale, shift| affine(x, scale, shift, shape, slope));
-        let (x, scale_) = (self.clone(), scale.clone());
+        let (x, saved_scale) = (self.clone(), scale.clone());
         let shift_shape = shift.shape();
         Tensor::with_saved_output(shape, storage, &[self, scale, shift], |y| {
             move |back| {
                 let before = back.upstream.gated_by(&back.output(&y).detach(), slope);
                 vec![
-                    back.when(0, || &before * &scale_),
-                    back.when(1, || (&before * &x).sum_to(scale_.shape())),
+                    back.when(0, || &before * &saved_scale),
+                    back.when(1, || (&before * &x).sum_to(saved_scale.shape())),
                     back.when(2, || before.sum_to(shift_shape)),
                 ]
             }
@@ -95,18 +95,12 @@ pub(super) fn leaky_relu_gradients(
         let to_bias = back.when(bias, || before.sum_to(channels));
         return (before, to_bias);
     }
-    let pair = |gated, sums| (Tensor::constant(y.shape(), gated), Some(Tensor::constant(channels, sums)));
-    match (upstream.storage(), y.storage()) {
-        (Storage::F32(g), Storage::F32(y)) => {
-            let (gated, sums) = gated_and_summed(g, y, slope, channels.c);
-            pair(Storage::F32(gated), Storage::F32(sums))
-        }
-        (Storage::F64(g), Storage::F64(y)) => {
-            let (gated, sums) = gated_and_summed(g, y, slope, channels.c);
-            pair(Storage::F64(gated), Storage::F64(sums))
-        }
-        (g, y) => panic!("a gradient on {} of a result on {}", g.device(), y.device()),
-    }
+    let [gated, sums] = match [upstream, &y].map(Tensor::storage) {
+        [Storage::F32(g), Storage::F32(y)] => gated_and_summed(g, y, slope, channels.c).map(Storage::F32),
+        [Storage::F64(g), Storage::F64(y)] => gated_and_summed(g, y, slope, channels.c).map(Storage::F64),
+        [g, y] => panic!("a gradient on {} of a result on {}", g.device(), y.device()),
+    };
+    (Tensor::constant(y.shape(), gated), Some(Tensor::constant(channels, sums)))
 }
 
 fn activated<T: Element>(x: &[T], slope: f64) -> Buffer<T> {
@@ -125,7 +119,7 @@ fn gated<T: Element>(x: &[T], sign: &[T], slope: f64) -> Buffer<T> {
 }
 
 /// [`gated`], and its sums over all rows of `c` numbers. Rows are summed in chunks, and chunks in order: see `broadcast.rs`.
-fn gated_and_summed<T: Element>(x: &[T], sign: &[T], slope: f64, c: usize) -> (Buffer<T>, Buffer<T>) {
+fn gated_and_summed<T: Element>(x: &[T], sign: &[T], slope: f64, c: usize) -> [Buffer<T>; 2] {
     let slope = T::from_f64(slope);
     let chunk = (CHUNK / c).max(1) * c;
     let mut out = Buffer::stale(x.len());
@@ -150,7 +144,7 @@ fn gated_and_summed<T: Element>(x: &[T], sign: &[T], slope: f64, c: usize) -> (B
     for partial in partial.chunks_exact(c) {
         total.iter_mut().zip(partial).for_each(|(total, &partial)| *total += partial);
     }
-    (out, total)
+    [out, total]
 }
 
 /// Gates `N` columns, from `first` on, of a matrix with `c` columns, and gives their sums.
@@ -165,9 +159,9 @@ fn gate_columns<T: Element, const N: usize>(
 ) -> [T; N] {
     let mut sums = [T::zero(); N];
     for start in (first..x.len()).step_by(c) {
-        // Copies, so that the compiler need not fear that a store changes what is still to be read.
-        let [mut gated, sign]: [[T; N]; 2] =
-            [x, sign].map(|numbers| *numbers[start..].first_chunk().expect("N columns"));
+        // Copies, so that no store can change what is still to be read.
+        let mut gated: [T; N] = *x[start..].first_chunk().expect("N columns");
+        let sign: [T; N] = *sign[start..].first_chunk().expect("N columns");
         for i in 0..N {
             gated[i] = gate(gated[i], sign[i], slope);
             sums[i] += gated[i];
