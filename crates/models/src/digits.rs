@@ -89,7 +89,8 @@ impl Generator {
         self.through(latents, |_, norm, maps| norm.forward_relu(maps, conditions))
     }
 
-    /// As [`Generator::forward`], normalised by standing statistics: an image does not depend on those beside it.
+    /// As [`Generator::forward`], normalised by standing statistics: an image does not depend on those
+    /// beside it, but for rounding.
     pub fn forward_standing(&self, latents: &Tensor, conditions: &Conditions, standing: &Standing) -> Tensor {
         self.through(latents, |layer, norm, maps| norm.forward_relu_standing(layer, maps, conditions, standing))
     }

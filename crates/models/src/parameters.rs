@@ -44,9 +44,10 @@ pub trait Network: Clone {
     /// are no variables (see [`Network::trainable`]) stay as they are.
     ///
     /// # Panics
-    /// When the optimiser was begun with other variables.
+    /// When no parameter is a variable, or the optimiser was begun with others.
     fn descend(&mut self, loss: &Tensor, adam: &mut Adam, rate: f64) {
         let variables = self.variables_mut();
+        assert!(!variables.is_empty(), "no parameter is a variable; see Network::trainable");
         let gradients = loss.gradients(&variables.iter().map(|value| &**value).collect::<Vec<_>>());
         adam.step(rate, variables, &gradients);
     }

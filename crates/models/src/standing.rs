@@ -25,11 +25,11 @@ struct Sums {
 }
 
 impl Standing {
-    /// The moments over batches of latents (N x latent), each of one class and generated with its own statistics, as in
+    /// The moments over batches of latents (N x latent) of equal size, each of one class and generated with its own statistics, as in
     /// training. A class without a batch has mean 0 and variance 0.
     ///
     /// # Panics
-    /// When a class is out of range.
+    /// When a class is out of range. Without any batch there is nothing to generate with.
     pub fn measure(generator: &Generator, batches: impl IntoIterator<Item = (usize, Tensor)>) -> Self {
         let (classes, device) = (generator.config().classes, generator.device());
         let mut layers: Vec<Vec<Sums>> = Vec::new();
@@ -118,6 +118,19 @@ mod tests {
                 .map(|images| images.to_vec::<f64>());
         for (a, b) in batch.iter().zip(&standing) {
             approx::assert_abs_diff_eq!(*a, *b, epsilon = 1e-9);
+        }
+    }
+
+    /// Before the first normalisation two batches are one: the law of total variance.
+    #[test]
+    fn the_variance_counts_what_lies_between_batches() {
+        let (generator, a, b) = (generator(), latents(0, 6), latents(1, 6));
+        let apart = Standing::measure(&generator, [(1, a.clone()), (1, b.clone())]).rows(0, &[1]);
+        let together = Standing::measure(&generator, [(1, Tensor::concat(&[&a, &b]))]).rows(0, &[1]);
+        for (apart, together) in apart.iter().zip(&together) {
+            for (a, b) in apart.to_vec::<f64>().iter().zip(together.to_vec::<f64>()) {
+                approx::assert_abs_diff_eq!(*a, b, epsilon = 1e-9);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Reverse-mode differentiation of any order.
 //!
-//! Every operation's gradient is written with the same public operations, so a gradient is a tensor like any other: it
-//! can be computed with its own history recorded and be differentiated again. WGAN-GP needs that: its penalty is made
+//! Every operation's gradient can be made of public operations alone, and is wherever its own history is recorded. So a
+//! gradient is a tensor like any other and can be differentiated again. WGAN-GP needs that: its penalty is made
 //! of a gradient, and training needs the penalty's gradient (paper section 2.1).
 
 use std::cell::Cell;

@@ -175,6 +175,14 @@ fn sine_cosine_of_turns(turns: u32) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_those_of_their_words() {
+        let (random, address) = (Random::new(3), Address { inner: 7, ..Address::default() });
+        let drawn: Vec<f32> = random.uniform(address, [1, 5001, 1, 1], Device::Cpu).to_vec();
+        let expected = random.words(address, 5001).map(|word| (word >> 8) as f32 / (1 << 24) as f32);
+        assert!(drawn.into_iter().eq(expected));
+    }
     use approx::assert_abs_diff_eq;
 
     #[test]

@@ -12,6 +12,7 @@ mod server;
 mod sides;
 mod step;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::thread;
 
@@ -41,7 +42,7 @@ struct Common {
     rounds: u64,
     /// Threads of each side [default: one for each core].
     #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    threads: Option<NonZeroUsize>,
     /// Where the tables go [default: benches/results/DATE-BENCHMARK-MACHINE.md].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -49,7 +50,7 @@ struct Common {
 
 impl Common {
     fn threads(&self) -> usize {
-        self.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
+        self.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, usize::from)
     }
 }
 

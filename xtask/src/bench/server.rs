@@ -23,7 +23,6 @@ impl Server {
         let output = BufReader::new(process.stdout.take().context("the process has no output")?);
         let mut server = Server { process, input, output, greeting: String::new() };
         server.greeting = server.read()?;
-        server.forget_peak_memory()?;
         Ok(server)
     }
 
@@ -40,7 +39,7 @@ impl Server {
         answer.split(' ').map(|number| number.parse().with_context(|| format!("reading `{number}`"))).collect()
     }
 
-    /// The most memory that it has had since its first line, MiB: what it needed only to start does not count.
+    /// The most memory that it has had since [`Server::forget_peak_memory`], MiB.
     pub fn peak_memory(&self) -> Result<f64> {
         let path = format!("/proc/{}/status", self.process.id());
         let status = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
@@ -48,7 +47,8 @@ impl Server {
         Ok(peak.with_context(|| format!("{path} has no VmHWM"))?.trim().parse::<f64>()? / 1024.0)
     }
 
-    fn forget_peak_memory(&self) -> Result<()> {
+    /// What it has needed so far does not count.
+    pub fn forget_peak_memory(&self) -> Result<()> {
         let path = format!("/proc/{}/clear_refs", self.process.id());
         fs::write(&path, "5").with_context(|| format!("writing {path}"))
     }

@@ -79,7 +79,12 @@ impl Sides {
         Timing { ours, nchw, channels_last }
     }
 
-    /// The most memory that ours and PyTorch's smaller process had while they were asked, MiB.
+    /// What the processes have needed so far does not count as memory.
+    pub fn forget_peak_memory(&self) -> Result<()> {
+        self.servers.iter().try_for_each(Server::forget_peak_memory)
+    }
+
+    /// The most memory that ours and PyTorch's smaller process had since then, MiB.
     pub fn peak_memory(&self) -> Result<[f64; 2]> {
         let [ours, nchw, channels_last] = &self.servers;
         Ok([ours.peak_memory()?, nchw.peak_memory()?.min(channels_last.peak_memory()?)])

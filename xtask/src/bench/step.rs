@@ -2,6 +2,7 @@
 //! of tasks.
 
 use std::fmt::Write as _;
+use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -27,8 +28,8 @@ pub struct Arguments {
     #[arg(long, value_delimiter = ',', default_value = "1,2,5,10")]
     tasks: Vec<usize>,
     /// Iterations each time.
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    iterations: usize,
+    #[arg(long, value_name = "N", default_value = "2")]
+    iterations: NonZeroUsize,
 }
 
 /// The cost of an iteration may grow by so much from the first of these tasks, the first that replays, to the second.
@@ -110,12 +111,15 @@ impl Results {
         let Arguments { common, tasks, iterations, .. } = arguments;
         let start = |task: &usize| {
             let task = task.to_string();
-            programs.start(&[strategy.into(), width.to_string(), task, common.threads().to_string()])
+            let sides = programs.start(&[strategy.into(), width.to_string(), task, common.threads().to_string()])?;
+            // To load MNIST takes more than to train on it.
+            sides.forget_peak_memory()?;
+            Ok(sides)
         };
         let mut cases = tasks.iter().map(start).collect::<Result<Vec<Sides>>>()?;
         for _ in 0..common.rounds {
             for sides in &mut cases {
-                sides.round("iteration", *iterations)?;
+                sides.round("iteration", iterations.get())?;
             }
         }
         for (&task, mut sides) in tasks.iter().zip(cases) {

@@ -1,7 +1,7 @@
 //! The choice of vector instructions.
 //!
 //! The best set that the machine has is used, unless the environment variable `MERGAN_SIMD` names another one. AVX2 and
-//! AVX-512 give the same bits, because each element of a result is one chain of fused multiply-adds in either. The
+//! AVX-512 give the same bits, because each element of a result is made by the same operations in the same order. The
 //! portable code rounds each product before it is added, so its last bits differ.
 
 #[cfg(target_arch = "x86_64")]

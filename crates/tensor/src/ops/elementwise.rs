@@ -7,7 +7,7 @@ use crate::pool::Buffer;
 use crate::storage::Element;
 
 /// Elements a task works on: small enough to stay in the L2 cache, large enough to outweigh starting the task.
-pub(crate) const CHUNK: usize = 1 << 14;
+pub(super) const CHUNK: usize = 1 << 14;
 
 /// Fills `out` in chunks that run in parallel; `fill` is given a chunk and the position where it begins.
 pub(crate) fn fill_chunks<T: Element>(out: &mut [T], fill: impl Fn(usize, &mut [T]) + Sync) {

@@ -1,4 +1,4 @@
-//! The leaky rectifier, with and without the affine map that stands before it in every layer.
+//! The leaky rectifier, with and without an affine map before it, and its gradients in a layer with a bias.
 //!
 //! Its slope is constant on either side of 0, so the derivative with respect to the sign is zero everywhere it exists,
 //! and [`Tensor::gated_by`] closes the operation under differentiation: it is linear in what it gates.
@@ -38,7 +38,8 @@ impl Tensor {
         })
     }
 
-    /// `(x * scale + shift).leaky_relu(slope)` in one pass over memory: the affine half of a conditional batch norm.
+    /// `(x * scale + shift).leaky_relu(slope)` in one pass over memory: conditional batch norm with standing
+    /// statistics.
     ///
     /// `scale` and `shift` have one number per channel and per group of rows: shape `[g, c, 1, 1]` where g divides N,
     /// as for [`Tensor::broadcast_to`].

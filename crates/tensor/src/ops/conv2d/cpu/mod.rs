@@ -2,15 +2,15 @@
 //!
 //! In the layout `[pixel][batch][channel]` an image's pixel is one contiguous matrix, and a convolution is a sum of
 //! matrix products, one per tap that hits the input. Nothing is copied into columns (im2col), padding is a shorter list
-//! of taps rather than multiplications by zero (but for Winograd's path), and one microkernel computes everything. The
+//! of taps rather than multiplications by zero (but for Winograd's path), and one microkernel makes all products. The
 //! paths:
 //!
-//! - [`mod@gather`]: `conv2d` and `input_grad` with more than [`NARROW`] channels out. Rows of a tile are (pixel, image),
-//!   columns are channels; pixels with the same taps share tiles.
+//! - [`mod@gather`]: `conv2d` and `input_grad` with more than [`NARROW`] channels out, but where Winograd's path pays. Rows
+//!   of a tile are (pixel, image), columns are channels; pixels with the same taps share tiles.
 //! - [`mod@scatter`]: the same two with few channels out, where a tile of channels would be nearly empty. Columns are the
 //!   batch, rows are (tap, channel): a source pixel is spread over all pixels that it reaches.
-//! - [`mod@correlate`]: `weight_grad` with more than [`NARROW`] channels on both sides. Rows and columns are channels, the
-//!   reduction runs over pixels and images.
+//! - [`mod@correlate`]: `weight_grad` with more than [`NARROW`] channels on both sides, with the same exception. Rows and
+//!   columns are channels, the reduction runs over pixels and images.
 //! - [`mod@fold`]: `weight_grad` with few channels on one side. Rows are (tap, channel of that side), columns are channels
 //!   of the other.
 //! - [`mod@winograd`]: all three maps of 5x5 kernels with stride 2, enough images and channels on both sides, with a third
@@ -53,12 +53,12 @@ pub(super) fn input_grad(g: &Geometry, dy: &[f32], w: &[f32], epilogue: Option<&
 }
 
 /// The gradient of [`conv2d`] in `w`.
-pub(crate) fn weight_grad(g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+pub(super) fn weight_grad(g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     weight_grad_with(Simd::chosen(), g, x, dy, dw);
 }
 
 /// The weights in the order in which [`conv2d_packed`] reads them.
-pub(crate) fn pack_conv2d(g: &Geometry, w: &[f32]) -> Buffer<f32> {
+pub(super) fn pack_conv2d(g: &Geometry, w: &[f32]) -> Buffer<f32> {
     assert_eq!(w.len(), g.weight_len(), "weights of {g:?}");
     if g.co <= NARROW { Buffer::from(w) } else { pack_transposed(w, g.kh * g.kw, g.ci, g.co) }
 }
@@ -83,7 +83,7 @@ pub(super) fn conv2d_packed(
 }
 
 /// The weights in the order in which [`input_grad_packed`] reads them.
-pub(crate) fn pack_input_grad(g: &Geometry, w: &[f32]) -> Buffer<f32> {
+pub(super) fn pack_input_grad(g: &Geometry, w: &[f32]) -> Buffer<f32> {
     assert_eq!(w.len(), g.weight_len(), "weights of {g:?}");
     if g.ci <= NARROW { Buffer::from(w) } else { pack(w, g.kh * g.kw, g.co, g.ci) }
 }
@@ -108,7 +108,7 @@ pub(super) fn input_grad_packed(
 }
 
 /// [`weight_grad`] by the given instructions.
-pub(crate) fn weight_grad_with(simd: Simd, g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+pub(super) fn weight_grad_with(simd: Simd, g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     assert_eq!((x.len(), dy.len()), (g.input_len(), g.output_len()), "images of {g:?}");
     assert_eq!(dw.len(), g.weight_len(), "weights of {g:?}");
     if g.ci <= NARROW {

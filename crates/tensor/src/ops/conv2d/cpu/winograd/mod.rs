@@ -16,7 +16,8 @@
 //! Bytes: at points x is 1.9 times as large, and the dy of `input_grad` 7.6 times. So a few tiles are transformed and
 //! multiplied before the next, and what the transforms write is still in the last cache level when it is read. A job of
 //! products transforms its panel of the kernel for itself: that is a few hundredths of its work, and the whole kernel at
-//! points, 4.8 times as large, never exists. For `weight_grad` it does, a few output channels at a time.
+//! points, 4.8 times as large, never exists. The products of `weight_grad` sum over all tiles, so there all tiles of x and
+//! dy stand at points at once; the kernel's gradient does a few output channels at a time.
 //!
 //! Errors: see the choice of points in [`transforms`]. They are relative to the largest results of a tile, not to each.
 
@@ -102,7 +103,7 @@ impl Phase {
 }
 
 /// Whether this path is the fastest for all maps of a geometry: it saves at least half of the multiplications, and there
-/// are enough of them.
+/// are enough of them. So the last bits of an image depend on how many stand in its batch.
 pub(crate) fn pays(g: &Geometry) -> bool {
     let tiles: usize = [g.oh, g.ow].iter().map(|size| size.div_ceil(TILE)).product();
     let multiplications = ENTRIES * tiles * g.n * g.ci * g.co;
@@ -110,7 +111,7 @@ pub(crate) fn pays(g: &Geometry) -> bool {
     fits(g) && g.ci.min(g.co) >= CHANNELS && g.n >= IMAGES && 2 * multiplications <= g.flops() / 2
 }
 
-/// Whether this path can compute a geometry.
+/// Whether this path can compute a geometry, given packed weights.
 pub(crate) fn fits(g: &Geometry) -> bool {
     [g.kh, g.kw] == [KERNEL; 2] && g.stride == [STRIDE; 2]
 }
@@ -159,6 +160,7 @@ struct Tile {
 
 impl Map {
     pub(crate) fn conv2d(g: &Geometry) -> Self {
+        assert!(fits(g), "Winograd's path for {g:?}");
         let tile = |corner| Tile {
             sources: PHASES.each_ref().map(|phase| input_pixels(g, phase, corner)),
             targets: vec![output_pixels(g, corner)],
@@ -168,6 +170,7 @@ impl Map {
     }
 
     pub(crate) fn input_grad(g: &Geometry) -> Self {
+        assert!(fits(g), "Winograd's path for {g:?}");
         // The input pixel that a phase's first tap meets at position b meets its u-th tap at output b - u.
         let tile = |corner: [usize; 2]| {
             let source = |phase: &Phase, axis: usize, i: usize| {
@@ -280,7 +283,7 @@ pub(crate) fn winograd(simd: Simd, map: &Map, a: &[f32], b: &[f32], epilogue: Op
                 map,
                 tile,
                 targets: &tiles[tile].targets,
-                rows: (n * block / blocks..n * (block + 1) / blocks).collect(),
+                rows: n * block / blocks..n * (block + 1) / blocks,
                 panel,
             };
             job.run(&points, b, epilogue, out);
@@ -295,7 +298,7 @@ struct Job<'a> {
     /// The tile's number among those at points.
     tile: usize,
     targets: &'a [Pixels],
-    rows: Vec<usize>,
+    rows: Range<usize>,
     panel: usize,
 }
 
@@ -303,7 +306,7 @@ impl Job<'_> {
     fn run(&self, a: &AtPoints, b: &[f32], epilogue: Option<&Epilogue<f32>>, out: Shared) {
         let &Map { n, inner, outer, .. } = self.map;
         let rows = self.rows.len();
-        let a_rows: Vec<usize> = self.rows.iter().map(|row| row * inner).collect();
+        let a_rows: Vec<usize> = self.rows.clone().map(|row| row * inner).collect();
         let c_rows: Vec<usize> = (0..rows).map(|row| row * LANES).collect();
         let step = (rows + 1) * LANES;
         let mut products = Buffer::stale(POINTS * POINTS * step);
@@ -346,7 +349,7 @@ impl Job<'_> {
                 from: &products,
                 sources: &(0..height * width).map(|pair| Some(pair * step)).collect::<Vec<_>>(),
                 from_step: LANES,
-                to: Shared(out.at(self.rows[0] * outer + first)),
+                to: Shared(out.at(self.rows.start * outer + first)),
                 targets: &targets,
                 to_step: outer,
                 count: rows,
@@ -357,7 +360,7 @@ impl Job<'_> {
             unsafe { output(self.simd, phases[0].taps(), patch) };
             if let Some(epilogue) = epilogue {
                 let pixels = targets.iter().flatten();
-                let rows = pixels.flat_map(|pixel| self.rows.iter().map(move |row| pixel + row * outer));
+                let rows = pixels.flat_map(|pixel| self.rows.clone().map(move |row| pixel + row * outer));
                 // SAFETY: as above.
                 unsafe { finish(epilogue, out, rows, first, columns) };
             }
@@ -396,6 +399,7 @@ impl Job<'_> {
 
 /// Writes `[tap][co][ci]`.
 pub(crate) fn weight_grad(simd: Simd, g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    assert!(fits(g), "Winograd's path for {g:?}");
     let corners: Vec<_> = corners([0; 2], [g.oh, g.ow]).collect();
     let inputs: Vec<_> =
         corners.iter().map(|&corner| PHASES.each_ref().map(|phase| input_pixels(g, phase, corner))).collect();
