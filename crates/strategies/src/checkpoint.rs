@@ -169,8 +169,12 @@ impl Checkpoint {
     }
 
     /// Refuses a checkpoint that is not the end of the first task as `config` would train it. The strategies may differ,
-    /// and what they change in the later tasks.
-    pub(crate) fn require_same_first_task(&self, config: &Config) -> Result<(), Error> {
+    /// and what they change in the later tasks, if they ask the generator for the same classes in the first.
+    pub(crate) fn require_same_first_task(
+        &self,
+        config: &Config,
+        asks_for_the_same: impl Fn(&Config) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
         let saved = self.config()?;
         if self.position() != (1, 0) || saved.tasks != 1 {
             return Err(self.fault("it does not stand at the end of a run of one task".into()));
@@ -184,7 +188,7 @@ impl Checkpoint {
             let steps = (first_iterations, batch, critic_steps, grouping);
             (data, config.adam(), steps, (rate, final_rate, penalty, average))
         };
-        if first_task(&saved) != first_task(config) {
+        if first_task(&saved) != first_task(config) || !asks_for_the_same(&saved)? {
             return Err(self.fault("its first task was trained with another configuration".into()));
         }
         Ok(())

@@ -3,14 +3,14 @@
 //!
 //! Unconditional means that the generator is asked for one and the same class always, and every image carries that
 //! label, so the class term is as trivial as it is in the released code's tasks of one class. Real and replayed images
-//! share a batch by their numbers of classes and are normalised together. After each task a new solver is trained on the
+//! share the critic's batch by their numbers of classes; all that the generator makes is normalised together. After each task a new solver is trained on the
 //! task's real images with their labels and on replayed ones with the labels that the old solver gives them. A class that
 //! the solver never names is lost.
 
 use std::path::Path;
 
 use mergan_models::{Classifier, Conditions, DigitConfig, FitOptions, Generator, Weights, WeightsError, to_bytes};
-use mergan_tensor::{Device, Random, Shape, Tensor, no_grad};
+use mergan_tensor::{Device, Random, Tensor, no_grad};
 use ndarray::Array4;
 use serde::Deserialize;
 
@@ -44,7 +44,6 @@ pub struct Options {
 }
 
 const SOLVER: &str = "strategy.solver.";
-const CLASSES: &str = "strategy.solver_classes";
 
 impl Solver {
     /// Images of a generator that knows no classes: bytes, N x C x H x W.
@@ -83,9 +82,8 @@ impl Strategy for DeepGenerativeReplay {
     }
 
     fn end_task(&mut self, end: &TaskEnd) {
-        let real = end.images();
         let per_class = if end.rehearsal { end.batch } else { self.options.solver_images };
-        let real = real.select(&(0..real.len().min(per_class * end.classes().len())).collect::<Vec<_>>());
+        let real = end.images(per_class);
         let (mut images, mut labels) = (vec![real.images().to_owned()], real.labels().to_vec());
         let learned = end.learned();
         if let (Some(old), Some(solver)) = (end.old, &self.solver) {
@@ -96,9 +94,11 @@ impl Strategy for DeepGenerativeReplay {
             labels.extend(solver.classifier.predict(replayed.view()));
             images.push(replayed);
         }
+        // Nothing that the classifier which scores, of the same layers, has in common with it.
+        let random = end.random.split(1 + end.task as u64);
         let options = FitOptions { epochs: self.options.solver_epochs, ..FitOptions::default() };
         let classes = end.generator.config().classes;
-        let classifier = Classifier::fit(joined(&images).view(), &labels, classes, options, end.random, |_| {});
+        let classifier = Classifier::fit(joined(&images).view(), &labels, classes, options, random, |_| {});
         self.solver = Some(Solver { classifier, classes: learned });
     }
 
@@ -107,20 +107,25 @@ impl Strategy for DeepGenerativeReplay {
     }
 
     fn save(&self, weights: &mut Weights) {
-        if let Some(Solver { classifier, classes }) = &self.solver {
-            weights.insert_network(SOLVER, classifier);
-            let numbers: Vec<f64> = classes.iter().map(|&class| class as f64).collect();
-            weights.insert(CLASSES, &Tensor::from_vec(numbers, Shape::vector(classes.len()), Device::Cpu));
+        if let Some(solver) = &self.solver {
+            weights.insert_network(SOLVER, &solver.classifier);
         }
     }
 
-    fn restore(&mut self, path: &Path, weights: &Weights, generator: &Generator) -> Result<(), WeightsError> {
-        let Some(saved) = weights.get(CLASSES) else { return Ok(()) };
+    fn restore(
+        &mut self,
+        path: &Path,
+        weights: &Weights,
+        generator: &Generator,
+        learned: &[usize],
+    ) -> Result<(), WeightsError> {
+        if learned.is_empty() {
+            return Ok(());
+        }
         let DigitConfig { channels, classes, .. } = generator.config();
         let like = Classifier::new(channels * 32 * 32, classes, Random::new(0), Device::Cpu);
         let classifier = weights.network(path, SOLVER, &like)?;
-        let classes = saved.to_vec::<f64>().into_iter().map(|class| class as usize).collect();
-        self.solver = Some(Solver { classifier, classes });
+        self.solver = Some(Solver { classifier, classes: learned.to_vec() });
         Ok(())
     }
 }

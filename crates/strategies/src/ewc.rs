@@ -5,7 +5,8 @@
 //! one sample's* log-likelihood. The square is taken before the mean: the mean gradient of a learned task is near zero,
 //! whatever its samples say. A generator has no likelihood, so one is borrowed from the critic; see [`Likelihood`].
 //! Gradients of one sample do not exist where normalisation mixes the batch; they are taken under standing statistics,
-//! at batch 1. The released code has no EWC: lambda is the paper's, its scale is that of whatever likelihood they used.
+//! at batch 1. The released code has no EWC, and the paper's lambda has the scale of a likelihood that
+//! it does not state: lambda has to be tuned anew.
 
 use std::path::Path;
 
@@ -97,9 +98,16 @@ impl Strategy for ElasticWeightConsolidation {
         }
     }
 
-    fn restore(&mut self, path: &Path, weights: &Weights, generator: &Generator) -> Result<(), WeightsError> {
-        let saved = weights.names().any(|name| name.starts_with(FISHER));
-        self.fisher = if saved { Some(weights.network(path, FISHER, &generator.frozen())?) } else { None };
+    fn restore(
+        &mut self,
+        path: &Path,
+        weights: &Weights,
+        generator: &Generator,
+        learned: &[usize],
+    ) -> Result<(), WeightsError> {
+        if !learned.is_empty() {
+            self.fisher = Some(weights.network(path, FISHER, &generator.frozen())?);
+        }
         Ok(())
     }
 }

@@ -51,11 +51,9 @@ impl Strategy for Exemplars {
     }
 
     fn end_task(&mut self, end: &TaskEnd) {
-        let images = end.images();
+        let images = end.images(self.options.per_class);
         for &class in end.classes() {
-            let mut chosen = images.indices_of(class);
-            chosen.truncate(self.options.per_class);
-            self.buffer.insert(class, from_bytes(images.select(&chosen).images(), Device::Cpu));
+            self.buffer.insert(class, from_bytes(images.of_class(class).images(), Device::Cpu));
         }
     }
 
@@ -65,12 +63,21 @@ impl Strategy for Exemplars {
         }
     }
 
-    fn restore(&mut self, _path: &Path, weights: &Weights, _generator: &Generator) -> Result<(), WeightsError> {
-        let saved = weights.names().filter_map(|name| {
-            let class = name.strip_prefix(BUFFER)?.parse().ok()?;
-            Some((class, weights.get(name)?.clone()))
+    fn restore(
+        &mut self,
+        path: &Path,
+        weights: &Weights,
+        _generator: &Generator,
+        learned: &[usize],
+    ) -> Result<(), WeightsError> {
+        let kept = learned.iter().map(|class| {
+            let name = format!("{BUFFER}{class}");
+            match weights.get(&name) {
+                Some(images) => Ok((*class, images.clone())),
+                None => Err(WeightsError::Missing { path: path.into(), name }),
+            }
         });
-        self.buffer = saved.collect();
+        self.buffer = kept.collect::<Result<_, _>>()?;
         Ok(())
     }
 }

@@ -28,6 +28,8 @@ impl<'a> From<&'a Generator> for Source<'a> {
 
 /// How many times as many images are drawn as would do if a solver named all classes equally often.
 const PATIENCE: usize = 2;
+/// Batches after which a class may be given up at the earliest.
+const FEWEST: usize = 50;
 
 /// How samples are made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -98,7 +100,7 @@ impl Sampling {
         classes: &[usize],
         count: usize,
     ) -> Vec<Array4<u8>> {
-        let most = PATIENCE * (count * solver.classes.len()).div_ceil(self.batch);
+        let most = (PATIENCE * (count * solver.classes.len()).div_ceil(self.batch)).max(FEWEST);
         let mut collected: Vec<Vec<Array4<u8>>> = vec![Vec::new(); classes.len()];
         let mut found = vec![0; classes.len()];
         for i in 0..most {

@@ -169,9 +169,11 @@ impl TaskEnd<'_> {
         self.tasks.classes_seen(self.task + 1)
     }
 
-    /// The real images of this task.
-    pub fn images(&self) -> Labelled {
-        self.tasks.images_of(self.classes(), self.train)
+    /// The first `most` real images of each class of this task, or all where there are fewer.
+    pub fn images(&self, most: usize) -> Labelled {
+        let all = self.tasks.images_of(self.classes(), self.train);
+        let first = self.classes().iter().flat_map(|&class| all.indices_of(class).into_iter().take(most));
+        all.select(&first.collect::<Vec<_>>())
     }
 
     /// Random numbers; `index` distinguishes draws for the same purpose.
@@ -242,11 +244,18 @@ pub trait Strategy: Send {
     /// Puts what the strategy remembers beside the snapshot into a checkpoint.
     fn save(&self, _weights: &mut Weights) {}
 
-    /// Takes it back; `generator` has the sizes of the networks and `path` names the checkpoint in errors.
+    /// Takes it back; `generator` has the sizes of the networks, `learned` are the classes whose tasks have ended and
+    /// `path` names the checkpoint in errors.
     ///
     /// # Errors
     /// When the checkpoint does not hold it.
-    fn restore(&mut self, _path: &Path, _weights: &Weights, _generator: &Generator) -> Result<(), WeightsError> {
+    fn restore(
+        &mut self,
+        _path: &Path,
+        _weights: &Weights,
+        _generator: &Generator,
+        _learned: &[usize],
+    ) -> Result<(), WeightsError> {
         Ok(())
     }
 }

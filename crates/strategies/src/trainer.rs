@@ -74,7 +74,8 @@ impl<'d> Trainer<'d> {
         Trainer::with_strategy(strategy, config, classes, train)
     }
 
-    /// A training of a strategy that need not be registered, whatever the configuration calls it.
+    /// A training of a strategy that need not be registered, whatever the configuration calls it. To resume, fork or
+    /// measure a training its strategy is looked up by name, so it must be registered for that.
     ///
     /// # Errors
     /// When the configuration does not fit the data.
@@ -89,10 +90,12 @@ impl<'d> Trainer<'d> {
             return Err(Error::ImageSize { height, width });
         }
         let tasks = TaskSequence::new(classes, &config.task_options())?;
-        if config.training.grouping == Grouping::Mixed && strategy.mixes_in_past() {
+        // Scored as they are trained, in batches of all learned classes, so they must be trained on all of them.
+        let sees_all = |task: usize| strategy.classes(&tasks, task).len() == tasks.classes_seen(task + 1).len();
+        if config.training.grouping == Grouping::Mixed && !(0..config.tasks).all(sees_all) {
             return Err(Error::Config {
                 place: "configuration, training.grouping".into(),
-                reason: format!("{} puts replayed images into the batch; it must be pure", config.strategy),
+                reason: format!("{} does not see all learned classes in every task; it must be pure", config.strategy),
             });
         }
         let noise = Random::new(config.seed);
@@ -130,7 +133,8 @@ impl<'d> Trainer<'d> {
         trainer.average = checkpoint.average(&trainer.average)?;
         trainer.old = checkpoint.old(&trainer.learner)?;
         trainer.tally = Tally::new(checkpoint.replayed());
-        trainer.strategy.restore(path, checkpoint.weights(), &trainer.average)?;
+        let learned = trainer.tasks.classes_seen(trainer.task);
+        trainer.strategy.restore(path, checkpoint.weights(), &trainer.average, &learned)?;
         Ok(trainer)
     }
 
@@ -142,7 +146,11 @@ impl<'d> Trainer<'d> {
     pub fn fork(config: Config, classes: usize, train: &'d Labelled, path: &Path) -> Result<Self, Error> {
         let mut trainer = Trainer::new(config, classes, train)?;
         let checkpoint = Checkpoint::load(path)?;
-        checkpoint.require_same_first_task(&trainer.config)?;
+        let tasks = &trainer.tasks;
+        let asked = |strategy: &dyn Strategy| strategy.conditions(&strategy.classes(tasks, 0));
+        checkpoint.require_same_first_task(&trainer.config, |saved| {
+            Ok(asked(&*build_strategy(&saved.strategy, &saved.options)?) == asked(&*trainer.strategy))
+        })?;
         trainer.learner = trainer.saved_learner(&checkpoint)?;
         trainer.begin_task(1, false);
         Ok(trainer)
@@ -232,7 +240,8 @@ impl<'d> Trainer<'d> {
         Checkpoint::save(path, weights, &self.config, state)
     }
 
-    /// Seconds that one iteration of each task takes, measured on throw-away networks; the training is not touched.
+    /// Seconds that one iteration of each task takes, measured on throw-away networks; the training is not touched. What a
+    /// strategy does when a task ends is not in them.
     ///
     /// # Errors
     /// As [`Trainer::advance`].

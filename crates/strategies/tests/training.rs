@@ -1,9 +1,9 @@
 //! The trainer from outside: whole smoke runs on the small drawn dataset.
 
-use mergan_datasets::Dataset;
-use mergan_models::{Classifier, FitOptions, Generator, Network};
-use mergan_strategies::{Advance, Choice, Config, Error, Grouping, STRATEGIES, Solver, Source, Trainer};
-use mergan_tensor::Random;
+use mergan_datasets::{Dataset, TaskSequence};
+use mergan_models::{Classifier, Critic, DigitConfig, FitOptions, Generator, Network};
+use mergan_strategies::{Advance, Choice, Config, Error, Grouping, STRATEGIES, Solver, Source, TaskEnd, Trainer};
+use mergan_tensor::{Device, Random};
 
 fn shapes() -> Dataset {
     mergan_datasets::load("shapes", &Default::default()).unwrap()
@@ -30,8 +30,8 @@ fn run(trainer: &mut Trainer, mut stop: impl FnMut(&Advance) -> bool) {
     }
 }
 
-fn bits(generator: &Generator) -> Vec<u32> {
-    generator.values().iter().flat_map(|value| value.to_vec::<f32>()).map(f32::to_bits).collect()
+fn bits(network: &impl Network) -> Vec<u32> {
+    network.values().iter().flat_map(|value| value.to_vec::<f32>()).map(f32::to_bits).collect()
 }
 
 /// Every strategy, and JTR in each of its forms.
@@ -41,6 +41,14 @@ fn configurations() -> Vec<Config> {
     all.push(config("jtr", toml::toml! { options = { replay = "mean" } }));
     all.push(config("ra", toml::toml! { options = { classes_per_step = 1 } }));
     all.push(config("jt", toml::toml! { training = { grouping = "mixed" } }));
+    // Two classes a task in an order of their own, and fewer images a batch than classes.
+    for strategy in STRATEGIES {
+        let changes = toml::toml! {
+            sequence = { classes_per_task = 2, order = [3, 1, 4, 0, 5, 2] }
+            training = { batch = 4 }
+        };
+        all.push(config(strategy.name, changes));
+    }
     all
 }
 
@@ -59,6 +67,10 @@ fn a_resumed_training_ends_with_the_same_bits() {
         assert_eq!((second.tasks_learned(), second.iterations_done()), (1, 4));
         run(&mut second, |_| false);
         assert!(bits(straight.generator()) == bits(second.generator()), "{} {:?}", config.strategy, config.options);
+        let solver = |trainer: &Trainer| {
+            trainer.source().solver.map(|solver| (solver.classes.clone(), bits(&solver.classifier)))
+        };
+        assert!(solver(&straight) == solver(&second), "solver of {}", config.strategy);
     }
 }
 
@@ -71,7 +83,10 @@ fn a_fork_continues_another_runs_first_task() {
     run(&mut first, |_| false);
     first.save(&path).unwrap();
     // Mixed batches of one class are pure ones, but their gradients are added up in another order.
-    for config in configurations().into_iter().filter(|config| config.training.grouping == Grouping::Pure) {
+    for config in configurations()
+        .into_iter()
+        .filter(|config| config.training.grouping == Grouping::Pure && config.sequence.classes_per_task == 1)
+    {
         let mut straight = Trainer::new(config.clone(), 10, &data.train).unwrap();
         run(&mut straight, |_| false);
         let mut fork = Trainer::fork(config.clone(), 10, &data.train, &path).unwrap();
@@ -87,6 +102,19 @@ fn a_fork_continues_another_runs_first_task() {
         let error = Trainer::fork(other, 10, &data.train, &path).err().unwrap().to_string();
         assert!(error.contains("its first task was trained with another configuration"), "{error}");
     }
+}
+
+#[test]
+fn an_unconditional_training_does_not_fork_from_two_classes() {
+    let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("first.safetensors");
+    let two = || toml::toml! { sequence = { classes_per_task = 2 } };
+    let mut first = Trainer::new(Config { tasks: 1, ..config("sft", two()) }, 10, &data.train).unwrap();
+    run(&mut first, |_| false);
+    first.save(&path).unwrap();
+    assert!(Trainer::fork(config("ra", two()), 10, &data.train, &path).is_ok());
+    let error = Trainer::fork(config("dgr", two()), 10, &data.train, &path).err().unwrap().to_string();
+    assert!(error.contains("its first task was trained with another configuration"), "{error}");
 }
 
 #[test]
@@ -244,4 +272,23 @@ fn what_is_replayed_is_counted_and_survives_a_resumption() {
     assert_eq!(trainer.replayed(), [(0, 16), (1, 16)].into());
     trainer.save(&path).unwrap();
     assert_eq!(Trainer::resume(config, 10, &data.train, &path).unwrap().replayed(), trainer.replayed());
+}
+
+#[test]
+fn a_tasks_end_shows_images_of_each_of_its_classes() {
+    let data = shapes();
+    let sizes = DigitConfig { width: 2, latent: 4, ..DigitConfig::default() };
+    let end = TaskEnd {
+        task: 1,
+        tasks: &TaskSequence::from_tasks(10, vec![vec![0], vec![3, 1]]).unwrap(),
+        train: &data.train,
+        generator: &Generator::new(sizes, Random::new(0), Device::Cpu),
+        critic: &Critic::new(sizes, Random::new(0), Device::Cpu),
+        old: None,
+        batch: 4,
+        random: Random::new(0),
+        rehearsal: false,
+    };
+    assert_eq!(end.images(3).labels(), [3, 3, 3, 1, 1, 1]);
+    assert_eq!(end.learned(), [0, 3, 1]);
 }

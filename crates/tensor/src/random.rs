@@ -69,6 +69,12 @@ impl Random {
         self.words(address, count).map(scale).collect()
     }
 
+    /// Random numbers that have nothing to do with these, nor with those of another `number` from 1 on.
+    pub fn split(&self, number: u64) -> Random {
+        // Philox tells any two keys apart; the odd factor spreads neighbouring numbers over all of them.
+        Random::new(self.seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+
     /// The numbers `0..len` in random order (Fisher and Yates).
     pub fn permutation(&self, address: Address, len: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..len).collect();
