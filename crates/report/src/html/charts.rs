@@ -13,6 +13,7 @@ use std::fmt::Display;
 use std::ops::Range;
 
 /// A categorical colour in light and in dark mode, and the mark that tells its series apart without colour.
+#[derive(Clone, Copy)]
 struct Series {
     light: RGBColor,
     dark: &'static str,
@@ -28,6 +29,9 @@ const SERIES: [Series; 6] = [
     Series { light: RGBColor(0xe6, 0x9f, 0x00), dark: "#f0b93a", mark: '▲' },
     Series { light: RGBColor(0x56, 0xb4, 0xe9), dark: "#9ad8ff", mark: '■' },
 ];
+
+/// The mark of those that take the colours again, so that twice as many series are told apart.
+const MARK_AGAIN: char = '✚';
 
 /// Axes and text, and the lines behind the data; the style sheet replaces both.
 const INK: RGBColor = RGBColor(0x01, 0x01, 0x01);
@@ -57,6 +61,12 @@ pub(super) fn palette() -> String {
     format!(":root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}{rules}")
 }
 
+/// The series in their order, each with the number of its colour.
+fn series() -> impl Iterator<Item = (usize, Series)> {
+    let again = SERIES.map(|series| Series { mark: MARK_AGAIN, ..series });
+    SERIES.into_iter().enumerate().chain(again.into_iter().enumerate()).cycle()
+}
+
 /// Average accuracy over the learned classes after each task, one line a strategy, mean over its seeds.
 pub(super) fn comparison(comparison: &Comparison) -> Result<Markup, Error> {
     let what = "average accuracy after each task";
@@ -70,9 +80,9 @@ pub(super) fn comparison(comparison: &Comparison) -> Result<Markup, Error> {
     let chart = svg(what, SIZE, |root| {
         let whole = |task: &f64| if task.fract() == 0.0 { task.to_string() } else { String::new() };
         let mut chart = percent_plane(root, 0.8..tasks.max(2) as f64 + 0.2, "tasks learned", tasks.min(12), &whole)?;
-        for (points, series) in curves.iter().zip(SERIES.iter().cycle()) {
+        for (points, (_, series)) in curves.iter().zip(series()) {
             chart.draw_series(LineSeries::new(points.iter().copied(), series.light.stroke_width(3)))?;
-            draw_marks(&mut chart, points, series)?;
+            draw_marks(&mut chart, points, &series)?;
         }
         Ok(())
     })?;
@@ -103,11 +113,11 @@ pub(super) fn past_accuracy(comparison: &Comparison) -> Result<Option<Markup>, E
             chart.draw_series(LineSeries::new(ends, INK.stroke_width(1)))?;
         }
         // The classes of the past change with the task, so its line is one of its own.
-        for (tasks, series) in curves.iter().zip(SERIES.iter().cycle()) {
+        for (tasks, (_, series)) in curves.iter().zip(series()) {
             for points in tasks {
                 let percent: Vec<_> = points.iter().map(|&(iteration, share)| (iteration, 100.0 * share)).collect();
                 chart.draw_series(LineSeries::new(percent.iter().copied(), series.light.stroke_width(2)))?;
-                draw_marks(&mut chart, &percent[percent.len() - 1..], series)?;
+                draw_marks(&mut chart, &percent[percent.len() - 1..], &series)?;
             }
         }
         Ok(())
@@ -153,6 +163,14 @@ fn draw_marks(chart: &mut Plane, points: &[(f64, f64)], series: &Series) -> Draw
     match series.mark {
         '●' => _ = chart.draw_series(points.map(|point| Circle::new(point, 6, filled)))?,
         '▲' => _ = chart.draw_series(points.map(|point| TriangleMarker::new(point, 8, filled)))?,
+        MARK_AGAIN => {
+            let plus = |point| {
+                EmptyElement::at(point)
+                    + Rectangle::new([(-7, -2), (7, 2)], filled)
+                    + Rectangle::new([(-2, -7), (2, 7)], filled)
+            };
+            chart.draw_series(points.map(plus))?;
+        }
         _ => {
             let square = |point| EmptyElement::at(point) + Rectangle::new([(-5, -5), (5, 5)], filled);
             chart.draw_series(points.map(square))?;
@@ -165,11 +183,9 @@ fn draw_marks(chart: &mut Plane, points: &[(f64, f64)], series: &Series) -> Draw
 fn legend(comparison: &Comparison, last: impl Iterator<Item = Option<f64>>) -> Markup {
     html! {
         figcaption.legend {
-            @for (index, (group, last)) in comparison.groups.iter().zip(last).enumerate() {
+            @for ((group, last), (colour, series)) in comparison.groups.iter().zip(last).zip(series()) {
                 span {
-                    span class={ "series-" (index % SERIES.len()) } aria-hidden="true" {
-                        (SERIES[index % SERIES.len()].mark)
-                    }
+                    span class={ "series-" (colour) } aria-hidden="true" { (series.mark) }
                     " " (paper::label(group.strategy))
                     @if let Some(last) = last { " " small { (format!("{last:.1} %")) } }
                 }
