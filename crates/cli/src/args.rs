@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use mergan_strategies::STRATEGIES;
 
 use crate::console::Verbosity;
 
@@ -148,9 +149,14 @@ pub struct NewRun {
     /// The dataset (`mergan data list` shows them).
     #[arg(long, required = false, required_unless_present = "resume", value_name = "NAME")]
     pub dataset: String,
-    /// What keeps the generator from forgetting: sft, ewc, dgr, jtr, ra, jt (the paper's), ra-features, jtr-ra,
-    /// class-parameters or exemplars.
-    #[arg(long, required = false, required_unless_present = "resume", value_name = "NAME")]
+    /// What keeps the generator from forgetting.
+    #[arg(
+        long,
+        required = false,
+        required_unless_present = "resume",
+        value_name = "NAME",
+        help = format!("What keeps the generator from forgetting: {}", strategies())
+    )]
     pub strategy: String,
     /// The run directory, which must not exist or be empty.
     #[arg(long, required = false, required_unless_present = "resume", value_name = "DIR")]
@@ -173,6 +179,11 @@ pub struct NewRun {
     /// The run whose first task this one shares instead of training it: a run of one task with the same seed.
     #[arg(long, value_name = "DIR")]
     pub first_task: Option<PathBuf>,
+}
+
+/// The names of all strategies.
+fn strategies() -> String {
+    STRATEGIES.iter().map(|strategy| strategy.name).collect::<Vec<_>>().join(", ")
 }
 
 /// `mergan sample`.
