@@ -86,9 +86,9 @@ impl Scorer {
     pub fn card(&self, config: &Config, sampling: &Sampling, samples: usize) -> Card {
         Card {
             network: NETWORK.into(),
-            sha256: self.sha256.clone(),
-            test_accuracy: self.note.test_accuracy,
-            samples_per_class: samples,
+            sha256: Some(self.sha256.clone()),
+            test_accuracy: Some(self.note.test_accuracy),
+            samples_per_class: Some(samples),
             real_images: None,
             statistics: sampling.statistics(),
             grouping: sampling.grouping.to_string(),

@@ -6,20 +6,24 @@ use thiserror::Error;
 /// How a number was measured. Numbers whose cards differ must not be compared; see [`comparable`].
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Card {
-    /// The scoring network's name.
+    /// The scoring network's name, or how it was trained where it was trained to measure this number; `none` of a count.
     pub network: String,
-    /// The SHA-256 of the scoring network's weights, in lower-case hexadecimal.
-    pub sha256: String,
-    /// The scoring network's accuracy on real test images, from 0 to 1: no score means more than this does.
-    pub test_accuracy: f64,
-    /// How many generated images of each class were scored, or trained on.
-    pub samples_per_class: usize,
+    /// The SHA-256 of the scoring network's weights, in lower-case hexadecimal, where it is a network that is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// That network's accuracy on real test images, from 0 to 1: no score means more than this does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_accuracy: Option<f64>,
+    /// How many generated images of each class were scored, or trained on, unless the score's warning says fewer; none of
+    /// a count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples_per_class: Option<usize>,
     /// The real images that the generated ones were compared with, such as `all test images`, where they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub real_images: Option<String>,
-    /// The normalisation statistics the generator used, such as `batch of 64` or `standing`.
+    /// The normalisation statistics the generator used, such as `batch of 64` or `standing`; `none` of a count.
     pub statistics: String,
-    /// Whether the images that were normalised together were of one class (`pure`) or of all (`mixed`).
+    /// Whether the images that were normalised together were of one class (`pure`) or of all (`mixed`); `none` of a count.
     pub grouping: String,
     /// The preset the generator was trained with.
     pub preset: String,
@@ -28,6 +32,23 @@ pub struct Card {
     /// The commit of the code that made the run, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
+}
+
+impl Card {
+    /// The card of what was counted while the same run trained: nothing was drawn to be measured, and no network measured.
+    pub fn of_count(&self) -> Self {
+        let none = || "none".to_owned();
+        Card {
+            network: none(),
+            sha256: None,
+            test_accuracy: None,
+            samples_per_class: None,
+            real_images: None,
+            statistics: none(),
+            grouping: none(),
+            ..self.clone()
+        }
+    }
 }
 
 /// Where two numbers that were to be compared differ.
@@ -64,10 +85,13 @@ impl Difference {
 /// The first field that differs.
 pub fn comparable(left: &Card, right: &Card) -> Result<(), Difference> {
     Difference::check("network", &left.network, &right.network)?;
-    Difference::check("sha256", &left.sha256, &right.sha256)?;
-    Difference::check("samples_per_class", &left.samples_per_class, &right.samples_per_class)?;
-    let [ours, theirs] = [left, right].map(|card| card.real_images.as_deref().unwrap_or("none"));
-    Difference::check("real_images", ours, theirs)?;
+    let check = |field, of: &dyn Fn(&Card) -> Option<String>| {
+        let [ours, theirs] = [left, right].map(|card| of(card).unwrap_or("none".into()));
+        Difference::check(field, &ours, &theirs)
+    };
+    check("sha256", &|card| card.sha256.clone())?;
+    check("samples_per_class", &|card| card.samples_per_class.map(|count| count.to_string()))?;
+    check("real_images", &|card| card.real_images.clone())?;
     Difference::check("statistics", &left.statistics, &right.statistics)?;
     Difference::check("preset", &left.preset, &right.preset)
 }
@@ -79,9 +103,9 @@ mod tests {
     fn card() -> Card {
         Card {
             network: "digit-mlp".into(),
-            sha256: "ab".repeat(32),
-            test_accuracy: 0.98,
-            samples_per_class: 6400,
+            sha256: Some("ab".repeat(32)),
+            test_accuracy: Some(0.98),
+            samples_per_class: Some(6400),
             real_images: None,
             statistics: "batch of 64".into(),
             grouping: "pure".into(),
@@ -98,11 +122,21 @@ mod tests {
     }
 
     #[test]
+    fn a_count_names_no_network() {
+        let json = serde_json::to_value(card().of_count()).unwrap();
+        assert_eq!((&json["network"], &json["preset"]), (&"none".into(), &"quick".into()));
+        for field in ["sha256", "test_accuracy", "samples_per_class"] {
+            assert!(json.get(field).is_none(), "{field}");
+        }
+        assert_eq!(serde_json::from_value::<Card>(json).unwrap(), card().of_count());
+    }
+
+    #[test]
     fn a_difference_names_its_field() {
         let cases = [
             ("network", Card { network: "vgg".into(), ..card() }),
-            ("sha256", Card { sha256: "cd".repeat(32), ..card() }),
-            ("samples_per_class", Card { samples_per_class: 64, ..card() }),
+            ("sha256", Card { sha256: Some("cd".repeat(32)), ..card() }),
+            ("samples_per_class", Card { samples_per_class: Some(64), ..card() }),
             ("real_images", Card { real_images: Some("all test images".into()), ..card() }),
             ("statistics", Card { statistics: "standing".into(), ..card() }),
             ("preset", Card { preset: "paper".into(), ..card() }),

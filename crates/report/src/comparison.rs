@@ -156,10 +156,16 @@ impl<'a> Comparison<'a> {
         self.runs().map(|run| run.tasks.len()).min().unwrap_or(0)
     }
 
-    /// What there is to say against single scores, each text once.
+    /// What there is to say against scores over all classes, which are those that tables show, each text once.
     pub fn warnings(&self) -> BTreeSet<&'a str> {
         let scores = self.runs().flat_map(|run| &run.tasks).flat_map(|task| &task.scores.scores);
-        scores.filter_map(|row| row.score.warning.as_deref()).collect()
+        scores.filter(|row| row.class.is_none()).filter_map(|row| row.score.warning.as_deref()).collect()
+    }
+
+    /// Whether some accuracy is of fewer images than its card says, which its warning tells.
+    pub fn lacks_images(&self) -> bool {
+        let mut tasks = self.runs().flat_map(|run| &run.tasks);
+        tasks.any(|task| task.scores.get(ACCURACY, None).is_some_and(|score| score.warning.is_some()))
     }
 
     /// What the runs change from the released code; what only some strategies change says which.

@@ -4,7 +4,6 @@ use crate::comparison::{Beside, Comparison};
 use crate::paper::{self, SOURCE};
 use crate::table::{Table, escape};
 use crate::{Error, Run};
-use mergan_metrics::Card;
 
 /// The ledger of the runs in Markdown.
 ///
@@ -25,7 +24,7 @@ pub fn ledger(runs: &[Run]) -> Result<String, Error> {
         escape(preset),
         escape(&setting(&comparison)),
         Table::beside_paper(&comparison, true).markdown(),
-        escape(&scoring(comparison.first().card())),
+        escape(&scoring(&comparison)),
         reading(),
     );
     let mut section = |title: &str, body: String| text += &format!("\n## {title}\n\n{body}");
@@ -67,7 +66,7 @@ pub fn table(runs: &[Run]) -> Result<String, Error> {
     let comparison = Comparison::of(runs)?;
     let setting = setting(&comparison);
     let table = Table::beside_paper(&comparison, false).text();
-    let scoring = scoring(comparison.first().card());
+    let scoring = scoring(&comparison);
     Ok(format!("{setting}\n\n{table}\n{scoring}\n"))
 }
 
@@ -88,14 +87,17 @@ pub(crate) fn setting(comparison: &Comparison) -> String {
 }
 
 /// How the numbers were measured, in two sentences; `results.json` has the whole hash.
-pub(crate) fn scoring(card: &Card) -> String {
+pub(crate) fn scoring(comparison: &Comparison) -> String {
+    let card = comparison.first().card();
+    let hash = card.sha256.as_deref().unwrap_or("unknown");
+    let recognises = card.test_accuracy.map_or("an unknown share".into(), |share| format!("{:.2} %", 100.0 * share));
+    let samples = card.samples_per_class.map_or("An unknown number of".into(), |samples| samples.to_string());
     format!(
-        "Scored by {} (SHA-256 {}…), which recognises {:.2} % of real test images. {} generated images of each \
-         class; normalisation statistics: {}.",
+        "Scored by {} (SHA-256 {}…), which recognises {recognises} of real test images. {}{samples} generated images \
+         of each class; normalisation statistics: {}.",
         card.network,
-        card.sha256.get(..12).unwrap_or(&card.sha256),
-        100.0 * card.test_accuracy,
-        card.samples_per_class,
+        hash.get(..12).unwrap_or(hash),
+        if comparison.lacks_images() { "At most " } else { "" },
         card.statistics,
     )
 }
@@ -112,7 +114,8 @@ pub(crate) fn reading() -> String {
 /// How the table of pairs is to be read.
 pub(crate) fn pairing(comparison: &Comparison) -> String {
     format!(
-        "Differences of average accuracy after {}, seed by seed; the interval is a paired t interval.",
+        "Differences of average accuracy after {}, seed by seed; the interval is a paired t interval, not corrected for the \
+         number of pairs.",
         counted(comparison.common_tasks(), "task")
     )
 }

@@ -7,7 +7,7 @@ use mergan_metrics::{ClassScore, REPLAYED_IMAGES, ResultRow, Score};
 /// All scores of the runs, task by task, with how many images each task replayed, and after each run's last task its continual metrics.
 ///
 /// The rows go into `results.json` as they are. Continual metrics carry the card of the accuracies they are made
-/// of; those that need more tasks than a run has are left out.
+/// of, counts one that names no network; those that need more tasks than a run has are left out.
 pub fn results(runs: &[Run]) -> Vec<ResultRow> {
     runs.iter().flat_map(rows).collect()
 }
@@ -16,7 +16,7 @@ fn rows(run: &Run) -> Vec<ResultRow> {
     let row = |task, score| ResultRow { strategy: run.config.strategy.clone(), seed: run.config.seed, task, score };
     let measured = run.tasks.iter().flat_map(|task| {
         let replayed = run.history.replayed(task.scores.task).map(|(class, count)| {
-            let card = task.card().clone();
+            let card = task.card().of_count();
             let score = Score { metric: REPLAYED_IMAGES.into(), value: count as f64, warning: None, card };
             ClassScore { class: Some(class), score }
         });

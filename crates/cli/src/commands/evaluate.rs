@@ -33,7 +33,9 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
     if arguments.json {
         return console.print(to_json(&scores));
     }
-    console.print(format!("after task {task}, {samples} images of each class\n"))?;
+    let fewer = scores.get(ACCURACY, None).is_some_and(|score| score.warning.is_some());
+    let most = if fewer { "at most " } else { "" };
+    console.print(format!("after task {task}, {most}{samples} images of each class\n"))?;
     console.print(scores_table(&scores, &data.class_names))?;
     let test_accuracy = 100.0 * evaluation.scorer().test_accuracy();
     console.print(format!("the classifier recognises {test_accuracy:.2} % of real test images"))

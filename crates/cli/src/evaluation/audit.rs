@@ -6,7 +6,7 @@ use mergan_models::Generator;
 use mergan_strategies::Grouping;
 use ndarray::{Array4, ArrayView3, Axis};
 
-use super::{Evaluation, Scored, accuracies, positions};
+use super::{Evaluation, Scored, accuracies, positions, warn_of_few};
 use crate::generator::Trained;
 
 impl Evaluation<'_> {
@@ -26,6 +26,8 @@ impl Evaluation<'_> {
         scores.record(REPLAY_CONFIDENCE, &confidence, &card);
         scores.record(REPLAY_ACCURACY, &accuracies(past, &readings), &card);
         scores.record(REPLAY_SHIFT, &shift, &card);
+        let metrics = [REPLAY_CONFIDENCE, REPLAY_ACCURACY, REPLAY_SHIFT];
+        warn_of_few(scores, &metrics, past, &before, scored.samples);
     }
 }
 

@@ -21,31 +21,20 @@ impl Evaluation<'_> {
     pub(super) fn distances(&self, scored: &Scored, scores: &mut TaskScores) -> Result<()> {
         let real = self.real_features()?;
         let card = Card { real_images: Some("all test images".into()), ..self.card(scored) };
-        let (mut values, mut warnings) = (Vec::new(), Vec::new());
+        let classes = scored.trained.usage.classes.iter().zip(&scored.readings);
+        let generated = classes.map(|(&class, reading)| Ok((class, statistics(reading)?)));
+        let generated =
+            generated.collect::<Result<Vec<_>, FrechetError>>().context("the features of the generated images")?;
+        record_classes(&generated, real, &card, scores)?;
         // Over all classes at once, a class that is lost is missing on one side only.
         let mut pooled: [Option<FeatureStatistics>; 2] = [None, None];
-        for (&class, reading) in scored.trained.usage.classes.iter().zip(&scored.readings) {
-            let generated = statistics(reading).context("the features of the generated images")?;
-            let real = real.get(&class);
-            for (pooled, one) in pooled.iter_mut().zip([generated.as_ref(), real]) {
+        for (class, generated) in &generated {
+            for (pooled, one) in pooled.iter_mut().zip([generated.as_ref(), real.get(class)]) {
                 *pooled = match (pooled.take(), one) {
                     (Some(pooled), Some(one)) => Some(pooled.merged(one)),
                     (pooled, one) => pooled.or(one.cloned()),
                 };
             }
-            let (Some(generated), Some(real)) = (&generated, real) else {
-                warnings.push((class, format!("class {class} has too few images for a distance and is left out")));
-                continue;
-            };
-            values.push((class, frechet_distance(generated, real)?));
-            warnings.extend(warning(generated, real).map(|text| (class, text)));
-        }
-        scores.record(FRECHET, &values, &card);
-        if let Some((_, text)) = warnings.first() {
-            scores.warn(FRECHET, None, text.clone());
-        }
-        for (class, text) in warnings {
-            scores.warn(FRECHET, Some(class), text);
         }
         if let [Some(generated), Some(real)] = pooled {
             let value = frechet_distance(&generated, &real)?;
@@ -71,6 +60,38 @@ impl Evaluation<'_> {
     }
 }
 
+/// Records the distance of each class that has enough images on both sides, and their mean, which says what it leaves out.
+fn record_classes(
+    generated: &[(usize, Option<FeatureStatistics>)],
+    real: &Features,
+    card: &Card,
+    scores: &mut TaskScores,
+) -> Result<(), FrechetError> {
+    let (mut values, mut warnings, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
+    for (class, generated) in generated {
+        let (Some(generated), Some(real)) = (generated, real.get(class)) else {
+            left_out.push(class.to_string());
+            continue;
+        };
+        values.push((*class, frechet_distance(generated, real)?));
+        warnings.extend(warning(generated, real).map(|text| (*class, text)));
+    }
+    scores.record(FRECHET, &values, card);
+    let left_out = match left_out.as_slice() {
+        [] => None,
+        [class] => Some(format!("class {class} is left out: too few images")),
+        classes => Some(format!("classes {} are left out: too few images", classes.join(", "))),
+    };
+    let of_mean: Vec<_> = left_out.into_iter().chain(warnings.first().map(|(_, text)| text.clone())).collect();
+    if !of_mean.is_empty() {
+        scores.warn(FRECHET, None, of_mean.join("; "));
+    }
+    for (class, text) in warnings {
+        scores.warn(FRECHET, Some(class), text);
+    }
+    Ok(())
+}
+
 /// None of fewer than two images.
 fn statistics(reading: &Reading) -> Result<Option<FeatureStatistics>, FrechetError> {
     let mut stream = FeatureStream::new(reading.features.ncols());
@@ -87,4 +108,39 @@ fn warning(generated: &FeatureStatistics, real: &FeatureStatistics) -> Option<St
     let texts = sides.map(|(side, statistics)| statistics.warning().map(|text| format!("{side} images: {text}")));
     let texts: Vec<_> = texts.into_iter().flatten().collect();
     (!texts.is_empty()).then(|| texts.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+
+    use super::*;
+
+    #[test]
+    fn the_mean_says_which_classes_it_leaves_out() {
+        // Features of three numbers that no affine map of fewer spans.
+        let of = |count: usize| {
+            let features = Array2::from_shape_fn((count, 3), |(i, j)| ((3 * i + 7 * j * j * i + j) % 11) as f32);
+            let mut stream = FeatureStream::new(3);
+            stream.extend(features.view());
+            stream.finish().ok()
+        };
+        let real: Features = (0..4).map(|class| (class, of(20).unwrap())).collect();
+        let warnings = |counts: &[usize]| {
+            let generated: Vec<_> = counts.iter().map(|&count| of(count)).enumerate().collect();
+            let mut scores = TaskScores { task: 1, classes: vec![], class_names: vec![], scores: vec![] };
+            record_classes(&generated, &real, &crate::evaluation::tests::card(), &mut scores).unwrap();
+            scores.scores.into_iter().map(|row| (row.class, row.score.warning.unwrap_or_default())).collect::<Vec<_>>()
+        };
+        let small =
+            "generated images: 3 samples of 3 features: the covariance is singular, and the distance is too large";
+        let left_out = "classes 2, 3 are left out: too few images";
+        assert_eq!(warnings(&[20, 20]), [(Some(0), "".into()), (Some(1), "".into()), (None, "".into())]);
+        // The small class comes first, and yet the empty ones are named.
+        assert_eq!(
+            warnings(&[3, 20, 0, 1]),
+            [(Some(0), small.into()), (Some(1), "".into()), (None, format!("{left_out}; {small}"))]
+        );
+        assert_eq!(warnings(&[20, 0]), [(Some(0), "".into()), (None, "class 1 is left out: too few images".into())]);
+    }
 }

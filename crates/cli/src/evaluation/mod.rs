@@ -10,7 +10,7 @@ use anyhow::Result;
 use mergan_datasets::{Dataset, TaskSequence};
 use mergan_metrics::{ACCURACY, Card, INITIAL_ACCURACY, NEXT_ACCURACY, TaskScores, class_accuracy};
 use mergan_models::{Generator, Reading};
-use mergan_strategies::{Config, Purpose, Sampling, Source};
+use mergan_strategies::{Config, Grouping, Purpose, Sampling, Source};
 use mergan_tensor::{Device, Random};
 use ndarray::{Array4, Axis};
 
@@ -73,6 +73,7 @@ impl<'e> Evaluation<'e> {
         let class_names = trained.usage.class_names.clone();
         let mut scores = TaskScores { task, classes: classes.clone(), class_names, scores: Vec::new() };
         scores.record(ACCURACY, &accuracies(classes, &scored.readings), &self.card(&scored));
+        warn_of_few(&mut scores, &[ACCURACY], classes, &scored.images, samples);
         self.transfer(&scored, &mut scores);
         self.distances(&scored, &mut scores)?;
         self.reverse(&scored, &mut scores);
@@ -125,7 +126,27 @@ impl<'e> Evaluation<'e> {
     }
 
     fn card(&self, scored: &Scored) -> Card {
-        self.scorer.card(&self.config, &scored.sampling, scored.samples)
+        let card = self.scorer.card(&self.config, &scored.sampling, scored.samples);
+        match scored.trained.solver {
+            // A solver names images after they were made, so all classes are normalised together.
+            Some(_) => Card { grouping: Grouping::Mixed.to_string(), ..card },
+            None => card,
+        }
+    }
+}
+
+/// Warns of metrics of which classes have fewer than `samples` images, because a solver named too few so.
+fn warn_of_few(scores: &mut TaskScores, metrics: &[&str], classes: &[usize], images: &[Array4<u8>], samples: usize) {
+    let counts = classes.iter().zip(images).map(|(&class, images)| (class, images.len_of(Axis(0))));
+    let few: Vec<_> = counts.filter(|&(_, count)| count < samples).collect();
+    if few.is_empty() {
+        return;
+    }
+    for metric in metrics {
+        for &(class, count) in &few {
+            scores.warn(metric, Some(class), format!("the solver named only {count} of {samples} images"));
+        }
+        scores.warn(metric, None, format!("the solver named fewer than {samples} images of some classes"));
     }
 }
 
@@ -138,4 +159,46 @@ fn accuracies(classes: &[usize], readings: &[Reading]) -> Vec<(usize, f64)> {
 /// Where the images are that are named `class`.
 fn positions(names: &[usize], class: usize) -> Vec<usize> {
     (0..names.len()).filter(|&i| names[i] == class).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A card of made-up scores.
+    pub(super) fn card() -> Card {
+        Card {
+            network: "mlp".into(),
+            sha256: None,
+            test_accuracy: None,
+            samples_per_class: Some(5),
+            real_images: None,
+            statistics: "batch of 64".into(),
+            grouping: "mixed".into(),
+            preset: "smoke".into(),
+            seed: 0,
+            commit: None,
+        }
+    }
+
+    #[test]
+    fn classes_with_too_few_images_are_warned_of() {
+        let classes = [4, 2, 7];
+        let warnings = |counts: [usize; 3]| {
+            let mut scores = TaskScores { task: 1, classes: classes.to_vec(), class_names: vec![], scores: vec![] };
+            scores.record(ACCURACY, &classes.map(|class| (class, 0.5)), &card());
+            let images = counts.map(|count| Array4::zeros((count, 1, 2, 2)));
+            warn_of_few(&mut scores, &[ACCURACY], &classes, &images, 5);
+            scores.scores.into_iter().map(|row| row.score.warning).collect::<Vec<_>>()
+        };
+        assert_eq!(warnings([5, 5, 5]), [None, None, None, None]);
+        let found = warnings([5, 3, 0]).into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>();
+        let expected = [
+            "",
+            "the solver named only 3 of 5 images",
+            "the solver named only 0 of 5 images",
+            "the solver named fewer than 5 images of some classes",
+        ];
+        assert_eq!(found, expected);
+    }
 }

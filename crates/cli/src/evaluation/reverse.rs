@@ -10,7 +10,7 @@ use mergan_report::TASK_COUNTS;
 use mergan_tensor::Random;
 use ndarray::{ArrayView4, Axis, concatenate};
 
-use super::{Evaluation, Scored};
+use super::{Evaluation, Scored, warn_of_few};
 
 impl Evaluation<'_> {
     /// Records the reverse accuracy where it is due: it takes as long as training the scoring classifier, so only the
@@ -33,16 +33,23 @@ impl Evaluation<'_> {
             bar.set_total(fit.steps as u64);
             bar.update(fit.step as u64, || format!("step {} of {}, loss {:.3}", fit.step, fit.steps, fit.loss));
         };
-        let names = self.data.class_names.len();
-        let values = reverse_accuracies(&generated, &self.data.test, names, FitOptions::default(), progress);
+        let (names, options) = (self.data.class_names.len(), FitOptions::default());
+        let values = reverse_accuracies(&generated, &self.data.test, names, options, progress);
         let card = self.card(scored);
+        // Its network is not the scorer's, and lives no longer than this.
         let card = Card {
-            network: format!("{} trained on the generated images", card.network),
-            samples_per_class: samples,
+            network: format!(
+                "{} trained on the generated images, {} epochs in batches of {}",
+                card.network, options.epochs, options.batch
+            ),
+            sha256: None,
+            test_accuracy: None,
+            samples_per_class: Some(samples),
             real_images: Some("all test images".into()),
             ..card
         };
         scores.record(REVERSE_ACCURACY, &values, &card);
+        warn_of_few(scores, &[REVERSE_ACCURACY], classes, &scored.images, samples);
     }
 }
 

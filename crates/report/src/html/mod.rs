@@ -78,7 +78,7 @@ fn results(comparison: &Comparison) -> Markup {
             h2 { "Results beside the paper" }
             p { (setting(comparison)) }
             (tables::plain(&Table::beside_paper(comparison, true)))
-            p.note { (scoring(comparison.first().card())) " " (reading()) }
+            p.note { (scoring(comparison)) " " (reading()) }
             @if paper::is_in_paper(&comparison.first().config.dataset) {
                 details {
                     summary { "Where paper and released code differ" }
@@ -125,7 +125,9 @@ fn metrics(comparison: &Comparison) -> Markup {
             (tables::plain(&Table::continual(comparison)))
             p.note {
                 "BWT: what later tasks did to the score of earlier ones, on average; negative where they were forgotten. "
-                "FWT: how much better than by the untrained generator a class is drawn before it is learned. "
+                "FWT: how much better than by the untrained generator a class is drawn before it is learned; with "
+                "new_classes = \"mean\" (preset quick) its parameters then are the mean of the learned ones already, so part "
+                "of it is that start. "
                 "Forgetting: how far a class fell from its best score before the last task, on average. Learning "
                 "accuracy: the score of each class when it had just been learned. Average incremental accuracy: the "
                 "mean over tasks of the average accuracy by then."
@@ -188,6 +190,9 @@ fn run(run: &Run, first: bool) -> Result<Markup, Error> {
             @if !replayed.rows.is_empty() {
                 h3 { "Images of each class that each task replayed" }
                 (tables::plain(&replayed))
+            } @else if paper::replays_uncounted(&config.strategy) {
+                h3 { "Images of each class that each task replayed" }
+                p.note { "Not counted: the images that this strategy replays carry no class that they were asked for." }
             }
             h3 { "Losses" }
             (charts::losses(run)?)

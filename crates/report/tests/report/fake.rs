@@ -90,9 +90,9 @@ impl FakeRun {
     fn card(&self) -> Card {
         Card {
             network: "digit-mlp".into(),
-            sha256: "5e".repeat(32),
-            test_accuracy: 0.985,
-            samples_per_class: 64,
+            sha256: Some("5e".repeat(32)),
+            test_accuracy: Some(0.985),
+            samples_per_class: Some(64),
             real_images: None,
             statistics: "batch of 64".into(),
             grouping: "pure".into(),

@@ -5,6 +5,7 @@ mod fake;
 use fake::{FakeRun, rescore};
 use mergan_metrics::{ACCURACY, FRECHET, INITIAL_ACCURACY, NEXT_ACCURACY, REPLAY_SHIFT, REVERSE_ACCURACY, ResultRow};
 use mergan_report::{Error, compare, compared_rows, html, ledger, load_run, results, table, write_report};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -54,7 +55,9 @@ fn results_hold_every_score_and_the_continual_metrics() {
     assert_eq!(value(3, Some(1), "replayed_images"), Some(641.0));
     assert_eq!(rows.len(), 2 + 3 + 4 + (1 + 2) + 5);
     assert_eq!(value(3, None, "forward_transfer_gem"), None, "nobody scored a class before it was learned");
-    assert!(rows.iter().all(|row| row.strategy == "sft" && row.score.score.card.network == "digit-mlp"));
+    let network = |metric: &str| if metric == "replayed_images" { "none" } else { "digit-mlp" };
+    assert!(rows.iter().map(|row| &row.score.score).all(|score| score.card.network == network(&score.metric)));
+    assert!(rows.iter().all(|row| row.strategy == "sft"));
 }
 
 #[test]
@@ -125,7 +128,35 @@ fn scores_beside_the_accuracy_are_tabled_with_their_warnings() {
         assert!(ledger.contains(expected), "{expected} is not in\n{ledger}");
     }
     assert!(page.contains("FD-mlp-1024-512-256-128") && page.contains("3 samples of 128 features"));
+    assert!(ledger.contains("images. 64 generated images of each class"), "{ledger}");
     assert!(!page.contains("FID<") && !ledger.contains("| FID"));
+}
+
+#[test]
+fn what_a_solver_names_is_told_apart_from_what_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = load_run(&FakeRun { strategy: "dgr", ..FakeRun::default() }.write(folder.path())).unwrap();
+    run.history =
+        load_run(&FakeRun { strategy: "sft", tasks: 1, ..FakeRun::default() }.write(folder.path())).unwrap().history;
+    run.tasks[2].scores.warn(ACCURACY, Some(0), "only 3 of 64".into());
+    run.tasks[2].scores.warn(ACCURACY, None, "fewer than 64 images of some classes".into());
+    let text = ledger(std::slice::from_ref(&run)).unwrap();
+    assert!(text.contains("At most 64 generated images") && text.contains("- fewer than 64 images"), "{text}");
+    assert!(!text.contains("only 3 of 64"), "the ledger has no scores of single classes");
+    assert!(html(&[run]).unwrap().contains("carry no class that they were asked for"));
+}
+
+#[test]
+fn ten_strategies_are_told_apart_in_charts() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    let runs =
+        names.map(|strategy| load_run(&FakeRun { strategy, ..FakeRun::default() }.write(folder.path())).unwrap());
+    let page = html(&runs).unwrap();
+    let legend = page.split("<figcaption class=\"legend\">").nth(1).unwrap().split("</figcaption>").next().unwrap();
+    let keys: BTreeSet<_> =
+        legend.split("<span class=\"series-").skip(1).map(|key| key.split("</span>").next()).collect();
+    assert_eq!(keys.len(), 10, "{legend}");
 }
 
 #[test]
@@ -159,7 +190,7 @@ fn a_difference_in_any_metric_is_refused_with_its_remedy() {
     }
     compare(&runs).unwrap();
     let last = runs[1].tasks[2].scores.scores.last_mut().unwrap();
-    last.score.card.samples_per_class = 6400;
+    last.score.card.samples_per_class = Some(6400);
     let error = compare(&runs).unwrap_err();
     let message = error.to_string();
     assert!(message.contains("sft-0") && message.contains("ra-0") && message.contains("--samples N"), "{message}");
