@@ -135,9 +135,9 @@ fn scores_beside_the_accuracy_are_tabled_with_their_warnings() {
 #[test]
 fn what_a_solver_names_is_told_apart_from_what_was_asked_for() {
     let folder = tempfile::tempdir().unwrap();
-    let mut run = load_run(&FakeRun { strategy: "dgr", ..FakeRun::default() }.write(folder.path())).unwrap();
-    run.history =
-        load_run(&FakeRun { strategy: "sft", tasks: 1, ..FakeRun::default() }.write(folder.path())).unwrap().history;
+    let dir = FakeRun { strategy: "dgr", ..FakeRun::default() }.write(folder.path());
+    fs::write(dir.join("events.jsonl"), "").unwrap();
+    let mut run = load_run(&dir).unwrap();
     run.tasks[2].scores.warn(ACCURACY, Some(0), "only 3 of 64".into());
     run.tasks[2].scores.warn(ACCURACY, None, "fewer than 64 images of some classes".into());
     let text = ledger(std::slice::from_ref(&run)).unwrap();
