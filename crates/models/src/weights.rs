@@ -150,7 +150,9 @@ impl Weights {
             .tensors
             .iter()
             .map(|(name, (axes, tensor))| match tensor.device() {
-                Device::Cpu => (name, Dtype::F32, axes, bytes(tensor.to_vec::<f32>(), f32::to_le_bytes)),
+                Device::Cpu | Device::Cuda(_) => {
+                    (name, Dtype::F32, axes, bytes(tensor.to_vec::<f32>(), f32::to_le_bytes))
+                }
                 Device::Reference => (name, Dtype::F64, axes, bytes(tensor.to_vec::<f64>(), f64::to_le_bytes)),
             })
             .collect();

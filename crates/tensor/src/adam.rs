@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::cpu::vectorised;
+use crate::cuda::on_host;
 use crate::pool::Buffer;
 use crate::storage::{Element, Storage};
 use crate::tensor::Tensor;
@@ -98,6 +99,9 @@ impl Adam {
                 }
                 [Storage::F64(p), Storage::F64(g), Storage::F64(m), Storage::F64(v)] => {
                     step.apply([p, g, m, v]).map(Storage::F64)
+                }
+                [Storage::Cuda(p), Storage::Cuda(g), Storage::Cuda(m), Storage::Cuda(v)] => {
+                    on_host([p, g, m, v], |operands| step.apply(operands)).map(Storage::Cuda)
                 }
                 _ => panic!("Adam step of a parameter and a gradient on different devices"),
             };

@@ -27,11 +27,13 @@
 //! ```
 //!
 //! Modules: `tensor` the handle, `autograd` differentiation, `ops` one room per operation, `cpu` what the fast kernels
-//! are built from, `pool` memory that is used again.
+//! are built from, [`cuda`] GPUs, `pool` memory that is used again.
 
 mod adam;
 mod autograd;
+pub mod conformance;
 mod cpu;
+pub mod cuda;
 mod ops;
 mod pool;
 mod random;

@@ -44,7 +44,7 @@ pooled!(f32);
 pooled!(f64);
 
 /// Lengths are rounded up to eighths of a power of two: at most an eighth is wasted and few classes exist.
-fn length_class(len: usize) -> usize {
+pub(crate) fn length_class(len: usize) -> usize {
     let step = (len.next_power_of_two() / 16).max(16);
     len.div_ceil(step) * step
 }

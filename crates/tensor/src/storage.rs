@@ -9,6 +9,8 @@ use std::fmt;
 use num_traits::Float;
 use rayon::prelude::*;
 
+use crate::cuda;
+use crate::ops::elementwise;
 use crate::pool::{Buffer, Pooled};
 use crate::shape::Shape;
 
@@ -19,14 +21,17 @@ pub enum Device {
     Cpu,
     /// The processor, in `f64`, with plain loops: the yardstick that every other device is checked against.
     Reference,
+    /// A CUDA device, in `f32`, by its place among those that [`cuda::open`] and [`cuda::install`] have opened.
+    Cuda(usize),
 }
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Device::Cpu => "cpu",
-            Device::Reference => "reference",
-        })
+        match *self {
+            Device::Cpu => f.write_str("cpu"),
+            Device::Reference => f.write_str("reference"),
+            Device::Cuda(index) => f.write_str(&cuda::context(index).name()),
+        }
     }
 }
 
@@ -76,6 +81,7 @@ impl Element for f64 {
 pub(crate) enum Storage {
     F32(Buffer<f32>),
     F64(Buffer<f64>),
+    Cuda(cuda::Buffer),
 }
 
 impl Storage {
@@ -83,6 +89,7 @@ impl Storage {
         match self {
             Storage::F32(_) => Device::Cpu,
             Storage::F64(_) => Device::Reference,
+            Storage::Cuda(buffer) => Device::Cuda(buffer.context().index()),
         }
     }
 
@@ -95,6 +102,7 @@ impl Storage {
         match device {
             Device::Cpu => Storage::F32(filled(len, value)),
             Device::Reference => Storage::F64(filled(len, value)),
+            Device::Cuda(index) => Storage::Cuda(elementwise::cuda::filled(cuda::context(index), len, value as f32)),
         }
     }
 
@@ -108,6 +116,9 @@ impl Storage {
         match device {
             Device::Cpu => Storage::F32(place(shape, values)),
             Device::Reference => Storage::F64(place(shape, values)),
+            Device::Cuda(index) => {
+                Storage::Cuda(cuda::Buffer::upload(cuda::context(index), &place::<T, f32>(shape, values)))
+            }
         }
     }
 
@@ -121,6 +132,7 @@ impl Storage {
         match self {
             Storage::F32(values) => read(values, shape),
             Storage::F64(values) => read(values, shape),
+            Storage::Cuda(values) => read(&values.download(), shape),
         }
     }
 }
@@ -142,17 +154,31 @@ fn transpose<T: Copy + Sync, U: Send>(x: &[T], columns: usize, out: &mut [U], co
     });
 }
 
-/// Runs one generic kernel on the buffers of whichever type the operands have.
+/// Runs one operation on the device of its operands: a generic kernel on the buffers of the type that they have, and
+/// what stands after it on those of a CUDA device. Where nothing does, the kernel runs on the host.
 ///
-/// Operands of different devices are a programming error and panic with both names.
+/// Operands of different devices are a programming error and panic with their names.
 macro_rules! dispatch {
     ($a:expr, |$x:ident| $kernel:expr) => {
+        dispatch!($a, |$x| $kernel, |x| {
+            let [result] = $crate::cuda::on_host([x], |[$x]| [$kernel]);
+            result
+        })
+    };
+    ($a:expr, |$x:ident| $kernel:expr, |$dx:ident| $launch:expr) => {
         match $a.storage() {
             $crate::storage::Storage::F32($x) => $crate::storage::Storage::F32($kernel),
             $crate::storage::Storage::F64($x) => $crate::storage::Storage::F64($kernel),
+            $crate::storage::Storage::Cuda($dx) => $crate::storage::Storage::Cuda($launch),
         }
     };
     ($a:expr, $b:expr, |$x:ident, $y:ident| $kernel:expr) => {
+        dispatch!($a, $b, |$x, $y| $kernel, |x, y| {
+            let [result] = $crate::cuda::on_host([x, y], |[$x, $y]| [$kernel]);
+            result
+        })
+    };
+    ($a:expr, $b:expr, |$x:ident, $y:ident| $kernel:expr, |$dx:ident, $dy:ident| $launch:expr) => {
         match ($a.storage(), $b.storage()) {
             ($crate::storage::Storage::F32($x), $crate::storage::Storage::F32($y)) => {
                 $crate::storage::Storage::F32($kernel)
@@ -160,10 +186,22 @@ macro_rules! dispatch {
             ($crate::storage::Storage::F64($x), $crate::storage::Storage::F64($y)) => {
                 $crate::storage::Storage::F64($kernel)
             }
+            ($crate::storage::Storage::Cuda($dx), $crate::storage::Storage::Cuda($dy)) => {
+                $crate::storage::Storage::Cuda($launch)
+            }
             (x, y) => panic!("operands on different devices: {} and {}", x.device(), y.device()),
         }
     };
     ($a:expr, $b:expr, $c:expr, |$x:ident, $y:ident, $z:ident| $kernel:expr) => {
+        dispatch!($a, $b, $c, |$x, $y, $z| $kernel, |x, y, z| {
+            let [result] = $crate::cuda::on_host([x, y, z], |[$x, $y, $z]| [$kernel]);
+            result
+        })
+    };
+    (
+        $a:expr, $b:expr, $c:expr, |$x:ident, $y:ident, $z:ident| $kernel:expr,
+        |$dx:ident, $dy:ident, $dz:ident| $launch:expr
+    ) => {
         match ($a.storage(), $b.storage(), $c.storage()) {
             (
                 $crate::storage::Storage::F32($x),
@@ -175,6 +213,11 @@ macro_rules! dispatch {
                 $crate::storage::Storage::F64($y),
                 $crate::storage::Storage::F64($z),
             ) => $crate::storage::Storage::F64($kernel),
+            (
+                $crate::storage::Storage::Cuda($dx),
+                $crate::storage::Storage::Cuda($dy),
+                $crate::storage::Storage::Cuda($dz),
+            ) => $crate::storage::Storage::Cuda($launch),
             (x, y, z) => panic!("operands on different devices: {}, {} and {}", x.device(), y.device(), z.device()),
         }
     };

@@ -2,7 +2,7 @@
 
 use std::ops::{Add, Mul, Neg, Sub};
 
-use super::elementwise::{map, zip};
+use super::elementwise::{cuda, map, zip};
 use crate::shape::Shape;
 use crate::storage::{Element, dispatch};
 use crate::tensor::Tensor;
@@ -10,13 +10,13 @@ use crate::tensor::Tensor;
 impl Tensor {
     /// Every element times a number.
     pub fn scale(&self, factor: f64) -> Tensor {
-        let storage = dispatch!(self, |x| scaled(x, factor));
+        let storage = dispatch!(self, |x| scaled(x, factor), |x| cuda::map("scale_f32", x, &[factor as f32]));
         Tensor::from_operation(self.shape(), storage, &[self], move |back| vec![Some(back.upstream.scale(factor))])
     }
 
     /// Every element plus a number.
     pub fn shift(&self, offset: f64) -> Tensor {
-        let storage = dispatch!(self, |x| shifted(x, offset));
+        let storage = dispatch!(self, |x| shifted(x, offset), |x| cuda::map("shift_f32", x, &[offset as f32]));
         Tensor::from_operation(self.shape(), storage, &[self], |back| vec![Some(back.upstream.clone())])
     }
 
@@ -53,7 +53,7 @@ impl Add for &Tensor {
     fn add(self, other: &Tensor) -> Tensor {
         let shape = common_shape("sum", self.shape(), other.shape());
         let (a, b) = (self.broadcast_to(shape), other.broadcast_to(shape));
-        let storage = dispatch!(a, b, |a, b| zip(a, b, |a, b| a + b));
+        let storage = dispatch!(a, b, |a, b| zip(a, b, |a, b| a + b), |a, b| cuda::zip("add_f32", a, b, &[]));
         Tensor::from_operation(shape, storage, &[&a, &b], |back| {
             vec![Some(back.upstream.clone()), Some(back.upstream.clone())]
         })
@@ -66,7 +66,7 @@ impl Sub for &Tensor {
     fn sub(self, other: &Tensor) -> Tensor {
         let shape = common_shape("difference", self.shape(), other.shape());
         let (a, b) = (self.broadcast_to(shape), other.broadcast_to(shape));
-        let storage = dispatch!(a, b, |a, b| zip(a, b, |a, b| a - b));
+        let storage = dispatch!(a, b, |a, b| zip(a, b, |a, b| a - b), |a, b| cuda::zip("subtract_f32", a, b, &[]));
         Tensor::from_operation(shape, storage, &[&a, &b], |back| {
             vec![Some(back.upstream.clone()), back.when(1, || -back.upstream)]
         })
@@ -79,7 +79,7 @@ impl Mul for &Tensor {
     fn mul(self, other: &Tensor) -> Tensor {
         let shape = common_shape("product", self.shape(), other.shape());
         let (a, b) = (self.broadcast_to(shape), other.broadcast_to(shape));
-        let storage = dispatch!(a, b, |a, b| zip(a, b, |a, b| a * b));
+        let storage = dispatch!(a, b, |a, b| zip(a, b, |a, b| a * b), |a, b| cuda::zip("multiply_f32", a, b, &[]));
         let saved = (a.clone(), b.clone());
         Tensor::from_operation(shape, storage, &[&a, &b], move |back| {
             vec![back.when(0, || back.upstream * &saved.1), back.when(1, || back.upstream * &saved.0)]

@@ -1,13 +1,13 @@
 //! Functions of one variable, element by element.
 
-use super::elementwise::map;
+use super::elementwise::{cuda, map};
 use crate::storage::{Element, dispatch};
 use crate::tensor::Tensor;
 
 impl Tensor {
     /// The exponential of every element.
     pub fn exp(&self) -> Tensor {
-        let storage = dispatch!(self, |x| map(x, |x| x.exp()));
+        let storage = dispatch!(self, |x| map(x, |x| x.exp()), |x| cuda::map("exp_f32", x, &[]));
         Tensor::with_saved_output(self.shape(), storage, &[self], |y| {
             move |back| vec![Some(back.upstream * &back.output(&y))]
         })
@@ -15,14 +15,14 @@ impl Tensor {
 
     /// The natural logarithm of every element.
     pub fn ln(&self) -> Tensor {
-        let storage = dispatch!(self, |x| map(x, |x| x.ln()));
+        let storage = dispatch!(self, |x| map(x, |x| x.ln()), |x| cuda::map("ln_f32", x, &[]));
         let x = self.clone();
         Tensor::from_operation(self.shape(), storage, &[self], move |back| vec![Some(back.upstream * &x.reciprocal())])
     }
 
     /// The hyperbolic tangent of every element.
     pub fn tanh(&self) -> Tensor {
-        let storage = dispatch!(self, |x| map(x, |x| x.hyperbolic_tangent()));
+        let storage = dispatch!(self, |x| map(x, |x| x.hyperbolic_tangent()), |x| cuda::map("tanh_f32", x, &[]));
         Tensor::with_saved_output(self.shape(), storage, &[self], |y| {
             move |back| vec![Some(back.upstream * &back.output(&y).square().scale(-1.0).shift(1.0))]
         })
@@ -31,7 +31,7 @@ impl Tensor {
     /// The square root of every element. Its derivative at 0 is taken to be 0, so that the norm of a vanishing gradient
     /// has a gradient (of zeros) and does not poison the training step with NaN.
     pub fn sqrt(&self) -> Tensor {
-        let storage = dispatch!(self, |x| map(x, |x| x.sqrt()));
+        let storage = dispatch!(self, |x| map(x, |x| x.sqrt()), |x| cuda::map("sqrt_f32", x, &[]));
         Tensor::with_saved_output(self.shape(), storage, &[self], |y| {
             move |back| vec![Some(back.upstream * &back.output(&y).reciprocal().scale(0.5))]
         })
@@ -39,7 +39,7 @@ impl Tensor {
 
     /// One over every element, and 0 for an element that is 0.
     pub fn reciprocal(&self) -> Tensor {
-        let storage = dispatch!(self, |x| map(x, reciprocal_or_zero));
+        let storage = dispatch!(self, |x| map(x, reciprocal_or_zero), |x| cuda::map("reciprocal_f32", x, &[]));
         Tensor::with_saved_output(self.shape(), storage, &[self], |y| {
             move |back| vec![Some(-&(back.upstream * &back.output(&y).square()))]
         })

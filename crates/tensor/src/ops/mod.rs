@@ -4,9 +4,10 @@
 mod arithmetic;
 mod batch_norm;
 mod broadcast;
+pub(crate) mod cases;
 mod conv2d;
 mod cross_entropy;
-mod elementwise;
+pub(crate) mod elementwise;
 mod flatten;
 mod functions;
 mod leaky_relu;

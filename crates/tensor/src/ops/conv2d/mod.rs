@@ -17,6 +17,7 @@ use geometry::Geometry;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::leaky_relu::{assert_slope, leaky_relu_gradients};
+use crate::cuda::on_host;
 use crate::pool::Buffer;
 use crate::shape::Shape;
 use crate::storage::Storage;
@@ -204,6 +205,14 @@ fn run(
             plain(a, b, &mut out);
             Storage::F64(out)
         }
+        (Storage::Cuda(a), Storage::Cuda(b)) => {
+            let [out] = on_host([a, b], |[a, b]| {
+                let mut out = Buffer::stale(len);
+                fast(a, b, &mut out);
+                [out]
+            });
+            Storage::Cuda(out)
+        }
         (a, b) => panic!("operands on different devices: {} and {}", a.device(), b.device()),
     }
 }
@@ -221,6 +230,11 @@ fn run_layer(
     match bias.storage() {
         Storage::F32(bias) => {
             let epilogue = Epilogue { bias, slope: slope as f32 };
+            run(a, b, out.len(), |a, b, y| fast(a, b, &epilogue, y), |_, _, _| panic!("a bias on another device"))
+        }
+        Storage::Cuda(bias) => {
+            let bias = bias.download();
+            let epilogue = Epilogue { bias: &bias, slope: slope as f32 };
             run(a, b, out.len(), |a, b, y| fast(a, b, &epilogue, y), |_, _, _| panic!("a bias on another device"))
         }
         Storage::F64(bias) => {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::elementwise::planes_per_task;
+use crate::cuda;
 use crate::pool::Buffer;
 use crate::shape::Shape;
 use crate::storage::{Device, Element, Storage, dispatch};
@@ -64,6 +65,25 @@ impl Tensor {
                 Storage::F64(x) => x,
                 other => panic!("concat on different devices: reference and {}", other.device()),
             })),
+            Device::Cuda(index) => {
+                let parts: Vec<_> = batches
+                    .iter()
+                    .map(|batch| match batch.storage() {
+                        Storage::Cuda(x) => x.download(),
+                        other => panic!("concat on different devices: {} and {}", batches[0].device(), other.device()),
+                    })
+                    .collect();
+                let mut out = Buffer::stale(shape.len());
+                let mut start = 0;
+                for (part, batch) in parts.iter().zip(batches) {
+                    let plane = batch.shape().plane();
+                    for (out, x) in out.chunks_exact_mut(shape.plane()).zip(part.chunks_exact(plane)) {
+                        out[start..start + plane].copy_from_slice(x);
+                    }
+                    start += plane;
+                }
+                Storage::Cuda(cuda::Buffer::upload(cuda::context(index), &out))
+            }
         };
         let lengths: Vec<usize> = batches.iter().map(|batch| batch.shape().n).collect();
         Tensor::from_operation(shape, storage, batches, move |back| {

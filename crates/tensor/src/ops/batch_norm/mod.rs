@@ -19,6 +19,7 @@ use super::leaky_relu::{assert_slope, gate, rectified};
 use crate::autograd::{Backward, is_recording};
 use crate::cpu::microkernel::LANES;
 use crate::cpu::vectorised;
+use crate::cuda::on_host;
 use crate::pool::Buffer;
 use crate::shape::Shape;
 use crate::storage::{Element, Storage, dispatch};
@@ -65,6 +66,18 @@ impl Tensor {
             [Storage::F64(x), Storage::F64(scale), Storage::F64(shift), Storage::F64(mean), Storage::F64(inverse)] => {
                 Storage::F64(cut.forward(x, [scale, shift], [mean, inverse], slope))
             }
+            [
+                Storage::Cuda(x),
+                Storage::Cuda(scale),
+                Storage::Cuda(shift),
+                Storage::Cuda(mean),
+                Storage::Cuda(inverse),
+            ] => {
+                let [y] = on_host([x, scale, shift, mean, inverse], |[x, scale, shift, mean, inverse]| {
+                    [cut.forward(x, [scale, shift], [mean, inverse], slope)]
+                });
+                Storage::Cuda(y)
+            }
             _ => panic!("batch norm of images and tables on different devices"),
         };
         let saved = Saved { cut, x: self.clone(), scale: scale.clone(), mean, inverse, epsilon, slope };
@@ -108,6 +121,17 @@ impl Saved {
                 Storage::F64(mean),
                 Storage::F64(inverse),
             ] => cut.backward([g, y, x], scale, [mean, inverse], *slope).map(Storage::F64),
+            [
+                Storage::Cuda(g),
+                Storage::Cuda(y),
+                Storage::Cuda(x),
+                Storage::Cuda(scale),
+                Storage::Cuda(mean),
+                Storage::Cuda(inverse),
+            ] => on_host([g, y, x, scale, mean, inverse], |[g, y, x, scale, mean, inverse]| {
+                cut.backward([g, y, x], scale, [mean, inverse], *slope)
+            })
+            .map(Storage::Cuda),
             _ => panic!("a gradient and what it is the gradient of are on different devices"),
         };
         let shapes = [x.shape(), scale.shape(), scale.shape()];

@@ -1,5 +1,7 @@
 //! Loops that compute every element from the elements at the same place.
 
+pub(crate) mod cuda;
+
 use rayon::prelude::*;
 
 use crate::cpu::vectorised;

@@ -5,10 +5,11 @@
 
 use rayon::prelude::*;
 
-use super::elementwise::{CHUNK, map, planes_per_task, zip};
+use super::elementwise::{CHUNK, cuda, map, planes_per_task, zip};
 use crate::autograd::{Backward, is_recording};
 use crate::cpu::microkernel::LANES;
 use crate::cpu::vectorised;
+use crate::cuda::on_host;
 use crate::pool::Buffer;
 use crate::shape::Shape;
 use crate::storage::{Element, Storage, dispatch};
@@ -18,7 +19,7 @@ impl Tensor {
     /// Every element where it is positive, `slope` times it elsewhere; a slope of 0 is the plain rectifier.
     pub fn leaky_relu(&self, slope: f64) -> Tensor {
         assert_slope(slope);
-        let storage = dispatch!(self, |x| activated(x, slope));
+        let storage = dispatch!(self, |x| activated(x, slope), |x| cuda::map("leaky_relu_f32", x, &[slope as f32]));
         // The result has the sign of the operand, so the operand's memory need not be kept.
         Tensor::with_saved_output(self.shape(), storage, &[self], move |y| {
             move |back| vec![Some(back.upstream.gated_by(&back.output(&y).detach(), slope))]
@@ -31,7 +32,12 @@ impl Tensor {
         if slope == 1.0 {
             return self.clone();
         }
-        let storage = dispatch!(self, sign, |x, sign| gated(x, sign, slope));
+        let storage = dispatch!(self, sign, |x, sign| gated(x, sign, slope), |x, sign| cuda::zip(
+            "gate_f32",
+            x,
+            sign,
+            &[slope as f32]
+        ));
         let sign = sign.detach();
         Tensor::from_operation(self.shape(), storage, &[self], move |back| {
             vec![Some(back.upstream.gated_by(&sign, slope))]
@@ -99,6 +105,9 @@ pub(super) fn leaky_relu_gradients(
     let [gated, sums] = match [upstream, &y].map(Tensor::storage) {
         [Storage::F32(g), Storage::F32(y)] => gated_and_summed(g, y, slope, channels.c).map(Storage::F32),
         [Storage::F64(g), Storage::F64(y)] => gated_and_summed(g, y, slope, channels.c).map(Storage::F64),
+        [Storage::Cuda(g), Storage::Cuda(y)] => {
+            on_host([g, y], |[g, y]| gated_and_summed(g, y, slope, channels.c)).map(Storage::Cuda)
+        }
         [g, y] => panic!("a gradient on {} of a result on {}", g.device(), y.device()),
     };
     (Tensor::constant(y.shape(), gated), Some(Tensor::constant(channels, sums)))

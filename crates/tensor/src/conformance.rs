@@ -1,0 +1,213 @@
+//! Whether a device computes what the reference device computes: every operation, with its first and second
+//! derivatives, at small ragged shapes and at those of the networks.
+//!
+//! ```
+//! use mergan_tensor::{Device, conformance};
+//!
+//! for case in conformance::small_cases() {
+//!     let outcome = case.check(Device::Cpu);
+//!     assert!(outcome.error <= 1.0, "{}: {} times the error of rounding", outcome.case, outcome.error);
+//! }
+//! ```
+
+use std::collections::BTreeSet;
+
+use crate::adam::Adam;
+use crate::cuda::recording;
+use crate::ops::Conv2d;
+use crate::ops::cases::{self, case, numbers};
+use crate::random::{Address, Random};
+use crate::shape::Shape;
+use crate::storage::Device;
+use crate::tensor::Tensor;
+
+/// One comparison.
+pub struct Case {
+    name: &'static str,
+    error: Box<dyn Fn(Device) -> f64 + Send + Sync>,
+}
+
+/// What a comparison found.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Which comparison.
+    pub case: &'static str,
+    /// The largest error, as a multiple of what rounding explains. Above 1, the device is wrong; NaN means that it gave
+    /// no number.
+    pub error: f64,
+    /// The kernels that ran, and [`crate::cuda::ON_HOST`] if an operation has none. Empty for devices without kernels.
+    pub kernels: BTreeSet<&'static str>,
+}
+
+impl Outcome {
+    /// Whether the device computed what it should.
+    pub fn passed(&self) -> bool {
+        self.error <= 1.0
+    }
+}
+
+impl Case {
+    /// What the case is about.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Compares this device with the reference device.
+    pub fn check(&self, device: Device) -> Outcome {
+        let (error, kernels) = recording(|| (self.error)(device));
+        Outcome { case: self.name, error, kernels }
+    }
+}
+
+/// Every operation at small shapes, with ragged ends: quick even where every access to memory is checked.
+pub fn small_cases() -> Vec<Case> {
+    let operations = cases::cases().into_iter().map(|case| operation(case, 2));
+    operations.chain([adam("adam", &[[1, 5, 1, 1], [7, 3, 3, 3]]), random("random numbers", [3, 5, 2, 1])]).collect()
+}
+
+/// The layers of the networks for digits at a batch of `n` and the paper's width, with their first derivatives.
+pub fn digit_cases(n: usize) -> Vec<Case> {
+    let halve = |name, channels: [usize; 2], side: usize| {
+        let operands = [[n, channels[0], side, side], [channels[1], channels[0], 5, 5], [1, channels[1], 1, 1]];
+        case(name, &operands, |t| t[0].conv2d_leaky_relu(&t[1], &t[2], Conv2d::square(2, 2), 0.2))
+    };
+    let double = |name, channels: [usize; 2], side: usize| {
+        let operands = [[n, channels[0], side, side], [channels[0], channels[1], 5, 5], [1, channels[1], 1, 1]];
+        let doubled = Shape::new(n, channels[1], 2 * side, 2 * side);
+        case(name, &operands, move |t| {
+            t[0].conv2d_input_grad_leaky_relu(&t[1], &t[2], Conv2d::square(2, 2), doubled, 1.0)
+        })
+    };
+    let norm = |name, channels: usize, side: usize| {
+        let table = [1, channels, 1, 1];
+        case(name, &[[n, channels, side, side], table, table], |t| {
+            t[0].batch_norm_leaky_relu(&t[1], &t[2], 1, 1e-5, 0.0)
+        })
+    };
+    let head = |name, outputs: usize| {
+        case(name, &[[n, 128, 4, 4], [outputs, 128, 4, 4], [1, outputs, 1, 1]], |t| {
+            t[0].conv2d_leaky_relu(&t[1], &t[2], Conv2d::POINT, 1.0)
+        })
+    };
+    let layers = vec![
+        halve("critic, layer 1", [1, 32], 32),
+        halve("critic, layer 1 for colours", [3, 32], 32),
+        halve("critic, layer 2", [32, 64], 16),
+        halve("critic, layer 3", [64, 128], 8),
+        head("critic, score", 1),
+        head("critic, classes", 10),
+        case("generator, latents", &[[n, 128, 1, 1], [2048, 128, 1, 1], [1, 2048, 1, 1]], |t| {
+            t[0].conv2d_leaky_relu(&t[1], &t[2], Conv2d::POINT, 1.0).unflatten(128, 4, 4)
+        }),
+        double("generator, layer 1", [128, 64], 4),
+        double("generator, layer 2", [64, 32], 8),
+        double("generator, layer 3", [32, 1], 16),
+        norm("generator, norm 1", 128, 4),
+        norm("generator, norm 3", 32, 16),
+        case("classes", &[[n, 10, 1, 1]], move |t| {
+            t[0].cross_entropy(&(0..n).map(|image| image * 7 % 10).collect::<Vec<_>>())
+        }),
+    ];
+    let layers = layers.into_iter().map(|case| operation(case, 1));
+    layers
+        .chain([adam("adam, a layer", &[[128, 64, 5, 5], [1, 128, 1, 1]]), random("latents", [n, 128, 1, 1])])
+        .collect()
+}
+
+/// A function's value and its derivatives up to this order.
+fn operation(case: cases::Case, orders: usize) -> Case {
+    let name = case.name;
+    let compute = move |device| {
+        let variables: Vec<Tensor> = case.operands(device).iter().map(Tensor::variable).collect();
+        let places: Vec<&Tensor> = variables.iter().collect();
+        let mut results = vec![(case.function)(&variables)];
+        results.extend(case.loss(&variables).gradients(&places));
+        if orders > 1 {
+            results.extend(case.slope(&variables).gradients(&places));
+        }
+        let summands = variables.iter().map(|variable| variable.shape().len()).max();
+        (results, summands.expect("a case has operands"))
+    };
+    Case {
+        name,
+        error: Box::new(move |device| {
+            let (results, summands) = compute(device);
+            largest_error(&results, &compute(Device::Reference).0, summands)
+        }),
+    }
+}
+
+/// Three steps of the optimiser.
+fn adam(name: &'static str, shapes: &'static [[usize; 4]]) -> Case {
+    let compute = move |device| {
+        let draw = |stream: usize| -> Vec<Tensor> {
+            shapes.iter().zip(stream as u16..).map(|(&shape, stream)| numbers(stream, shape.into(), device)).collect()
+        };
+        let (mut parameters, mut adam) = (draw(0), Adam::default());
+        for step in 1..=3 {
+            adam.step(1e-2, parameters.iter_mut().collect(), &draw(100 * step));
+        }
+        let moments = adam.moments().iter().flat_map(|moments| [moments.first.clone(), moments.second.clone()]);
+        parameters.into_iter().chain(moments).collect::<Vec<_>>()
+    };
+    Case { name, error: Box::new(move |device| largest_error(&compute(device), &compute(Device::Reference), 1)) }
+}
+
+/// Random numbers are the same bits everywhere.
+fn random(name: &'static str, shape: [usize; 4]) -> Case {
+    let bits = move |device| {
+        let (random, address) = (Random::new(7), Address { stream: 1, task: 2, iteration: 3, inner: 4 });
+        let drawn = [random.normal(address, shape, device), random.uniform(address, shape, device)];
+        drawn.map(|tensor| tensor.to_vec::<f32>().into_iter().map(f32::to_bits).collect::<Vec<_>>())
+    };
+    Case { name, error: Box::new(move |device| if bits(device) == bits(Device::Cpu) { 0.0 } else { f64::INFINITY }) }
+}
+
+/// Operations whose roundings a result may have gathered besides those of its sums.
+const OPERATIONS: f64 = 4.0;
+
+/// The largest error of some results, as a multiple of what rounding explains when sums have so many summands. A sum of
+/// m numbers errs by about sqrt(m) roundings of the largest.
+fn largest_error(results: &[Tensor], expected: &[Tensor], summands: usize) -> f64 {
+    let tolerance = OPERATIONS * f64::from(f32::EPSILON) * (2.0 + (summands as f64).sqrt());
+    let errors = results.iter().zip(expected).map(|(result, expected)| {
+        assert_eq!(result.shape(), expected.shape());
+        let (result, expected) = (result.to_vec::<f64>(), expected.to_vec::<f64>());
+        let largest = expected.iter().fold(f64::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
+        let error = result.iter().zip(&expected).map(|(result, expected)| (result - expected).abs());
+        error.fold(0.0, worse) / (tolerance * largest)
+    });
+    errors.fold(0.0, worse)
+}
+
+/// The larger of two errors; no number is the worst.
+fn worse(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_conforms() {
+        for case in small_cases().into_iter().chain(digit_cases(5)) {
+            let outcome = case.check(Device::Cpu);
+            println!("{:.3} {}", outcome.error, outcome.case);
+            assert!(outcome.passed(), "{}: {} times the error of rounding", outcome.case, outcome.error);
+            assert!(outcome.kernels.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_wrong_result_does_not_pass() {
+        let right = Tensor::from_vec(vec![1.0, -3.0, 2.0], [3, 1, 1, 1], Device::Reference);
+        let error = |values: [f64; 3]| {
+            let result = Tensor::from_vec(values.to_vec(), [3, 1, 1, 1], Device::Reference);
+            largest_error(&[result], std::slice::from_ref(&right), 3)
+        };
+        assert!(error([1.0, -3.0 - 1e-6, 2.0]) < 1.0);
+        assert!(error([1.001, -3.0, 2.0]) > 1.0);
+        assert!(error([1.0, f64::NAN, 2.0]).is_nan());
+    }
+}

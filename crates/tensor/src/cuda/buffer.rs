@@ -1,0 +1,113 @@
+//! Numbers on a device. A dropped buffer's memory returns to the device's pool.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use super::context::{Argument, Context, ON_HOST, WORD, record};
+use crate::pool;
+
+/// An array of 32-bit numbers on a device, or a part of one.
+pub(crate) struct Buffer {
+    memory: Arc<Memory>,
+    address: u64,
+    len: usize,
+}
+
+struct Memory {
+    context: &'static Context,
+    address: u64,
+    class: usize,
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.context.release(self.address, self.class);
+    }
+}
+
+/// A number whose bytes the kernels read as they are.
+///
+/// # Safety
+/// The type has no padding, and any bytes are a value of it.
+pub(crate) unsafe trait Plain: Copy {}
+// SAFETY: numbers have no padding, and any bytes are one.
+unsafe impl Plain for f32 {}
+// SAFETY: as above.
+unsafe impl Plain for i32 {}
+// SAFETY: as above.
+unsafe impl Plain for u64 {}
+
+impl Buffer {
+    /// A buffer whose contents are whatever its last user left: a kernel writes every element before any is read.
+    pub(crate) fn stale(context: &'static Context, len: usize) -> Buffer {
+        let (address, class) = context.allocate(len);
+        Buffer { memory: Arc::new(Memory { context, address, class }), address, len }
+    }
+
+    /// A copy of these numbers; its length counts words of 32 bits.
+    pub(crate) fn upload<T: Plain>(context: &'static Context, values: &[T]) -> Buffer {
+        let bytes = size_of_val(values);
+        let buffer = Buffer::stale(context, bytes.div_ceil(WORD));
+        // SAFETY: the numbers have no padding, so their memory is that many bytes.
+        let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), bytes) };
+        // SAFETY: the buffer is as long.
+        unsafe { context.write(buffer.address, bytes) };
+        buffer
+    }
+
+    /// A copy on the host.
+    pub(crate) fn download(&self) -> pool::Buffer<f32> {
+        let mut values = pool::Buffer::stale(self.len);
+        let numbers: &mut [f32] = &mut values;
+        // SAFETY: `f32` has no padding and any bytes are one, so the numbers' memory can be written as bytes.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(numbers.as_mut_ptr().cast(), self.len * WORD) };
+        // SAFETY: the buffer is as long.
+        unsafe { self.context().read(bytes, self.address) };
+        values
+    }
+
+    pub(crate) fn context(&self) -> &'static Context {
+        self.memory.context
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+}
+
+/// Computes an operation that has no kernel: its operands are copied to the host and its results back.
+pub(crate) fn on_host<const N: usize, const K: usize>(
+    operands: [&Buffer; N],
+    compute: impl FnOnce([&[f32]; N]) -> [pool::Buffer<f32>; K],
+) -> [Buffer; K] {
+    record(ON_HOST);
+    let context = operands[0].context();
+    let operands = operands.map(Buffer::download);
+    compute(operands.each_ref().map(|operand| &**operand)).map(|result| Buffer::upload(context, &result))
+}
+
+impl Argument for Buffer {
+    fn size(&self) -> usize {
+        size_of::<u64>()
+    }
+    fn pointer(&self) -> *mut c_void {
+        self.address.pointer()
+    }
+    fn text(&self) -> String {
+        format!("{} numbers", self.len)
+    }
+}
+
+/// A null pointer where there is no buffer.
+impl Argument for Option<&Buffer> {
+    fn size(&self) -> usize {
+        size_of::<u64>()
+    }
+    fn pointer(&self) -> *mut c_void {
+        static NULL: u64 = 0;
+        self.map_or_else(|| NULL.pointer(), Buffer::pointer)
+    }
+    fn text(&self) -> String {
+        self.map_or_else(|| "none".into(), Buffer::text)
+    }
+}

@@ -1,0 +1,186 @@
+//! A device at work: its memory, which is used again, and its kernels, whose arguments are checked.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::driver::{Driver, DriverError, Launch};
+use super::error::{DeviceError, fail};
+use super::modules;
+use crate::pool::length_class;
+
+/// A device that was opened. It stays open until the process ends.
+pub(crate) struct Context {
+    driver: Arc<dyn Driver>,
+    /// The place among all devices that were opened.
+    index: usize,
+    /// Addresses of free memory by their number of words.
+    free: Mutex<HashMap<usize, Vec<u64>>>,
+    /// Bytes that buffers hold.
+    held: AtomicUsize,
+}
+
+/// Bytes of a word: every buffer is an array of 32-bit numbers.
+pub(super) const WORD: usize = 4;
+
+/// Kernels index with 32-bit numbers.
+const LARGEST: usize = i32::MAX as usize;
+
+thread_local! {
+    static RECORD: RefCell<Option<BTreeSet<&'static str>>> = const { RefCell::new(None) };
+}
+
+/// Runs `work` and gives the names of the kernels that it launched on this thread, and [`ON_HOST`] when an operation
+/// without a kernel was among it.
+pub(crate) fn recording<R>(work: impl FnOnce() -> R) -> (R, BTreeSet<&'static str>) {
+    let before = RECORD.replace(Some(BTreeSet::new()));
+    let result = work();
+    let record = RECORD.replace(before).expect("nobody else takes the record");
+    (result, record)
+}
+
+/// Stands for the operations that have no kernel among the names of kernels.
+pub const ON_HOST: &str = "(on the host)";
+
+/// Notes the name of a kernel for [`recording`].
+pub(super) fn record(kernel: &'static str) {
+    RECORD.with_borrow_mut(|record| record.as_mut().map(|record| record.insert(kernel)));
+}
+
+impl Context {
+    pub(super) fn new(driver: Arc<dyn Driver>, index: usize) -> Context {
+        Context { driver, index, free: Mutex::default(), held: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn name(&self) -> String {
+        self.driver.name()
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The address of `words` words whose contents are whatever their last user left, and how many they really are.
+    pub(super) fn allocate(&self, words: usize) -> (u64, usize) {
+        assert!(words <= LARGEST, "a tensor of {words} numbers is too large for a CUDA device");
+        let class = length_class(words);
+        let bytes = class * WORD;
+        let address = self.recycled(class).unwrap_or_else(|| {
+            self.driver.allocate(bytes).unwrap_or_else(|error| match error {
+                DriverError::OutOfMemory => self.allocate_in_need(bytes),
+                error => self.failed(&format!("allocating {bytes} bytes"), error),
+            })
+        });
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+        (address, class)
+    }
+
+    fn recycled(&self, class: usize) -> Option<u64> {
+        self.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_mut(&class)?.pop()
+    }
+
+    /// Gives the free memory of other sizes back and tries again.
+    fn allocate_in_need(&self, bytes: usize) -> u64 {
+        let free = std::mem::take(&mut *self.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        for address in free.into_values().flatten() {
+            // SAFETY: addresses in the pool come from the driver, and nobody uses them.
+            unsafe { self.driver.free(address) };
+        }
+        self.driver.allocate(bytes).unwrap_or_else(|error| match error {
+            DriverError::OutOfMemory => fail(DeviceError::OutOfMemory {
+                device: self.name(),
+                asked: bytes,
+                free: self.driver.free_memory().unwrap_or(0),
+                held: self.held.load(Ordering::Relaxed),
+            }),
+            error => self.failed(&format!("allocating {bytes} bytes"), error),
+        })
+    }
+
+    /// Takes memory back. Work on a device is done in order, so it can be handed out again at once.
+    pub(super) fn release(&self, address: u64, class: usize) {
+        self.held.fetch_sub(class * WORD, Ordering::Relaxed);
+        let mut free = self.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        free.entry(class).or_default().push(address);
+    }
+
+    /// # Safety
+    /// So many bytes are allocated at the address.
+    pub(super) unsafe fn write(&self, address: u64, bytes: &[u8]) {
+        // SAFETY: the caller vouches for the address.
+        let result = unsafe { self.driver.copy_to_device(address, bytes) };
+        result.unwrap_or_else(|error| self.failed(&format!("copying {} bytes to it", bytes.len()), error));
+    }
+
+    /// # Safety
+    /// So many bytes are allocated at the address.
+    pub(super) unsafe fn read(&self, bytes: &mut [u8], address: u64) {
+        // SAFETY: the caller vouches for the address.
+        let result = unsafe { self.driver.copy_from_device(bytes, address) };
+        result.unwrap_or_else(|error| self.failed(&format!("copying {} bytes from it", bytes.len()), error));
+    }
+
+    /// Starts a kernel on `grid` blocks of `block` threads. Its arguments must be those of its source: their number and
+    /// their sizes are compared with the PTX.
+    ///
+    /// # Panics
+    /// When they differ.
+    pub(crate) fn launch(&self, name: &'static str, grid: [usize; 3], block: [usize; 3], arguments: &[&dyn Argument]) {
+        let kernel = modules::kernel(name);
+        let sizes: Vec<usize> = arguments.iter().map(|argument| argument.size()).collect();
+        assert_eq!(sizes, kernel.parameters, "sizes of the arguments of {name}");
+        let [grid, block] = [grid, block].map(|sizes| {
+            sizes.map(|size| u32::try_from(size).unwrap_or_else(|_| panic!("{name} on {grid:?} blocks of {block:?}")))
+        });
+        if grid.contains(&0) {
+            return;
+        }
+        let launch = Launch { module: kernel.module, kernel: kernel.name, grid, block, shared: 0 };
+        let mut pointers: Vec<*mut c_void> = arguments.iter().map(|argument| argument.pointer()).collect();
+        record(kernel.name);
+        // SAFETY: there is a value of the right size for every parameter; addresses come from buffers, which their
+        // caller's borrow keeps, and memory that is freed later is not handed out before the kernel has run.
+        let result = unsafe { self.driver.launch(&launch, &mut pointers) };
+        result.unwrap_or_else(|error| {
+            let values: Vec<String> = arguments.iter().map(|argument| argument.text()).collect();
+            let sizes = format!("{grid:?} blocks of {block:?} threads");
+            self.failed(&format!("{name}({}) on {sizes}", values.join(", ")), error)
+        });
+    }
+
+    /// Ends the operation in which the device failed.
+    fn failed<R>(&self, operation: &str, source: DriverError) -> R {
+        fail(DeviceError::Failed { device: self.name(), operation: operation.into(), source })
+    }
+}
+
+/// A value that a kernel can be given.
+pub(crate) trait Argument {
+    /// Its size in bytes.
+    fn size(&self) -> usize;
+    /// Where it is. Nothing is written there.
+    fn pointer(&self) -> *mut c_void;
+    /// How errors show it.
+    fn text(&self) -> String;
+}
+
+/// Plain values are given as they are.
+macro_rules! plain_argument {
+    ($($number:ty),*) => {
+        $(impl Argument for $number {
+            fn size(&self) -> usize {
+                size_of::<$number>()
+            }
+            fn pointer(&self) -> *mut c_void {
+                std::ptr::from_ref(self).cast_mut().cast()
+            }
+            fn text(&self) -> String {
+                format!("{self:?}")
+            }
+        })*
+    };
+}
+
+plain_argument!(i32, f32, u64);

@@ -1,0 +1,93 @@
+//! What a CUDA device can do. Everything above this trait is the same for a GPU and for a program that executes the
+//! kernels without one.
+
+use std::ffi::c_void;
+
+/// A device that runs kernels: a GPU behind NVIDIA's driver, or a program that executes the same kernels on the CPU.
+///
+/// Calls take effect in the order in which they are made, as on one stream. Addresses are the device's own.
+pub trait Driver: Send + Sync {
+    /// What errors and progress call the device.
+    fn name(&self) -> String;
+
+    /// The version of the instructions that the device has, such as 8.6.
+    fn compute_capability(&self) -> (u32, u32);
+
+    /// Bytes of memory that nobody has allocated.
+    ///
+    /// # Errors
+    /// When the device does not answer.
+    fn free_memory(&self) -> Result<usize, DriverError>;
+
+    /// The address of at least `bytes` bytes of new memory, aligned to 256 bytes.
+    ///
+    /// # Errors
+    /// When there is not so much, or the device does not answer.
+    fn allocate(&self, bytes: usize) -> Result<u64, DriverError>;
+
+    /// Gives memory back after all work that was asked for before.
+    ///
+    /// # Safety
+    /// The address comes from [`Driver::allocate`] and is not used again.
+    unsafe fn free(&self, address: u64);
+
+    /// Copies bytes to the device. They may be overwritten as soon as this returns.
+    ///
+    /// # Errors
+    /// When the device does not answer.
+    ///
+    /// # Safety
+    /// So many bytes are allocated at the address.
+    unsafe fn copy_to_device(&self, address: u64, bytes: &[u8]) -> Result<(), DriverError>;
+
+    /// Copies bytes from the device, after all work that was asked for before.
+    ///
+    /// # Errors
+    /// When the device does not answer, or work before has failed.
+    ///
+    /// # Safety
+    /// So many bytes are allocated at the address.
+    unsafe fn copy_from_device(&self, bytes: &mut [u8], address: u64) -> Result<(), DriverError>;
+
+    /// Starts a kernel. The arguments are those of `cuLaunchKernel`: for each parameter of the kernel a pointer to its
+    /// value, which is read before this returns.
+    ///
+    /// # Errors
+    /// When the kernel cannot be loaded or started. That it failed may be known only later.
+    ///
+    /// # Safety
+    /// There is one pointer for each parameter, to a value of its type, and what addresses among them say is allocated.
+    unsafe fn launch(&self, launch: &Launch, arguments: &mut [*mut c_void]) -> Result<(), DriverError>;
+
+    /// Waits for all work that was asked for.
+    ///
+    /// # Errors
+    /// When some of it has failed.
+    fn synchronize(&self) -> Result<(), DriverError>;
+}
+
+/// Which kernel runs on how many threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// The `.cu` file, without its ending, that holds the kernel.
+    pub module: &'static str,
+    /// Its name.
+    pub kernel: &'static str,
+    /// Blocks along x, y and z.
+    pub grid: [u32; 3],
+    /// Threads of a block along x, y and z.
+    pub block: [u32; 3],
+    /// Bytes of dynamic shared memory of a block.
+    pub shared: u32,
+}
+
+/// Why a device could not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DriverError {
+    /// There is not so much memory.
+    #[error("out of memory")]
+    OutOfMemory,
+    /// Anything else, in the driver's words.
+    #[error("{0}")]
+    Failed(String),
+}

@@ -1,0 +1,83 @@
+//! The kernels as they are embedded: PTX, which NVIDIA's driver compiles for the GPU that it finds.
+//!
+//! `cargo xtask ptx` makes `ptx/<set>/<module>.ptx` of every `.cu` file, with the prelude before it. A module is in the
+//! set `compute_80` when its name ends in `_tf32`, else in `compute_75`; a kernel's name is its own in all modules.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+/// The PTX of one `.cu` file.
+#[derive(Clone, Copy, Debug)]
+pub struct Module {
+    /// The file's name without its ending.
+    pub name: &'static str,
+    /// The virtual architecture that it is compiled for: `compute_75` or `compute_80`.
+    pub set: &'static str,
+    /// The PTX.
+    pub ptx: &'static str,
+}
+
+macro_rules! modules {
+    ($($set:ident: $($name:ident),*;)*) => {
+        &[$($(Module {
+            name: stringify!($name),
+            set: stringify!($set),
+            ptx: include_str!(concat!("../../ptx/", stringify!($set), "/", stringify!($name), ".ptx")),
+        }),*),*]
+    };
+}
+
+/// All modules.
+pub const MODULES: &[Module] = modules! {
+    compute_75: broadcast, cross_entropy, elementwise, flatten, leaky_relu, rows;
+};
+
+/// A kernel of a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// The module that holds it.
+    pub module: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// The size of each parameter in bytes.
+    pub parameters: Vec<usize>,
+}
+
+/// Every kernel, in the order of the modules.
+pub fn kernels() -> impl Iterator<Item = Kernel> {
+    MODULES.iter().flat_map(|module| {
+        module.ptx.split(".entry ").skip(1).map(|entry| {
+            let (name, rest) = entry.split_once('(').expect("an entry has a list of parameters");
+            let (parameters, _) = rest.split_once(')').expect("the list of parameters ends");
+            Kernel {
+                module: module.name,
+                name: name.trim(),
+                parameters: parameters.split(',').filter_map(size).collect(),
+            }
+        })
+    })
+}
+
+/// The size of a parameter such as `.param .align 4 .b8 name[52]` or `.param .u64 .ptr .align 1 name`.
+fn size(parameter: &str) -> Option<usize> {
+    let mut words = parameter.split_whitespace();
+    let bits = words.find_map(|word| match word {
+        ".b8" | ".u8" | ".s8" => Some(8),
+        ".b16" | ".u16" | ".s16" => Some(16),
+        ".b32" | ".u32" | ".s32" | ".f32" => Some(32),
+        ".b64" | ".u64" | ".s64" | ".f64" => Some(64),
+        _ => None,
+    })?;
+    let array = parameter.rsplit_once('[').and_then(|(_, len)| len.trim_end().strip_suffix(']')?.parse::<usize>().ok());
+    Some(bits / 8 * array.unwrap_or(1))
+}
+
+/// The kernel of this name.
+///
+/// # Panics
+/// When there is none.
+pub(super) fn kernel(name: &str) -> &'static Kernel {
+    static KERNELS: OnceLock<HashMap<&'static str, Kernel>> = OnceLock::new();
+    let all = KERNELS.get_or_init(|| kernels().map(|kernel| (kernel.name, kernel)).collect());
+    all.get(name).unwrap_or_else(|| panic!("there is no kernel {name}"))
+}
