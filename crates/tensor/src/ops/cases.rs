@@ -1,6 +1,6 @@
 //! Functions that use every operation: the tests differentiate them, and [`crate::conformance`] compares devices by them.
 
-use super::Conv2d;
+use super::{Conv2d, Pool2d};
 use crate::random::{Address, Random};
 use crate::shape::Shape;
 use crate::storage::Device;
@@ -61,6 +61,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case("select_rows", &[images], |t| t[0].select_rows(&[2, 0, 2, 3, 1]).tanh()),
         case("add_rows", &[images], |t| t[0].add_rows(&[5, 0, 5, 2], 6).tanh()),
         case("concat", &[images, [2, 3, 5, 6]], |t| Tensor::concat(&[&t[0], &t[1]]).tanh()),
+        case("concat_channels", &[images, [4, 2, 5, 6]], |t| Tensor::concat_channels(&[&t[0], &t[1]]).tanh()),
+        case("channels", &[images], |t| t[0].channels(1..3).tanh()),
         case("batch_norm_leaky_relu", &[images, [1, 3, 1, 1], [1, 3, 1, 1]], |t| {
             t[0].batch_norm_leaky_relu(&t[1], &t[2], 1, 1e-5, 0.2)
         }),
@@ -98,6 +100,15 @@ pub(crate) fn cases() -> Vec<Case> {
         }),
         case("conv2d_weight_grad", &[[2, 3, 6, 7], [2, 4, 3, 4]], move |t| {
             t[0].conv2d_weight_grad(&t[1], strided, [4, 3, 5, 5])
+        }),
+        case("max_pool2d", &[images], |t| t[0].max_pool2d(Pool2d::square(3, 2, 1))),
+        case("max_pool2d, overlapping windows", &[images], |t| t[0].max_pool2d(Pool2d::square(3, 1, 0))),
+        case("average_pool2d", &[images], |t| t[0].average_pool2d(Pool2d::square(3, 1, 1))),
+        case("average_pool2d, pixels that no window sees", &[images], |t| {
+            t[0].average_pool2d(Pool2d { kernel: [1, 2], stride: [2, 3], padding: [0, 1] })
+        }),
+        case("average_pool2d_input_grad", &[[4, 3, 3, 3]], |t| {
+            t[0].average_pool2d_input_grad(Pool2d::square(2, 2, 1), [4, 3, 5, 5])
         }),
     ]
 }

@@ -5,15 +5,18 @@ mod arithmetic;
 mod batch_norm;
 mod broadcast;
 pub(crate) mod cases;
+mod channels;
 mod conv2d;
 mod cross_entropy;
 pub(crate) mod elementwise;
 mod flatten;
 mod functions;
 mod leaky_relu;
+mod pool2d;
 mod rows;
 
-pub use conv2d::{Conv2d, conv2d_flops};
+pub use conv2d::{Conv2d, FrozenConv2d, conv2d_flops};
+pub use pool2d::Pool2d;
 
 #[cfg(test)]
 mod tests;

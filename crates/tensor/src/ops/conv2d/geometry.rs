@@ -72,6 +72,11 @@ impl Geometry {
         Some(Geometry { n: x.n, ci: x.c, h: x.h, w: x.w, co: w.n, kh: w.h, kw: w.w, oh, ow, stride, padding })
     }
 
+    /// The shape of the images.
+    pub(crate) fn input(&self) -> Shape {
+        Shape::new(self.n, self.ci, self.h, self.w)
+    }
+
     /// The shape of the result.
     pub(crate) fn output(&self) -> Shape {
         Shape::new(self.n, self.co, self.oh, self.ow)

@@ -6,13 +6,15 @@
 
 mod cpu;
 mod epilogue;
+mod frozen;
 mod geometry;
 #[cfg(test)]
 mod kernel_tests;
 mod reference;
 
+pub use frozen::FrozenConv2d;
 pub use geometry::Conv2d;
-use geometry::Geometry;
+pub(super) use geometry::Geometry;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,0 +1,166 @@
+//! The pooling of whole pixels: in the layout `[pixel][batch][channel]` a window's numbers lie at the same place of its
+//! pixels, so every loop runs over contiguous memory whatever the number of channels.
+
+use rayon::prelude::*;
+
+use super::super::conv2d::Geometry;
+use super::super::elementwise::planes_per_task;
+use crate::cpu::vectorised;
+use crate::pool::Buffer;
+use crate::storage::{Element, Storage};
+use crate::tensor::Tensor;
+
+/// For every number of the result, the input pixel that it was taken from.
+pub(super) type Chosen = Vec<u32>;
+
+/// Fills every pixel of `out`; `fill` is given the pixel's number and its numbers.
+fn fill_pixels<T: Send>(plane: usize, out: &mut [T], fill: impl Fn(usize, &mut [T]) + Sync) {
+    let pixels = out.par_chunks_exact_mut(plane).enumerate();
+    pixels.with_min_len(planes_per_task(plane)).for_each(|(pixel, out)| {
+        vectorised(
+            #[inline(always)]
+            || fill(pixel, out),
+        )
+    });
+}
+
+/// The pixels of a window.
+fn window(g: &Geometry, output: usize) -> impl Iterator<Item = usize> {
+    g.taps().filter_map(move |tap| g.input_pixel(output, tap))
+}
+
+/// The windows that a pixel is in.
+fn windows(g: &Geometry, input: usize) -> impl Iterator<Item = usize> {
+    g.taps().filter_map(move |tap| g.output_pixel(input, tap))
+}
+
+/// Whether `x` takes the place of the largest number so far.
+#[inline(always)]
+fn wins<T: Element>(x: T, largest: T) -> bool {
+    x > largest || x.is_nan()
+}
+
+/// The largest number of each window.
+pub(super) fn largest<T: Element>(g: &Geometry, x: &[T]) -> Buffer<T> {
+    let plane = g.n * g.ci;
+    let mut out = Buffer::stale(g.output_len());
+    fill_pixels(
+        plane,
+        &mut out,
+        #[inline(always)]
+        |output, out| {
+            for (i, input) in window(g, output).enumerate() {
+                let x = &x[input * plane..][..plane];
+                if i == 0 {
+                    out.copy_from_slice(x);
+                    continue;
+                }
+                for (out, &x) in out.iter_mut().zip(x) {
+                    *out = if wins(x, *out) { x } else { *out };
+                }
+            }
+        },
+    );
+    out
+}
+
+/// Where the largest number of each window lies, the first of equal ones.
+pub(super) fn choose(g: &Geometry, images: &Tensor) -> Chosen {
+    fn choose<T: Element>(g: &Geometry, x: &[T]) -> Chosen {
+        let plane = g.n * g.ci;
+        let mut chosen = vec![0; g.output_len()];
+        fill_pixels(plane, &mut chosen, |output, chosen| {
+            for (i, place) in chosen.iter_mut().enumerate() {
+                let at = |pixel: usize| x[pixel * plane + i];
+                let largest =
+                    window(g, output).reduce(|best, pixel| if wins(at(pixel), at(best)) { pixel } else { best });
+                *place = largest.expect("a window has pixels") as u32;
+            }
+        });
+        chosen
+    }
+    match images.storage() {
+        Storage::F32(x) => choose(g, x),
+        Storage::F64(x) => choose(g, x),
+        Storage::Cuda(x) => choose(g, &x.download()),
+    }
+}
+
+/// The chosen number of each window.
+pub(super) fn gather<T: Element>(g: &Geometry, chosen: &Chosen, x: &[T]) -> Buffer<T> {
+    let plane = g.n * g.ci;
+    let mut out = Buffer::stale(g.output_len());
+    fill_pixels(plane, &mut out, |output, out| {
+        for (i, (out, &pixel)) in out.iter_mut().zip(&chosen[output * plane..]).enumerate() {
+            *out = x[pixel as usize * plane + i];
+        }
+    });
+    out
+}
+
+/// The numbers of the windows, added up at the pixels that were chosen.
+pub(super) fn scatter<T: Element>(g: &Geometry, chosen: &Chosen, dy: &[T]) -> Buffer<T> {
+    let plane = g.n * g.ci;
+    let mut out = Buffer::stale(g.input_len());
+    fill_pixels(
+        plane,
+        &mut out,
+        #[inline(always)]
+        |input, out| {
+            out.fill(T::zero());
+            for output in windows(g, input) {
+                let (dy, chosen) = (&dy[output * plane..][..plane], &chosen[output * plane..][..plane]);
+                for ((out, &dy), &chosen) in out.iter_mut().zip(dy).zip(chosen) {
+                    *out += if chosen as usize == input { dy } else { T::zero() };
+                }
+            }
+        },
+    );
+    out
+}
+
+/// The mean of each window.
+pub(super) fn mean<T: Element>(g: &Geometry, x: &[T]) -> Buffer<T> {
+    let plane = g.n * g.ci;
+    let mut out = Buffer::stale(g.output_len());
+    fill_pixels(
+        plane,
+        &mut out,
+        #[inline(always)]
+        |output, out| {
+            out.fill(T::zero());
+            for input in window(g, output) {
+                add(out, &x[input * plane..][..plane], T::one());
+            }
+            let share = T::from_f64(1.0 / window(g, output).count() as f64);
+            out.iter_mut().for_each(|out| *out = *out * share);
+        },
+    );
+    out
+}
+
+/// The transpose of [`mean`].
+pub(super) fn mean_input_grad<T: Element>(g: &Geometry, dy: &[T]) -> Buffer<T> {
+    let plane = g.n * g.ci;
+    let mut out = Buffer::stale(g.input_len());
+    fill_pixels(
+        plane,
+        &mut out,
+        #[inline(always)]
+        |input, out| {
+            out.fill(T::zero());
+            for output in windows(g, input) {
+                let share = T::from_f64(1.0 / window(g, output).count() as f64);
+                add(out, &dy[output * plane..][..plane], share);
+            }
+        },
+    );
+    out
+}
+
+#[inline(always)]
+fn add<T: Element>(out: &mut [T], x: &[T], factor: T) {
+    for (out, &x) in out.iter_mut().zip(x) {
+        *out += x * factor;
+    }
+}

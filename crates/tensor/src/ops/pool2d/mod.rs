@@ -1,0 +1,152 @@
+//! Pooling: the largest or the mean number of each window of an image, channel by channel.
+//!
+//! The mean is linear, so it and its transpose are each other's gradient. The maximum is, around almost all images, the
+//! choice of one pixel of each window; choosing pixels and adding what was chosen back to where it came from are each
+//! other's gradient. So both are closed under differentiation of any order.
+
+mod kernels;
+
+use std::sync::Arc;
+
+use super::conv2d::{Conv2d, Geometry};
+use crate::shape::Shape;
+use crate::storage::dispatch;
+use crate::tensor::Tensor;
+use kernels::Chosen;
+
+/// The settings of a 2-d pooling, each for height and width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pool2d {
+    /// The size of a window in pixels, at least 1.
+    pub kernel: [usize; 2],
+    /// The distance in input pixels between neighbouring windows, at least 1.
+    pub stride: [usize; 2],
+    /// How far windows may reach beyond each side of the input, at most half of the kernel. Nothing is read there: a
+    /// maximum is that of the pixels inside, and a mean is divided by their number.
+    pub padding: [usize; 2],
+}
+
+impl Pool2d {
+    /// The same settings for height and width.
+    pub const fn square(kernel: usize, stride: usize, padding: usize) -> Self {
+        Pool2d { kernel: [kernel, kernel], stride: [stride, stride], padding: [padding, padding] }
+    }
+}
+
+impl Tensor {
+    /// The largest number of each window of images `[n, c, h, w]`: shape `[n, c, oh, ow]`, sizes as of a convolution. A
+    /// window that holds a NaN gives NaN.
+    ///
+    /// Of equal numbers the first, row by row, receives the gradient.
+    ///
+    /// # Panics
+    /// When the window is larger than the padded image, or the padding more than half of the window.
+    pub fn max_pool2d(&self, pool: Pool2d) -> Tensor {
+        let g = geometry("max_pool2d", self.shape(), pool);
+        let storage = dispatch!(self, |x| kernels::largest(&g, x));
+        let x = self.detach();
+        Tensor::from_operation(g.output(), storage, &[self], move |back| {
+            // Found again rather than kept: networks that only run forward need no choice.
+            let chosen = Arc::new(kernels::choose(&g, &x));
+            vec![Some(back.upstream.unchoose(&g, &chosen))]
+        })
+    }
+
+    /// The mean of each window of images `[n, c, h, w]`, over the pixels inside the image: shape `[n, c, oh, ow]`, sizes as
+    /// of a convolution.
+    ///
+    /// # Panics
+    /// When the window is larger than the padded image, or the padding more than half of the window.
+    pub fn average_pool2d(&self, pool: Pool2d) -> Tensor {
+        let g = geometry("average_pool2d", self.shape(), pool);
+        let storage = dispatch!(self, |x| kernels::mean(&g, x));
+        let input = self.shape();
+        Tensor::from_operation(g.output(), storage, &[self], move |back| {
+            vec![Some(back.upstream.average_pool2d_input_grad(pool, input))]
+        })
+    }
+
+    /// The gradient of [`Tensor::average_pool2d`] with respect to images of shape `input`, this tensor being that of its
+    /// result.
+    ///
+    /// # Panics
+    /// When the mean of the windows of such images does not have this tensor's shape.
+    pub fn average_pool2d_input_grad(&self, pool: Pool2d, input: impl Into<Shape>) -> Tensor {
+        let input = input.into();
+        let g = geometry("average_pool2d_input_grad", input, pool);
+        assert_eq!(self.shape(), g.output(), "average_pool2d_input_grad to images of shape {input:?}");
+        let storage = dispatch!(self, |dy| kernels::mean_input_grad(&g, dy));
+        Tensor::from_operation(input, storage, &[self], move |back| vec![Some(back.upstream.average_pool2d(pool))])
+    }
+
+    /// The numbers of this tensor, an image, that were chosen for each window.
+    fn choose(&self, g: &Geometry, chosen: &Arc<Chosen>) -> Tensor {
+        let storage = dispatch!(self, |x| kernels::gather(g, chosen, x));
+        let (g, chosen) = (*g, chosen.clone());
+        Tensor::from_operation(g.output(), storage, &[self], move |back| {
+            vec![Some(back.upstream.unchoose(&g, &chosen))]
+        })
+    }
+
+    /// The numbers of this tensor, one a window, added up where they were chosen; zeros elsewhere.
+    fn unchoose(&self, g: &Geometry, chosen: &Arc<Chosen>) -> Tensor {
+        let storage = dispatch!(self, |dy| kernels::scatter(g, chosen, dy));
+        let (g, chosen) = (*g, chosen.clone());
+        Tensor::from_operation(g.input(), storage, &[self], move |back| vec![Some(back.upstream.choose(&g, &chosen))])
+    }
+}
+
+/// Which pixels the windows connect: those that a convolution of the same sizes does, from every channel to itself.
+fn geometry(operation: &str, input: Shape, pool: Pool2d) -> Geometry {
+    let Pool2d { kernel: [height, width], stride, padding } = pool;
+    let fits = padding[0] <= height / 2 && padding[1] <= width / 2;
+    let kernel = Shape::new(input.c, input.c, height, width);
+    let geometry = Geometry::new(input, kernel, Conv2d::new(stride, padding)).filter(|_| fits);
+    geometry.unwrap_or_else(|| panic!("{operation} of images {input:?} with {pool:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::Device;
+
+    /// One channel, the numbers row by row.
+    fn image<const H: usize, const W: usize>(rows: [[f64; W]; H], device: Device) -> Tensor {
+        Tensor::from_vec(rows.as_flattened().to_vec(), [1, 1, H, W], device)
+    }
+
+    #[test]
+    fn windows_leave_the_padding_out() {
+        for device in [Device::Cpu, Device::Reference] {
+            let x = image([[-1.0, -2.0, -3.0], [-4.0, -5.0, -6.0], [-7.0, -8.0, -9.0]], device);
+            let pool = Pool2d::square(3, 2, 1);
+            assert_eq!(x.max_pool2d(pool).to_vec::<f64>(), [-1.0, -2.0, -4.0, -5.0]);
+            assert_eq!(x.average_pool2d(pool).to_vec::<f64>(), [-3.0, -4.0, -6.0, -7.0]);
+            let wide = Pool2d { kernel: [1, 3], stride: [1, 1], padding: [0, 1] };
+            assert_eq!(x.average_pool2d(wide).to_vec::<f64>()[..3], [-1.5, -2.0, -2.5]);
+        }
+    }
+
+    #[test]
+    fn the_first_of_equal_numbers_receives_the_gradient() {
+        let x = image([[2.0, 7.0, 7.0], [7.0, 1.0, 0.0]], Device::Reference).variable();
+        let gradient = x.max_pool2d(Pool2d::square(2, 1, 0)).sum().gradients(&[&x]).remove(0);
+        assert_eq!(gradient.to_vec::<f64>(), [0.0, 2.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_hidden() {
+        for device in [Device::Cpu, Device::Reference] {
+            for x in [[[f64::NAN, 1.0]], [[1.0, f64::NAN]]] {
+                let pool = Pool2d { kernel: [1, 2], stride: [1, 1], padding: [0, 0] };
+                assert!(image(x, device).max_pool2d(pool).item().is_nan());
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "max_pool2d of images [1, 1, 4, 4]")]
+    fn windows_that_may_see_nothing_are_refused() {
+        Tensor::zeros([1, 1, 4, 4], Device::Cpu).max_pool2d(Pool2d::square(3, 1, 2));
+    }
+}
