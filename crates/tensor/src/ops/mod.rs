@@ -11,9 +11,11 @@ mod cross_entropy;
 pub(crate) mod elementwise;
 mod flatten;
 mod functions;
+mod layer_norm;
 mod leaky_relu;
 mod pool2d;
 mod rows;
+mod upsample;
 
 pub use conv2d::{Conv2d, FrozenConv2d, conv2d_flops};
 pub use pool2d::Pool2d;

@@ -8,7 +8,7 @@
 //! Forward, two passes make the statistics and one the result; x^ is never stored. Backward, one pass sums what the
 //! gradients of the tables and of the statistics are made of, and one makes the gradient of x. The backward kernels run
 //! only when their own graph is not recorded; when it is, the gradient is that of the same function composed of other
-//! operations, and a test compares the two.
+//! operations, and a test compares the two. Layer norm (`layer_norm.rs`) is the same with other statistics.
 
 use std::ops::Range;
 
@@ -43,7 +43,6 @@ impl Tensor {
         epsilon: f64,
         slope: f64,
     ) -> Tensor {
-        assert_slope(slope);
         let (shape, rows) = (self.shape(), scale.shape().n);
         assert!(
             groups > 0
@@ -54,35 +53,36 @@ impl Tensor {
             scale.shape(),
             shift.shape()
         );
-        let cut = Cut { shape, groups, rows };
-        let statistics = Cut { rows: groups, ..cut };
-        let table = |storage| Tensor::constant(Shape::matrix(groups, shape.c), storage);
-        let mean = table(dispatch!(self, |x| statistics.means(x)));
-        let inverse = table(dispatch!(self, mean, |x, mean| statistics.inverse_deviations(x, mean, epsilon)));
-        let storage = match [self, scale, shift, &mean, &inverse].map(Tensor::storage) {
-            [Storage::F32(x), Storage::F32(scale), Storage::F32(shift), Storage::F32(mean), Storage::F32(inverse)] => {
-                Storage::F32(cut.forward(x, [scale, shift], [mean, inverse], slope))
-            }
-            [Storage::F64(x), Storage::F64(scale), Storage::F64(shift), Storage::F64(mean), Storage::F64(inverse)] => {
-                Storage::F64(cut.forward(x, [scale, shift], [mean, inverse], slope))
-            }
-            [
-                Storage::Cuda(x),
-                Storage::Cuda(scale),
-                Storage::Cuda(shift),
-                Storage::Cuda(mean),
-                Storage::Cuda(inverse),
-            ] => {
-                let [y] = on_host([x, scale, shift, mean, inverse], |[x, scale, shift, mean, inverse]| {
-                    [cut.forward(x, [scale, shift], [mean, inverse], slope)]
-                });
-                Storage::Cuda(y)
-            }
-            _ => panic!("batch norm of images and tables on different devices"),
-        };
-        let saved = Saved { cut, x: self.clone(), scale: scale.clone(), mean, inverse, epsilon, slope };
-        Tensor::with_saved_output(shape, storage, &[self, scale, shift], |y| move |back| saved.gradients(back, &y))
+        let cut = Cut { shape, groups, rows, across_channels: false };
+        normalised(self, [scale, shift], cut, epsilon, slope)
     }
+}
+
+/// Images normalised as `cut` says, with the scales and shifts of its rows, and a leaky rectifier.
+pub(super) fn normalised(images: &Tensor, [scale, shift]: [&Tensor; 2], cut: Cut, epsilon: f64, slope: f64) -> Tensor {
+    assert_slope(slope);
+    let Cut { shape, groups, .. } = cut;
+    let statistics = Cut { rows: groups, ..cut };
+    let table = |storage| Tensor::constant(Shape::matrix(groups, shape.c), storage);
+    let mean = table(dispatch!(images, |x| statistics.means(x)));
+    let inverse = table(dispatch!(images, mean, |x, mean| statistics.inverse_deviations(x, mean, epsilon)));
+    let storage = match [images, scale, shift, &mean, &inverse].map(Tensor::storage) {
+        [Storage::F32(x), Storage::F32(scale), Storage::F32(shift), Storage::F32(mean), Storage::F32(inverse)] => {
+            Storage::F32(cut.forward(x, [scale, shift], [mean, inverse], slope))
+        }
+        [Storage::F64(x), Storage::F64(scale), Storage::F64(shift), Storage::F64(mean), Storage::F64(inverse)] => {
+            Storage::F64(cut.forward(x, [scale, shift], [mean, inverse], slope))
+        }
+        [Storage::Cuda(x), Storage::Cuda(scale), Storage::Cuda(shift), Storage::Cuda(mean), Storage::Cuda(inverse)] => {
+            let [y] = on_host([x, scale, shift, mean, inverse], |[x, scale, shift, mean, inverse]| {
+                [cut.forward(x, [scale, shift], [mean, inverse], slope)]
+            });
+            Storage::Cuda(y)
+        }
+        _ => panic!("normalisation of images and tables on different devices"),
+    };
+    let saved = Saved { cut, x: images.clone(), scale: scale.clone(), mean, inverse, epsilon, slope };
+    Tensor::with_saved_output(shape, storage, &[images, scale, shift], |y| move |back| saved.gradients(back, &y))
 }
 
 /// What the gradient keeps besides the result.
@@ -141,7 +141,7 @@ impl Saved {
     /// The same, made of other operations: slower, and differentiable any number of times.
     fn gradients_composed(&self, back: &Backward, y: &Tensor) -> Vec<Option<Tensor>> {
         let Saved { x, scale, .. } = self;
-        let (statistics, tables) = (self.mean.shape(), scale.shape());
+        let (statistics, tables) = (self.cut.statistics(), scale.shape());
         let centred = x - &x.mean_to(statistics);
         let inverse = centred.square().mean_to(statistics).shift(self.epsilon).sqrt().reciprocal();
         let normalised = &centred * &inverse;
@@ -159,13 +159,15 @@ impl Saved {
     }
 }
 
-/// How the rows of a batch share the rows of tables of C numbers: `groups` tables rows of statistics, and `rows` of
-/// scales and shifts, a multiple of them.
+/// How the rows of a batch share the rows of tables of C numbers: `groups` rows of statistics, and `rows` of scales and
+/// shifts, a multiple of them.
 #[derive(Clone, Copy)]
-struct Cut {
-    shape: Shape,
-    groups: usize,
-    rows: usize,
+pub(super) struct Cut {
+    pub(super) shape: Shape,
+    pub(super) groups: usize,
+    pub(super) rows: usize,
+    /// Whether all channels of a group have the same statistics, which the table repeats.
+    pub(super) across_channels: bool,
 }
 
 /// Up to sixteen channels of the images that share a row of a table.
@@ -240,7 +242,7 @@ impl Block {
 impl Cut {
     /// All blocks of a plane.
     fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
-        let Cut { shape: Shape { n, c, .. }, groups, rows } = *self;
+        let Cut { shape: Shape { n, c, .. }, groups, rows, .. } = *self;
         let images = n / rows;
         (0..rows).flat_map(move |row| {
             (0..c).step_by(LANES).map(move |channel| Block {
@@ -254,9 +256,25 @@ impl Cut {
         })
     }
 
+    /// The shape of the statistics, each once.
+    fn statistics(&self) -> Shape {
+        if self.across_channels { Shape::matrix(self.groups, 1) } else { Shape::matrix(self.groups, self.shape.c) }
+    }
+
     /// Numbers that each entry of a table of statistics stands for.
     fn members<T: Element>(&self) -> T {
-        T::from_f64((self.shape.len() / (self.groups * self.shape.c)) as f64)
+        T::from_f64((self.shape.len() / self.statistics().len()) as f64)
+    }
+
+    /// Sums channel by channel as the table of statistics has them.
+    fn shared<T: Element>(&self, mut sums: Buffer<T>) -> Buffer<T> {
+        if self.across_channels {
+            for row in sums.chunks_exact_mut(self.shape.c) {
+                let sum = row.iter().copied().sum();
+                row.fill(sum);
+            }
+        }
+        sums
     }
 
     /// Sums over pixels and images into K tables of `rows` rows, one after another. `terms(block, position)` are the K
@@ -340,16 +358,16 @@ impl Cut {
     }
 
     fn means<T: Element>(&self, x: &[T]) -> Buffer<T> {
-        let mut means = self.sums(
+        let mut means = self.shared(self.sums(
             #[inline(always)]
             |block, at| [block.load(x, at)],
-        );
+        ));
         means.iter_mut().for_each(|mean| *mean = *mean / self.members());
         means
     }
 
     fn inverse_deviations<T: Element>(&self, x: &[T], mean: &[T], epsilon: f64) -> Buffer<T> {
-        let mut squares = self.sums(
+        let mut squares = self.shared(self.sums(
             #[inline(always)]
             |block, at| {
                 let (mut x, mean) = (block.load(x, at), block.load(mean, block.group));
@@ -358,7 +376,7 @@ impl Cut {
                 }
                 [x]
             },
-        );
+        ));
         let epsilon = T::from_f64(epsilon);
         squares.iter_mut().for_each(|square| *square = (*square / self.members() + epsilon).sqrt().recip());
         squares
@@ -434,6 +452,6 @@ impl Cut {
                 group[i] += sums[i] * scale[i] / self.members();
             }
         }
-        means
+        self.shared(means)
     }
 }
