@@ -186,7 +186,7 @@ impl fmt::Display for Convolution {
 
 #[cfg(test)]
 mod tests {
-    use mergan_models::{Conditions, Critic, DigitConfig, Generator, Network};
+    use mergan_models::{Conditions, Critic, Generator, ModelConfig, Network};
     use mergan_tensor::{Device, Random, conv2d_flops};
 
     use super::*;
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn digit_layers_are_those_of_the_models() {
         for width in [16, 32, 64] {
-            let config = DigitConfig { width, ..DigitConfig::default() };
+            let config = ModelConfig { width, ..ModelConfig::default() };
             let layers = digits(width, BATCH);
             let generator = Generator::new(config, Random::new(0), Device::Cpu);
             assert_same_network(&of("generator", &layers), generator, |generator| {

@@ -1,24 +1,26 @@
-"""Golden values for the digit networks: losses, gradients and ten training iterations, in float64.
+"""Golden values for the digit and the residual networks: losses, gradients and training iterations, in float64.
 
-`python make.py` writes three safetensors files beside itself; README.md lists their tensors. No input is stored: every
+`python make.py` writes four safetensors files beside itself; README.md lists their tensors. No input is stored: every
 weight, latent and image is `uniform(stream, shape)`, a formula that the Rust tests repeat. The script checks its own
 gradients against finite differences before it writes anything.
 
 The networks, losses and step order are those of Memory Replay GANs (Wu et al., 2018) as its released code runs them.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import resnet
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
-CLASSES, LATENT, SIDE, WIDTH = 10, 128, 32, 2
+CLASSES, LATENT, WIDTH = 10, 128, 2
+DIGIT_SHAPE = (1, 32, 32)
 PENALTY_WEIGHT = 10.0
 ALIGNMENT_WEIGHT = 1e-3
-BATCH, ITERATIONS, CRITIC_STEPS = 64, 10, 5
 
 # Streams of the single steps. A network's parameter array i, in the order of its state dict, has stream network + i.
 REAL, LATENTS, ALPHA, REPLAY_LATENTS, DIRECTION = 1, 2, 3, 4, 9
@@ -28,7 +30,7 @@ GENERATOR, CRITIC, OLD_GENERATOR = 100, 200, 300
 # Purposes within the streams of training, see `training_stream`.
 GENERATOR_LATENTS, GENERATOR_REPLAY, CRITIC_REAL, CRITIC_LATENTS, CRITIC_ALPHA, CRITIC_REPLAY = range(6)
 
-FULL_UP_TO, HEAD = 2000, 500
+HEAD = 500
 
 
 def unit(stream, shape):
@@ -51,9 +53,9 @@ def latents(stream, shape):
     return uniform(stream, (*shape, LATENT)) * 3**0.5
 
 
-def images(stream, count):
-    """Stand-ins for real images, in [-0.9, 0.9), shape (count, 1, 32, 32)."""
-    return uniform(stream, (count, 1, SIDE, SIDE)) * 0.9
+def images(stream, count, shape=DIGIT_SHAPE):
+    """Stand-ins for real images, in [-0.9, 0.9), shape (count, *shape)."""
+    return uniform(stream, (count, *shape)) * 0.9
 
 
 def training_stream(iteration, purpose, inner_step=0):
@@ -119,10 +121,10 @@ def build(network, first_stream):
     model = network(WIDTH)
     for i, (name, parameter) in enumerate(model.named_parameters()):
         u = uniform(first_stream + i, parameter.shape)
-        if name.endswith(".g.weight"):
-            parameter.data = 1 + 0.3 * u
-        elif name.endswith(".bias"):
+        if name.endswith(".bias"):
             parameter.data = 0.1 * u
+        elif name.endswith(".g.weight") or parameter.dim() == 1:
+            parameter.data = 1 + 0.3 * u
         else:
             parameter.data = 0.3 * u
     return model
@@ -193,23 +195,27 @@ def replay_generator_terms(generator, critic, z):
     return {f"replay.{name}": sum(t[name] for t in terms) for name in ("adversarial", "classification")}
 
 
-def alignment_terms(generator, old, z):
-    """Replay alignment: half the squared distance, summed over pixels and samples, divided by the past classes."""
+def mean_over_classes(terms, classes):
+    """The terms of joint replay as the released code for LSUN has them."""
+    return {name: value / classes for name, value in terms.items()}
+
+
+def alignment_terms(generator, old, z, classes):
+    """Replay alignment: half the squared distance, summed over pixels and samples, divided by `classes`."""
     distance = 0
     for label, latent in enumerate(z):
         with torch.no_grad():
             target = old(latent, label)
         distance += ((generator(latent, label) - target) ** 2).sum() / 2
-    return {"alignment": ALIGNMENT_WEIGHT * distance / len(z)}
+    return {"alignment": ALIGNMENT_WEIGHT * distance / classes}
 
 
 def total(terms):
     return sum(PENALTY_WEIGHT * value if name == "penalty" else value for name, value in terms.items())
 
 
-def check_gradients(case, loss, tensors, gradients):
+def check_gradients(case, loss, tensors, gradients, step=1e-6):
     """Compares each array's gradient with a central difference along one direction; raises where they differ."""
-    step = 1e-6
     for (name, tensor), gradient in zip(tensors, gradients, strict=True):
         centre = tensor.data
         direction = uniform(DIRECTION, centre.shape)
@@ -224,13 +230,13 @@ def check_gradients(case, loss, tensors, gradients):
         )
 
 
-def put(out, name, value):
-    """Stores an array whole, or its first 500 elements, sum and sum of squares where it is large."""
+def put(out, name, value, head=HEAD):
+    """Stores an array whole, or its first elements, sum and sum of squares where it has more than four times as many."""
     value = value.detach()
-    if value.numel() <= FULL_UP_TO:
+    if value.numel() <= 4 * head:
         out[name] = value.clone(memory_format=torch.contiguous_format)
     else:
-        out[f"{name}.head"] = value.flatten()[:HEAD].clone()
+        out[f"{name}.head"] = value.flatten()[:head].clone()
         put_moments(out, name, value)
 
 
@@ -239,18 +245,18 @@ def put_moments(out, name, value):
     out[f"{name}.sumsq"] = (value.detach() ** 2).sum()
 
 
-def put_case(out, case, terms, role, network):
+def put_case(out, case, terms, role, network, head=HEAD, step=1e-6):
     """Stores the terms, their total and its gradient with respect to every parameter of the network."""
     values = terms()
     loss = total(values)
     parameters = list(network.named_parameters())
     gradients = torch.autograd.grad(loss, [p for _, p in parameters])
-    check_gradients(case, lambda: total(terms()), parameters, gradients)
+    check_gradients(case, lambda: total(terms()), parameters, gradients, step)
     for name, value in values.items():
         put(out, f"{case}.{name}", value)
     put(out, f"{case}.total", loss)
     for (name, _), gradient in zip(parameters, gradients, strict=True):
-        put(out, f"{case}.grad.{role}.{name}", gradient)
+        put(out, f"{case}.grad.{role}.{name}", gradient, head)
 
 
 def losses():
@@ -267,7 +273,7 @@ def losses():
     put(out, "forward.fake", fake)
     put_case(out, "critic", lambda: critic_terms(critic, real, fake, alpha, task), "critic", critic)
     put_case(out, "generator", lambda: generator_terms(generator, critic, z, task), "generator", generator)
-    put_case(out, "ra.generator", lambda: alignment_terms(generator, old, replay), "generator", generator)
+    put_case(out, "ra.generator", lambda: alignment_terms(generator, old, replay, task), "generator", generator)
     put_case(out, "jtr.critic", lambda: replay_critic_terms(critic, generator, old, replay), "critic", critic)
     put_case(out, "jtr.generator", lambda: replay_generator_terms(generator, critic, replay), "generator", generator)
 
@@ -323,47 +329,89 @@ def descend(optimiser, terms, log):
         log.setdefault(name, []).append(value.item())
 
 
-def train(method, task):
-    """Ten iterations of one task: a generator step (not in iteration 0), then five critic steps."""
-    generator, critic, old = build(Generator, GENERATOR), build(Critic, CRITIC), build(Generator, OLD_GENERATOR)
+@dataclass(frozen=True)
+class Recipe:
+    """What the released code does differently for digits and for LSUN."""
+
+    generator: type
+    critic: type
+    shape: tuple
+    batch: int
+    iterations: int
+    critic_steps: int
+    # Replay a whole batch of every past class and divide the terms of JTR by their number, not those of RA; else the past
+    # classes share a batch, and it is the other way round.
+    whole_batches: bool
+
+
+DIGITS = Recipe(Generator, Critic, DIGIT_SHAPE, batch=64, iterations=10, critic_steps=5, whole_batches=False)
+LSUN = Recipe(resnet.Generator, resnet.Critic, (3, 64, 64), batch=3, iterations=3, critic_steps=2, whole_batches=True)
+
+
+def train(recipe, method, task):
+    """Iterations of one task: a generator step (not in iteration 0), then the critic steps."""
+    generator, critic = build(recipe.generator, GENERATOR), build(recipe.critic, CRITIC)
+    old = build(recipe.generator, OLD_GENERATOR)
     adam = {"lr": 1e-4, "betas": (0.0, 0.9), "eps": 1e-8}
     generator_adam = torch.optim.Adam(generator.parameters(), **adam)
     critic_adam = torch.optim.Adam(critic.parameters(), **adam)
-    replay_shape = (task, BATCH // max(task, 1))
+    batch, divisor = recipe.batch, task if recipe.whole_batches else 1
+    replay_shape = (task, batch if recipe.whole_batches else batch // max(task, 1))
     generator_log, critic_log = {}, {}
 
-    for iteration in range(ITERATIONS):
+    for iteration in range(recipe.iterations):
         if iteration > 0:
-            z = latents(training_stream(iteration, GENERATOR_LATENTS), (BATCH,))
+            z = latents(training_stream(iteration, GENERATOR_LATENTS), (batch,))
             replay = latents(training_stream(iteration, GENERATOR_REPLAY), replay_shape)
             terms = generator_terms(generator, critic, z, task)
             if method == "ra":
-                terms |= alignment_terms(generator, old, replay)
+                terms |= alignment_terms(generator, old, replay, 1 if recipe.whole_batches else task)
             elif method == "jtr":
-                terms |= replay_generator_terms(generator, critic, replay)
+                terms |= mean_over_classes(replay_generator_terms(generator, critic, replay), divisor)
             descend(generator_adam, terms, generator_log)
 
-        for inner in range(CRITIC_STEPS):
-            real = images(training_stream(iteration, CRITIC_REAL, inner), BATCH)
-            z = latents(training_stream(iteration, CRITIC_LATENTS, inner), (BATCH,))
-            alpha = unit(training_stream(iteration, CRITIC_ALPHA, inner), (BATCH, 1, 1, 1))
+        for inner in range(recipe.critic_steps):
+            real = images(training_stream(iteration, CRITIC_REAL, inner), batch, recipe.shape)
+            z = latents(training_stream(iteration, CRITIC_LATENTS, inner), (batch,))
+            alpha = unit(training_stream(iteration, CRITIC_ALPHA, inner), (batch, 1, 1, 1))
             replay = latents(training_stream(iteration, CRITIC_REPLAY, inner), replay_shape)
             with torch.no_grad():
                 fake = generator(z, task)
             terms = critic_terms(critic, real, fake, alpha, task)
             if method == "jtr":
-                terms |= replay_critic_terms(critic, generator, old, replay)
+                terms |= mean_over_classes(replay_critic_terms(critic, generator, old, replay), divisor)
             descend(critic_adam, terms, critic_log)
 
     out = {}
     for name, values in generator_log.items():
         out[f"{method}.generator.{name}"] = torch.tensor(values)
     for name, values in critic_log.items():
-        out[f"{method}.critic.{name}"] = torch.tensor(values).reshape(ITERATIONS, CRITIC_STEPS)
+        out[f"{method}.critic.{name}"] = torch.tensor(values).reshape(recipe.iterations, recipe.critic_steps)
     for role, network in (("generator", generator), ("critic", critic)):
         for name, parameter in network.named_parameters():
             put_moments(out, f"{method}.after.{role}.{name}", parameter)
     return out
+
+
+def residual_losses():
+    """One critic and one generator step of the residual networks, batch 2."""
+    batch, task = 2, 3
+    # A larger step crosses the corner of some rectifier.
+    options = {"head": 25, "step": 1e-7}
+    generator, critic = build(resnet.Generator, GENERATOR), build(resnet.Critic, CRITIC)
+    real, z, alpha = images(REAL, batch, LSUN.shape), latents(LATENTS, (batch,)), unit(ALPHA, (batch, 1, 1, 1))
+    with torch.no_grad():
+        fake = generator(z, task)
+        scores, logits = critic(real)
+    out = {"forward.scores": scores, "forward.logits": logits}
+    put(out, "forward.fake", fake)
+    put_case(out, "critic", lambda: critic_terms(critic, real, fake, alpha, task), "critic", critic, **options)
+    put_case(out, "generator", lambda: generator_terms(generator, critic, z, task), "generator", generator, **options)
+    return out
+
+
+def every_method(recipe):
+    return train(recipe, "sft", 0) | train(recipe, "jtr", 2) | train(recipe, "ra", 2)
 
 
 def main():
@@ -373,7 +421,8 @@ def main():
     files = {
         "losses": losses(),
         "conditional_batch_norm": conditional_batch_norm(),
-        "iterations": train("sft", 0) | train("jtr", 2) | train("ra", 2),
+        "iterations": every_method(DIGITS),
+        "resnet": residual_losses() | every_method(LSUN),
     }
     for name, tensors in files.items():
         save_file(tensors, Path(__file__).with_name(f"{name}.safetensors"))

@@ -1,9 +1,9 @@
 //! Samples a generator, writes its weights in PyTorch's names and reads them back.
-use mergan_models::{Conditions, DigitConfig, Generator, Network, Weights, to_bytes};
+use mergan_models::{Conditions, ModelConfig, Generator, Network, Weights, to_bytes};
 use mergan_tensor::{Address, Device, Random};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let generator = Generator::new(DigitConfig::default(), Random::new(0), Device::Cpu);
+    let generator = Generator::new(ModelConfig::default(), Random::new(0), Device::Cpu);
     let path = std::env::temp_dir().join(format!("mergan-outside-{}.safetensors", std::process::id()));
     let mut weights = Weights::default();
     weights.insert_network("", &generator);

@@ -3,12 +3,15 @@
 
 use std::path::Path;
 
-use mergan_models::{Critic, DigitConfig, Generator, Network, Weights};
+use mergan_models::{Architecture, Critic, Generator, ModelConfig, Network, Weights};
 use mergan_strategies::{Noise, Purpose};
 use mergan_tensor::{Address, Device, Random, Shape, Tensor};
 
-/// The networks' sizes.
-pub const SIZES: DigitConfig = DigitConfig { width: 2, channels: 1, classes: 10, latent: 128 };
+/// Sizes of the digit networks.
+pub const SIZES: ModelConfig =
+    ModelConfig { architecture: Architecture::Digit, width: 2, channels: 1, classes: 10, latent: 128 };
+/// Sizes of the residual networks.
+pub const RESIDUAL: ModelConfig = ModelConfig { architecture: Architecture::Resnet, channels: 3, ..SIZES };
 /// Stream of the first parameter of the generator.
 pub const GENERATOR: u64 = 100;
 /// Stream of the first parameter of the critic.
@@ -31,9 +34,15 @@ pub fn uniform(stream: u64, shape: impl Into<Shape>, f: impl Fn(f64) -> f64) -> 
     Tensor::from_vec(values, shape, Device::Reference)
 }
 
-/// Real images: n x 1 x 32 x 32.
+/// Real images of digits: n x 1 x 32 x 32.
 pub fn images(stream: u64, n: usize) -> Tensor {
-    uniform(stream, [n, 1, 32, 32], |u| 0.9 * u)
+    images_for(SIZES, stream, n)
+}
+
+/// Real images for networks of these sizes.
+pub fn images_for(sizes: ModelConfig, stream: u64, n: usize) -> Tensor {
+    let [c, h, w] = sizes.image_shape();
+    uniform(stream, [n, c, h, w], |u| 0.9 * u)
 }
 
 /// Latent vectors: n x 128.
@@ -42,20 +51,20 @@ pub fn latents(stream: u64, n: usize) -> Tensor {
 }
 
 /// The generator of these streams, trainable.
-pub fn generator(first_stream: u64) -> Generator {
-    filled(Generator::new(SIZES, Random::new(0), Device::Reference), first_stream)
+pub fn generator(sizes: ModelConfig, first_stream: u64) -> Generator {
+    filled(Generator::new(sizes, Random::new(0), Device::Reference), first_stream)
 }
 
 /// The critic, trainable.
-pub fn critic() -> Critic {
-    filled(Critic::new(SIZES, Random::new(0), Device::Reference), CRITIC)
+pub fn critic(sizes: ModelConfig) -> Critic {
+    filled(Critic::new(sizes, Random::new(0), Device::Reference), CRITIC)
 }
 
 fn filled<N: Network>(mut network: N, first_stream: u64) -> N {
     for (parameter, stream) in network.parameters_mut().into_iter().zip(first_stream..) {
         let value = match parameter.name.rsplit_once('.') {
             Some((_, "bias")) => |u: f64| 0.1 * u,
-            _ if parameter.name.ends_with(".g.weight") => |u: f64| 1.0 + 0.3 * u,
+            _ if parameter.name.ends_with(".g.weight") || parameter.axes == 1 => |u: f64| 1.0 + 0.3 * u,
             _ => |u: f64| 0.3 * u,
         };
         *parameter.value = uniform(stream, parameter.value.shape(), value);
@@ -67,7 +76,7 @@ fn filled<N: Network>(mut network: N, first_stream: u64) -> N {
 pub enum Formula {
     /// The streams of the single steps.
     Single,
-    /// The streams of the ten iterations.
+    /// The streams of the iterations.
     Training,
 }
 
@@ -89,7 +98,7 @@ impl Formula {
     }
 }
 
-/// The stream of an array of the ten iterations.
+/// The stream of an array of the iterations.
 pub fn training_stream(iteration: u32, purpose: u64, inner: u32) -> u64 {
     1000 + 100 * u64::from(iteration) + 10 * purpose + u64::from(inner)
 }

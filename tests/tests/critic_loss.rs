@@ -1,7 +1,7 @@
 //! The whole critic loss, penalty included, against finite differences in f64: with respect to every single weight of a
 //! small critic. A penalty whose double backward is missing, per pixel or of the wrong head cannot pass.
 
-use mergan_models::{Critic, DigitConfig, Network};
+use mergan_models::{Critic, ModelConfig, Network};
 use mergan_strategies::losses::{critic_terms, gradient_penalty, total};
 use mergan_tensor::{Device, Random, Tensor};
 use mergan_tests::{images, uniform};
@@ -9,7 +9,7 @@ use mergan_tests::{images, uniform};
 const BATCH: usize = 2;
 
 fn small_critic() -> Critic {
-    let sizes = DigitConfig { width: 1, classes: 3, ..DigitConfig::default() };
+    let sizes = ModelConfig { width: 1, classes: 3, ..ModelConfig::default() };
     let mut critic = Critic::new(sizes, Random::new(5), Device::Reference);
     for (parameter, stream) in critic.parameters_mut().into_iter().zip(700..) {
         *parameter.value = uniform(stream, parameter.value.shape(), |u| 0.4 * u);

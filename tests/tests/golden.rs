@@ -1,14 +1,16 @@
-//! Losses, gradients and ten iterations of training against PyTorch, f64 on both sides; see `golden/README.md`.
+//! Losses, gradients and iterations of training against PyTorch, f64 on both sides; see `golden/README.md`.
 
 use approx::relative_eq;
-use mergan_models::{Conditions, Critic, Network};
+use mergan_models::{Architecture, Conditions, Critic, ModelConfig, Network};
 use mergan_strategies::losses::{critic_terms, generator_terms, gradient_penalty, total};
 use mergan_strategies::{
-    Batch, Draws, Grouping, Learner, Losses, Role, Round, Snapshot, Step, Strategy, Tally, Term, build_strategy,
+    Batch, Choice, Config, Draws, Grouping, Learner, Losses, Role, Round, Snapshot, Step, Strategy, Tally, Term,
+    build_strategy,
 };
 use mergan_tensor::{AdamOptions, Device, Tensor};
 use mergan_tests::{
-    Formula, GENERATOR, Golden, OLD_GENERATOR, critic, generator, images, latents, training_stream, uniform, unit,
+    Formula, GENERATOR, Golden, OLD_GENERATOR, RESIDUAL, SIZES, critic, generator, images, images_for, latents,
+    training_stream, uniform, unit,
 };
 
 /// Compares pairs of (ours, PyTorch's).
@@ -57,8 +59,8 @@ fn strategy(name: &str) -> Box<dyn Strategy> {
     build_strategy(name, &options).unwrap()
 }
 
-fn old() -> Snapshot {
-    Snapshot { generator: generator(OLD_GENERATOR), critic: critic() }
+fn old(sizes: ModelConfig) -> Snapshot {
+    Snapshot { generator: generator(sizes, OLD_GENERATOR), critic: critic(sizes) }
 }
 
 fn draws(noise: &Formula, task: usize, iteration: usize, inner: usize) -> Draws<'_> {
@@ -75,7 +77,7 @@ fn the_formula_is_pythons() {
 
 #[test]
 fn the_critics_loss() {
-    let (golden, critic, generator) = (Golden::open("losses"), critic(), generator(GENERATOR));
+    let (golden, critic, generator) = (Golden::open("losses"), critic(SIZES), generator(SIZES, GENERATOR));
     let real = images(1, 4);
     let fake = generator.forward(&latents(2, 4), &Conditions::pure(&[CLASS])).detach();
     assert_equal("forward.fake", golden.pairs("forward.fake", &fake), EXACT);
@@ -93,7 +95,7 @@ fn the_critics_loss() {
 /// gives what the penalty gives.
 #[test]
 fn wrong_penalties_are_told_from_the_right_one() {
-    let (golden, critic, generator) = (Golden::open("losses"), critic(), generator(GENERATOR));
+    let (golden, critic, generator) = (Golden::open("losses"), critic(SIZES), generator(SIZES, GENERATOR));
     let (real, fraction) = (images(1, 4), uniform(3, [4, 1, 1, 1], |u| (u + 1.0) / 2.0));
     let fake = generator.forward(&latents(2, 4), &Conditions::pure(&[CLASS])).detach();
     let between = (&real + &(&(&fake - &real) * &fraction)).variable();
@@ -131,7 +133,7 @@ fn critic_gradient(critic: &Critic, real: &Tensor, fake: &Tensor, fraction: &Ten
 
 #[test]
 fn the_generators_loss() {
-    let (golden, critic, generator) = (Golden::open("losses"), critic(), generator(GENERATOR));
+    let (golden, critic, generator) = (Golden::open("losses"), critic(SIZES), generator(SIZES, GENERATOR));
     let fake = generator.forward(&latents(2, 4), &Conditions::pure(&[CLASS]));
     let terms = generator_terms(&critic, &fake, &[CLASS; 4]);
     assert_terms(&golden, "generator", &terms, &[("adversarial", 1.0), ("classification", 1.0)]);
@@ -140,8 +142,8 @@ fn the_generators_loss() {
 
 #[test]
 fn what_the_strategies_add() {
-    let (golden, critic, generator) = (Golden::open("losses"), critic(), generator(GENERATOR));
-    let (old, tally) = (old(), Tally::default());
+    let (golden, critic, generator) = (Golden::open("losses"), critic(SIZES), generator(SIZES, GENERATOR));
+    let (old, tally) = (old(SIZES), Tally::default());
     let step = |role| Step {
         role,
         generator: &generator,
@@ -194,45 +196,89 @@ fn conditional_batch_norm() {
     }
 }
 
-/// Ten iterations of the released code's recipe from the same weights, latents and images.
-fn iterations(name: &str, task: usize, generator_losses: &[(&str, f64)], critic_losses: &[(&str, f64)]) {
-    let golden = Golden::open("iterations");
-    let strategy = strategy(name);
-    let mut learner = Learner::new(&generator(GENERATOR), &critic(), AdamOptions::default(), |_| true);
-    let past: Vec<usize> = (0..task).collect();
-    let compare = |case: &str, row: usize, losses: &Losses, names: &[(&str, f64)]| {
-        for ((_, value), (suffix, factor)) in losses.0.iter().zip(names) {
-            let name = format!("{name}.{case}.{suffix}");
-            assert_equal(&name, [(value * factor, golden.get(&name)[row])], EXACT);
-        }
-        assert_eq!(losses.0.len(), names.len());
-    };
-    let (classes, old, tally) = ([task], old(), Tally::default());
-    for iteration in 0..10 {
-        let round = |inner| Round {
-            strategy: &*strategy,
-            old: Some(&old),
-            conditions: &classes,
-            past: &past,
-            grouping: Grouping::Pure,
-            batch: 64,
-            images: 64,
-            penalty: 10.0,
-            rate: 1e-4,
-            draws: draws(&Formula::Training, task, iteration, inner),
-            tally: &tally,
+/// The critic's and the generator's loss of the residual networks, the penalty through layer norm included.
+#[test]
+fn residual_networks() {
+    let golden = Golden::open("resnet");
+    let (critic, generator) = (critic(RESIDUAL), generator(RESIDUAL, GENERATOR));
+    let real = images_for(RESIDUAL, 1, 2);
+    let fake = generator.forward(&latents(2, 2), &Conditions::pure(&[CLASS]));
+    assert_equal("forward.fake", golden.pairs("forward.fake", &fake), EXACT);
+    let verdict = critic.forward(&real);
+    assert_equal("forward.scores", golden.pairs("forward.scores", &verdict.score), EXACT);
+    assert_equal("forward.logits", golden.pairs("forward.logits", &verdict.logits), EXACT);
+
+    let fraction = uniform(3, [2, 1, 1, 1], |u| (u + 1.0) / 2.0);
+    let terms = critic_terms(&critic, &real, &fake.detach(), &fraction, &[CLASS; 2], 10.0);
+    assert_terms(&golden, "critic", &terms, &[("wasserstein", 1.0), ("penalty", 1.0), ("classification", 1.0)]);
+    assert_gradients(&golden, "critic", "critic", &critic, &total(&terms));
+
+    let terms = generator_terms(&critic, &fake, &[CLASS; 2]);
+    assert_terms(&golden, "generator", &terms, &[("adversarial", 1.0), ("classification", 1.0)]);
+    assert_gradients(&golden, "generator", "generator", &generator, &total(&terms));
+}
+
+/// A recipe of the released code, from the same weights, latents and images as PyTorch's.
+struct Recipe {
+    file: &'static str,
+    sizes: ModelConfig,
+    batch: usize,
+    iterations: usize,
+    critic_steps: usize,
+}
+
+const DIGITS: Recipe = Recipe { file: "iterations", sizes: SIZES, batch: 64, iterations: 10, critic_steps: 5 };
+const LSUN: Recipe = Recipe { file: "resnet", sizes: RESIDUAL, batch: 3, iterations: 3, critic_steps: 2 };
+
+impl Recipe {
+    fn follow(
+        &self,
+        name: &str,
+        strategy: &dyn Strategy,
+        task: usize,
+        generator_losses: &[(&str, f64)],
+        critic_losses: &[(&str, f64)],
+    ) {
+        let Recipe { file, sizes, batch, iterations, critic_steps } = *self;
+        let golden = Golden::open(file);
+        let adam = AdamOptions::default();
+        let mut learner = Learner::new(&generator(sizes, GENERATOR), &critic(sizes), adam, |_| true);
+        let past: Vec<usize> = (0..task).collect();
+        let compare = |case: &str, row: usize, losses: &Losses, names: &[(&str, f64)]| {
+            for ((_, value), (suffix, factor)) in losses.0.iter().zip(names) {
+                let name = format!("{name}.{case}.{suffix}");
+                assert_equal(&name, [(value * factor, golden.get(&name)[row])], EXACT);
+            }
+            assert_eq!(losses.0.len(), names.len());
         };
-        if iteration > 0 {
-            compare("generator", iteration - 1, &learner.generator_step(&round(0)), generator_losses);
+        let (classes, old, tally) = ([task], old(sizes), Tally::default());
+        for iteration in 0..iterations {
+            let round = |inner| Round {
+                strategy,
+                old: Some(&old),
+                conditions: &classes,
+                past: &past,
+                grouping: Grouping::Pure,
+                batch,
+                images: batch,
+                penalty: 10.0,
+                rate: 1e-4,
+                draws: draws(&Formula::Training, task, iteration, inner),
+                tally: &tally,
+            };
+            if iteration > 0 {
+                compare("generator", iteration - 1, &learner.generator_step(&round(0)), generator_losses);
+            }
+            for inner in 0..critic_steps {
+                let stream = training_stream(iteration as u32, 2, inner as u32);
+                let real = Batch { images: images_for(sizes, stream, batch), labels: vec![task; batch] };
+                let losses = learner.critic_step(&round(inner), real);
+                compare("critic", iteration * critic_steps + inner, &losses, critic_losses);
+            }
         }
-        for inner in 0..5 {
-            let stream = training_stream(iteration as u32, 2, inner as u32);
-            let batch = Batch { images: images(stream, 64), labels: vec![task; 64] };
-            compare("critic", iteration * 5 + inner, &learner.critic_step(&round(inner), batch), critic_losses);
-        }
+        assert_parameters(&golden, &format!("{name}.after.generator"), &learner.generator);
+        assert_parameters(&golden, &format!("{name}.after.critic"), &learner.critic);
     }
-    assert_parameters(&golden, &format!("{name}.after.generator"), &learner.generator);
-    assert_parameters(&golden, &format!("{name}.after.critic"), &learner.critic);
 }
 
 fn assert_parameters<N: Network>(golden: &Golden, prefix: &str, network: &N) {
@@ -245,19 +291,55 @@ fn assert_parameters<N: Network>(golden: &Golden, prefix: &str, network: &N) {
 const GENERATOR_LOSSES: [(&str, f64); 2] = [("adversarial", 1.0), ("classification", 1.0)];
 const CRITIC_LOSSES: [(&str, f64); 3] = [("wasserstein", 1.0), ("penalty", 1.0), ("classification", 1.0)];
 
+/// The losses of joint replay, whose terms of the past are multiplied by this.
+fn with_replay(factor: f64) -> [Vec<(&'static str, f64)>; 2] {
+    let replay = [("replay.adversarial", factor), ("replay.classification", factor)];
+    let critic_replay = [("replay.wasserstein", factor), ("replay.classification", factor)];
+    [[&GENERATOR_LOSSES[..], &replay].concat(), [&CRITIC_LOSSES[..], &critic_replay].concat()]
+}
+
 #[test]
 fn ten_iterations_of_sft() {
-    iterations("sft", 0, &GENERATOR_LOSSES, &CRITIC_LOSSES);
+    DIGITS.follow("sft", &*strategy("sft"), 0, &GENERATOR_LOSSES, &CRITIC_LOSSES);
 }
 
 #[test]
 fn ten_iterations_of_jtr() {
-    let replay = [("replay.adversarial", 2.0), ("replay.classification", 2.0)];
-    let critic_replay = [("replay.wasserstein", 2.0), ("replay.classification", 2.0)];
-    iterations("jtr", 2, &[&GENERATOR_LOSSES[..], &replay].concat(), &[&CRITIC_LOSSES[..], &critic_replay].concat());
+    let [generator_losses, critic_losses] = with_replay(2.0);
+    DIGITS.follow("jtr", &*strategy("jtr"), 2, &generator_losses, &critic_losses);
 }
 
 #[test]
 fn ten_iterations_of_ra() {
-    iterations("ra", 2, &[&GENERATOR_LOSSES[..], &[("alignment", 1e-3)]].concat(), &CRITIC_LOSSES);
+    let generator_losses = [&GENERATOR_LOSSES[..], &[("alignment", 1e-3)]].concat();
+    DIGITS.follow("ra", &*strategy("ra"), 2, &generator_losses, &CRITIC_LOSSES);
+}
+
+/// As the preset `paper` trains on LSUN.
+fn lsun_strategy(name: &str) -> Box<dyn Strategy> {
+    let choice = Choice {
+        dataset: "lsun".into(),
+        architecture: Architecture::Resnet,
+        strategy: name.into(),
+        preset: "paper".into(),
+        ..Choice::default()
+    };
+    build_strategy(name, &Config::resolve(&choice, 4).unwrap().options).unwrap()
+}
+
+#[test]
+fn iterations_of_lsun_sft() {
+    LSUN.follow("sft", &*lsun_strategy("sft"), 0, &GENERATOR_LOSSES, &CRITIC_LOSSES);
+}
+
+#[test]
+fn iterations_of_lsun_jtr() {
+    let [generator_losses, critic_losses] = with_replay(1.0);
+    LSUN.follow("jtr", &*lsun_strategy("jtr"), 2, &generator_losses, &critic_losses);
+}
+
+#[test]
+fn iterations_of_lsun_ra() {
+    let generator_losses = [&GENERATOR_LOSSES[..], &[("alignment", 1e-3)]].concat();
+    LSUN.follow("ra", &*lsun_strategy("ra"), 2, &generator_losses, &CRITIC_LOSSES);
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use mergan_models::{Classifier, DigitConfig, Generator, Weights};
+use mergan_models::{Classifier, Generator, ModelConfig, Weights};
 use mergan_strategies::{Grouping, Sampling, Solver, Source};
 use mergan_tensor::{Device, Random};
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,9 @@ impl Trained {
     /// number and to have been trained in class-pure batches of 64.
     pub fn load(path: &Path) -> Result<Self> {
         let weights = Weights::load(path, Device::Cpu)?;
-        let sizes = sizes(path, &weights)?;
+        let sizes = ModelConfig::of(&weights).with_context(|| {
+            format!("{} holds no generator; give a generator.safetensors or a run directory", path.display())
+        })?;
         let generator = weights.network(path, "", &Generator::new(sizes, Random::new(0), Device::Cpu))?;
         let usage = if weights.note.is_empty() {
             Usage {
@@ -68,7 +70,7 @@ impl Trained {
             bail!("the note of {} does not fit its weights; restore the file from a copy", path.display());
         }
         let solver = if weights.names().any(|name| name.starts_with(SOLVER)) {
-            let like = Classifier::new(sizes.channels * 32 * 32, sizes.classes, Random::new(0), Device::Cpu);
+            let like = Classifier::new(sizes.image_shape(), sizes.classes, Random::new(0), Device::Cpu);
             // Solvers name the classes that have been learned.
             Some(Solver { classifier: weights.network(path, SOLVER, &like)?, classes: usage.classes.clone() })
         } else {
@@ -99,41 +101,9 @@ impl Usage {
     }
 }
 
-/// The sizes of a digit generator, read off its tensors. The largest of them must agree, so that a network of these sizes
-/// takes no more memory than the file did.
-fn sizes(path: &Path, weights: &Weights) -> Result<DigitConfig> {
-    let axes = |name| weights.axes(name).unwrap_or_default();
-    match (axes("fc.weight"), axes("n1.g.weight"), axes("c1.weight"), axes("c3.weight")) {
-        (&[rows, latent], &[classes, features], &[wide, half, 5, 5], &[width, channels, 5, 5])
-            if ![latent, classes, width, channels].contains(&0)
-                && [rows, features, wide, half].map(Some) == [64, 4, 4, 2].map(|times| width.checked_mul(times)) =>
-        {
-            Ok(DigitConfig { width, channels, classes, latent })
-        }
-        _ => bail!("{} holds no digit generator; give a generator.safetensors or a run directory", path.display()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use mergan_tensor::Tensor;
-
     use super::*;
-
-    #[test]
-    fn sizes_that_do_not_fit_together_are_refused() {
-        let config = DigitConfig { width: 2, channels: 1, classes: 3, latent: 4 };
-        let mut weights = Weights::default();
-        weights.insert_network("", &Generator::new(config, Random::new(0), Device::Cpu));
-        assert_eq!(sizes(Path::new("fine"), &weights).unwrap(), config);
-        for axes in [[1_000_000_000_000, 1, 0, 0], [usize::MAX, 0, 5, 5], [4, 1, 5, 5], [2, 1, 3, 3]] {
-            let numbers = vec![0.0_f32; axes.iter().fold(1, |product: usize, &axis| product.wrapping_mul(axis))];
-            let mut weights = weights.clone();
-            weights.insert("c3.weight", &Tensor::from_vec(numbers, axes, Device::Cpu));
-            let error = sizes(Path::new("strange"), &weights).unwrap_err().to_string();
-            assert!(error.starts_with("strange holds no digit generator"), "{error}");
-        }
-    }
 
     #[test]
     fn classes_are_found_by_name_then_by_number() {

@@ -16,9 +16,6 @@ use sha2::{Digest, Sha256};
 use crate::args::DataArguments;
 use crate::console::Console;
 
-/// The network's name on cards.
-const NETWORK: &str = "mlp-1024-512-256-128";
-
 /// A classifier and what its cards say of it.
 pub struct Scorer {
     classifier: Classifier,
@@ -48,7 +45,9 @@ impl Scorer {
             return Scorer::load(file, dataset);
         }
         let folder = data.cache().join("scorers");
-        let path = folder.join(format!("{dataset}-mlp.safetensors"));
+        let network = Classifier::name_for(info(dataset)?.shape);
+        let kind = network.split('-').next().unwrap_or(network);
+        let path = folder.join(format!("{dataset}-{kind}.safetensors"));
         if let Ok(scorer) = Scorer::load(&path, dataset) {
             return Ok(scorer);
         }
@@ -85,7 +84,7 @@ impl Scorer {
     /// The card of numbers that this network gives, of so many images of each class of a run's generator.
     pub fn card(&self, config: &Config, sampling: &Sampling, samples: usize) -> Card {
         Card {
-            network: NETWORK.into(),
+            network: self.classifier.name().into(),
             sha256: Some(self.sha256.clone()),
             test_accuracy: Some(self.note.test_accuracy),
             samples_per_class: Some(samples),
@@ -115,7 +114,7 @@ impl Scorer {
             "{} scores images of other sizes or classes than {dataset} has; choose another file, or none",
             path.display()
         );
-        let like = Classifier::new(note.pixels, note.classes, Random::new(0), Device::Cpu);
+        let like = Classifier::new(shape, note.classes, Random::new(0), Device::Cpu);
         let classifier = weights.network(path, "", &like)?;
         let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
         let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();

@@ -1,4 +1,4 @@
-//! Layers, with the initialisation of the released code (`gan32_model.py`).
+//! Layers, with the initialisation of the released code (`gan32_model.py`, `gan64_model.py`).
 
 use mergan_tensor::{Address, Conv2d, Device, Random, Shape, Tensor};
 
@@ -46,6 +46,20 @@ impl Linear {
     pub(crate) fn new(init: &mut Initialiser, inputs: usize, outputs: usize) -> Self {
         let deviation = (2.0 / (inputs + outputs) as f64).sqrt();
         Linear { weight: init.uniform(deviation, [outputs, inputs, 1, 1]), bias: init.full(0.0, [1, outputs, 1, 1]) }
+    }
+
+    /// A linear layer of `inputs` numbers with a one-hot class behind them, whose weights for the classes are a table of
+    /// their own: classes x outputs.
+    pub(crate) fn with_classes(
+        init: &mut Initialiser,
+        inputs: usize,
+        classes: usize,
+        outputs: usize,
+    ) -> (Self, Tensor) {
+        let deviation = (2.0 / (inputs + classes + outputs) as f64).sqrt();
+        let weight = init.uniform(deviation, [outputs, inputs, 1, 1]);
+        let table = init.uniform(deviation, [classes, outputs, 1, 1]);
+        (Linear { weight, bias: init.full(0.0, [1, outputs, 1, 1]) }, table)
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
@@ -129,30 +143,105 @@ impl Double {
     }
 }
 
-/// For each class its own scale and shift after batch normalisation, and the rectifier that follows
-/// (Dumoulin et al., 2017). In the digit generator it is the only place where the class enters.
+/// A convolution that keeps the size of the image: stride 1, an odd kernel and padding to match.
 #[derive(Clone, Debug)]
-pub(crate) struct ConditionalBatchNorm {
-    /// classes x channels.
+pub(crate) struct Convolution {
+    /// out x in x k x k.
+    pub(crate) weight: Tensor,
+    /// out.
+    bias: Option<Tensor>,
+}
+
+/// How large initial kernels are: their variance is this over the mean of the fans.
+#[derive(Clone, Copy)]
+pub(crate) enum Gain {
+    /// For a layer without a rectifier around it.
+    Glorot = 1,
+    /// For a layer behind a rectifier, which halves the variance.
+    He = 2,
+}
+
+impl Convolution {
+    pub(crate) fn new(init: &mut Initialiser, [inputs, outputs]: [usize; 2], kernel: usize, gain: Gain) -> Self {
+        let fans = (inputs + outputs) * kernel * kernel;
+        let deviation = (2.0 * f64::from(gain as u8) / fans as f64).sqrt();
+        let weight = init.uniform(deviation, [outputs, inputs, kernel, kernel]);
+        Convolution { weight, bias: Some(init.full(0.0, [1, outputs, 1, 1])) }
+    }
+
+    pub(crate) fn without_bias(self) -> Self {
+        Convolution { bias: None, ..self }
+    }
+
+    pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
+        self.leaky_relu(x, LINEAR)
+    }
+
+    pub(crate) fn forward_relu(&self, x: &Tensor) -> Tensor {
+        self.leaky_relu(x, 0.0)
+    }
+
+    fn leaky_relu(&self, x: &Tensor, slope: f64) -> Tensor {
+        let map = Conv2d::square(1, self.weight.shape().h / 2);
+        match &self.bias {
+            Some(bias) => x.conv2d_leaky_relu(&self.weight, bias, map, slope),
+            None if slope == LINEAR => x.conv2d(&self.weight, map),
+            None => x.conv2d(&self.weight, map).leaky_relu(slope),
+        }
+    }
+
+    pub(crate) fn parameters_mut(&mut self, name: &str) -> Vec<Parameter<'_>> {
+        let weight = Parameter { name: format!("{name}.weight"), axes: 4, value: &mut self.weight };
+        let bias = self.bias.as_mut().map(|value| Parameter { name: format!("{name}.bias"), axes: 1, value });
+        [weight].into_iter().chain(bias).collect()
+    }
+}
+
+/// Scale and shift after a normalisation, and the rectifier that follows.
+///
+/// Those of conditional batch norm have a row for each class (Dumoulin et al., 2017). In the digit generator it is the
+/// only place where the class enters.
+#[derive(Clone, Debug)]
+pub(crate) struct Norm {
+    /// Rows x channels.
     pub(crate) scale: Tensor,
-    /// classes x channels.
+    /// Rows x channels.
     pub(crate) shift: Tensor,
+    /// Whether the rows are classes; else there is one.
+    conditional: bool,
 }
 
 const EPSILON: f64 = 1e-5;
 
-impl ConditionalBatchNorm {
-    pub(crate) fn new(init: &Initialiser, classes: usize, channels: usize) -> Self {
-        let table = [classes, channels, 1, 1];
-        ConditionalBatchNorm { scale: init.full(1.0, table), shift: init.full(0.0, table) }
+impl Norm {
+    pub(crate) fn conditional(init: &Initialiser, classes: usize, channels: usize) -> Self {
+        Norm { conditional: true, ..Norm::of_rows(init, classes, channels) }
     }
 
+    pub(crate) fn plain(init: &Initialiser, channels: usize) -> Self {
+        Norm::of_rows(init, 1, channels)
+    }
+
+    fn of_rows(init: &Initialiser, rows: usize, channels: usize) -> Self {
+        let table = [rows, channels, 1, 1];
+        Norm { scale: init.full(1.0, table), shift: init.full(0.0, table), conditional: false }
+    }
+
+    /// Scales and shifts for these conditions, a row for each of their labels.
+    fn rows(&self, conditions: &Conditions) -> [Tensor; 2] {
+        [&self.scale, &self.shift].map(|table| match self.conditional {
+            true => conditions.rows(table),
+            false => table.select_rows(&vec![0; conditions.labels.len()]),
+        })
+    }
+
+    /// Batch norm by the statistics of each group.
     pub(crate) fn forward_relu(&self, x: &Tensor, conditions: &Conditions) -> Tensor {
-        let rows = |table: &Tensor| table.select_rows(&conditions.labels);
-        x.batch_norm_leaky_relu(&rows(&self.scale), &rows(&self.shift), conditions.groups, EPSILON, 0.0)
+        let [scale, shift] = self.rows(conditions);
+        x.batch_norm_leaky_relu(&scale, &shift, conditions.groups, EPSILON, 0.0)
     }
 
-    /// As [`ConditionalBatchNorm::forward_relu`], with standing statistics: those of layer `layer`.
+    /// As [`Norm::forward_relu`], with standing statistics: those of layer `layer`.
     pub(crate) fn forward_relu_standing(
         &self,
         layer: usize,
@@ -161,25 +250,23 @@ impl ConditionalBatchNorm {
         standing: &Standing,
     ) -> Tensor {
         let [mean, variance] = standing.rows(layer, &conditions.labels);
-        let scale = &self.scale.select_rows(&conditions.labels) * &variance.shift(EPSILON).sqrt().reciprocal();
-        let shift = &self.shift.select_rows(&conditions.labels) - &(&mean * &scale);
+        let [scale, shift] = self.rows(conditions);
+        let scale = &scale * &variance.shift(EPSILON).sqrt().reciprocal();
+        let shift = &shift - &(&mean * &scale);
         x.affine_leaky_relu(&scale, &shift, 0.0)
     }
 
-    /// The rows of the `new` classes become the mean of those of the `learned` ones.
-    pub(crate) fn start_at_mean(&mut self, new: &[usize], learned: &[usize]) {
-        for table in [&mut self.scale, &mut self.shift] {
-            let Shape { n: classes, c, .. } = table.shape();
-            let mean = table.detach().select_rows(learned).mean_to(Shape::vector(c));
-            let change = &mean.broadcast_to(Shape::matrix(new.len(), c)) - &table.detach().select_rows(new);
-            *table = &table.detach() + &change.add_rows(new, classes);
-        }
+    /// Layer norm, which no class enters.
+    pub(crate) fn layer_relu(&self, x: &Tensor) -> Tensor {
+        x.layer_norm_leaky_relu(&self.scale, &self.shift, EPSILON, 0.0)
     }
 
     pub(crate) fn parameters_mut(&mut self, name: &str) -> [Parameter<'_>; 2] {
+        let ([scale, shift], axes) =
+            if self.conditional { (["g.weight", "b.weight"], 2) } else { (["weight", "bias"], 1) };
         [
-            Parameter { name: format!("{name}.g.weight"), axes: 2, value: &mut self.scale },
-            Parameter { name: format!("{name}.b.weight"), axes: 2, value: &mut self.shift },
+            Parameter { name: format!("{name}.{scale}"), axes, value: &mut self.scale },
+            Parameter { name: format!("{name}.{shift}"), axes, value: &mut self.shift },
         ]
     }
 }
@@ -203,6 +290,11 @@ impl Conditions {
     /// One group with statistics of its own, image i of class `labels[i]`: the released code's joint training.
     pub fn mixed(labels: &[usize]) -> Self {
         Conditions { labels: labels.to_vec(), groups: 1 }
+    }
+
+    /// The rows of a class table, one for each label.
+    pub(crate) fn rows(&self, table: &Tensor) -> Tensor {
+        table.select_rows(&self.labels)
     }
 
     /// The class of each of `n` images.

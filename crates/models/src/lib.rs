@@ -1,11 +1,11 @@
-//! The networks of Memory Replay GANs (Wu et al., NeurIPS 2018): a class-conditional generator, a critic with a class
-//! head, and the classifier that scores what the generator makes.
+//! The networks of Memory Replay GANs (Wu et al., NeurIPS 2018): a class-conditional generator and a critic with a class
+//! head, for digits or for 64x64 scenes ([`Architecture`]), and the classifier that scores what the generator makes.
 //!
 //! ```
-//! use mergan_models::{Conditions, DigitConfig, Generator, Network, to_bytes};
+//! use mergan_models::{Conditions, Generator, ModelConfig, Network, to_bytes};
 //! use mergan_tensor::{Address, Device, Random};
 //!
-//! let generator = Generator::new(DigitConfig::default(), Random::new(0), Device::Cpu);
+//! let generator = Generator::new(ModelConfig::default(), Random::new(0), Device::Cpu);
 //! assert_eq!(generator.parameter_count(), 525_569);
 //! let latents = Random::new(1).normal(Address::default(), [8, 128, 1, 1], Device::Cpu);
 //! // Four images of class 3 and four of class 7, each class normalised by itself.
@@ -18,14 +18,16 @@
 mod classifier;
 mod digits;
 mod layers;
+mod networks;
 mod parameters;
 mod pixels;
+mod resnet;
 mod standing;
 mod weights;
 
 pub use classifier::{Classifier, FitOptions, FitProgress, Reading};
-pub use digits::{Critic, DigitConfig, Generator, Verdict};
 pub use layers::Conditions;
+pub use networks::{Architecture, Critic, Generator, ModelConfig, Verdict};
 pub use parameters::{Network, Parameter};
 pub use pixels::{from_bytes, to_bytes};
 pub use standing::Standing;

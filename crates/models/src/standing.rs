@@ -3,8 +3,8 @@
 
 use mergan_tensor::{Shape, Tensor, no_grad};
 
-use crate::digits::Generator;
 use crate::layers::Conditions;
+use crate::networks::Generator;
 use crate::parameters::Network;
 
 /// Mean and variance of every channel before each of a generator's normalisations, one row a class.
@@ -37,7 +37,7 @@ impl Standing {
         for (class, latents) in batches {
             let conditions = Conditions::pure(&[class]);
             no_grad(|| {
-                generator.through(&latents, |layer, norm, maps| {
+                generator.through(&latents, &conditions, |layer, norm, maps| {
                     if layers.len() == layer {
                         layers.push(vec![Sums::default(); classes]);
                         channels.push(maps.shape().c);
@@ -96,11 +96,11 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digits::DigitConfig;
+    use crate::networks::ModelConfig;
     use mergan_tensor::{Address, Device, Random};
 
     fn generator() -> Generator {
-        let sizes = DigitConfig { width: 2, channels: 1, classes: 4, latent: 8 };
+        let sizes = ModelConfig { width: 2, classes: 4, latent: 8, ..ModelConfig::default() };
         Generator::new(sizes, Random::new(0), Device::Cpu).on(Device::Reference)
     }
 

@@ -199,11 +199,11 @@ fn bytes<T, const SIZE: usize>(numbers: Vec<T>, encode: impl Fn(T) -> [u8; SIZE]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DigitConfig, Generator};
+    use crate::{Generator, ModelConfig};
     use mergan_tensor::Random;
 
     fn generator(device: Device) -> Generator {
-        let sizes = DigitConfig { width: 2, latent: 4, ..DigitConfig::default() };
+        let sizes = ModelConfig { width: 2, latent: 4, ..ModelConfig::default() };
         Generator::new(sizes, Random::new(3), device)
     }
 
@@ -266,7 +266,7 @@ mod tests {
     fn another_network_is_refused_with_the_tensor_and_its_axes() {
         let (_folder, path, _) = saved(Device::Cpu);
         let weights = Weights::load(&path, Device::Cpu).unwrap();
-        let wider = Generator::new(DigitConfig { latent: 4, ..DigitConfig::default() }, Random::new(0), Device::Cpu);
+        let wider = Generator::new(ModelConfig { latent: 4, ..ModelConfig::default() }, Random::new(0), Device::Cpu);
         let error = weights.network(&path, "", &wider).unwrap_err().to_string();
         assert!(error.contains("`fc.weight`") && error.contains("[128, 4]") && error.contains("[2048, 4]"), "{error}");
         let error = weights.network(&path, "old.", &wider).unwrap_err().to_string();

@@ -1,8 +1,10 @@
 //! Everything that decides the result of a run.
 
 use mergan_datasets::TaskOptions;
+use mergan_models::Architecture;
 use mergan_tensor::AdamOptions;
 use serde::{Deserialize, Serialize};
+use toml::Value;
 
 use crate::error::Error;
 use crate::learner::Grouping;
@@ -39,7 +41,10 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelOptions {
-    /// Channels at full resolution; 32 in the paper.
+    /// The layers, which the size of the images decides.
+    #[serde(default)]
+    pub architecture: Architecture,
+    /// Channels at full resolution; in the paper 32 of the digit networks and 64 of the residual ones.
     pub width: usize,
     /// Numbers of a latent vector; 128 in the paper.
     pub latent: usize,
@@ -105,20 +110,6 @@ pub struct EvaluationOptions {
     pub gap_samples: usize,
 }
 
-/// What a preset file holds: a configuration without what the command line says, and the options of every strategy.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Preset {
-    deviations: Vec<String>,
-    model: ModelOptions,
-    training: TrainingOptions,
-    evaluation: EvaluationOptions,
-    options: toml::Table,
-    /// Changes to `training` that one strategy needs.
-    #[serde(default)]
-    training_of: toml::Table,
-}
-
 const PRESETS: [(&str, &str); 3] = [
     ("smoke", include_str!("../presets/smoke.toml")),
     ("quick", include_str!("../presets/quick.toml")),
@@ -135,6 +126,8 @@ pub fn presets() -> impl Iterator<Item = &'static str> {
 pub struct Choice {
     /// The dataset's name.
     pub dataset: String,
+    /// The networks that make images of its size.
+    pub architecture: Architecture,
     /// The strategy's name.
     pub strategy: String,
     /// The preset's name.
@@ -162,26 +155,8 @@ impl Config {
             place: place.into(),
             reason: error.message().to_string(),
         };
-        let preset: Preset = toml::from_str(text).map_err(|error| fault(&format!("preset {name}"), error))?;
-        let options = preset.options.get(&choice.strategy).and_then(toml::Value::as_table).cloned().unwrap_or_default();
-        let tuned =
-            preset.training_of.get(&choice.strategy).and_then(toml::Value::as_table).cloned().unwrap_or_default();
-        let config = Config {
-            dataset: choice.dataset.clone(),
-            strategy: choice.strategy.clone(),
-            preset: choice.preset.clone(),
-            deviations: preset.deviations,
-            seed: choice.seed,
-            tasks: 0,
-            sequence: TaskOptions::default(),
-            model: preset.model,
-            training: preset.training,
-            evaluation: preset.evaluation,
-            options,
-        };
+        let mut table = preset_values(text, choice).map_err(|error| fault(&format!("preset {name}"), error))?;
         refuse_identity(&choice.changes)?;
-        let mut table = toml::Table::try_from(config).expect("a configuration is a TOML table");
-        merge(&mut table, &[("training".to_string(), tuned.into())].into_iter().collect());
         merge(&mut table, &choice.changes);
         let mut config: Config = table.try_into().map_err(|error| fault("configuration", error))?;
         let available = config.sequence.order.as_ref().map_or(classes, Vec::len);
@@ -252,6 +227,38 @@ impl Config {
     }
 }
 
+/// The values of a preset for a choice, as the table of a [`Config`]. In its file `options` holds those of every strategy,
+/// and what stands under `for` and the name of an architecture, a dataset or a strategy, applied in this order, goes over
+/// the rest; deviations are added up.
+fn preset_values(preset: &str, choice: &Choice) -> Result<toml::Table, toml::de::Error> {
+    let mut values: toml::Table = preset.parse()?;
+    let special = values.remove("for");
+    for name in [choice.architecture.name(), &choice.dataset, &choice.strategy] {
+        let Some(mut changes) = special.as_ref().and_then(|special| special.get(name)?.as_table().cloned()) else {
+            continue;
+        };
+        let more = changes.remove("deviations");
+        if let (Some(Value::Array(all)), Some(Value::Array(more))) = (values.get_mut("deviations"), more) {
+            all.extend(more);
+        }
+        merge(&mut values, &changes);
+    }
+    let options = values.remove("options").and_then(|options| options.get(&choice.strategy).cloned());
+    let Choice { dataset, architecture, strategy, preset, seed, .. } = choice;
+    let chosen = [
+        ("dataset", dataset.clone().into()),
+        ("strategy", strategy.clone().into()),
+        ("preset", preset.clone().into()),
+        ("seed", Value::try_from(seed).expect("a seed is a number")),
+        ("tasks", 0.into()),
+        ("sequence", Value::try_from(TaskOptions::default()).expect("a sequence is a table")),
+        ("options", options.unwrap_or_else(|| toml::Table::new().into())),
+        ("model", toml::Table::from_iter([("architecture".to_string(), architecture.name().into())]).into()),
+    ];
+    merge(&mut values, &chosen.map(|(name, value)| (name.to_string(), value)).into_iter().collect());
+    Ok(values)
+}
+
 /// Refuses changes of what names a run: a table must not say `paper` of something else, and a deviation must not vanish.
 fn refuse_identity(changes: &toml::Table) -> Result<(), Error> {
     const NAMES: [&str; 7] = ["dataset", "strategy", "preset", "seed", "deviations", "tasks", "sequence.tasks"];
@@ -268,16 +275,16 @@ fn refuse_identity(changes: &toml::Table) -> Result<(), Error> {
 fn merge(table: &mut toml::Table, changes: &toml::Table) {
     for (name, value) in changes {
         match (table.get_mut(name), value) {
-            (Some(toml::Value::Table(inner)), toml::Value::Table(changes)) => merge(inner, changes),
+            (Some(Value::Table(inner)), Value::Table(changes)) => merge(inner, changes),
             _ => drop(table.insert(name.clone(), value.clone())),
         }
     }
 }
 
 /// Every value of a table with its dotted name.
-fn flatten(prefix: &str, table: &toml::Table) -> Vec<(String, toml::Value)> {
+fn flatten(prefix: &str, table: &toml::Table) -> Vec<(String, Value)> {
     let entries = table.iter().flat_map(|(name, value)| match value {
-        toml::Value::Table(inner) => flatten(&format!("{prefix}{name}."), inner),
+        Value::Table(inner) => flatten(&format!("{prefix}{name}."), inner),
         value => vec![(format!("{prefix}{name}"), value.clone())],
     });
     entries.collect()
@@ -291,16 +298,47 @@ mod tests {
         Choice { dataset: "mnist".into(), strategy: "ra".into(), preset: preset.into(), ..Choice::default() }
     }
 
+    fn lsun(preset: &str) -> Choice {
+        Choice { dataset: "lsun".into(), architecture: Architecture::Resnet, ..choice(preset) }
+    }
+
     #[test]
     fn every_preset_resolves_for_every_strategy_and_survives_the_round_trip() {
         for preset in presets() {
-            for strategy in crate::STRATEGIES {
-                let config = Config::resolve(&Choice { strategy: strategy.name.into(), ..choice(preset) }, 10).unwrap();
-                assert_eq!(config.tasks, 10);
-                assert_eq!(Config::parse(&config.to_toml(), "config.toml").unwrap(), config);
-                crate::build_strategy(strategy.name, &config.options).unwrap();
+            for of in [choice(preset), Choice { dataset: "svhn".into(), ..choice(preset) }, lsun(preset)] {
+                for strategy in crate::STRATEGIES {
+                    let config = Config::resolve(&Choice { strategy: strategy.name.into(), ..of.clone() }, 10).unwrap();
+                    assert_eq!((config.tasks, config.model.architecture), (10, of.architecture));
+                    assert_eq!(Config::parse(&config.to_toml(), "config.toml").unwrap(), config);
+                    crate::build_strategy(strategy.name, &config.options).unwrap();
+                }
             }
         }
+    }
+
+    #[test]
+    fn the_paper_preset_knows_svhn_and_lsun() {
+        let resolve = |choice: Choice| Config::resolve(&choice, 4).unwrap();
+        let svhn = resolve(Choice { dataset: "svhn".into(), ..choice("paper") });
+        assert_eq!((svhn.training.iterations, svhn.options["lambda"].as_float()), (8001, Some(1e-2)));
+        let ra = resolve(lsun("paper"));
+        assert_eq!((ra.model.width, ra.training.iterations, ra.training.first_iterations), (64, 20_001, 20_001));
+        let expected = toml::toml! { lambda = 1e-3
+        scaling = "sum"
+        whole_batches = true };
+        assert_eq!(ra.options, expected);
+        let jtr = resolve(Choice { strategy: "jtr".into(), ..lsun("paper") });
+        let expected = toml::toml! { replay = "mean"
+        whole_batches = true };
+        assert_eq!(jtr.options, expected);
+        // What is special to a dataset is said of that one only.
+        let says = |config: &Config, what: &str| config.deviations.iter().any(|text| text.contains(what));
+        let mnist = resolve(choice("paper"));
+        assert_eq!([&mnist, &svhn, &ra].map(|config| says(config, "MNIST runs")), [true, false, false]);
+        assert_eq!([&mnist, &svhn, &ra].map(|config| says(config, "VGG-16")), [false, false, true]);
+        // A strategy's own changes come last.
+        let jt = resolve(Choice { strategy: "jt".into(), ..lsun("paper") });
+        assert_eq!((jt.training.grouping, jt.training.iterations), (Grouping::Mixed, 20_001));
     }
 
     #[test]

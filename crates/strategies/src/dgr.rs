@@ -9,7 +9,7 @@
 
 use std::path::Path;
 
-use mergan_models::{Classifier, Conditions, DigitConfig, FitOptions, Generator, Weights, WeightsError, to_bytes};
+use mergan_models::{Classifier, Conditions, FitOptions, Generator, Weights, WeightsError, to_bytes};
 use mergan_tensor::{Device, Random, Tensor, no_grad};
 use ndarray::Array4;
 use serde::Deserialize;
@@ -122,8 +122,8 @@ impl Strategy for DeepGenerativeReplay {
         if learned.is_empty() {
             return Ok(());
         }
-        let DigitConfig { channels, classes, .. } = generator.config();
-        let like = Classifier::new(channels * 32 * 32, classes, Random::new(0), Device::Cpu);
+        let sizes = generator.config();
+        let like = Classifier::new(sizes.image_shape(), sizes.classes, Random::new(0), Device::Cpu);
         let classifier = weights.network(path, SOLVER, &like)?;
         self.solver = Some(Solver { classifier, classes: learned.to_vec() });
         Ok(())

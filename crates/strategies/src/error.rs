@@ -43,12 +43,14 @@ pub enum Error {
         needed: usize,
     },
     /// The images have a size that the networks do not make.
-    #[error("the images are {height} x {width} pixels; these networks make 32 x 32")]
+    #[error("the images are {height} x {width} pixels; these networks make {side} x {side}")]
     ImageSize {
         /// Height in pixels.
         height: usize,
         /// Width in pixels.
         width: usize,
+        /// Pixels on a side of what the networks make.
+        side: usize,
     },
     /// A loss is no longer a number, or so large that training is lost.
     #[error(

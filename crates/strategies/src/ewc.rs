@@ -155,10 +155,11 @@ impl FromOptions for ElasticWeightConsolidation {
 mod tests {
     use super::*;
     use approx::assert_relative_eq;
-    use mergan_models::DigitConfig;
+    use mergan_models::{Architecture, ModelConfig};
     use mergan_tensor::{Address, Device, Random};
 
-    const SIZES: DigitConfig = DigitConfig { width: 2, channels: 1, classes: 3, latent: 6 };
+    const SIZES: ModelConfig =
+        ModelConfig { architecture: Architecture::Digit, width: 2, channels: 1, classes: 3, latent: 6 };
 
     fn latents(inner: u32, n: usize) -> Tensor {
         Random::new(1).normal(Address { inner, ..Address::default() }, [n, 6, 1, 1], Device::Reference)

@@ -14,7 +14,7 @@ use crate::strategy::{FromOptions, Replayed, Step, Strategy, Term};
 
 /// Replays the past to the critic and the class head.
 pub struct JointReplay {
-    replay: Replay,
+    options: Options,
 }
 
 /// How replayed images enter the losses.
@@ -34,24 +34,33 @@ enum Replay {
 #[serde(deny_unknown_fields)]
 pub struct Options {
     replay: Replay,
+    /// Whether terms of their own replay a whole batch of each class, as in the released code for LSUN, instead of a share
+    /// of one.
+    #[serde(default)]
+    whole_batches: bool,
 }
 
 impl JointReplay {
     /// The weight of a mean over a replayed batch, which is the mean over its classes; none where replay has no terms of
     /// its own.
     fn weight(&self, past: &[usize]) -> Option<f64> {
-        match self.replay {
+        match self.options.replay {
             _ if past.is_empty() => None,
             Replay::Sum => Some(past.len() as f64),
             Replay::Mean => Some(1.0),
             Replay::Batch => None,
         }
     }
+
+    /// How many images of each past class terms of their own replay.
+    fn per_class(&self, step: &Step) -> usize {
+        if self.options.whole_batches { step.batch } else { step.share(step.past.len()) }
+    }
 }
 
 impl Strategy for JointReplay {
     fn mixes_in_past(&self) -> bool {
-        self.replay == Replay::Batch
+        self.options.replay == Replay::Batch
     }
 
     fn needs_snapshot(&self) -> bool {
@@ -59,7 +68,7 @@ impl Strategy for JointReplay {
     }
 
     fn batch(&self, step: &Step, real: Batch) -> Batch {
-        if self.replay != Replay::Batch {
+        if self.options.replay != Replay::Batch {
             return real;
         }
         let Some(Replayed { images, conditions, .. }) = step.replay(step.past, step.share(step.conditions.len()))
@@ -72,8 +81,7 @@ impl Strategy for JointReplay {
 
     fn critic_terms(&self, step: &Step) -> Vec<Term> {
         let Some(weight) = self.weight(step.past) else { return Vec::new() };
-        let Some(Replayed { images: old, latents, conditions }) = step.replay(step.past, step.share(step.past.len()))
-        else {
+        let Some(Replayed { images: old, latents, conditions }) = step.replay(step.past, self.per_class(step)) else {
             return Vec::new();
         };
         let new = no_grad(|| step.generator.forward(&latents, &conditions));
@@ -86,7 +94,7 @@ impl Strategy for JointReplay {
 
     fn generator_terms(&self, step: &Step) -> Vec<Term> {
         let Some(weight) = self.weight(step.past) else { return Vec::new() };
-        let n = step.past.len() * step.share(step.past.len());
+        let n = step.past.len() * self.per_class(step);
         let conditions = Conditions::pure(step.past);
         let verdict = step.critic.forward(&step.generator.forward(&step.replay_latents(n), &conditions));
         vec![
@@ -99,7 +107,10 @@ impl Strategy for JointReplay {
 impl FromOptions for JointReplay {
     type Options = Options;
     const NAME: &'static str = "jtr";
-    fn from_options(Options { replay }: Options) -> Result<Self, String> {
-        Ok(JointReplay { replay })
+    fn from_options(options: Options) -> Result<Self, String> {
+        if options.whole_batches && options.replay == Replay::Batch {
+            return Err("whole_batches has no place where replay is \"batch\"; leave one of them out".into());
+        }
+        Ok(JointReplay { options })
     }
 }

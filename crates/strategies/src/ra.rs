@@ -20,6 +20,8 @@ enum Scaling {
     /// difference, divided by the number of classes. As the images of a class are the fewer the more classes there are,
     /// the weight of a class falls with the square of their number.
     Released,
+    /// The released code for LSUN: as for digits, but divided by nothing.
+    Sum,
     /// Lambda times the sum over classes of the mean over images of the squared norm: a class weighs the same however
     /// many there are.
     PerClass,
@@ -34,6 +36,9 @@ pub struct Options {
     /// How many past classes a step aligns, chosen at random; all when it is left out. Fewer classes have larger groups,
     /// whose batch statistics are less noisy.
     classes_per_step: Option<usize>,
+    /// Whether each class is aligned on a whole batch, as in the released code for LSUN, instead of its share of one.
+    #[serde(default)]
+    whole_batches: bool,
 }
 
 /// Images of past classes from the new and the old generator, at the same latents.
@@ -47,11 +52,12 @@ pub(crate) struct Pairs {
 }
 
 impl Pairs {
-    /// Pairs of at most `limit` past classes, all of them where there is no limit; nothing in the first task.
-    pub(crate) fn new(step: &Step, limit: Option<usize>) -> Option<Self> {
+    /// Pairs of at most `limit` past classes, all of them where there is no limit, which share a batch or have a whole one
+    /// each; nothing in the first task.
+    pub(crate) fn new(step: &Step, limit: Option<usize>, whole_batches: bool) -> Option<Self> {
         let past = step.past.len();
         let classes = step.draws.choice(Purpose::GeneratorChoice, limit.unwrap_or(past), step.past);
-        let per_class = step.share(classes.len());
+        let per_class = if whole_batches { step.batch } else { step.share(classes.len()) };
         let Replayed { images: old, latents, conditions } = step.replay(&classes, per_class)?;
         let new = step.generator.forward(&latents, &conditions);
         Some(Pairs { new, old, per_class, represents: past as f64 / classes.len() as f64 })
@@ -64,15 +70,17 @@ impl Strategy for ReplayAlignment {
     }
 
     fn generator_terms(&self, step: &Step) -> Vec<Term> {
-        let Some(Pairs { new, old, per_class, represents }) = Pairs::new(step, self.options.classes_per_step) else {
+        let Options { lambda, classes_per_step, whole_batches, .. } = self.options;
+        let Some(Pairs { new, old, per_class, represents }) = Pairs::new(step, classes_per_step, whole_batches) else {
             return Vec::new();
         };
         let squared = (&new - &old).square().sum();
         let value = match self.options.scaling {
             Scaling::Released => squared.scale(represents * 0.5 / step.past.len() as f64),
+            Scaling::Sum => squared.scale(represents * 0.5),
             Scaling::PerClass => squared.scale(represents / per_class as f64),
         };
-        vec![Term::new("alignment", self.options.lambda, value)]
+        vec![Term::new("alignment", lambda, value)]
     }
 }
 

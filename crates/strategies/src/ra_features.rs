@@ -29,7 +29,7 @@ impl Strategy for FeatureAlignment {
     }
 
     fn generator_terms(&self, step: &Step) -> Vec<Term> {
-        let pairs = Pairs::new(step, self.options.classes_per_step);
+        let pairs = Pairs::new(step, self.options.classes_per_step, false);
         let (Some(Pairs { new, old, per_class, represents }), Some(snapshot)) = (pairs, step.old) else {
             return Vec::new();
         };

@@ -8,12 +8,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use mergan_datasets::{Labelled, TaskSequence};
-use mergan_models::{Critic, DigitConfig, Generator, Network, Weights};
+use mergan_models::{Critic, Generator, ModelConfig, Network, Weights};
 use mergan_tensor::{Device, Random};
 
 use crate::batches::Batches;
 use crate::checkpoint::{Checkpoint, State};
-use crate::config::{Config, NewClasses};
+use crate::config::{Config, ModelOptions, NewClasses};
 use crate::draws::Draws;
 use crate::error::Error;
 use crate::learner::{Grouping, Learner, Losses, Round};
@@ -86,8 +86,9 @@ impl<'d> Trainer<'d> {
         train: &'d Labelled,
     ) -> Result<Self, Error> {
         let [channels, height, width] = train.image_shape();
-        if (height, width) != (32, 32) {
-            return Err(Error::ImageSize { height, width });
+        let ModelOptions { architecture, width: layer_width, latent } = config.model;
+        if (height, width) != (architecture.side(), architecture.side()) {
+            return Err(Error::ImageSize { height, width, side: architecture.side() });
         }
         let tasks = TaskSequence::new(classes, &config.task_options())?;
         // Scored as they are trained, in batches of all learned classes, so they must be trained on all of them.
@@ -99,7 +100,7 @@ impl<'d> Trainer<'d> {
             });
         }
         let noise = Random::new(config.seed);
-        let sizes = DigitConfig { width: config.model.width, channels, classes, latent: config.model.latent };
+        let sizes = ModelConfig { architecture, width: layer_width, channels, classes, latent };
         let generator = Generator::new(sizes, noise, Device::Cpu);
         let critic = Critic::new(sizes, noise, Device::Cpu);
         let learner = Learner::new(&generator, &critic, config.adam(), |name| strategy.trains(name, 0));

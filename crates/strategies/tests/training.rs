@@ -1,7 +1,7 @@
 //! The trainer from outside: whole smoke runs on the small drawn dataset.
 
 use mergan_datasets::{Dataset, TaskSequence};
-use mergan_models::{Classifier, Critic, DigitConfig, FitOptions, Generator, Network};
+use mergan_models::{Classifier, Critic, FitOptions, Generator, ModelConfig, Network};
 use mergan_strategies::{Advance, Choice, Config, Error, Grouping, STRATEGIES, Solver, Source, TaskEnd, Trainer};
 use mergan_tensor::{Device, Random};
 
@@ -277,7 +277,7 @@ fn what_is_replayed_is_counted_and_survives_a_resumption() {
 #[test]
 fn a_tasks_end_shows_images_of_each_of_its_classes() {
     let data = shapes();
-    let sizes = DigitConfig { width: 2, latent: 4, ..DigitConfig::default() };
+    let sizes = ModelConfig { width: 2, latent: 4, ..ModelConfig::default() };
     let end = TaskEnd {
         task: 1,
         tasks: &TaskSequence::from_tasks(10, vec![vec![0], vec![3, 1]]).unwrap(),

@@ -3,7 +3,8 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use mergan_datasets::info;
+use mergan_datasets::{Manifest, info};
+use mergan_models::Architecture;
 use mergan_strategies::{Choice, Config};
 use toml::{Table, Value};
 
@@ -11,7 +12,11 @@ use crate::args::NewRun;
 
 /// The configuration of a new run: the preset, with the values of the file and then those of `--set` over it.
 pub fn resolve(new: &NewRun) -> Result<Config> {
-    let classes = info(&new.dataset)?.classes.len();
+    let Manifest { classes, shape: [_, height, width], .. } = info(&new.dataset)?;
+    let architecture = Architecture::of_side(height).filter(|_| height == width);
+    let architecture = architecture.with_context(|| {
+        format!("{} has images of {height} x {width} pixels; there are networks for 32 x 32 and 64 x 64", new.dataset)
+    })?;
     let mut changes = match &new.config {
         None => Table::new(),
         Some(path) => {
@@ -24,13 +29,14 @@ pub fn resolve(new: &NewRun) -> Result<Config> {
     }
     let choice = Choice {
         dataset: new.dataset.clone(),
+        architecture,
         strategy: new.strategy.clone(),
         preset: new.preset.clone(),
         seed: new.seed,
         tasks: new.tasks,
         changes,
     };
-    Ok(Config::resolve(&choice, classes)?)
+    Ok(Config::resolve(&choice, classes.len())?)
 }
 
 /// Puts `training.rate=1e-3` into a table. What is no TOML value is taken as text.
