@@ -4,6 +4,7 @@
 mod bench;
 mod cargo;
 mod ci;
+mod kernels;
 mod outside;
 mod reproduce;
 
@@ -26,6 +27,10 @@ enum Task {
     /// Measure speed beside PyTorch.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Compile the CUDA kernels to the PTX that ships.
+    Ptx(kernels::Ptx),
+    /// Print which CUDA kernel was compared on which tier.
+    Ledger,
     /// Everything that must pass before a change is merged: format, lints, docs, tests and a smoke reproduction.
     Ci,
 }
@@ -34,6 +39,8 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Reproduce(arguments) => reproduce::run(&arguments),
         Task::Bench(bench) => bench::run(&bench),
+        Task::Ptx(arguments) => kernels::ptx(&arguments),
+        Task::Ledger => kernels::ledger(),
         Task::Ci => ci::run(),
     };
     match result {

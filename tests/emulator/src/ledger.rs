@@ -1,0 +1,130 @@
+//! The ledger: which kernel was compared on which tier.
+//!
+//! A test writes a row only after it has compared a kernel's results. The table takes the kernels from the `.cu` files, so
+//! that none can be forgotten, and says of every tier whether it ran on the source as it is now.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::sources::{Module, root};
+
+/// Where a kernel ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Tier {
+    /// On the host, only run.
+    Fast,
+    /// On the host, with every access checked.
+    Checked,
+    /// Its PTX in the interpreter.
+    Interpreter,
+    /// On a GPU.
+    Gpu,
+}
+
+impl Tier {
+    /// All tiers, in the order of the table.
+    pub const ALL: [Tier; 4] = [Tier::Fast, Tier::Checked, Tier::Interpreter, Tier::Gpu];
+
+    /// The name in the ledger.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tier::Fast => "T1 fast",
+            Tier::Checked => "T1 checked",
+            Tier::Interpreter => "T2 PTX",
+            Tier::Gpu => "T3 GPU",
+        }
+    }
+
+    /// Whether every kernel must have been compared on it. A GPU is not always there.
+    fn is_required(self) -> bool {
+        self != Tier::Gpu
+    }
+}
+
+/// The rows that GPUs have left: checked in, because a GPU is there only sometimes.
+pub fn gpu_rows() -> PathBuf {
+    root().join("benches/results/gpu-kernels.tsv")
+}
+
+/// Adds a row. To be called only when the kernel's results on this tier have been compared with the reference.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn compared(rows: &Path, module: &Module, kernel: &str, tier: Tier) -> Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).open(rows);
+    let file = file.as_mut().map_err(|error| anyhow::anyhow!("{}: {error}", rows.display()))?;
+    // One write, so that the rows of several processes stay whole.
+    let row = format!("{kernel}\t{}\t{}\n", tier.name(), module.hash());
+    file.write_all(row.as_bytes()).with_context(|| format!("writing {}", rows.display()))
+}
+
+/// The table of kernels and tiers, and whether every tier that must have run has.
+///
+/// # Errors
+/// When the rows cannot be read.
+pub fn table(modules: &[Module], rows: &Path) -> Result<(String, bool)> {
+    let read = |path: &Path| fs::read_to_string(path).with_context(|| format!("reading {}", path.display()));
+    let gpu = gpu_rows();
+    let text = read(rows)? + &if gpu.exists() { read(&gpu)? } else { String::new() };
+    Ok(render(modules, &text))
+}
+
+fn render(modules: &[Module], rows: &str) -> (String, bool) {
+    // The sources that each kernel was compared with on each tier, by how often.
+    let mut ran: HashMap<(&str, &str), BTreeMap<&str, usize>> = HashMap::new();
+    for row in rows.lines().filter(|row| !row.starts_with('#')) {
+        if let [kernel, tier, source] = row.split('\t').collect::<Vec<_>>()[..] {
+            *ran.entry((kernel, tier)).or_default().entry(source).or_default() += 1;
+        }
+    }
+    let kernels = modules.iter().flat_map(|module| module.kernels().into_iter().map(move |kernel| (module, kernel)));
+    let kernels: Vec<_> = kernels.map(|(module, kernel)| (module.hash(), kernel)).collect();
+    let width = kernels.iter().map(|(_, kernel)| kernel.len()).max().unwrap_or(0).max("kernel".len());
+    let mut table = format!("{:width$}", "kernel");
+    for tier in Tier::ALL {
+        let _ = write!(table, "  {:10}", tier.name());
+    }
+    table.push('\n');
+    let mut complete = true;
+    for (source, kernel) in &kernels {
+        let _ = write!(table, "{kernel:width$}");
+        for tier in Tier::ALL {
+            let said = match ran.get(&(*kernel, tier.name())) {
+                None => "NOT RUN".to_string(),
+                Some(sources) => sources.get(source.as_str()).map_or("STALE".into(), |times| format!("ran x{times}")),
+            };
+            complete &= said.starts_with("ran") || !tier.is_required();
+            let _ = write!(table, "  {said:10}");
+        }
+        table = table.trim_end().to_string() + "\n";
+    }
+    (table, complete && !kernels.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_without_a_required_tier_fails() {
+        let source = "extern \"C\" __global__ void add(int n) {}";
+        let module = Module { name: "add".into(), prelude: String::new(), source: source.into() };
+        let row = |tier: Tier, source: &str| format!("add\t{}\t{source}\n", tier.name());
+        let now = module.hash();
+        let mut rows = row(Tier::Fast, &now) + &row(Tier::Fast, &now) + &row(Tier::Checked, &now);
+        let (table, complete) = render(std::slice::from_ref(&module), &rows);
+        assert_eq!(table.lines().nth(1).unwrap(), "add     ran x2      ran x1      NOT RUN     NOT RUN");
+        assert!(!complete);
+        rows += &(row(Tier::Interpreter, "older") + &row(Tier::Gpu, "older"));
+        let (table, complete) = render(std::slice::from_ref(&module), &rows);
+        assert!(table.contains("ran x1      STALE       STALE") && !complete, "{table}");
+        rows += &row(Tier::Interpreter, &now);
+        let (table, complete) = render(std::slice::from_ref(&module), &rows);
+        assert!(table.contains("ran x1      ran x1      STALE") && complete, "{table}");
+    }
+}

@@ -1,0 +1,112 @@
+//! Tier T0: NVRTC, NVIDIA's compiler, which needs neither a driver nor a GPU.
+//!
+//! Its output is the same from run to run, so a fresh compile can be compared with what is checked in.
+
+mod fetch;
+mod library;
+mod log;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+pub use self::fetch::VERSION;
+use self::library::Library;
+pub use self::log::Usage;
+use crate::sources::{Module, PRELUDE};
+
+/// What every module is compiled with: the language of the host's tier, and lines for whoever looks for a fault.
+pub const FLAGS: [&str; 2] = ["--std=c++17", "--generate-line-info"];
+
+/// The version of PTX that ships. NVRTC writes its own, but the instructions are older, and a driver refuses a version
+/// that it does not know: this one came with CUDA 11.0. It is the first with `cp.async`, TF32 and the lines of inlined
+/// functions.
+const PTX_VERSION: &str = "7.0";
+
+/// The machine code that is made to look at, beside that of the set's own architecture.
+const NEWEST: &str = "sm_90";
+
+/// A compiled module.
+pub struct Compiled {
+    /// What ships.
+    pub ptx: String,
+    /// What the kernels use of a multiprocessor: the most over the architectures looked at.
+    pub usage: Vec<Usage>,
+}
+
+/// NVRTC, loaded.
+pub struct Nvrtc {
+    library: Library,
+}
+
+impl Nvrtc {
+    /// Loads NVRTC from `cache`; fetches it there from PyPI when it is not.
+    ///
+    /// # Errors
+    /// When it can be neither found nor fetched, or is not what is expected.
+    pub fn open(cache: &Path) -> Result<Nvrtc> {
+        let folder = fetch::fetch(cache)?;
+        Ok(Nvrtc { library: Library::load(&folder)? })
+    }
+
+    /// Compiles a module to PTX and to machine code.
+    ///
+    /// # Errors
+    /// When it does not compile; the error holds what the compiler says.
+    pub fn compile(&self, module: &Module) -> Result<Compiled> {
+        let set = module.set();
+        let ptx = self.run(module, set, &[])?.ptx;
+        let mut usage: Vec<Usage> = Vec::new();
+        for architecture in [&set.replace("compute", "sm"), NEWEST] {
+            let output = self.run(module, architecture, &["--ptxas-options=-v"])?;
+            let found =
+                log::usages(&output.log, module).with_context(|| format!("what ptxas says of {}", module.file()))?;
+            usage =
+                if usage.is_empty() { found } else { usage.into_iter().zip(found).map(|(a, b)| a.max(b)).collect() };
+        }
+        Ok(Compiled { ptx: lowered(&ptx), usage })
+    }
+
+    fn run(&self, module: &Module, architecture: &str, more: &[&str]) -> Result<library::Output> {
+        // The compiler is given names without folders, so that the lines in the output are the same everywhere.
+        let file = module.file();
+        let source = format!("#include \"{PRELUDE}\"\n#include \"{file}\"\n");
+        let headers = [(PRELUDE, module.prelude.as_str()), (file.as_str(), module.source.as_str())];
+        let mut options = vec![format!("--gpu-architecture={architecture}")];
+        options.extend(FLAGS.iter().chain(more).map(|&flag| flag.to_string()));
+        let output = self.library.compile(&module.name, &source, &headers, &options)?;
+        ensure!(output.compiled, "{file} does not compile for {architecture}:\n{}", output.log);
+        Ok(output)
+    }
+}
+
+/// The same PTX under an older version, without the comments that name the compiler's build and without the folder that
+/// it believes to have found the files in.
+fn lowered(ptx: &str) -> String {
+    let lines = ptx.lines().map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            [".version", _] => format!(".version {PTX_VERSION}"),
+            [".file", number, path] => {
+                format!(".file {number} \"{}", path.rsplit(['/', '"']).find(|part| !part.is_empty()).unwrap_or(path))
+                    + "\""
+            }
+            _ => line.trim_end().to_string(),
+        }
+    });
+    lines
+        .skip_while(|line| line.is_empty() || line.starts_with("//"))
+        .fold(String::new(), |text, line| text + &line + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lowered;
+
+    #[test]
+    fn what_ships_is_the_same_everywhere() {
+        let ptx =
+            "//\n// Compiler Build ID: 7\n//\n\n.version 9.0\n.target sm_75 \n\t.file\t1 \"/some/where/add.cu\"\n";
+        assert_eq!(lowered(ptx), ".version 7.0\n.target sm_75\n.file 1 \"add.cu\"\n");
+    }
+}

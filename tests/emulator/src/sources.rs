@@ -1,0 +1,143 @@
+//! The kernels' source: every `.cu` file is a module, and the prelude stands before each of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
+
+/// The name under which compilers know the prelude.
+pub const PRELUDE: &str = "prelude.cuh";
+
+/// A `.cu` file and what stands before it.
+#[derive(Clone, Debug)]
+pub struct Module {
+    /// The file's name without its ending.
+    pub name: String,
+    /// The text of the prelude.
+    pub prelude: String,
+    /// The text of the file.
+    pub source: String,
+}
+
+impl Module {
+    /// The virtual architecture that it is compiled for: kernels for tensor cores say so in their file's name.
+    pub fn set(&self) -> &'static str {
+        if self.name.ends_with("_tf32") { "compute_80" } else { "compute_75" }
+    }
+
+    /// The names of its kernels, in the order of the file: of what is declared `extern "C" __global__ void`.
+    pub fn kernels(&self) -> Vec<&str> {
+        let declared = self.source.split("extern \"C\" __global__ void").skip(1);
+        declared
+            .filter_map(|rest| {
+                let rest = rest.trim_start();
+                let rest = match rest.strip_prefix("__launch_bounds__") {
+                    Some(bounds) => bounds.split_once(')')?.1.trim_start(),
+                    None => rest,
+                };
+                rest.split_once('(').map(|(name, _)| name.trim())
+            })
+            .collect()
+    }
+
+    /// SHA-256 of all that decides what the kernels compute, in hexadecimal.
+    pub fn hash(&self) -> String {
+        hash([&self.prelude, &self.source].map(String::as_bytes))
+    }
+
+    /// The file's name.
+    pub fn file(&self) -> String {
+        format!("{}.cu", self.name)
+    }
+
+    /// The same module with `from` replaced by `to`.
+    ///
+    /// # Errors
+    /// When `from` is not there exactly once.
+    pub fn patched(&self, from: &str, to: &str) -> Result<Module> {
+        let places = self.source.matches(from).count();
+        ensure!(places == 1, "{} has {places} places like `{from}`, not one", self.file());
+        Ok(Module { source: self.source.replace(from, to), ..self.clone() })
+    }
+}
+
+/// SHA-256 of texts, each with its length before it, in hexadecimal.
+pub fn hash<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update(text.len().to_le_bytes());
+        hash.update(text);
+    }
+    hexadecimal(&hash.finalize())
+}
+
+/// SHA-256 of bytes, in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The root of the workspace.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// All modules of the project, in the order of their names.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn modules() -> Result<Vec<Module>> {
+    let sources = root().join("crates/tensor/src");
+    let prelude = read(&sources.join("cuda").join(PRELUDE))?;
+    let mut files = Vec::new();
+    find(&sources, &mut files)?;
+    let mut modules = files.iter().map(|file| load(file, &prelude)).collect::<Result<Vec<_>>>()?;
+    modules.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(modules)
+}
+
+/// A `.cu` file with this prelude before it.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn load(file: &Path, prelude: &str) -> Result<Module> {
+    let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Module { name, prelude: prelude.into(), source: read(file)? })
+}
+
+fn read(file: &Path) -> Result<String> {
+    fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))
+}
+
+fn find(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            find(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "cu") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_are_found_with_and_without_bounds() {
+        let source = "extern \"C\" __global__ void plain(int n) {}\n__device__ void helper() {}\n\
+                      extern \"C\" __global__ void __launch_bounds__(256)\nbounded(float* x) {}";
+        let module = Module { name: "two_tf32".into(), prelude: String::new(), source: source.into() };
+        assert_eq!(module.kernels(), ["plain", "bounded"]);
+        assert_eq!(module.set(), "compute_80");
+        let patched = module.patched("int n", "long n").unwrap();
+        assert_ne!(patched.hash(), module.hash());
+        assert!(module.patched("void", "int").is_err());
+    }
+}

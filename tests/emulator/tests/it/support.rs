@@ -1,0 +1,125 @@
+//! What the tests of the executors share.
+
+use std::ffi::c_void;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mergan_emulator::host::{Build, Host};
+use mergan_emulator::launch::{Executor, Launch, LaunchError, Schedule};
+use mergan_emulator::ledger::Tier;
+use mergan_emulator::nvrtc::Nvrtc;
+use mergan_emulator::ptx::Interpreter;
+use mergan_emulator::sources::{self, Module};
+
+/// Cargo's folder for the files of tests.
+pub fn scratch() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// The PTX of a module: compiled when it has not been before.
+fn ptx(module: &Module) -> String {
+    let file = scratch().join(format!("{}-{}.ptx", module.name, module.hash()));
+    fs::read_to_string(&file).unwrap_or_else(|_| {
+        // Where `cargo xtask ptx` keeps it too.
+        let cache = scratch().parent().expect("the folder is in the target directory").join("nvrtc");
+        let nvrtc = Nvrtc::open(&cache).expect("NVRTC from PyPI");
+        let ptx = nvrtc.compile(module).expect("NVRTC compiles").ptx;
+        let partial = file.with_extension(std::process::id().to_string());
+        fs::write(&partial, &ptx).and_then(|()| fs::rename(&partial, &file)).expect("a file for the PTX");
+        ptx
+    })
+}
+
+/// A module of the tests' own, after the project's prelude.
+pub fn sample(name: &str) -> Module {
+    let prelude = fs::read_to_string(sources::root().join("crates/tensor/src/cuda").join(sources::PRELUDE));
+    let file: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernels").join(name).with_extension("cu");
+    sources::load(&file, &prelude.expect("the prelude")).expect("a sample")
+}
+
+/// A device of a tier for these modules.
+pub fn executor(tier: Tier, modules: &[Module], schedule: Schedule) -> Box<dyn Executor> {
+    let host = |build| Box::new(Host::new(modules, build, schedule, &scratch().join("kernels")).expect("g++ compiles"));
+    match tier {
+        Tier::Fast => host(Build::Fast),
+        Tier::Checked => host(Build::Checked),
+        Tier::Interpreter => {
+            let ptx: Vec<String> = modules.iter().map(ptx).collect();
+            Box::new(Interpreter::new(ptx.iter().map(String::as_str), schedule).expect("every instruction is known"))
+        }
+        Tier::Gpu => panic!("a GPU is no executor"),
+    }
+}
+
+/// The tiers that need no GPU.
+pub const TIERS: [Tier; 3] = [Tier::Fast, Tier::Checked, Tier::Interpreter];
+
+/// The schedules that every kernel must bear.
+pub const SCHEDULES: [Schedule; 3] = [Schedule::Forward, Schedule::Backward, Schedule::Shuffled(7)];
+
+/// An argument of a kernel.
+#[derive(Clone, Copy)]
+pub enum Value {
+    Address(u64),
+    Int(i32),
+    /// A structure of a number and another.
+    Pair(i32, f32),
+}
+
+impl Value {
+    fn bits(self) -> u64 {
+        match self {
+            Value::Address(address) => address,
+            Value::Int(number) => number as u32 as u64,
+            Value::Pair(first, second) => u64::from(first as u32) | u64::from(second.to_bits()) << 32,
+        }
+    }
+}
+
+/// Launches a kernel with these arguments.
+pub fn launch(
+    device: &dyn Executor,
+    kernel: &str,
+    [grid, block]: [[u32; 3]; 2],
+    shared: usize,
+    values: &[Value],
+) -> Result<(), LaunchError> {
+    let mut bits: Vec<u64> = values.iter().map(|value| value.bits()).collect();
+    let arguments: Vec<*mut c_void> = bits.iter_mut().map(|bits| std::ptr::from_mut(bits).cast()).collect();
+    let launch = Launch { kernel, grid, block, shared, arguments: &arguments };
+    // SAFETY: the tests give each kernel arguments of its types, and buffers that are long enough except in faulty copies
+    // on checked devices.
+    unsafe { device.launch(&launch) }
+}
+
+/// A buffer with these numbers.
+pub fn upload(device: &dyn Executor, numbers: &[f32]) -> Value {
+    let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+    let address = device.allocate(bytes.len());
+    device.write(address, &bytes).expect("the buffer is long enough");
+    Value::Address(address)
+}
+
+/// The first numbers of a buffer.
+pub fn download(device: &dyn Executor, buffer: Value, count: usize) -> Vec<f32> {
+    words(device, buffer, count).into_iter().map(f32::from_bits).collect()
+}
+
+/// The first words of a buffer.
+pub fn words(device: &dyn Executor, buffer: Value, count: usize) -> Vec<u32> {
+    let mut bytes = vec![0; 4 * count];
+    device.read(buffer.bits(), &mut bytes).expect("the buffer is long enough");
+    bytes.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)).collect()
+}
+
+/// Numbers in [-1, 1).
+pub fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed;
+    let mut next = || {
+        for shift in [13, -7, 17] {
+            state ^= if shift > 0 { state << shift } else { state >> -shift };
+        }
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}

@@ -1,0 +1,42 @@
+//! `cargo xtask ptx` and `cargo xtask ledger`: what is done with the CUDA kernels where there is no GPU.
+//!
+//! The work is in the package mergan-emulator; this builds its command and runs it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use crate::cargo::{cargo, target_directory};
+
+/// `cargo xtask ptx`.
+#[derive(Args)]
+pub struct Ptx {
+    /// Compare the files with a fresh compile instead of writing them.
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Compiles the kernels with NVRTC, which is fetched from PyPI, into `crates/tensor/ptx`.
+pub fn ptx(arguments: &Ptx) -> Result<()> {
+    let nvrtc = target_directory()?.join("nvrtc").display().to_string();
+    let check = arguments.check.then_some("--check");
+    run(&["ptx", &nvrtc].into_iter().chain(check).collect::<Vec<_>>())
+}
+
+/// Prints which kernel was compared on which tier; fails where a required one is missing.
+pub fn ledger() -> Result<()> {
+    run(&["ledger", &rows()?.display().to_string()])
+}
+
+/// Where the tests write what they have compared: cargo's folder for the files of tests.
+fn rows() -> Result<PathBuf> {
+    Ok(target_directory()?.join("tmp/kernel-ledger.tsv"))
+}
+
+fn run(arguments: &[&str]) -> Result<()> {
+    let mut kernels = cargo();
+    kernels.args(["run", "--quiet", "--package", "mergan-emulator", "--bin", "kernels", "--"]).args(arguments);
+    ensure!(kernels.status().context("running cargo")?.success(), "`kernels {}` failed", arguments[0]);
+    Ok(())
+}
