@@ -33,6 +33,12 @@ pub(crate) trait Lanes: Copy {
     /// `self * x + y`, rounded once where the instructions can.
     unsafe fn mul_add(self, x: Self, y: Self) -> Self;
 
+    /// `self + x`.
+    unsafe fn add(self, x: Self) -> Self;
+
+    /// `self - x`.
+    unsafe fn sub(self, x: Self) -> Self;
+
     /// Writes sixteen numbers.
     unsafe fn store(self, to: *mut f32);
 
@@ -80,6 +86,18 @@ impl Lanes for __m512 {
     unsafe fn mul_add(self, x: Self, y: Self) -> Self {
         // SAFETY: the caller vouches for AVX-512F.
         unsafe { _mm512_fmadd_ps(self, x, y) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, x: Self) -> Self {
+        // SAFETY: the caller vouches for AVX-512F.
+        unsafe { _mm512_add_ps(self, x) }
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, x: Self) -> Self {
+        // SAFETY: the caller vouches for AVX-512F.
+        unsafe { _mm512_sub_ps(self, x) }
     }
 
     #[inline(always)]
@@ -149,6 +167,18 @@ impl Lanes for [__m256; 2] {
     unsafe fn mul_add(self, x: Self, y: Self) -> Self {
         // SAFETY: the caller vouches for FMA.
         unsafe { [_mm256_fmadd_ps(self[0], x[0], y[0]), _mm256_fmadd_ps(self[1], x[1], y[1])] }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, x: Self) -> Self {
+        // SAFETY: the caller vouches for AVX2.
+        unsafe { [_mm256_add_ps(self[0], x[0]), _mm256_add_ps(self[1], x[1])] }
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, x: Self) -> Self {
+        // SAFETY: the caller vouches for AVX2.
+        unsafe { [_mm256_sub_ps(self[0], x[0]), _mm256_sub_ps(self[1], x[1])] }
     }
 
     #[inline(always)]
@@ -232,6 +262,16 @@ impl Lanes for [f32; LANES] {
     unsafe fn mul_add(self, x: Self, y: Self) -> Self {
         // A fused operation would be a slow library call where the target does not guarantee the instruction.
         array::from_fn(|i| self[i] * x[i] + y[i])
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, x: Self) -> Self {
+        array::from_fn(|i| self[i] + x[i])
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, x: Self) -> Self {
+        array::from_fn(|i| self[i] - x[i])
     }
 
     #[inline(always)]

@@ -14,10 +14,9 @@
 //! back. In the layout `[pixel][n][channel]` the transforms of images add up whole pixels.
 //!
 //! Bytes: at points x is 1.9 times as large, and the dy of `input_grad` 7.6 times. So a few tiles are transformed and
-//! multiplied before the next, and what the transforms write is still in the last cache level when it is read. A job of
-//! products transforms its panel of the kernel for itself: that is a few hundredths of its work, and the whole kernel at
-//! points, 4.8 times as large, never exists. The products of `weight_grad` sum over all tiles, so there all tiles of x and
-//! dy stand at points at once; the kernel's gradient does a few output channels at a time.
+//! multiplied before the next, and what the transforms write is still in the last cache level when it is read. The kernel,
+//! 4.8 times as large at points, is transformed once for all tiles and images. The products of `weight_grad` sum over all
+//! tiles, so there all tiles of x and dy stand at points at once; the kernel's gradient does a few output channels at a time.
 //!
 //! Errors: see the choice of points in [`transforms`]. They are relative to the largest results of a tile, not to each.
 
@@ -48,7 +47,7 @@ const CACHED: usize = 1 << 20;
 /// Numbers of a pixel that one job transforms.
 const RUN: usize = 1024;
 
-/// Rows of a job of products: enough to pay for the transform of the kernel, few enough for the second cache level.
+/// Rows of a job of products: enough to read its panel of the kernel at points often, few enough for the second cache level.
 const ROWS: usize = 64;
 
 /// Every second tap along both axes.
@@ -273,6 +272,7 @@ fn scaled(pixels: &Pixels, numbers: usize) -> Pixels {
 pub(crate) fn winograd(simd: Simd, map: &Map, a: &[f32], b: &[f32], epilogue: Option<&Epilogue<f32>>, out: &mut [f32]) {
     let &Map { n, inner, outer, ref tiles, .. } = map;
     let (panels, blocks) = (outer.div_ceil(LANES), n.div_ceil(ROWS));
+    let kernel = kernel_at_points(simd, map, b);
     let out = Shared::new(out);
     for tiles in tiles.chunks((CACHED / (ENTRIES * n * inner)).max(1)) {
         let points = AtPoints::data(simd, a, n * inner, tiles.len(), |tile| &tiles[tile].sources);
@@ -286,7 +286,7 @@ pub(crate) fn winograd(simd: Simd, map: &Map, a: &[f32], b: &[f32], epilogue: Op
                 rows: n * block / blocks..n * (block + 1) / blocks,
                 panel,
             };
-            job.run(&points, b, epilogue, out);
+            job.run(&points, &kernel, epilogue, out);
         });
     }
 }
@@ -303,8 +303,10 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn run(&self, a: &AtPoints, b: &[f32], epilogue: Option<&Epilogue<f32>>, out: Shared) {
+    /// `kernel` is `[panel][entry][inner][16]`.
+    fn run(&self, a: &AtPoints, kernel: &[f32], epilogue: Option<&Epilogue<f32>>, out: Shared) {
         let &Map { n, inner, outer, .. } = self.map;
+        let kernel = &kernel[self.panel * ENTRIES * inner * LANES..];
         let rows = self.rows.len();
         let a_rows: Vec<usize> = self.rows.clone().map(|row| row * inner).collect();
         let c_rows: Vec<usize> = (0..rows).map(|row| row * LANES).collect();
@@ -312,14 +314,11 @@ impl Job<'_> {
         let mut products = Buffer::stale(POINTS * POINTS * step);
         let phases_together = PHASES.len() / self.targets.len();
         for (phases, targets) in PHASES.chunks(phases_together).zip(self.targets) {
-            let start = phases[0].start;
-            let kernel = self.kernel(phases, b);
             let [height, width] = phases[0].points();
             for (i, j) in (0..height).flat_map(|i| (0..width).map(move |j| (i, j))) {
                 let entries = phases.iter().filter_map(|phase| phase.entry(i, j));
-                let terms: Vec<Term> = entries
-                    .map(|entry| Term { a: a.offset(self.tile, entry), b: (entry - start) * inner * LANES })
-                    .collect();
+                let terms: Vec<Term> =
+                    entries.map(|entry| Term { a: a.offset(self.tile, entry), b: entry * inner * LANES }).collect();
                 let mut accumulate = false;
                 for first in (0..inner).step_by(DEPTH) {
                     for terms in terms.chunks((DEPTH / inner).max(1)) {
@@ -366,35 +365,38 @@ impl Job<'_> {
             }
         }
     }
+}
 
-    /// The job's panel of the kernel at the points of some phases: `[entry][inner][16]`.
-    fn kernel(&self, phases: &[Phase], b: &[f32]) -> Buffer<f32> {
-        let len = self.map.inner * LANES;
-        let taps = &b[self.panel * KERNEL * KERNEL * len..][..KERNEL * KERNEL * len];
-        let entries: usize = phases.iter().map(Phase::entries).sum();
-        let mut at_points = Buffer::stale(entries * len);
-        let to = Shared::new(&mut at_points);
-        for phase in phases {
-            let mut order = phase.kernel_taps();
-            if self.map.reversed {
-                order.reverse();
+/// KERNEL of every phase: `[panel][entry][inner][16]`.
+fn kernel_at_points(simd: Simd, map: &Map, b: &[f32]) -> Buffer<f32> {
+    let len = map.inner * LANES;
+    let mut points = Buffer::stale(map.outer.div_ceil(LANES) * ENTRIES * len);
+    points.par_chunks_exact_mut(ENTRIES * len).zip(b.par_chunks_exact(KERNEL * KERNEL * len)).for_each(
+        |(points, taps)| {
+            let to = Shared::new(points);
+            for phase in &PHASES {
+                let mut order = phase.kernel_taps();
+                if map.reversed {
+                    order.reverse();
+                }
+                let entries = phase.start..phase.start + phase.entries();
+                let patch = Patch {
+                    from: taps,
+                    sources: &order.iter().map(|tap| Some(tap * len)).collect::<Vec<_>>(),
+                    from_step: LANES,
+                    to,
+                    targets: &entries.map(|entry| Some(entry * len)).collect::<Vec<_>>(),
+                    to_step: LANES,
+                    count: map.inner,
+                    width: LANES,
+                };
+                // SAFETY: `simd` is available; the taps and the entries of a panel are `len` numbers each, and the job
+                // owns its panel.
+                unsafe { kernel(simd, phase.taps(), patch) };
             }
-            let first = phase.start - phases[0].start;
-            let patch = Patch {
-                from: taps,
-                sources: &order.iter().map(|tap| Some(tap * len)).collect::<Vec<_>>(),
-                from_step: LANES,
-                to,
-                targets: &(first..first + phase.entries()).map(|entry| Some(entry * len)).collect::<Vec<_>>(),
-                to_step: LANES,
-                count: self.map.inner,
-                width: LANES,
-            };
-            // SAFETY: `simd` is available; the taps of a panel and the entries of these phases are `len` numbers each.
-            unsafe { kernel(self.simd, phase.taps(), patch) };
-        }
-        at_points
-    }
+        },
+    );
+    points
 }
 
 /// Writes `[tap][co][ci]`.

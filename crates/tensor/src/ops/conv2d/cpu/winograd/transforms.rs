@@ -9,6 +9,10 @@
 //! ```
 //!
 //! At infinity OUTPUT and KERNEL have the last unit vector, and M is the product over all finite points.
+//!
+//! What images go through, DATA, OUTPUT^T and OUTPUT, is a third of a convolution's time, so there the products are
+//! factored: the points 1 and -1 share the sum and the difference of the even and the odd terms, and all M but theirs the
+//! factor t^2 - 1. That takes 16, 12 and 10 operations for a vector of six points instead of 26, 18 and 18.
 
 use super::super::Shared;
 use crate::cpu::microkernel::LANES;
@@ -36,6 +40,27 @@ enum Point {
 /// A matrix of R x C small constants. It is a type, so that the code of every transform has the constants in it.
 pub(super) trait Transform<const R: usize, const C: usize> {
     const MATRIX: Matrix<R, C>;
+
+    /// The product of the matrix with a column of vectors.
+    ///
+    /// # Safety
+    ///
+    /// The machine has the instructions of `L`.
+    #[inline(always)]
+    unsafe fn apply<L: Lanes>(x: &[L; C]) -> [L; R] {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe {
+            let mut out = [L::zero(); R];
+            for (sum, row) in out.iter_mut().zip(&Self::MATRIX) {
+                for (factor, &x) in row.iter().zip(x) {
+                    if *factor != 0.0 {
+                        *sum = L::broadcast(factor).mul_add(x, *sum);
+                    }
+                }
+            }
+            out
+        }
+    }
 }
 
 type Matrix<const R: usize, const C: usize> = [[f32; C]; R];
@@ -49,11 +74,47 @@ pub(super) struct Kernel<const TAPS: usize>;
 /// From R points to the output tile.
 pub(super) struct Output<const R: usize>;
 
-/// The gradient of another transform.
-pub(super) struct Transposed<T>(pub(super) T);
+/// From a tile of outputs to all points.
+pub(super) struct OutputGrad;
 
-impl<const R: usize> Transform<R, R> for Data<R> {
-    const MATRIX: Matrix<R, R> = data_matrix();
+/// From points to so many taps.
+pub(super) struct KernelGrad<const TAPS: usize>;
+
+impl Transform<6, 6> for Data<6> {
+    const MATRIX: Matrix<6, 6> = data_matrix();
+
+    #[inline(always)]
+    unsafe fn apply<L: Lanes>(x: &[L; 6]) -> [L; 6] {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe {
+            // (t^2 - 1) t^k, and t (t - 2) (t + 1/2) t^k.
+            let [e0, e1, e2, e3] = [0, 1, 2, 3].map(|k| x[k + 2].sub(x[k]));
+            let [f0, f1] = [1, 2].map(|k| multiple(-1.5, x[k + 1], x[k + 2].sub(x[k])));
+            [
+                multiple(-1.5, e1, e2.sub(e0)),
+                f1.add(f0),
+                f1.sub(f0),
+                multiple(0.5, e1, e2),
+                multiple(-1.5, e2, e3.sub(e1)),
+                multiple(-2.0, e1, e2),
+            ]
+        }
+    }
+}
+
+impl Transform<5, 5> for Data<5> {
+    const MATRIX: Matrix<5, 5> = data_matrix();
+
+    #[inline(always)]
+    unsafe fn apply<L: Lanes>(x: &[L; 5]) -> [L; 5] {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe {
+            // (t^2 - 1) t^k, and t (t - 2) t^k.
+            let [e0, e1, e2] = [0, 1, 2].map(|k| x[k + 2].sub(x[k]));
+            let [f0, f1] = [1, 2].map(|k| multiple(-2.0, x[k], x[k + 1]));
+            [multiple(-2.0, e0, e1), f1.add(f0), f1.sub(f0), e1, multiple(-2.0, e1, e2)]
+        }
+    }
 }
 
 impl Transform<6, 3> for Kernel<3> {
@@ -66,10 +127,64 @@ impl Transform<5, 2> for Kernel<2> {
 
 impl<const R: usize> Transform<TILE, R> for Output<R> {
     const MATRIX: Matrix<TILE, R> = transposed(&output_matrix());
+
+    #[inline(always)]
+    unsafe fn apply<L: Lanes>(x: &[L; R]) -> [L; TILE] {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe {
+            let (even, odd) = (x[1].add(x[2]), x[1].sub(x[2]));
+            let mut y = [
+                x[0].add(even).add(x[3]),
+                multiple(2.0, x[3], odd),
+                multiple(4.0, x[3], even),
+                multiple(8.0, x[3], odd.add(x[4])),
+            ];
+            if R == POINTS {
+                let last = x[POINTS - 1];
+                y[0] = y[0].add(last);
+                y[1] = multiple(-0.5, last, y[1]);
+                y[2] = multiple(0.25, last, y[2]);
+                y[3] = multiple(-0.125, last, y[3]);
+            }
+            y
+        }
+    }
 }
 
-impl<const R: usize, const C: usize, T: Transform<C, R>> Transform<R, C> for Transposed<T> {
-    const MATRIX: Matrix<R, C> = transposed(&T::MATRIX);
+impl Transform<POINTS, TILE> for OutputGrad {
+    const MATRIX: Matrix<POINTS, TILE> = output_matrix();
+
+    #[inline(always)]
+    unsafe fn apply<L: Lanes>(y: &[L; TILE]) -> [L; POINTS] {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe {
+            let (even, odd) = (y[0].add(y[2]), y[1].add(y[3]));
+            let at = |point: f32| {
+                let [square, cube] = [point * point, point * point * point];
+                multiple(cube, y[3], multiple(square, y[2], multiple(point, y[1], y[0])))
+            };
+            [y[0], even.add(odd), even.sub(odd), at(2.0), y[3], at(-0.5)]
+        }
+    }
+}
+
+impl Transform<3, 6> for KernelGrad<3> {
+    const MATRIX: Matrix<3, 6> = transposed(&kernel_matrix());
+}
+
+impl Transform<2, 5> for KernelGrad<2> {
+    const MATRIX: Matrix<2, 5> = transposed(&kernel_matrix());
+}
+
+/// `factor * x + y`.
+///
+/// # Safety
+///
+/// The machine has the instructions of `L`.
+#[inline(always)]
+unsafe fn multiple<L: Lanes>(factor: f32, x: L, y: L) -> L {
+    // SAFETY: the caller vouches for the instructions.
+    unsafe { L::broadcast(&factor).mul_add(x, y) }
 }
 
 /// OUTPUT for R points.
@@ -210,14 +325,14 @@ where
                             x[w] = if width == LANES { L::load(from) } else { L::load_first(from, width) };
                         }
                     }
-                    half[h] = apply::<L, B, C, W>(&x);
+                    half[h] = B::apply(&x);
                 }
                 for c in 0..C {
                     let mut x = [L::zero(); H];
                     for h in 0..H {
                         x[h] = half[h][c];
                     }
-                    let x = apply::<L, A, R, H>(&x);
+                    let x = A::apply(&x);
                     for r in 0..R {
                         if let Some(offset) = targets[r * C + c] {
                             let to = to.at(offset + step * to_step);
@@ -227,27 +342,6 @@ where
                 }
             }
         }
-    }
-}
-
-/// The product of a transform's matrix with a column of vectors.
-///
-/// # Safety
-///
-/// The machine has the instructions of `L`.
-#[inline(always)]
-unsafe fn apply<L: Lanes, T: Transform<R, C>, const R: usize, const C: usize>(x: &[L; C]) -> [L; R] {
-    // SAFETY: the caller vouches for the instructions.
-    unsafe {
-        let mut out = [L::zero(); R];
-        for (sum, row) in out.iter_mut().zip(&T::MATRIX) {
-            for (factor, &x) in row.iter().zip(x) {
-                if *factor != 0.0 {
-                    *sum = L::broadcast(factor).mul_add(x, *sum);
-                }
-            }
-        }
-        out
     }
 }
 
@@ -288,7 +382,7 @@ transform!(
 );
 transform!(
     /// The gradient in the taps from products at their points.
-    kernel_grad, Transposed(Kernel::<3>), Transposed(Kernel::<2>)
+    kernel_grad, KernelGrad::<3>, KernelGrad::<2>
 );
 
 /// The gradient in a tile of outputs at all points.
@@ -298,7 +392,7 @@ transform!(
 /// As the other transforms.
 pub(super) unsafe fn output_grad(simd: Simd, patch: Patch) {
     // SAFETY: the caller vouches for the instructions and the patch.
-    unsafe { simd.run(Both(patch, Transposed(Output::<6>), Transposed(Output::<6>))) }
+    unsafe { simd.run(Both(patch, OutputGrad, OutputGrad)) }
 }
 
 #[cfg(test)]
@@ -308,6 +402,7 @@ mod tests {
     /// `OUTPUT^T ((KERNEL w) * (DATA d))` is the correlation, for every pair of a tap and a datum.
     fn check<const R: usize, const T: usize>()
     where
+        Data<R>: Transform<R, R>,
         Kernel<T>: Transform<R, T>,
     {
         for tap in 0..T {
@@ -317,7 +412,7 @@ mod tests {
                         let factors = [
                             Output::<R>::MATRIX[output][i],
                             <Kernel<T> as Transform<R, T>>::MATRIX[i][tap],
-                            Data::<R>::MATRIX[i][datum],
+                            <Data<R> as Transform<R, R>>::MATRIX[i][datum],
                         ];
                         factors.into_iter().map(f64::from).product::<f64>()
                     });
@@ -329,9 +424,29 @@ mod tests {
         }
     }
 
+    /// A factored product is that of the matrix, for every unit vector.
+    fn check_product<T: Transform<R, C>, const R: usize, const C: usize>() {
+        for column in 0..C {
+            let mut x = [[0.0; LANES]; C];
+            x[column] = [1.0; LANES];
+            // SAFETY: an array needs no instructions of its own.
+            let product = unsafe { T::apply(&x) };
+            assert_eq!(product.map(|lanes| lanes[0]), T::MATRIX.map(|row| row[column]), "column {column}");
+        }
+    }
+
     #[test]
     fn the_matrices_make_a_correlation() {
         check::<6, 3>();
         check::<5, 2>();
+    }
+
+    #[test]
+    fn factored_products_are_those_of_the_matrices() {
+        check_product::<Data<6>, 6, 6>();
+        check_product::<Data<5>, 5, 5>();
+        check_product::<Output<6>, TILE, 6>();
+        check_product::<Output<5>, TILE, 5>();
+        check_product::<OutputGrad, POINTS, TILE>();
     }
 }
