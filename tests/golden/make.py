@@ -1,6 +1,6 @@
 """Golden values for the digit and the residual networks: losses, gradients and training iterations, in float64.
 
-`python make.py` writes four safetensors files beside itself; README.md lists their tensors. No input is stored: every
+`python make.py` writes five safetensors files beside itself; README.md lists their tensors. No input is stored: every
 weight, latent and image is `uniform(stream, shape)`, a formula that the Rust tests repeat. The script checks its own
 gradients against finite differences before it writes anything.
 
@@ -26,6 +26,10 @@ ALIGNMENT_WEIGHT = 1e-3
 REAL, LATENTS, ALPHA, REPLAY_LATENTS, DIRECTION = 1, 2, 3, 4, 9
 NORM_INPUT, NORM_SCALE, NORM_SHIFT, NORM_COTANGENT, NORM_DIRECTION = 10, 11, 12, 13, 14
 GENERATOR, CRITIC, OLD_GENERATOR = 100, 200, 300
+
+# Layer l has the standing means of stream STANDING + 2 l, and the variances of the next.
+STANDING = 400
+STANDING_CLASSES = [4, 0, 7]
 
 # Purposes within the streams of training, see `training_stream`.
 GENERATOR_LATENTS, GENERATOR_REPLAY, CRITIC_REAL, CRITIC_LATENTS, CRITIC_ALPHA, CRITIC_REPLAY = range(6)
@@ -63,7 +67,12 @@ def training_stream(iteration, purpose, inner_step=0):
 
 
 class ConditionalBatchNorm(nn.Module):
-    """Batch normalisation by batch statistics (biased variance), with a scale and a shift for each class."""
+    """Batch normalisation by batch statistics (biased variance), with a scale and a shift for each class.
+
+    Where `standing` holds tables of means and variances, (classes, channels) each, they stand in for the batch's.
+    """
+
+    standing = None
 
     def __init__(self, channels):
         super().__init__()
@@ -71,7 +80,12 @@ class ConditionalBatchNorm(nn.Module):
         self.b = nn.Embedding(CLASSES, channels)
 
     def forward(self, x, label):
-        return class_pure_norm(x, self.g.weight[label], self.b.weight[label])
+        if self.standing is None:
+            return class_pure_norm(x, self.g.weight[label], self.b.weight[label])
+        mean, variance, scale, shift = (
+            table[label].reshape(-1, x.shape[1], 1, 1) for table in (*self.standing, self.g.weight, self.b.weight)
+        )
+        return (x - mean) / torch.sqrt(variance + 1e-5) * scale + shift
 
 
 def class_pure_norm(x, scale, shift):
@@ -414,6 +428,19 @@ def every_method(recipe):
     return train(recipe, "sft", 0) | train(recipe, "jtr", 2) | train(recipe, "ra", 2)
 
 
+def standing():
+    """Images of several classes side by side, normalised by standing statistics."""
+    generator = build(Generator, GENERATOR)
+    for layer, norm in enumerate((generator.n1, generator.n2, generator.n3)):
+        shape = norm.g.weight.shape
+        stream = STANDING + 2 * layer
+        norm.standing = 0.3 * uniform(stream, shape), 1 + 0.3 * uniform(stream + 1, shape)
+    out = {}
+    with torch.no_grad():
+        put(out, "images", generator(latents(LATENTS, (len(STANDING_CLASSES),)), torch.tensor(STANDING_CLASSES)))
+    return out
+
+
 def main():
     torch.set_default_dtype(torch.float64)
     # One thread fixes the order of every reduction, so that the files come out the same each time.
@@ -423,6 +450,7 @@ def main():
         "conditional_batch_norm": conditional_batch_norm(),
         "iterations": every_method(DIGITS),
         "resnet": residual_losses() | every_method(LSUN),
+        "standing": standing(),
     }
     for name, tensors in files.items():
         save_file(tensors, Path(__file__).with_name(f"{name}.safetensors"))

@@ -1,7 +1,7 @@
 //! Losses, gradients and iterations of training against PyTorch, f64 on both sides; see `golden/README.md`.
 
 use approx::relative_eq;
-use mergan_models::{Architecture, Conditions, Critic, ModelConfig, Network};
+use mergan_models::{Architecture, Conditions, Critic, ModelConfig, Network, Standing};
 use mergan_strategies::losses::{critic_terms, generator_terms, gradient_penalty, total};
 use mergan_strategies::{
     Batch, Choice, Config, Draws, Grouping, Learner, Losses, Role, Round, Snapshot, Step, Strategy, Tally, Term,
@@ -296,6 +296,19 @@ fn with_replay(factor: f64) -> [Vec<(&'static str, f64)>; 2] {
     let replay = [("replay.adversarial", factor), ("replay.classification", factor)];
     let critic_replay = [("replay.wasserstein", factor), ("replay.classification", factor)];
     [[&GENERATOR_LOSSES[..], &replay].concat(), [&CRITIC_LOSSES[..], &critic_replay].concat()]
+}
+
+#[test]
+fn standing_statistics_stand_in_for_the_batchs() {
+    let golden = Golden::open("standing");
+    let generator = generator(SIZES, GENERATOR);
+    let mut standing = Standing::measure(&generator, []);
+    for (parameter, stream) in standing.parameters_mut().into_iter().zip(400..) {
+        let value = if stream % 2 == 0 { |u: f64| 0.3 * u } else { |u: f64| 1.0 + 0.3 * u };
+        *parameter.value = uniform(stream, parameter.value.shape(), value);
+    }
+    let images = generator.forward_standing(&latents(2, 3), &Conditions::pure(&[4, 0, 7]), &standing);
+    assert_equal("images", golden.pairs("images", &images), EXACT);
 }
 
 #[test]

@@ -34,6 +34,11 @@ pub fn target_directory() -> Result<PathBuf> {
     Ok(directory.into())
 }
 
+/// The cache of downloads and scoring classifiers: of the clone, unless another one is chosen.
+pub fn data_cache() -> PathBuf {
+    env::var_os("MERGAN_DATA").map_or_else(|| root().join("data/cache"), PathBuf::from)
+}
+
 /// The commit that is checked out, with `-dirty` behind it when tracked files have changed; `None` outside a clone.
 pub fn commit() -> Option<String> {
     let git = |arguments: &[&str]| {

@@ -7,12 +7,12 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use crate::cargo::cargo;
-use crate::{outside, reproduce};
+use crate::{interop, outside, reproduce};
 
 /// A step, which says how many tests it ran.
 type Step = fn() -> Result<usize>;
 
-const STEPS: [(&str, Step); 8] = [
+const STEPS: [(&str, Step); 9] = [
     ("format", || check(cargo().args(["fmt", "--all", "--check"]))),
     ("lints", || check(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))),
     ("documentation", || check(cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))),
@@ -21,6 +21,7 @@ const STEPS: [(&str, Step); 8] = [
     ("programs outside the workspace", outside::run),
     ("packages", packages),
     ("smoke reproduction", smoke_reproduction),
+    ("exports in other programs", || interop::run(&interop::Arguments::default()).map(|()| 0)),
 ];
 
 /// Runs every step, and stops at the first that fails.

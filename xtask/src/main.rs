@@ -4,8 +4,10 @@
 mod bench;
 mod cargo;
 mod ci;
+mod interop;
 mod kernels;
 mod outside;
+mod python;
 mod reproduce;
 
 use std::process::ExitCode;
@@ -27,6 +29,8 @@ enum Task {
     /// Measure speed beside PyTorch.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Check what the command hands to ONNX, TensorBoard and PyTorch with those programs.
+    Interop(interop::Arguments),
     /// Compile the CUDA kernels to the PTX that ships.
     Ptx(kernels::Ptx),
     /// Print which CUDA kernel was compared on which tier.
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Reproduce(arguments) => reproduce::run(&arguments),
         Task::Bench(bench) => bench::run(&bench),
+        Task::Interop(arguments) => interop::run(&arguments),
         Task::Ptx(arguments) => kernels::ptx(&arguments),
         Task::Ledger => kernels::ledger(),
         Task::Ci => ci::run(),

@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cargo::{cargo, root, target_directory};
+use crate::cargo::{cargo, data_cache, root, target_directory};
 
 /// Builds and runs every program; says how many there were.
 pub fn run() -> Result<usize> {
@@ -34,9 +34,7 @@ fn run_alone(program: &Path) -> Result<()> {
     let mut run = cargo();
     run.args(["run", "--quiet"]).current_dir(project.path()).stdin(Stdio::null());
     run.env("CARGO_TARGET_DIR", target_directory()?.join("outside"));
-    if std::env::var_os("MERGAN_DATA").is_none() {
-        run.env("MERGAN_DATA", root().join("data/cache"));
-    }
+    run.env("MERGAN_DATA", data_cache());
     ensure!(run.status()?.success(), "it does not build or run");
     Ok(())
 }

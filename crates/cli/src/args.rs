@@ -1,16 +1,26 @@
 //! The command line: what can be asked for, with an example for each command.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use clap_complete::Shell;
 use mergan_strategies::STRATEGIES;
 
 use crate::console::Verbosity;
 
+/// What scripts can rely on.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    an error, which the standard error names; of doctor, something needs a person
+  2    the command line was not understood
+  130  training was interrupted by Ctrl-C at a checkpoint and can go on
+  143  the same by SIGTERM";
+
 /// Memory Replay GANs: generators that learn one category after another without forgetting.
 #[derive(Parser)]
-#[command(name = "mergan", version, arg_required_else_help = true)]
+#[command(name = "mergan", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -46,12 +56,22 @@ pub enum Command {
     Train(TrainArguments),
     /// Draw images from a trained generator.
     Sample(SampleArguments),
+    /// Write a trained generator for other programs: as ONNX, or as safetensors that PyTorch reads.
+    Export(ExportArguments),
     /// Score a trained generator by a classifier of real images.
     Evaluate(EvaluateArguments),
     /// Print the numbers of runs side by side; numbers that were not measured alike are refused.
     Compare(CompareArguments),
     /// Write up runs: results.json, ledger.md and a page that opens offline.
     Report(ReportArguments),
+    /// Show how a run learned, as an animated GIF.
+    Animate(AnimateArguments),
+    /// Say what this machine has for the work: processor, GPU, disk, data and scoring classifiers with their checksums.
+    Doctor(DoctorArguments),
+    /// Print what lets a shell complete this command's words.
+    Completions(CompletionsArguments),
+    /// Write manual pages.
+    Man(ManArguments),
 }
 
 /// Where data are looked for and kept.
@@ -100,6 +120,9 @@ pub enum DataQuestion {
         /// Where data are looked for and kept.
         #[command(flatten)]
         data: DataArguments,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Describe a dataset.
     #[command(after_help = "Example:\n  mergan data info mnist")]
@@ -131,12 +154,18 @@ pub struct TrainArguments {
     /// Train nothing: print how many seconds the training will take.
     #[arg(long)]
     pub estimate: bool,
+    /// Print the estimate as JSON.
+    #[arg(long, requires = "estimate")]
+    pub json: bool,
     /// The classifier that scores [default: one trained on the dataset, kept in the cache].
     #[arg(long, value_name = "FILE")]
     pub scorer: Option<PathBuf>,
     /// Save a checkpoint every N iterations, besides every minute and at the end of each task.
     #[arg(long, value_name = "N")]
     pub checkpoint_every: Option<NonZeroUsize>,
+    /// Write TensorBoard's event files too, into the run's folder `tensorboard`.
+    #[arg(long)]
+    pub tensorboard: bool,
     /// Where data are looked for and kept.
     #[command(flatten)]
     pub data: DataArguments,
@@ -189,7 +218,8 @@ fn strategies() -> String {
 /// `mergan sample`.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  mergan sample runs/ra --class 3 --count 64 --out threes.png\n  mergan sample \
-                        runs/ra/tasks/02/generator.safetensors --class 1 --count 6400 --seed 7 --out ones.npy")]
+                        runs/ra/tasks/02/generator.safetensors --class 1 --count 6400 --seed 7 --out ones.npy\n  mergan \
+                        sample runs/ra --class 3 --latents z.npy --floats --out threes.npy")]
 pub struct SampleArguments {
     /// A run directory, whose newest generator is used, or a generator.safetensors.
     #[arg(value_name = "DIR|FILE")]
@@ -203,7 +233,32 @@ pub struct SampleArguments {
     /// The seed of the latents.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Normalise images with their batch, as in training, instead of by standing statistics, with which an image does not
+    /// depend on those beside it.
+    #[arg(long)]
+    pub batch_statistics: bool,
+    /// The latents themselves: FILE.npy, a matrix of f32 or f64 numbers with a row for each image.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["count", "seed"])]
+    pub latents: Option<PathBuf>,
+    /// Write the numbers that the generator makes, f32 from -1 to 1, instead of bytes.
+    #[arg(long, requires = "latents")]
+    pub floats: bool,
     /// Where to: FILE.png is a grid, FILE.npy an array N x C x H x W of bytes.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// `mergan export`.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  mergan export runs/ra --out generator.onnx\n  mergan export \
+                        runs/ra/tasks/02/generator.safetensors --out two-classes.onnx")]
+pub struct ExportArguments {
+    /// A run directory, whose newest generator is taken, or a generator.safetensors.
+    #[arg(value_name = "DIR|FILE")]
+    pub source: PathBuf,
+    /// FILE.onnx takes `latent` (N x latent, f32) and `class` (N, i64) and gives `image` (N x C x H x W, from -1 to 1);
+    /// FILE.safetensors holds the weights under PyTorch's names and the standing statistics as `standing.LAYER.mean` and
+    /// `.variance`.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }
@@ -263,4 +318,48 @@ pub struct ReportArguments {
     /// Print the results as JSON instead of the table.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `mergan animate`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  mergan animate runs/ra --out learning.gif --columns 5")]
+pub struct AnimateArguments {
+    /// The run directory.
+    #[arg(value_name = "DIR")]
+    pub run: PathBuf,
+    /// The animation.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Latents that are shown, of the ten that every sample grid has.
+    #[arg(long, default_value = "10", value_name = "N")]
+    pub columns: NonZeroU32,
+}
+
+/// `mergan doctor`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  mergan doctor --json")]
+pub struct DoctorArguments {
+    /// Print JSON: an object for each finding, with its state: fine, absent or fault.
+    #[arg(long)]
+    pub json: bool,
+    /// Where data are looked for and kept.
+    #[command(flatten)]
+    pub data: DataArguments,
+}
+
+/// `mergan completions`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  mergan completions bash > ~/.local/share/bash-completion/completions/mergan")]
+pub struct CompletionsArguments {
+    /// The shell.
+    pub shell: Shell,
+}
+
+/// `mergan man`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  mergan man --out ~/.local/share/man/man1")]
+pub struct ManArguments {
+    /// The folder of the pages.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }

@@ -26,6 +26,13 @@ impl DataArguments {
         self.with_options(console, |options| Ok(mergan_datasets::fetch(manifest, options)?))
     }
 
+    /// Reads a dataset that is at hand and compares its checksums; nothing is downloaded.
+    pub fn verify(&self, manifest: &Manifest) -> Result<()> {
+        let options = FetchOptions { cache: self.cache(), offline: true, ..FetchOptions::default() };
+        mergan_datasets::fetch(manifest, &options)?;
+        Ok(())
+    }
+
     fn with_options<T>(&self, console: &Console, work: impl FnOnce(&FetchOptions) -> Result<T>) -> Result<T> {
         // The bar appears with the first byte: nothing is shown when all files are at hand.
         let progress = RefCell::new(None);

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoints::Position;
+use crate::tensorboard::TensorBoard;
 
 /// One event. Tasks and iterations are counted from 1, and seconds are of training since the task began, without what
 /// evaluation takes.
@@ -52,6 +53,7 @@ pub enum Event<'a> {
 pub struct EventLog {
     path: PathBuf,
     file: File,
+    tensorboard: Option<TensorBoard>,
 }
 
 /// What is read back of an event.
@@ -69,7 +71,8 @@ impl EventLog {
     /// names the other one's log.
     pub fn create(path: &Path, start: &Event, first_task: Option<&Path>) -> Result<Self> {
         let writing = || format!("writing {}", path.display());
-        let mut log = EventLog { path: path.into(), file: File::create(path).with_context(writing)? };
+        let file = File::create(path).with_context(writing)?;
+        let mut log = EventLog { path: path.into(), file, tensorboard: None };
         log.write(start)?;
         if let Some(other) = first_task {
             let text = read(other)?;
@@ -88,13 +91,24 @@ impl EventLog {
         let text = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
         let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         file.set_len(whole as u64).with_context(|| format!("writing {}", path.display()))?;
-        Ok(EventLog { path: path.into(), file })
+        Ok(EventLog { path: path.into(), file, tensorboard: None })
+    }
+
+    /// Puts what is added from now on into TensorBoard's log too.
+    pub fn mirror(&mut self, tensorboard: TensorBoard) {
+        self.tensorboard = Some(tensorboard);
     }
 
     /// Adds an event.
     pub fn write(&mut self, event: &Event) -> Result<()> {
         let line = serde_json::to_string(event).expect("events are numbers and text") + "\n";
-        self.file.write_all(line.as_bytes()).with_context(|| format!("writing {}", self.path.display()))
+        self.file.write_all(line.as_bytes()).with_context(|| format!("writing {}", self.path.display()))?;
+        self.tensorboard.as_mut().map_or(Ok(()), |tensorboard| tensorboard.write(event))
+    }
+
+    /// Shows the sample grid of a learned task, a PNG, in TensorBoard's log.
+    pub fn samples(&mut self, task: usize, path: &Path) -> Result<()> {
+        self.tensorboard.as_mut().map_or(Ok(()), |tensorboard| tensorboard.samples(task, path))
     }
 
     /// The seconds that the task had taken when the checkpoint at `position` was written.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use mergan_models::{Classifier, Generator, ModelConfig, Weights};
+use mergan_models::{Classifier, Generator, ModelConfig, Standing, Weights};
 use mergan_strategies::{Grouping, Sampling, Solver, Source};
 use mergan_tensor::{Device, Random};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,8 @@ pub struct Trained {
     pub generator: Generator,
     /// The classifier that names its images, where it cannot be asked for a class.
     pub solver: Option<Solver>,
+    /// What normalises its images where their batch does not.
+    pub standing: Standing,
     /// How to use it.
     pub usage: Usage,
 }
@@ -39,6 +41,7 @@ impl Trained {
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut weights = Weights::default();
         weights.insert_network("", &self.generator);
+        self.standing.save(&mut weights);
         if let Some(solver) = &self.solver {
             weights.insert_network(SOLVER, &solver.classifier);
         }
@@ -47,7 +50,7 @@ impl Trained {
     }
 
     /// Reads a file. One without our note, as PyTorch would write it, is taken to know all its classes, to name them by
-    /// number and to have been trained in class-pure batches of 64.
+    /// number and to have been trained in class-pure batches of 64; standing statistics that it lacks are measured.
     pub fn load(path: &Path) -> Result<Self> {
         let weights = Weights::load(path, Device::Cpu)?;
         let sizes = ModelConfig::of(&weights).with_context(|| {
@@ -76,21 +79,31 @@ impl Trained {
         } else {
             None
         };
-        Ok(Trained { generator, solver, usage })
+        let source = Source { solver: solver.as_ref(), ..Source::from(&generator) };
+        let standing = match Standing::restore(path, &weights, &generator)? {
+            Some(standing) => standing,
+            None => usage.sampling(0).standing(source, &usage.classes),
+        };
+        Ok(Trained { generator, solver, standing, usage })
     }
 
-    /// What to draw images from.
+    /// What to draw images from that are normalised with their batch, as in training.
     pub fn source(&self) -> Source<'_> {
-        Source { generator: &self.generator, solver: self.solver.as_ref() }
+        Source { solver: self.solver.as_ref(), ..Source::from(&self.generator) }
     }
 
-    /// How this generator is sampled, with latents of a seed.
-    pub fn sampling(&self, seed: u64) -> Sampling {
-        Sampling { batch: self.usage.batch, grouping: self.usage.grouping, seed }
+    /// What to draw images from that do not depend on each other.
+    pub fn standing_source(&self) -> Source<'_> {
+        Source { standing: Some(&self.standing), ..self.source() }
     }
 }
 
 impl Usage {
+    /// How the generator is sampled, with latents of a seed.
+    pub fn sampling(&self, seed: u64) -> Sampling {
+        Sampling { batch: self.batch, grouping: self.grouping, seed }
+    }
+
     /// Where among the learned classes the one of this name, or else of this number, is.
     pub fn position(&self, class: &str) -> Result<usize> {
         let by_name = self.class_names.iter().position(|name| name == class);

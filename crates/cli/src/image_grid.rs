@@ -8,6 +8,9 @@ use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use mergan_models::write_whole;
 use ndarray::{Array3, Array4, ArrayView4, Axis, s};
 
+/// Images in a row of the grids of a run.
+pub const COLUMNS: usize = 10;
+
 /// Writes a PNG of one row for each of `rows` (N x C x H x W, all of one size); `columns` images fit in a row, and where
 /// there are fewer it stays black.
 pub fn write(path: &Path, rows: &[ArrayView4<u8>], columns: usize) -> Result<()> {

@@ -10,8 +10,12 @@ mod evaluation;
 mod events;
 mod generator;
 mod image_grid;
+mod npy;
+mod onnx;
+mod protobuf;
 mod run_dir;
 mod scorer;
+mod tensorboard;
 
 use std::process::ExitCode;
 
@@ -44,9 +48,14 @@ fn answer(arguments: &Arguments, console: &Console) -> Result<ExitCode> {
         Command::Data(arguments) => commands::data::run(arguments, console)?,
         Command::Train(arguments) => return commands::train::run(arguments, console),
         Command::Sample(arguments) => commands::sample::run(arguments, console)?,
+        Command::Export(arguments) => commands::export::run(arguments, console)?,
         Command::Evaluate(arguments) => commands::evaluate::run(arguments, console)?,
         Command::Compare(arguments) => commands::compare::run(arguments, console)?,
         Command::Report(arguments) => commands::report::run(arguments, console)?,
+        Command::Animate(arguments) => commands::animate::run(arguments, console)?,
+        Command::Doctor(arguments) => return commands::doctor::run(arguments, console),
+        Command::Completions(arguments) => commands::completions::completions(arguments, console)?,
+        Command::Man(arguments) => commands::completions::man(arguments, console)?,
     }
     Ok(ExitCode::SUCCESS)
 }

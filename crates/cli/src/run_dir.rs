@@ -15,6 +15,7 @@ pub struct RunDir {
 const LOCK: &str = ".lock";
 const CHECKPOINTS: &str = "checkpoint";
 const EVENTS: &str = "events.jsonl";
+const FRAMES: &str = "frames";
 
 impl RunDir {
     /// The run directory at `root`.
@@ -42,6 +43,11 @@ impl RunDir {
         self.root.join("real.png")
     }
 
+    /// TensorBoard's log, where one was asked for.
+    pub fn tensorboard(&self) -> PathBuf {
+        self.root.join("tensorboard")
+    }
+
     /// The directory of checkpoints.
     pub fn checkpoints(&self) -> PathBuf {
         self.root.join(CHECKPOINTS)
@@ -50,6 +56,16 @@ impl RunDir {
     /// What is left of a task (counted from 1) when it is learned.
     pub fn task(&self, task: usize) -> PathBuf {
         self.root.join(format!("tasks/{task:02}"))
+    }
+
+    /// The sample grids on the way.
+    pub fn frames(&self) -> PathBuf {
+        self.root.join(FRAMES)
+    }
+
+    /// One of them; tasks and iterations are counted from 1.
+    pub fn frame(&self, task: usize, iteration: usize) -> PathBuf {
+        self.frames().join(format!("{task:02}-{iteration:06}.png"))
     }
 
     /// The generator after a task.
@@ -80,6 +96,15 @@ impl RunDir {
         })
     }
 
+    /// The newest generator, where `source` is a run directory, else `source` itself.
+    pub fn generator_of(source: &Path) -> Result<PathBuf> {
+        if !source.is_dir() {
+            return Ok(source.into());
+        }
+        let run = RunDir::new(source);
+        Ok(run.generator(run.newest_task()?))
+    }
+
     /// Reads the configuration.
     pub fn read_config(&self) -> Result<Config> {
         let path = self.config();
@@ -99,7 +124,7 @@ impl RunDir {
             let name = entry.with_context(|| format!("reading {}", self.root.display()))?.file_name();
             // A file that was being written has a temporary name, which starts with a dot as the lock's does.
             let hidden = name.as_encoded_bytes().starts_with(b".");
-            if !hidden && ![CHECKPOINTS, EVENTS].iter().any(|start| name == *start) {
+            if !hidden && ![CHECKPOINTS, EVENTS, FRAMES].iter().any(|start| name == *start) {
                 bail!(
                     "the run directory {root} exists already; go on with it by `mergan train --resume {root}`, or choose \
                      another one",
@@ -112,8 +137,9 @@ impl RunDir {
 
     /// Makes the directory where there is none.
     pub fn create(&self) -> Result<()> {
-        let path = self.checkpoints();
-        fs::create_dir_all(&path).with_context(|| format!("making the directory {}", path.display()))
+        [self.checkpoints(), self.frames()].iter().try_for_each(|path| {
+            fs::create_dir_all(path).with_context(|| format!("making the directory {}", path.display()))
+        })
     }
 
     /// Keeps other processes from training here until the returned file is dropped, or this process ends.

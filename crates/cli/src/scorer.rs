@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use mergan_datasets::{Labelled, Manifest, info};
 use mergan_metrics::Card;
 use mergan_models::{Classifier, FitOptions, Weights};
-use mergan_strategies::{Config, Sampling};
+use mergan_strategies::{Config, Sampling, Source};
 use mergan_tensor::{Device, Random};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -44,15 +44,13 @@ impl Scorer {
         if let Some(file) = file {
             return Scorer::load(file, dataset);
         }
-        let folder = data.cache().join("scorers");
-        let network = Classifier::name_for(info(dataset)?.shape);
-        let kind = network.split('-').next().unwrap_or(network);
-        let path = folder.join(format!("{dataset}-{kind}.safetensors"));
+        let path = Scorer::path(&data.cache(), dataset)?;
         if let Ok(scorer) = Scorer::load(&path, dataset) {
             return Ok(scorer);
         }
         // Runs that start side by side train it once.
-        fs::create_dir_all(&folder).with_context(|| format!("making the directory {}", folder.display()))?;
+        let folder = path.parent().expect("the cache has a folder of scorers");
+        fs::create_dir_all(folder).with_context(|| format!("making the directory {}", folder.display()))?;
         let lock: PathBuf = folder.join(".lock");
         let lock = File::create(&lock).with_context(|| format!("writing {}", lock.display()))?;
         lock.lock().context("waiting for another process that trains the scoring classifier")?;
@@ -82,14 +80,14 @@ impl Scorer {
     }
 
     /// The card of numbers that this network gives, of so many images of each class of a run's generator.
-    pub fn card(&self, config: &Config, sampling: &Sampling, samples: usize) -> Card {
+    pub fn card(&self, config: &Config, sampling: &Sampling, source: Source, samples: usize) -> Card {
         Card {
             network: self.classifier.name().into(),
             sha256: Some(self.sha256.clone()),
             test_accuracy: Some(self.note.test_accuracy),
             samples_per_class: Some(samples),
             real_images: None,
-            statistics: sampling.statistics(),
+            statistics: sampling.statistics(source),
             grouping: sampling.grouping.to_string(),
             preset: config.preset.clone(),
             seed: config.seed,
@@ -97,7 +95,15 @@ impl Scorer {
         }
     }
 
-    fn load(path: &Path, dataset: &str) -> Result<Self> {
+    /// Where the classifier of a dataset is kept.
+    pub fn path(cache: &Path, dataset: &str) -> Result<PathBuf> {
+        let network = Classifier::name_for(info(dataset)?.shape);
+        let kind = network.split('-').next().unwrap_or(network);
+        Ok(cache.join("scorers").join(format!("{dataset}-{kind}.safetensors")))
+    }
+
+    /// The classifier in a file.
+    pub fn load(path: &Path, dataset: &str) -> Result<Self> {
         let weights = Weights::load(path, Device::Cpu)?;
         let note: Note = serde_json::from_str(&weights.note)
             .with_context(|| format!("{} is no scoring classifier; choose another file, or none", path.display()))?;

@@ -45,5 +45,5 @@ pub use matrix::{AccuracyMatrix, MatrixError};
 pub use paired::PairedDifference;
 pub use scores::{
     ACCURACY, ClassScore, FRECHET, FRECHET_POOLED, INITIAL_ACCURACY, NEXT_ACCURACY, REPLAY_ACCURACY, REPLAY_CONFIDENCE,
-    REPLAY_SHIFT, REPLAYED_IMAGES, REVERSE_ACCURACY, ResultRow, Score, TaskScores,
+    REPLAY_SHIFT, REPLAYED_IMAGES, REVERSE_ACCURACY, ResultRow, STANDING_ACCURACY, Score, TaskScores,
 };

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 /// The share of generated images that are recognised as the class asked for, which every scored task has: see
 /// [`class_accuracy`](crate::class_accuracy).
 pub const ACCURACY: &str = "accuracy";
+/// The accuracy where standing statistics normalise the images, so that each is made by itself, as a generator is shipped.
+pub const STANDING_ACCURACY: &str = "standing_accuracy";
 /// The accuracy on the classes of the next task, before they are learned. With `new_classes = "mean"`, as in the preset
 /// `quick`, their parameters already are the mean of the learned ones: part of it is that start.
 pub const NEXT_ACCURACY: &str = "next_accuracy";

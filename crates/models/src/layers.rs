@@ -1,5 +1,7 @@
 //! Layers, with the initialisation of the released code (`gan32_model.py`, `gan64_model.py`).
 
+use std::collections::BTreeSet;
+
 use mergan_tensor::{Address, Conv2d, Device, Random, Shape, Tensor};
 
 use crate::parameters::Parameter;
@@ -249,11 +251,17 @@ impl Norm {
         conditions: &Conditions,
         standing: &Standing,
     ) -> Tensor {
+        let [scale, shift] = self.affine(layer, conditions, standing);
+        x.affine_leaky_relu(&scale, &shift, 0.0)
+    }
+
+    /// What the norm comes to for each label with the standing statistics of layer `layer`: scale and shift.
+    pub(crate) fn affine(&self, layer: usize, conditions: &Conditions, standing: &Standing) -> [Tensor; 2] {
         let [mean, variance] = standing.rows(layer, &conditions.labels);
         let [scale, shift] = self.rows(conditions);
         let scale = &scale * &variance.shift(EPSILON).sqrt().reciprocal();
         let shift = &shift - &(&mean * &scale);
-        x.affine_leaky_relu(&scale, &shift, 0.0)
+        [scale, shift]
     }
 
     /// Layer norm, which no class enters.
@@ -295,6 +303,15 @@ impl Conditions {
     /// The rows of a class table, one for each label.
     pub(crate) fn rows(&self, table: &Tensor) -> Tensor {
         table.select_rows(&self.labels)
+    }
+
+    /// The classes of a batch that is normalised as one.
+    ///
+    /// # Panics
+    /// When there are several groups.
+    pub(crate) fn only_group(&self) -> BTreeSet<usize> {
+        assert_eq!(self.groups, 1, "the batch has several groups");
+        self.labels.iter().copied().collect()
     }
 
     /// The class of each of `n` images.

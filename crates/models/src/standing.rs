@@ -1,11 +1,17 @@
 //! Standing statistics: what stands in for the statistics of the batch, so that an image does not depend on those that
 //! are made with it.
 
+use std::path::Path;
+
 use mergan_tensor::{Shape, Tensor, no_grad};
 
-use crate::layers::Conditions;
+use crate::layers::{Conditions, Norm};
 use crate::networks::Generator;
-use crate::parameters::Network;
+use crate::parameters::{Network, Parameter};
+use crate::weights::{Weights, WeightsError};
+
+/// What the names of the tables begin with in a file.
+const PREFIX: &str = "standing.";
 
 /// Mean and variance of every channel before each of a generator's normalisations, one row a class.
 #[derive(Clone, Debug)]
@@ -14,8 +20,8 @@ pub struct Standing {
     layers: Vec<[Tensor; 2]>,
 }
 
-/// What batches of one class add up to in one layer, channel by channel, in f64.
-#[derive(Clone, Default)]
+/// What the batches of one class add up to in one layer, channel by channel, in f64.
+#[derive(Clone)]
 struct Sums {
     batches: f64,
     mean: Vec<f64>,
@@ -25,36 +31,60 @@ struct Sums {
 }
 
 impl Standing {
-    /// The moments over batches of latents (N x latent) of equal size, each of one class and generated with its own statistics, as in
-    /// training. A class without a batch has mean 0 and variance 0.
+    /// The moments over batches of latents (N x latent) of equal size, each generated with its own statistics, as in
+    /// training: of one class, or of several that are normalised together and then have the same moments. A class without
+    /// a batch has mean 0 and variance 0.
     ///
     /// # Panics
-    /// When a class is out of range. Without any batch there is nothing to generate with.
-    pub fn measure(generator: &Generator, batches: impl IntoIterator<Item = (usize, Tensor)>) -> Self {
+    /// When a class is out of range, or the conditions of a batch have more than one group.
+    pub fn measure(generator: &Generator, batches: impl IntoIterator<Item = (Conditions, Tensor)>) -> Self {
         let (classes, device) = (generator.config().classes, generator.device());
-        let mut layers: Vec<Vec<Sums>> = Vec::new();
-        let mut channels = Vec::new();
-        for (class, latents) in batches {
-            let conditions = Conditions::pure(&[class]);
+        let sums = |channels: usize| vec![Sums::new(channels); classes];
+        let mut layers: Vec<Vec<Sums>> = channels(generator).into_iter().map(sums).collect();
+        for (conditions, latents) in batches {
+            let classes = conditions.only_group();
             no_grad(|| {
                 generator.through(&latents, &conditions, |layer, norm, maps| {
-                    if layers.len() == layer {
-                        layers.push(vec![Sums::default(); classes]);
-                        channels.push(maps.shape().c);
-                    }
-                    layers[layer][class].add(maps);
+                    let [mean, variance] = moments(maps);
+                    classes.iter().for_each(|&class| layers[layer][class].add(&mean, &variance));
                     norm.forward_relu(maps, &conditions)
                 })
             });
         }
-        let table = |sums: &[Sums], channels: usize, value: fn(&Sums, usize) -> f64| {
+        let table = |sums: &[Sums], value: fn(&Sums, usize) -> f64| {
+            let channels = sums[0].mean.len();
             let values = sums.iter().flat_map(|sums| (0..channels).map(move |channel| sums.over(channel, value)));
             Tensor::from_vec::<f64>(values.collect(), Shape::matrix(classes, channels), device)
         };
-        let tables = |(sums, channels): (&Vec<Sums>, usize)| {
-            [table(sums, channels, Sums::mean), table(sums, channels, Sums::variance)]
-        };
-        Standing { layers: layers.iter().zip(channels).map(tables).collect() }
+        let tables = |sums: &Vec<Sums>| [table(sums, Sums::mean), table(sums, Sums::variance)];
+        Standing { layers: layers.iter().map(tables).collect() }
+    }
+
+    /// Puts the tables into a file, beside the generator: `standing.LAYER.mean` and `standing.LAYER.variance`, classes x
+    /// channels, the normalisations counted from 0.
+    pub fn save(&self, weights: &mut Weights) {
+        weights.insert_network(PREFIX, self);
+    }
+
+    /// The tables of a file for this generator, where there are any; `path` names the file in errors.
+    ///
+    /// # Errors
+    /// When they are of other sizes than the generator.
+    pub fn restore(path: &Path, weights: &Weights, generator: &Generator) -> Result<Option<Self>, WeightsError> {
+        if !weights.names().any(|name| name.starts_with(PREFIX)) {
+            return Ok(None);
+        }
+        let zeros = |channels| Tensor::zeros(Shape::matrix(generator.config().classes, channels), generator.device());
+        let layers = channels(generator).into_iter().map(|channels| [zeros(channels), zeros(channels)]).collect();
+        weights.network(path, PREFIX, &Standing { layers }).map(Some)
+    }
+
+    /// What each normalisation comes to with its class parameters: scale and shift, tables of classes x channels.
+    pub fn affine(&self, generator: &Generator) -> Vec<[Tensor; 2]> {
+        let every = Conditions::pure(&(0..generator.config().classes).collect::<Vec<_>>());
+        let mut tables = Vec::new();
+        visit(generator, |layer, norm, _| tables.push(norm.affine(layer, &every, self)));
+        tables
     }
 
     /// Mean and variance of a layer's channels for each of `classes`.
@@ -63,17 +93,61 @@ impl Standing {
     }
 }
 
+/// Nothing trains the tables; as named tensors they go into files the way networks do.
+impl Network for Standing {
+    fn parameters_mut(&mut self) -> Vec<Parameter<'_>> {
+        let layers = self.layers.iter_mut().enumerate();
+        let tables = layers.flat_map(|(layer, [mean, variance])| {
+            [("mean", mean), ("variance", variance)].map(|(name, value)| Parameter {
+                name: format!("{layer}.{name}"),
+                axes: 2,
+                value,
+            })
+        });
+        tables.collect()
+    }
+}
+
+/// The channels of each normalisation.
+fn channels(generator: &Generator) -> Vec<usize> {
+    let mut channels = Vec::new();
+    visit(generator, |_, _, maps| channels.push(maps.shape().c));
+    channels
+}
+
+/// Shows each normalisation, and maps that come to it, in the order in which an image goes through them.
+fn visit(generator: &Generator, mut see: impl FnMut(usize, &Norm, &Tensor)) {
+    let latent = Tensor::zeros(Shape::matrix(1, generator.config().latent), generator.device());
+    let conditions = Conditions::pure(&[0]);
+    no_grad(|| {
+        generator.through(&latent, &conditions, |layer, norm, maps| {
+            see(layer, norm, maps);
+            norm.forward_relu(maps, &conditions)
+        })
+    });
+}
+
+/// Mean and variance of each channel of a batch.
+fn moments(maps: &Tensor) -> [Vec<f64>; 2] {
+    let vector = Shape::vector(maps.shape().c);
+    let mean = maps.mean_to(vector);
+    let variance = (maps - &mean).square().mean_to(vector);
+    [mean, variance].map(|moment| moment.to_vec())
+}
+
 impl Sums {
-    fn add(&mut self, maps: &Tensor) {
-        let vector = Shape::vector(maps.shape().c);
-        let mean = maps.mean_to(vector);
-        let variance = (maps - &mean).square().mean_to(vector).to_vec::<f64>();
-        let mean = mean.to_vec::<f64>();
+    fn new(channels: usize) -> Self {
+        let zeros = || vec![0.0; channels];
+        Sums { batches: 0.0, mean: zeros(), mean_square: zeros(), variance: zeros() }
+    }
+
+    /// Adds a batch with these moments.
+    fn add(&mut self, mean: &[f64], variance: &[f64]) {
         self.batches += 1.0;
-        let square = mean.iter().map(|mean| mean * mean).collect::<Vec<_>>();
-        for (sum, values) in [(&mut self.mean, mean), (&mut self.mean_square, square), (&mut self.variance, variance)] {
-            sum.resize(values.len(), 0.0);
-            sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        for (channel, (mean, variance)) in mean.iter().zip(variance).enumerate() {
+            self.mean[channel] += mean;
+            self.mean_square[channel] += mean * mean;
+            self.variance[channel] += variance;
         }
     }
 
@@ -111,8 +185,8 @@ mod tests {
     #[test]
     fn of_one_batch_they_are_the_batch_statistics() {
         let (generator, latents) = (generator(), latents(0, 6));
-        let standing = Standing::measure(&generator, [(2, latents.clone())]);
         let conditions = Conditions::pure(&[2]);
+        let standing = Standing::measure(&generator, [(conditions.clone(), latents.clone())]);
         let [batch, standing] =
             [generator.forward(&latents, &conditions), generator.forward_standing(&latents, &conditions, &standing)]
                 .map(|images| images.to_vec::<f64>());
@@ -125,8 +199,9 @@ mod tests {
     #[test]
     fn the_variance_counts_what_lies_between_batches() {
         let (generator, a, b) = (generator(), latents(0, 6), latents(1, 6));
-        let apart = Standing::measure(&generator, [(1, a.clone()), (1, b.clone())]).rows(0, &[1]);
-        let together = Standing::measure(&generator, [(1, Tensor::concat(&[&a, &b]))]).rows(0, &[1]);
+        let pure = |latents: Tensor| (Conditions::pure(&[1]), latents);
+        let apart = Standing::measure(&generator, [pure(a.clone()), pure(b.clone())]).rows(0, &[1]);
+        let together = Standing::measure(&generator, [pure(Tensor::concat(&[&a, &b]))]).rows(0, &[1]);
         for (apart, together) in apart.iter().zip(&together) {
             for (a, b) in apart.to_vec::<f64>().iter().zip(together.to_vec::<f64>()) {
                 approx::assert_abs_diff_eq!(*a, b, epsilon = 1e-9);
@@ -137,12 +212,45 @@ mod tests {
     #[test]
     fn an_image_does_not_depend_on_its_batch() {
         let generator = generator();
-        let standing = Standing::measure(&generator, [(1, latents(0, 16)), (3, latents(1, 16)), (1, latents(2, 16))]);
+        let batches = [1, 3, 1].iter().zip(0..).map(|(class, i)| (Conditions::pure(&[*class]), latents(i, 16)));
+        let standing = Standing::measure(&generator, batches);
         let latents = latents(3, 4);
         let together = generator.forward_standing(&latents, &Conditions::pure(&[1, 3]), &standing);
         let alone = generator.forward_standing(&latents.rows(3..4), &Conditions::pure(&[3]), &standing);
         for (a, b) in together.rows(3..4).to_vec::<f64>().iter().zip(alone.to_vec::<f64>()) {
             approx::assert_abs_diff_eq!(*a, b, epsilon = 1e-12);
         }
+    }
+
+    #[test]
+    fn classes_that_are_normalised_together_have_the_same_moments() {
+        let (generator, latents) = (generator(), latents(0, 8));
+        let conditions = Conditions::mixed(&[0, 3, 0, 3, 3, 3, 0, 0]);
+        let standing = Standing::measure(&generator, [(conditions.clone(), latents.clone())]);
+        let [batch, standing] =
+            [generator.forward(&latents, &conditions), generator.forward_standing(&latents, &conditions, &standing)]
+                .map(|images| images.to_vec::<f64>());
+        for (a, b) in batch.iter().zip(&standing) {
+            approx::assert_abs_diff_eq!(*a, *b, epsilon = 1e-9);
+        }
+    }
+
+    #[test]
+    fn they_survive_the_round_trip_and_fit_their_generator_only() {
+        let generator = generator();
+        let standing = Standing::measure(&generator, [(Conditions::pure(&[2]), latents(0, 6))]);
+        let mut weights = Weights::default();
+        let file = Path::new("generator.safetensors");
+        assert!(Standing::restore(file, &weights, &generator).unwrap().is_none());
+        standing.save(&mut weights);
+        assert_eq!(weights.names().collect::<Vec<_>>()[..2], ["standing.0.mean", "standing.0.variance"]);
+        assert_eq!(weights.axes("standing.2.mean"), Some(&[4, 2][..]));
+        let restored = Standing::restore(file, &weights, &generator).unwrap().unwrap();
+        for (here, there) in standing.values().iter().zip(restored.values()) {
+            assert_eq!(here.to_vec::<f64>(), there.to_vec::<f64>());
+        }
+        let wider = Generator::new(ModelConfig { width: 3, ..generator.config() }, Random::new(0), Device::Cpu);
+        let error = Standing::restore(file, &weights, &wider).unwrap_err().to_string();
+        assert!(error.contains("`standing.0.mean`") && error.contains("[4, 12]"), "{error}");
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use atomic_write_file::AtomicWriteFile;
 use mergan_tensor::{Device, Shape, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use sha2::{Digest, Sha256};
 
 use crate::parameters::Network;
 
@@ -115,6 +116,18 @@ impl Weights {
         Ok(network)
     }
 
+    /// The SHA-256 of the note and of all tensors with their names and axes, in lower-case hexadecimal.
+    pub fn sha256(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(&self.note);
+        for (name, (axes, tensor)) in &self.tensors {
+            hash.update(name);
+            axes.iter().for_each(|&axis| hash.update((axis as u64).to_le_bytes()));
+            hash.update(encoded(tensor).1);
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Reads a file; `f32` and `f64` tensors of up to four axes.
     ///
     /// # Errors
@@ -149,11 +162,9 @@ impl Weights {
         let encoded: Vec<(&String, Dtype, &Vec<usize>, Vec<u8>)> = self
             .tensors
             .iter()
-            .map(|(name, (axes, tensor))| match tensor.device() {
-                Device::Cpu | Device::Cuda(_) => {
-                    (name, Dtype::F32, axes, bytes(tensor.to_vec::<f32>(), f32::to_le_bytes))
-                }
-                Device::Reference => (name, Dtype::F64, axes, bytes(tensor.to_vec::<f64>(), f64::to_le_bytes)),
+            .map(|(name, (axes, tensor))| {
+                let (dtype, bytes) = encoded(tensor);
+                (name, dtype, axes, bytes)
             })
             .collect();
         let views = encoded.iter().map(|(name, dtype, axes, bytes)| {
@@ -186,6 +197,14 @@ fn logical_shape(axes: &[usize]) -> Option<Shape> {
         [n, c, h, w] => Shape::new(n, c, h, w),
         _ => return None,
     })
+}
+
+/// The numbers of a tensor as they stand in a file.
+fn encoded(tensor: &Tensor) -> (Dtype, Vec<u8>) {
+    match tensor.device() {
+        Device::Cpu | Device::Cuda(_) => (Dtype::F32, bytes(tensor.to_vec::<f32>(), f32::to_le_bytes)),
+        Device::Reference => (Dtype::F64, bytes(tensor.to_vec::<f64>(), f64::to_le_bytes)),
+    }
 }
 
 fn numbers<T, const SIZE: usize>(bytes: &[u8], decode: impl Fn([u8; SIZE]) -> T) -> Vec<T> {

@@ -212,9 +212,15 @@ impl<'a> Group<'a> {
         Spread::of(self.runs.iter().filter_map(|run| run.score(task, metric, class)))
     }
 
-    /// The accuracy of a class after each seed's last task.
-    pub fn final_accuracy(&self, class: usize) -> Option<Spread> {
-        Spread::of(self.runs.iter().filter_map(|run| run.accuracy(run.tasks.len(), Some(class))))
+    /// A score of a class after each seed's last task.
+    pub fn final_score(&self, metric: &str, class: usize) -> Option<Spread> {
+        Spread::of(self.runs.iter().filter_map(|run| run.score(run.tasks.len(), metric, Some(class))))
+    }
+
+    /// Forgetting as it was after `tasks` tasks, over the seeds that have come so far.
+    pub fn forgetting(&self, tasks: usize) -> Option<Spread> {
+        let runs = self.runs.iter().filter(|run| run.tasks.len() >= tasks);
+        Spread::of(runs.filter_map(|run| run.after(tasks).matrix().forgetting().ok()))
     }
 
     pub fn continual(&self, metric: &Continual) -> Option<Spread> {
@@ -260,13 +266,19 @@ fn same_classes(left: &Run, right: &Run) -> Result<(), Difference> {
 }
 
 impl Spread {
-    fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+    /// None of no values.
+    pub fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
         let values: Vec<f64> = values.collect();
         let count = values.len();
         let mean = values.iter().sum::<f64>() / count as f64;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         let deviation = (count > 1).then(|| (squares / (count as f64 - 1.0)).sqrt());
         (count > 0).then_some(Self { mean, count, deviation })
+    }
+
+    /// The mean less and plus a standard deviation, where there is one.
+    pub fn bounds(self) -> Option<(f64, f64)> {
+        self.deviation.map(|deviation| (self.mean - deviation, self.mean + deviation))
     }
 
     pub fn percent(self) -> Self {

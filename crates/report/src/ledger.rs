@@ -30,7 +30,10 @@ pub fn ledger(runs: &[Run]) -> Result<String, Error> {
     let mut section = |title: &str, body: String| text += &format!("\n## {title}\n\n{body}");
     let warnings = list(comparison.warnings());
     let gap = if warnings.is_empty() { "" } else { "\n" };
-    section("Reverse accuracy and Frechet distance", Table::measured(&comparison).markdown() + gap + &warnings);
+    section(
+        "Standing statistics, reverse accuracy and Frechet distance",
+        Table::measured(&comparison).markdown() + gap + &warnings,
+    );
     section("Continual metrics", Table::continual(&comparison).markdown());
     let paired = Table::paired(&comparison);
     if !paired.rows.is_empty() {

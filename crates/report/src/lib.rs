@@ -9,6 +9,8 @@
 //! real.png               one row of real images for each class of the sequence
 //! tasks/01/samples.png   one row for each class learned so far, at the same latents in every task
 //! tasks/01/scores.json   the scores after the task (mergan_metrics::TaskScores)
+//! tasks/05/embedding.json, neighbours.json, neighbours.png
+//!                        where they were measured: how its images lie among real ones
 //! ```
 //!
 //! Numbers whose cards differ are never put into one table or chart: every function that would do so returns
@@ -30,6 +32,7 @@ mod compare;
 mod comparison;
 mod error;
 mod events;
+mod exhibits;
 mod grid;
 mod html;
 mod ledger;
@@ -43,6 +46,7 @@ mod write;
 pub use compare::{ComparedRow, compare, compared_rows};
 pub use error::Error;
 pub use events::History;
+pub use exhibits::{ClassNeighbours, EMBEDDING, Embedding, NEIGHBOURS, NEIGHBOURS_GRID, Neighbours, Point};
 pub use grid::Grid;
 pub use html::html;
 pub use ledger::{ledger, table};

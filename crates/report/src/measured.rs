@@ -3,7 +3,7 @@
 use crate::table::{NONE, Table};
 use mergan_metrics::{
     ACCURACY, FRECHET, FRECHET_POOLED, INITIAL_ACCURACY, NEXT_ACCURACY, REPLAY_ACCURACY, REPLAY_CONFIDENCE,
-    REPLAY_SHIFT, REVERSE_ACCURACY, Score, TaskScores,
+    REPLAY_SHIFT, REVERSE_ACCURACY, STANDING_ACCURACY, Score, TaskScores,
 };
 
 /// A metric that is measured when a task is learned.
@@ -18,8 +18,9 @@ pub(crate) struct Measured {
     pub digits: usize,
 }
 
-pub(crate) const MEASURED: [Measured; 9] = [
+pub(crate) const MEASURED: [Measured; 10] = [
     Measured { key: ACCURACY, name: "accuracy, %", scale: 100.0, digits: 2 },
+    Measured { key: STANDING_ACCURACY, name: "accuracy with standing statistics, %", scale: 100.0, digits: 2 },
     Measured { key: REVERSE_ACCURACY, name: "reverse accuracy, %", scale: 100.0, digits: 2 },
     Measured { key: FRECHET, name: "FD-mlp-1024-512-256-128", scale: 1.0, digits: 2 },
     Measured { key: FRECHET_POOLED, name: "FD-mlp-1024-512-256-128, all classes at once", scale: 1.0, digits: 2 },

@@ -1,5 +1,6 @@
 //! Reading a run directory.
 
+use crate::exhibits::{self, EMBEDDING, Embedding, NEIGHBOURS, NEIGHBOURS_GRID, Neighbours};
 use crate::{Error, Grid, History};
 use mergan_metrics::{ACCURACY, AccuracyMatrix, Card, INITIAL_ACCURACY, NEXT_ACCURACY, TaskScores};
 use serde::Deserialize;
@@ -49,6 +50,10 @@ pub struct Task {
     pub samples: Grid,
     /// The scores, among them the accuracy of each class and the mean.
     pub scores: TaskScores,
+    /// Its images among real ones in the plane, where that was measured.
+    pub embedding: Option<Embedding>,
+    /// How near its images are to training images, with some of both, where that was measured.
+    pub neighbours: Option<(Neighbours, Grid)>,
 }
 
 /// Reads the run directory `dir`.
@@ -126,6 +131,12 @@ impl Run {
         initial.collect::<Option<_>>().unwrap_or_default()
     }
 
+    /// What the last task shows of which it was measured, with that task (from 1).
+    pub(crate) fn exhibit<T>(&self, of: impl Fn(&Task) -> Option<&T>) -> Option<(usize, &T)> {
+        let mut tasks = (1..).zip(&self.tasks).collect::<Vec<_>>().into_iter().rev();
+        tasks.find_map(|(number, task)| Some((number, of(task)?)))
+    }
+
     /// The run as it was after `tasks` tasks.
     ///
     /// # Panics
@@ -191,7 +202,13 @@ impl Task {
                 return Err(bad(format!("the accuracy of {what} is missing")));
             }
         }
-        let samples = Grid::read(&folder.join("samples.png"), |height| height / classes as u32)?;
-        Ok(Self { samples, scores })
+        let of_rows = |height| height / classes as u32;
+        let samples = Grid::read(&folder.join("samples.png"), of_rows)?;
+        let embedding = exhibits::read(&folder.join(EMBEDDING))?;
+        let neighbours = match exhibits::read(&folder.join(NEIGHBOURS))? {
+            None => None,
+            Some(neighbours) => Some((neighbours, Grid::read(&folder.join(NEIGHBOURS_GRID), of_rows)?)),
+        };
+        Ok(Self { samples, scores, embedding, neighbours })
     }
 }

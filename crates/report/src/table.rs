@@ -4,7 +4,10 @@ use crate::Run;
 use crate::comparison::{CONTINUAL, Comparison, Group, Pair, Spread};
 use crate::measured::Measured;
 use crate::paper::{self, TASK_COUNTS};
-use mergan_metrics::{FRECHET, FRECHET_POOLED, REPLAY_ACCURACY, REPLAY_CONFIDENCE, REPLAY_SHIFT, REVERSE_ACCURACY};
+use mergan_metrics::{
+    ACCURACY, FRECHET, FRECHET_POOLED, REPLAY_ACCURACY, REPLAY_CONFIDENCE, REPLAY_SHIFT, REVERSE_ACCURACY,
+    STANDING_ACCURACY,
+};
 use std::collections::BTreeSet;
 
 /// A header and rows of as many cells. The first column is text, the others are numbers.
@@ -36,9 +39,9 @@ impl Table {
         Self { header: header.map(String::from).into(), rows: rows.collect() }
     }
 
-    /// What was measured besides the accuracy: after as many tasks as the paper measured, and after the last one.
+    /// The accuracy with batch and with standing statistics, and what else was measured: after as many tasks as the paper measured, and after the last one.
     pub fn measured(comparison: &Comparison) -> Self {
-        let metrics = [REVERSE_ACCURACY, FRECHET, FRECHET_POOLED].map(Measured::of);
+        let metrics = [ACCURACY, STANDING_ACCURACY, REVERSE_ACCURACY, FRECHET, FRECHET_POOLED].map(Measured::of);
         let counts: BTreeSet<_> = TASK_COUNTS.into_iter().chain([comparison.tasks()]).collect();
         Self::of_means(comparison, counts.into_iter(), &metrics)
     }

@@ -32,6 +32,8 @@ struct Note {
     config: String,
     /// How many images of each class have been replayed in the current task.
     replayed: BTreeMap<usize, u64>,
+    /// Of the tensors and of this note while it is empty here: a training must not go on from damaged numbers.
+    sha256: String,
 }
 
 /// What a training is made of, as a checkpoint holds it.
@@ -51,6 +53,12 @@ const CRITIC: &str = "critic.";
 const AVERAGE: &str = "average.";
 const GENERATOR_ADAM: &str = "generator_adam.";
 const CRITIC_ADAM: &str = "critic_adam.";
+
+impl Note {
+    fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a note of numbers and text can be written as JSON")
+    }
+}
 
 impl Checkpoint {
     /// Writes a checkpoint; `weights` already holds what the strategy remembers.
@@ -81,18 +89,25 @@ impl Checkpoint {
             microkernel: microkernel()?.to_string(),
             config: config.to_toml(),
             replayed,
+            sha256: String::new(),
         };
-        weights.note = serde_json::to_string(&note).expect("a note of numbers and text can be written as JSON");
+        weights.note = note.to_json();
+        weights.note = Note { sha256: weights.sha256(), ..note }.to_json();
         Ok(weights.save(path)?)
     }
 
     /// Reads a checkpoint.
     pub(crate) fn load(path: &Path) -> Result<Self, Error> {
-        let weights = Weights::load(path, Device::Cpu)?;
-        let note = serde_json::from_str(&weights.note).map_err(|error| Error::Checkpoint {
+        let mut weights = Weights::load(path, Device::Cpu)?;
+        let mut note: Note = serde_json::from_str(&weights.note).map_err(|error| Error::Checkpoint {
             path: path.into(),
             reason: format!("it has no readable note ({error}); it is no checkpoint of a training"),
         })?;
+        let stated = std::mem::take(&mut note.sha256);
+        weights.note = note.to_json();
+        if weights.sha256() != stated {
+            return Err(WeightsError::Format { path: path.into(), reason: "its checksum does not hold".into() }.into());
+        }
         Ok(Checkpoint { path: path.into(), weights, note })
     }
 

@@ -9,14 +9,13 @@
 
 use std::path::Path;
 
-use mergan_models::{Classifier, Conditions, FitOptions, Generator, Weights, WeightsError, to_bytes};
+use mergan_models::{Classifier, Conditions, FitOptions, Generator, Weights, WeightsError};
 use mergan_tensor::{Device, Random, Tensor, no_grad};
-use ndarray::Array4;
 use serde::Deserialize;
 
 use crate::draws::Purpose;
 use crate::learner::Batch;
-use crate::sampling::joined;
+use crate::sampling::{Source, joined};
 use crate::strategy::{FromOptions, Step, Strategy, TaskEnd};
 
 /// Replays images that have no class of their own.
@@ -46,9 +45,9 @@ pub struct Options {
 const SOLVER: &str = "strategy.solver.";
 
 impl Solver {
-    /// Images of a generator that knows no classes: bytes, N x C x H x W.
-    pub(crate) fn images(&self, generator: &Generator, latents: &Tensor) -> Array4<u8> {
-        to_bytes(&no_grad(|| generator.forward(latents, &Conditions::pure(&self.classes[..1]))))
+    /// What the unconditional generator is asked for.
+    pub(crate) fn conditions(&self) -> Conditions {
+        Conditions::pure(&self.classes[..1])
     }
 }
 
@@ -89,7 +88,8 @@ impl Strategy for DeepGenerativeReplay {
         if let (Some(old), Some(solver)) = (end.old, &self.solver) {
             let count = per_class * (learned.len() - end.classes().len());
             let latents = |i| end.draws(i).latents(Purpose::Solver, end.batch);
-            let batches = (0..count.div_ceil(end.batch)).map(|i| solver.images(&old.generator, &latents(i)));
+            let made = |i| Source::from(&old.generator).bytes(&latents(i), &solver.conditions());
+            let batches = (0..count.div_ceil(end.batch)).map(made);
             let replayed = joined(&batches.collect::<Vec<_>>());
             labels.extend(solver.classifier.predict(replayed.view()));
             images.push(replayed);

@@ -15,6 +15,7 @@ use mergan_tensor::Tensor;
 use serde::Deserialize;
 
 use crate::draws::Purpose;
+use crate::sampling::STANDING_BATCHES;
 use crate::strategy::{FromOptions, Step, Strategy, TaskEnd, Term, require_positive};
 
 /// Holds the weights that mattered.
@@ -56,8 +57,6 @@ enum Fisher {
     Latest,
 }
 
-/// Batches of each class that the standing statistics are measured on.
-const STANDING_BATCHES: usize = 20;
 const FISHER: &str = "strategy.fisher.";
 
 impl Strategy for ElasticWeightConsolidation {
@@ -82,7 +81,8 @@ impl Strategy for ElasticWeightConsolidation {
             Fisher::Latest => end.learned(),
         };
         let latents = |class: usize, i: usize| end.draws(class * batches + i).latents(Purpose::Standing, end.batch);
-        let of_class = |class: &usize| (0..batches).map(|i| (*class, latents(*class, i))).collect::<Vec<_>>();
+        let of_class =
+            |class: &usize| (0..batches).map(|i| (Conditions::pure(&[*class]), latents(*class, i))).collect::<Vec<_>>();
         let standing = Standing::measure(end.generator, classes.iter().flat_map(of_class));
         let latents = (0..samples).map(|i| (classes[i % classes.len()], end.draws(i).latents(Purpose::Fisher, 1)));
         let measured = fisher_diagonal(end.generator, end.critic, &standing, likelihood, latents);
@@ -171,7 +171,8 @@ mod tests {
     fn squares_are_taken_sample_by_sample() {
         let generator = Generator::new(SIZES, Random::new(0), Device::Cpu).on(Device::Reference);
         let critic = Critic::new(SIZES, Random::new(0), Device::Cpu).on(Device::Reference);
-        let standing = Standing::measure(&generator, [(0, latents(0, 8)), (2, latents(1, 8))]);
+        let pure = |class, i| (Conditions::pure(&[class]), latents(i, 8));
+        let standing = Standing::measure(&generator, [pure(0, 0), pure(2, 1)]);
         let samples: Vec<_> = [0, 2, 0, 2].into_iter().zip(2..).map(|(class, i)| (class, latents(i, 1))).collect();
         for likelihood in [Likelihood::Class, Likelihood::Critic] {
             let fisher = fisher_diagonal(&generator, &critic, &standing, likelihood, samples.clone().into_iter());

@@ -1,9 +1,10 @@
 //! Images of a trained generator, as they are scored and shown.
 //!
 //! Batch norm uses the statistics of the batch it is given, so a sample depends on its batch-mates; samples are made in
-//! the batches that training used: class-pure ones, or mixed ones for a generator that was trained on those.
+//! the batches that training used: class-pure ones, or mixed ones for a generator that was trained on those. With standing
+//! statistics, measured on such batches, each image is made by itself.
 
-use mergan_models::{Conditions, Generator, to_bytes};
+use mergan_models::{Conditions, Generator, Standing, to_bytes};
 use mergan_tensor::{Device, Random, Tensor, no_grad};
 use ndarray::{Array4, Axis, concatenate};
 
@@ -18,11 +19,31 @@ pub struct Source<'a> {
     pub generator: &'a Generator,
     /// See [`Strategy::solver`](crate::Strategy::solver).
     pub solver: Option<&'a Solver>,
+    /// What normalises the images; without it the statistics of their batch do.
+    pub standing: Option<&'a Standing>,
 }
 
 impl<'a> From<&'a Generator> for Source<'a> {
     fn from(generator: &'a Generator) -> Self {
-        Source { generator, solver: None }
+        Source { generator, solver: None, standing: None }
+    }
+}
+
+impl Source<'_> {
+    /// The images of these latents (N x latent) under these conditions, in (-1, 1).
+    ///
+    /// # Panics
+    /// As [`Generator::forward`].
+    pub fn generate(&self, latents: &Tensor, conditions: &Conditions) -> Tensor {
+        no_grad(|| match self.standing {
+            None => self.generator.forward(latents, conditions),
+            Some(standing) => self.generator.forward_standing(latents, conditions, standing),
+        })
+    }
+
+    /// The same as bytes, N x C x H x W.
+    pub(crate) fn bytes(&self, latents: &Tensor, conditions: &Conditions) -> Array4<u8> {
+        to_bytes(&self.generate(latents, conditions))
     }
 }
 
@@ -30,6 +51,8 @@ impl<'a> From<&'a Generator> for Source<'a> {
 const PATIENCE: usize = 2;
 /// Batches after which a class may be given up at the earliest.
 const FEWEST: usize = 50;
+/// Batches of each class that standing statistics are measured on.
+pub(crate) const STANDING_BATCHES: usize = 20;
 
 /// How samples are made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,9 +66,27 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// What these samples' statistics are called on a metric card.
-    pub fn statistics(&self) -> String {
-        format!("batch of {}", self.batch)
+    /// What the statistics of samples of this source are called on a metric card.
+    pub fn statistics<'a>(&self, source: impl Into<Source<'a>>) -> String {
+        match source.into().standing {
+            None => format!("batch of {}", self.batch),
+            Some(_) => format!("standing, of {STANDING_BATCHES} batches of {}", self.batch),
+        }
+    }
+
+    /// Standing statistics of `classes`, measured on the batches that samples are made in.
+    pub fn standing<'a>(&self, source: impl Into<Source<'a>>, classes: &[usize]) -> Standing {
+        let Source { generator, solver, .. } = source.into();
+        let latents = |class, i| self.latents(generator, Purpose::Standing, class, i, self.batch);
+        let pure = |class: usize| (0..STANDING_BATCHES).map(move |i| (Conditions::pure(&[class]), latents(class, i)));
+        match (solver, self.grouping) {
+            (Some(solver), _) => Standing::measure(generator, pure(solver.classes[0])),
+            (None, Grouping::Pure) => Standing::measure(generator, classes.iter().flat_map(|&class| pure(class))),
+            (None, Grouping::Mixed) => {
+                let batches = (0..STANDING_BATCHES).map(|i| (Conditions::mixed(&self.turn(classes, i)), latents(0, i)));
+                Standing::measure(generator, batches)
+            }
+        }
     }
 
     /// `count` images of each of `classes`, class by class: bytes, N x C x H x W each. Where a solver names the classes
@@ -62,13 +103,13 @@ impl Sampling {
         classes: &[usize],
         count: usize,
     ) -> Vec<Array4<u8>> {
-        let Source { generator, solver } = source.into();
-        match (solver, self.grouping) {
-            (Some(solver), _) => self.named_by(solver, generator, purpose, classes, count),
+        let source = source.into();
+        match (source.solver, self.grouping) {
+            (Some(solver), _) => self.named_by(solver, source, purpose, classes, count),
             (None, Grouping::Pure) => {
-                classes.iter().map(|&class| self.of_class(purpose, generator, class, count)).collect()
+                classes.iter().map(|&class| self.of_class(purpose, source, class, count)).collect()
             }
-            (None, Grouping::Mixed) => self.of_all(purpose, generator, classes, count),
+            (None, Grouping::Mixed) => self.of_all(purpose, source, classes, count),
         }
     }
 
@@ -76,15 +117,15 @@ impl Sampling {
     /// made in class-pure batches whatever the grouping: a grid shows what a class looks like when it is asked for. Where
     /// a solver names the classes, a row shows what it names so, and is black where there is nothing left.
     pub fn grid<'a>(&self, source: impl Into<Source<'a>>, classes: &[usize], columns: usize) -> Vec<Array4<u8>> {
-        let Source { generator, solver } = source.into();
-        if let Some(solver) = solver {
-            let rows = self.named_by(solver, generator, Purpose::Grid, classes, columns);
+        let source = source.into();
+        if let Some(solver) = source.solver {
+            let rows = self.named_by(solver, source, Purpose::Grid, classes, columns);
             return rows.into_iter().map(|row| filled(&row, columns)).collect();
         }
         // The shown images are the first of a batch as large as the scored ones.
-        let latents = self.latents(generator, Purpose::Grid, 0, 0, self.batch.max(columns));
+        let latents = self.latents(source.generator, Purpose::Grid, 0, 0, self.batch.max(columns));
         let rows = classes.iter().map(|&class| {
-            let images = generate(generator, &latents, &Conditions::pure(&[class]));
+            let images = source.bytes(&latents, &Conditions::pure(&[class]));
             images.slice_axis(Axis(0), (..columns).into()).to_owned()
         });
         rows.collect()
@@ -95,7 +136,7 @@ impl Sampling {
     fn named_by(
         &self,
         solver: &Solver,
-        generator: &Generator,
+        source: Source,
         purpose: Purpose,
         classes: &[usize],
         count: usize,
@@ -104,7 +145,8 @@ impl Sampling {
         let mut collected: Vec<Vec<Array4<u8>>> = vec![Vec::new(); classes.len()];
         let mut found = vec![0; classes.len()];
         for i in 0..most {
-            let images = solver.images(generator, &self.latents(generator, purpose, solver.classes[0], i, self.batch));
+            let latents = self.latents(source.generator, purpose, solver.classes[0], i, self.batch);
+            let images = source.bytes(&latents, &solver.conditions());
             let names = solver.classifier.predict(images.view());
             for ((collected, found), class) in collected.iter_mut().zip(&mut found).zip(classes) {
                 let of_class: Vec<usize> = (0..names.len()).filter(|&j| names[j] == *class).collect();
@@ -121,24 +163,24 @@ impl Sampling {
         collected.iter().map(|batches| first(batches, count)).collect()
     }
 
-    fn of_class(&self, purpose: Purpose, generator: &Generator, class: usize, count: usize) -> Array4<u8> {
+    fn of_class(&self, purpose: Purpose, source: Source, class: usize, count: usize) -> Array4<u8> {
         let batches: Vec<_> = (0..count.div_ceil(self.batch))
             .map(|i| {
-                let latents = self.latents(generator, purpose, class, i, self.batch);
-                generate(generator, &latents, &Conditions::pure(&[class]))
+                let latents = self.latents(source.generator, purpose, class, i, self.batch);
+                source.bytes(&latents, &Conditions::pure(&[class]))
             })
             .collect();
         first(&batches, count)
     }
 
     /// Every batch holds all classes in turn.
-    fn of_all(&self, purpose: Purpose, generator: &Generator, classes: &[usize], count: usize) -> Vec<Array4<u8>> {
+    fn of_all(&self, purpose: Purpose, source: Source, classes: &[usize], count: usize) -> Vec<Array4<u8>> {
         let mut collected: Vec<Vec<Array4<u8>>> = vec![Vec::new(); classes.len()];
         let batches = (count * classes.len()).div_ceil(self.batch) + 1;
         for i in 0..batches {
-            let labels: Vec<usize> = (0..self.batch).map(|j| classes[(i * self.batch + j) % classes.len()]).collect();
-            let latents = self.latents(generator, purpose, 0, i, self.batch);
-            let images = generate(generator, &latents, &Conditions::mixed(&labels));
+            let labels = self.turn(classes, i);
+            let latents = self.latents(source.generator, purpose, 0, i, self.batch);
+            let images = source.bytes(&latents, &Conditions::mixed(&labels));
             for (collected, &class) in collected.iter_mut().zip(classes) {
                 let of_class: Vec<usize> = (0..self.batch).filter(|&j| labels[j] == class).collect();
                 collected.push(images.select(Axis(0), &of_class));
@@ -147,16 +189,17 @@ impl Sampling {
         collected.iter().map(|batches| first(batches, count)).collect()
     }
 
+    /// The labels of a mixed batch: the classes in turn, batch after batch.
+    fn turn(&self, classes: &[usize], batch: usize) -> Vec<usize> {
+        (0..self.batch).map(|j| classes[(batch * self.batch + j) % classes.len()]).collect()
+    }
+
     fn latents(&self, generator: &Generator, purpose: Purpose, class: usize, index: usize, n: usize) -> Tensor {
         let noise = Random::new(self.seed);
         let latent = generator.config().latent;
         let draws = Draws { noise: &noise, device: Device::Cpu, latent, task: class, iteration: index, inner: 0 };
         draws.latents(purpose, n)
     }
-}
-
-fn generate(generator: &Generator, latents: &Tensor, conditions: &Conditions) -> Array4<u8> {
-    to_bytes(&no_grad(|| generator.forward(latents, conditions)))
 }
 
 /// The first `count` images, or all where there are fewer.

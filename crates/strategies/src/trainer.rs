@@ -205,7 +205,7 @@ impl<'d> Trainer<'d> {
 
     /// What to draw images from: [`Trainer::generator`], and the solver of a strategy that has one.
     pub fn source(&self) -> Source<'_> {
-        Source { generator: &self.average, solver: self.strategy.solver() }
+        Source { solver: self.strategy.solver(), ..Source::from(&self.average) }
     }
 
     /// How many images of each class have been replayed in the current task.

@@ -230,7 +230,7 @@ fn a_class_that_the_solver_never_names_has_no_images() {
     let options = FitOptions { epochs: 1, ..FitOptions::default() };
     let classifier = Classifier::fit(data.train.images(), &labels, 10, options, Random::new(0), |_| {});
     let solver = Solver { classifier, classes: vec![0, 3] };
-    let source = Source { generator, solver: Some(&solver) };
+    let source = Source { solver: Some(&solver), ..Source::from(generator) };
     let images = trainer.sampling().images(source, &[0, 3], 20);
     assert_eq!((images[0].dim(), images[1].dim()), ((0, 1, 32, 32), (20, 1, 32, 32)));
     let grid = trainer.sampling().grid(source, &[0, 3], 5);

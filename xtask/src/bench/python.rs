@@ -1,35 +1,21 @@
 //! Finding a Python with PyTorch, or making one.
 
 use std::path::PathBuf;
-use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail};
 
 use super::Common;
-use crate::cargo::target_directory;
-
-/// The torch that `--install` installs.
-const TORCH: &str = "torch==2.15.0";
+use crate::python::{Environment, TORCH};
 
 /// The Python to use, with torch in it.
 pub fn python(common: &Common) -> Result<PathBuf> {
     if let Some(python) = &common.python {
         return Ok(python.clone());
     }
-    let environment = target_directory()?.join("bench-venv");
-    let python = environment.join("bin/python");
-    if python.exists() {
-        return Ok(python);
+    let environment = Environment::new("bench-venv", &format!("{TORCH}\nnumpy\n"))?;
+    if !environment.is_ready() && !common.install {
+        let folder = environment.folder().display();
+        bail!("no PyTorch to compare with; give --python FILE, or --install to put one into {folder}");
     }
-    if !common.install {
-        bail!("no PyTorch to compare with; give --python FILE, or --install to put one into {}", environment.display());
-    }
-    for command in [
-        Command::new("python3").args(["-m", "venv"]).arg(&environment),
-        Command::new(&python).args(["-m", "pip", "install", "--quiet", TORCH, "numpy"]),
-    ] {
-        let status = command.status().with_context(|| format!("starting {command:?}"))?;
-        ensure!(status.success(), "{command:?} ended with {status}");
-    }
-    Ok(python)
+    environment.install()
 }

@@ -23,10 +23,15 @@ pub fn run(command: &DataCommand, console: &Console) -> Result<()> {
                 console.print(format!("{:<8} {:<12} {}", manifest.name, here, manifest.description))
             })
         }
-        DataQuestion::Fetch { name, data } => {
+        DataQuestion::Fetch { name, data, json } => {
             let manifest = info(name)?;
             let files = data.fetch(&manifest, console)?;
-            manifest.files.iter().try_for_each(|file| console.print(files.path(&file.name)?.display()))?;
+            let paths = manifest.files.iter().map(|file| files.path(&file.name)).collect::<Result<Vec<_>, _>>()?;
+            if *json {
+                console.print(format!("{:#}", json!(paths)))?;
+            } else {
+                paths.iter().try_for_each(|path| console.print(path.display()))?;
+            }
             console.note(format!("{name} is here and verified ({})", megabytes(manifest.size())));
             Ok(())
         }

@@ -1,8 +1,7 @@
 //! `mergan evaluate`: the scores of a generator, class by class.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use mergan_metrics::{ACCURACY, TaskScores};
-use mergan_models::write_whole;
 use mergan_report::scores_table;
 
 use crate::args::EvaluateArguments;
@@ -26,12 +25,13 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
 
     let samples = arguments.samples.map_or(config.evaluation.samples, usize::from);
     let seed = arguments.seed.unwrap_or(config.seed);
-    let scores = evaluation.task(&run, &trained, task, samples, seed)?;
+    let measured = evaluation.task(&run, &trained, task, samples, seed)?;
     if arguments.save {
-        save(&run, &scores)?;
+        measured.save(&run)?;
     }
+    let scores = measured.scores;
     if arguments.json {
-        return console.print(to_json(&scores));
+        return console.print(serde_json::to_string_pretty(&scores).expect("scores are numbers and text"));
     }
     let fewer = scores.get(ACCURACY, None).is_some_and(|score| score.warning.is_some());
     let most = if fewer { "at most " } else { "" };
@@ -41,17 +41,7 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
     console.print(format!("the classifier recognises {test_accuracy:.2} % of real test images"))
 }
 
-/// Writes the scores of a task into its run.
-pub fn save(run: &RunDir, scores: &TaskScores) -> Result<()> {
-    let path = run.scores(scores.task);
-    write_whole(&path, (to_json(scores) + "\n").as_bytes()).with_context(|| format!("writing {}", path.display()))
-}
-
 /// The accuracy of a class, or the mean, in percent.
 pub fn percent(scores: &TaskScores, class: Option<usize>) -> f64 {
     100.0 * scores.get(ACCURACY, class).expect("every learned class is scored").value
-}
-
-fn to_json(scores: &TaskScores) -> String {
-    serde_json::to_string_pretty(scores).expect("scores are numbers and text")
 }

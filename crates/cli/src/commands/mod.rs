@@ -1,8 +1,12 @@
 //! The commands, one file each.
 
+pub mod animate;
 pub mod compare;
+pub mod completions;
 pub mod data;
+pub mod doctor;
 pub mod evaluate;
+pub mod export;
 pub mod report;
 pub mod sample;
 pub mod train;

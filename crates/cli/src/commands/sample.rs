@@ -2,32 +2,43 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use mergan_models::write_whole;
-use mergan_strategies::Grouping;
+use anyhow::{Result, bail, ensure};
+use mergan_models::{Conditions, to_bytes};
+use mergan_strategies::{Grouping, Source};
+use mergan_tensor::{Device, Tensor};
 use ndarray::Array4;
 
 use crate::args::SampleArguments;
 use crate::console::Console;
 use crate::generator::Trained;
-use crate::image_grid;
 use crate::run_dir::RunDir;
+use crate::{image_grid, npy};
 
 /// Answers `mergan sample`.
 pub fn run(arguments: &SampleArguments, console: &Console) -> Result<()> {
     let write = writer(&arguments.out)?;
-    let source = &arguments.source;
-    let path = if source.is_dir() {
-        let run = RunDir::new(source);
-        run.generator(run.newest_task()?)
-    } else {
-        source.clone()
-    };
+    ensure!(
+        !arguments.floats || arguments.out.extension().is_some_and(|extension| extension == "npy"),
+        "--floats: a PNG holds bytes; name a FILE.npy with --out"
+    );
+    let path = RunDir::generator_of(&arguments.source)?;
     let trained = Trained::load(&path)?;
     let position = trained.usage.position(&arguments.class)?;
     let name = &trained.usage.class_names[position];
+    let source = if arguments.batch_statistics { trained.source() } else { trained.standing_source() };
+    let out = &arguments.out;
+    if let Some(latents) = &arguments.latents {
+        let images = at(&trained, source, position, latents)?;
+        console.note(format!("made {} images of class {name} from {}", images.shape().n, path.display()));
+        match arguments.floats {
+            true => npy::write(out, images.to_array::<f32>().view())?,
+            false => write(out, &to_bytes(&images))?,
+        }
+        console.note(format!("wrote {}", out.display()));
+        return Ok(());
+    }
     console.note(format!("drawing {} images of class {name} from {}", arguments.count, path.display()));
-    let images = draw(&trained, position, arguments.count.get(), arguments.seed);
+    let images = draw(&trained, source, position, arguments.count.get(), arguments.seed);
     let (found, asked) = (images.dim().0, arguments.count);
     if found == 0 {
         bail!("the solver of {} names none of its generator's images {name}: the class is lost", path.display());
@@ -35,19 +46,43 @@ pub fn run(arguments: &SampleArguments, console: &Console) -> Result<()> {
     if found < asked.get() {
         console.note(format!("the solver named only {found} images {name} while {asked} were asked for"));
     }
-    write(&arguments.out, &images)?;
-    console.note(format!("wrote {}", arguments.out.display()));
+    write(out, &images)?;
+    console.note(format!("wrote {}", out.display()));
     Ok(())
 }
 
 /// In mixed batches a class is drawn among the others, as it was trained.
-fn draw(trained: &Trained, position: usize, count: usize, seed: u64) -> Array4<u8> {
+fn draw(trained: &Trained, source: Source, position: usize, count: usize, seed: u64) -> Array4<u8> {
     let learned = &trained.usage.classes;
     let (classes, position) = match trained.usage.grouping {
         Grouping::Pure => (&learned[position..=position], 0),
         Grouping::Mixed => (learned.as_slice(), position),
     };
-    trained.sampling(seed).images(trained.source(), classes, count).swap_remove(position)
+    trained.usage.sampling(seed).images(source, classes, count).swap_remove(position)
+}
+
+/// The images of a file's latents, in (-1, 1).
+fn at(trained: &Trained, source: Source, position: usize, path: &Path) -> Result<Tensor> {
+    ensure!(
+        trained.solver.is_none(),
+        "this generator knows no classes, its solver names what it made; leave --latents out and it draws until there are \
+         enough of the class"
+    );
+    let latents = npy::read_matrix(path)?;
+    let (rows, numbers) = latents.dim();
+    let expected = trained.generator.config().latent;
+    ensure!(
+        rows > 0 && numbers == expected,
+        "{} holds {rows} latents of {numbers} numbers; the generator takes {expected}",
+        path.display()
+    );
+    let latents = Tensor::from_array(&latents, Device::Cpu);
+    let conditions = Conditions::pure(&trained.usage.classes[position..=position]);
+    let batches = (0..rows).step_by(trained.usage.batch).map(|first| {
+        let batch = latents.rows(first..rows.min(first + trained.usage.batch));
+        source.generate(&batch, &conditions)
+    });
+    Ok(Tensor::concat(&batches.collect::<Vec<_>>().iter().collect::<Vec<_>>()))
 }
 
 type Writer = fn(&Path, &Array4<u8>) -> Result<()>;
@@ -56,23 +91,7 @@ type Writer = fn(&Path, &Array4<u8>) -> Result<()>;
 fn writer(path: &Path) -> Result<Writer> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("png") => Ok(image_grid::write_square),
-        Some("npy") => Ok(write_npy),
+        Some("npy") => Ok(|path, images| npy::write(path, images.view())),
         _ => bail!("--out {}: the name must end in .png or .npy", path.display()),
     }
-}
-
-/// NumPy's format, version 1.0, for an array of bytes.
-fn write_npy(path: &Path, images: &Array4<u8>) -> Result<()> {
-    let (n, c, h, w) = images.dim();
-    let mut header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({n}, {c}, {h}, {w}), }}");
-    // Magic string, version, length and header fill a multiple of 64 bytes, the last of which ends the line.
-    let start = b"\x93NUMPY\x01\x00".len() + size_of::<u16>();
-    let length = (start + header.len() + 1).next_multiple_of(64) - start;
-    header += &" ".repeat(length - header.len() - 1);
-    let mut file = b"\x93NUMPY\x01\x00".to_vec();
-    file.extend((length as u16).to_le_bytes());
-    file.extend(header.bytes());
-    file.push(b'\n');
-    file.extend(images.iter());
-    write_whole(path, &file).with_context(|| format!("writing {}", path.display()))
 }

@@ -2,23 +2,30 @@
 
 mod audit;
 mod distance;
+mod embedding;
+mod neighbours;
 mod reverse;
 
 use std::cell::OnceCell;
+use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use mergan_datasets::{Dataset, TaskSequence};
-use mergan_metrics::{ACCURACY, Card, INITIAL_ACCURACY, NEXT_ACCURACY, TaskScores, class_accuracy};
-use mergan_models::{Generator, Reading};
+use mergan_metrics::{ACCURACY, Card, INITIAL_ACCURACY, NEXT_ACCURACY, STANDING_ACCURACY, TaskScores, class_accuracy};
+use mergan_models::{Generator, Reading, write_whole};
+use mergan_report::{EMBEDDING, Embedding, NEIGHBOURS, NEIGHBOURS_GRID, TASK_COUNTS};
 use mergan_strategies::{Config, Grouping, Purpose, Sampling, Source};
 use mergan_tensor::{Device, Random};
 use ndarray::{Array4, Axis};
+use serde::Serialize;
 
 use crate::console::Console;
 use crate::generator::Trained;
+use crate::image_grid;
 use crate::run_dir::RunDir;
 use crate::scorer::Scorer;
 use distance::Features;
+use neighbours::Found;
 
 /// How the generators of one run are scored.
 pub struct Evaluation<'e> {
@@ -29,6 +36,14 @@ pub struct Evaluation<'e> {
     console: &'e Console,
     /// Of the real test images, once they are needed.
     real: OnceCell<Features>,
+}
+
+/// What was measured of a task.
+pub struct Measured {
+    /// The numbers.
+    pub scores: TaskScores,
+    embedding: Option<Embedding>,
+    neighbours: Option<Found>,
 }
 
 /// The images to be scored after a task.
@@ -63,9 +78,9 @@ impl<'e> Evaluation<'e> {
     ///
     /// # Errors
     /// When the generator of the task before cannot be read, or features are no numbers.
-    pub fn task(&self, run: &RunDir, trained: &Trained, task: usize, samples: usize, seed: u64) -> Result<TaskScores> {
+    pub fn task(&self, run: &RunDir, trained: &Trained, task: usize, samples: usize, seed: u64) -> Result<Measured> {
         let classes = &trained.usage.classes;
-        let sampling = trained.sampling(seed);
+        let sampling = trained.usage.sampling(seed);
         let images = sampling.images(trained.source(), classes, samples);
         let readings = self.read(&images);
         let scored = Scored { task, trained, sampling, samples, images, readings };
@@ -74,6 +89,7 @@ impl<'e> Evaluation<'e> {
         let mut scores = TaskScores { task, classes: classes.clone(), class_names, scores: Vec::new() };
         scores.record(ACCURACY, &accuracies(classes, &scored.readings), &self.card(&scored));
         warn_of_few(&mut scores, &[ACCURACY], classes, &scored.images, samples);
+        self.standing(&scored, &mut scores);
         self.transfer(&scored, &mut scores);
         self.distances(&scored, &mut scores)?;
         self.reverse(&scored, &mut scores);
@@ -81,7 +97,26 @@ impl<'e> Evaluation<'e> {
             let old = Trained::load(&run.generator(task - 1))?;
             self.audit(&scored, &old, &mut scores);
         }
-        Ok(scores)
+        let (embedding, neighbours) = match self.is_milestone(task) {
+            true => (self.embedding(&scored)?, Some(self.neighbours(&scored))),
+            false => (None, None),
+        };
+        Ok(Measured { scores, embedding, neighbours })
+    }
+
+    /// Whether more is measured after a task than its scores: after the last one, and where the paper measured.
+    fn is_milestone(&self, task: usize) -> bool {
+        task == self.config.tasks || TASK_COUNTS.contains(&task)
+    }
+
+    /// The accuracy of images that are made one by one, at the same latents.
+    fn standing(&self, scored: &Scored, scores: &mut TaskScores) {
+        let Scored { trained, sampling, samples, .. } = scored;
+        let (classes, source) = (&trained.usage.classes, trained.standing_source());
+        let images = sampling.images(source, classes, *samples);
+        let card = Card { statistics: sampling.statistics(source), ..self.card(scored) };
+        scores.record(STANDING_ACCURACY, &accuracies(classes, &self.read(&images)), &card);
+        warn_of_few(scores, &[STANDING_ACCURACY], classes, &images, *samples);
     }
 
     /// What forward transfer is made of: the accuracy on the classes of the next task, and once, after the first task, the
@@ -126,13 +161,35 @@ impl<'e> Evaluation<'e> {
     }
 
     fn card(&self, scored: &Scored) -> Card {
-        let card = self.scorer.card(&self.config, &scored.sampling, scored.samples);
+        let card = self.scorer.card(&self.config, &scored.sampling, scored.trained.source(), scored.samples);
         match scored.trained.solver {
             // A solver names images after they were made, so all classes are normalised together.
             Some(_) => Card { grouping: Grouping::Mixed.to_string(), ..card },
             None => card,
         }
     }
+}
+
+impl Measured {
+    /// Writes all of it into the run; the scores come last.
+    pub fn save(&self, run: &RunDir) -> Result<()> {
+        let folder = run.task(self.scores.task);
+        if let Some(embedding) = &self.embedding {
+            save_json(&folder.join(EMBEDDING), embedding)?;
+        }
+        if let Some(Found { neighbours, rows }) = &self.neighbours {
+            let rows: Vec<_> = rows.iter().map(|row| row.view()).collect();
+            let columns = rows.iter().map(|row| row.len_of(Axis(0))).max().unwrap_or_default();
+            image_grid::write(&folder.join(NEIGHBOURS_GRID), &rows, columns)?;
+            save_json(&folder.join(NEIGHBOURS), neighbours)?;
+        }
+        save_json(&run.scores(self.scores.task), &self.scores)
+    }
+}
+
+fn save_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).expect("what is measured is numbers and text") + "\n";
+    write_whole(path, text.as_bytes()).with_context(|| format!("writing {}", path.display()))
 }
 
 /// Warns of metrics of which classes have fewer than `samples` images, because a solver named too few so.

@@ -6,7 +6,6 @@
 use mergan_datasets::Labelled;
 use mergan_metrics::{Card, REVERSE_ACCURACY, TaskScores, class_accuracy};
 use mergan_models::{Classifier, FitOptions, FitProgress};
-use mergan_report::TASK_COUNTS;
 use mergan_tensor::Random;
 use ndarray::{ArrayView4, Axis, concatenate};
 
@@ -18,8 +17,11 @@ impl Evaluation<'_> {
     pub(super) fn reverse(&self, scored: &Scored, scores: &mut TaskScores) {
         let classes = &scored.trained.usage.classes;
         let samples = self.config.evaluation.reverse_samples.min(scored.samples);
-        let due = scored.task == self.config.tasks || TASK_COUNTS.contains(&scored.task);
-        if !due || samples == 0 || classes.len() < 2 || scored.images.iter().all(|images| images.is_empty()) {
+        if !self.is_milestone(scored.task)
+            || samples == 0
+            || classes.len() < 2
+            || scored.images.iter().all(|images| images.is_empty())
+        {
             return;
         }
         let generated: Vec<_> = classes

@@ -106,7 +106,7 @@ fn a_signal_ends_it_at_a_checkpoint() {
 }
 
 #[test]
-fn a_truncated_checkpoint_falls_back_to_the_older_one() {
+fn a_damaged_checkpoint_falls_back_to_the_older_one() {
     let folder = tempfile::tempdir().unwrap();
     let run = copy_of_finished(folder.path());
     fs::remove_dir_all(run.join("tasks/03")).unwrap();
@@ -114,6 +114,17 @@ fn a_truncated_checkpoint_falls_back_to_the_older_one() {
     OpenOptions::new().write(true).open(&newest).unwrap().set_len(1000).unwrap();
     let text = String::from_utf8(resume(&run).success().get_output().stderr.clone()).unwrap();
     assert!(text.contains("warning") && text.contains("trying an older checkpoint"), "{text}");
+    assert!(generators(&run) == generators(finished_run()));
+
+    // A single bit of a weight, which no format notices.
+    fs::remove_dir_all(run.join("tasks/03")).unwrap();
+    let newest = checkpoints(&run).pop().unwrap();
+    let mut bytes = fs::read(&newest).unwrap();
+    let last = bytes.len() - 3;
+    bytes[last] ^= 1;
+    fs::write(&newest, bytes).unwrap();
+    let text = String::from_utf8(resume(&run).success().get_output().stderr.clone()).unwrap();
+    assert!(text.contains("checksum does not hold") && text.contains("trying an older checkpoint"), "{text}");
     assert!(generators(&run) == generators(finished_run()));
 
     for path in checkpoints(&run) {

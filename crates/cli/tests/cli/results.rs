@@ -1,7 +1,10 @@
 //! What the commands produce.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::Path;
 
+use image::AnimationDecoder;
 use serde_json::Value;
 
 use crate::{complaint, finished_run, gaps, generators, mergan, new_run, run_of};
@@ -124,6 +127,92 @@ fn samples_are_written_as_grid_and_as_array() {
     );
 }
 
+/// The numbers of a `.npy` file of f32, behind its header of 128 bytes.
+fn floats(path: &Path) -> Vec<f32> {
+    let file = fs::read(path).unwrap();
+    file[128..].as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
+/// Writes latents of 16 numbers as NumPy does.
+fn write_latents(path: &Path, latents: &[[f32; 16]]) {
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, 16), }}\n", latents.len());
+    let numbers = latents.iter().flatten().flat_map(|number| number.to_le_bytes());
+    let file = b"\x93NUMPY\x01\x00".iter().copied().chain((header.len() as u16).to_le_bytes());
+    fs::write(path, file.chain(header.bytes()).chain(numbers).collect::<Vec<_>>()).unwrap();
+}
+
+#[test]
+fn a_sample_depends_on_its_batch_only_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let [latents, out] = ["latents.npy", "images.npy"].map(|name| folder.path().join(name));
+    let all: Vec<[f32; 16]> = (0..40).map(|row| std::array::from_fn(|i| ((row * 16 + i) as f32 * 0.7).sin())).collect();
+    let sample = |rows: &[[f32; 16]], options: &[&str]| {
+        write_latents(&latents, rows);
+        let mut command = mergan();
+        command.arg("sample").arg(finished_run()).args(["--class", "ring", "--floats", "--latents"]).arg(&latents);
+        command.arg("--out").arg(&out).args(options).assert().success();
+        floats(&out)
+    };
+    let (together, alone) = (sample(&all, &[]), sample(&all[17..18], &[]));
+    assert_eq!((together.len(), alone.len()), (40 * 1024, 1024));
+    let farthest = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(farthest(&together[17 * 1024..18 * 1024], &alone) < 1e-5);
+    let batch = ["--batch-statistics"];
+    let (together, alone) = (sample(&all, &batch), sample(&all[17..18], &batch));
+    assert!(farthest(&together[17 * 1024..18 * 1024], &alone) > 1e-2);
+
+    let refused = |options: &[&str]| {
+        let mut command = mergan();
+        command.arg("sample").arg(finished_run()).args(["--class", "ring", "--latents"]).arg(&latents);
+        complaint(command.args(options).assert())
+    };
+    assert!(refused(&["--floats", "--out", "grid.png"]).contains("a PNG holds bytes"));
+    assert!(refused(&["--count", "3", "--out", "images.npy"]).contains("--count"));
+    write_latents(&latents, &[]);
+    assert!(refused(&["--out", "images.npy"]).contains("holds 0 latents of 16 numbers; the generator takes 16"));
+    fs::write(&latents, "no numbers").unwrap();
+    assert!(refused(&["--out", "images.npy"]).contains("latents.npy is no matrix of f32 or f64 numbers"));
+}
+
+#[test]
+fn a_generator_is_exported_with_its_statistics() {
+    let folder = tempfile::tempdir().unwrap();
+    let export = |name: &str| {
+        let out = folder.path().join(name);
+        let mut command = mergan();
+        (command.arg("export").arg(finished_run()).arg("--out").arg(&out).assert(), out)
+    };
+    let (done, weights) = export("generator.safetensors");
+    done.success();
+    assert_eq!(fs::read(weights).unwrap(), generators(finished_run())[2]);
+    let (done, model) = export("generator.onnx");
+    done.success();
+    let model = fs::read(model).unwrap();
+    for name in
+        ["latent", "class", "image", "n1.scale", "ConvTranspose", "{\"0\":\"disc\",\"1\":\"ring\",\"2\":\"square\"}"]
+    {
+        assert!(model.windows(name.len()).any(|window| window == name.as_bytes()), "{name}");
+    }
+    assert!(complaint(export("generator.pt").0).contains("must end in .onnx or .safetensors"));
+}
+
+#[test]
+fn a_run_is_shown_as_it_learned() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("learning.gif");
+    mergan().arg("animate").arg(finished_run()).args(["--columns", "4", "--out"]).arg(&out).assert().success();
+    let decoder = image::codecs::gif::GifDecoder::new(BufReader::new(File::open(&out).unwrap())).unwrap();
+    let frames = decoder.into_frames().collect_frames().unwrap();
+    // After 1, 2, 4 and all iterations of each of three tasks, the last with three rows of images.
+    assert_eq!(frames.len(), 12);
+    let [first, last] = [&frames[0], &frames[11]].map(|frame| frame.buffer());
+    assert_eq!(last.dimensions(), (4 * 32, 3 * 32));
+    let lit = |image: &image::RgbaImage, y: u32| (0..128).any(|x| image.get_pixel(x, y).0[0] > 100);
+    assert!(!(32..96).any(|y| lit(first, y)) && (64..96).any(|y| lit(last, y)));
+    let nothing = mergan().arg("animate").arg(folder.path()).arg("--out").arg(&out).assert();
+    assert!(complaint(nothing).contains("frames; give a run directory"));
+}
+
 #[test]
 fn evaluation_gives_the_numbers_of_the_run() {
     let run = finished_run();
@@ -137,7 +226,7 @@ fn evaluation_gives_the_numbers_of_the_run() {
         rows.map(|row| row["class"].as_u64()).collect::<Vec<_>>()
     };
     let learned = [Some(0), Some(1), Some(2), None];
-    for metric in ["accuracy", "fd_mlp", "reverse_accuracy"] {
+    for metric in ["accuracy", "standing_accuracy", "fd_mlp", "reverse_accuracy"] {
         assert_eq!(has(metric), learned, "{metric}");
     }
     for metric in ["replay_confidence", "replay_accuracy", "replay_shift"] {
@@ -162,6 +251,10 @@ fn evaluation_gives_the_numbers_of_the_run() {
     assert!(reverse["card"]["network"].as_str().unwrap().contains("5 epochs in batches of 256"), "{reverse}");
     assert!(distance["card"].get("sha256").is_some() && reverse["card"].get("sha256").is_none(), "{reverse}");
 
+    let standing =
+        scores["scores"].as_array().unwrap().iter().find(|row| row["metric"] == "standing_accuracy").unwrap();
+    assert_eq!(standing["card"]["statistics"], "standing, of 20 batches of 16");
+
     let output = mergan().arg("evaluate").arg(run).args(["--task", "1", "--samples", "8"]).assert().success();
     let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
     assert!(text.contains("after task 1, 8 images") && text.contains("real test images"), "{text}");
@@ -177,7 +270,13 @@ fn a_generator_whose_classes_a_solver_names_is_scored_too() {
         let rows = scores["scores"].as_array().unwrap().iter().filter(|row| row["metric"] == metric);
         rows.map(|row| row["value"].as_f64().expect("a number")).collect::<Vec<_>>()
     };
-    for (metric, rows) in [("accuracy", 4), ("replay_confidence", 3), ("replay_accuracy", 3), ("fd_mlp_pooled", 1)] {
+    for (metric, rows) in [
+        ("accuracy", 4),
+        ("standing_accuracy", 4),
+        ("replay_confidence", 3),
+        ("replay_accuracy", 3),
+        ("fd_mlp_pooled", 1),
+    ] {
         assert_eq!(values(metric).len(), rows, "{metric}");
     }
     let shifts = values("replay_shift");
@@ -228,8 +327,13 @@ fn every_command_shows_an_example() {
         &["train"],
         &["sample"],
         &["evaluate"],
+        &["export"],
+        &["animate"],
         &["compare"],
         &["report"],
+        &["doctor"],
+        &["completions"],
+        &["man"],
     ] {
         let output = mergan().args(command).arg("--help").assert().success();
         let help = String::from_utf8_lossy(&output.get_output().stdout).into_owned();

@@ -14,14 +14,14 @@ use std::ops::Range;
 
 /// A categorical colour in light and in dark mode, and the mark that tells its series apart without colour.
 #[derive(Clone, Copy)]
-struct Series {
-    light: RGBColor,
+pub(super) struct Series {
+    pub(super) light: RGBColor,
     dark: &'static str,
     mark: char,
 }
 
 /// Okabe and Ito's colours, which colour-blind readers can tell apart; brighter where the ground is dark.
-const SERIES: [Series; 6] = [
+pub(super) const SERIES: [Series; 6] = [
     Series { light: RGBColor(0x00, 0x72, 0xb2), dark: "#4aa3df", mark: '●' },
     Series { light: RGBColor(0xd5, 0x5e, 0x00), dark: "#ff8a3d", mark: '▲' },
     Series { light: RGBColor(0x00, 0x9e, 0x73), dark: "#2fc79a", mark: '■' },
@@ -34,11 +34,8 @@ const SERIES: [Series; 6] = [
 const MARK_AGAIN: char = '✚';
 
 /// Axes and text, and the lines behind the data; the style sheet replaces both.
-const INK: RGBColor = RGBColor(0x01, 0x01, 0x01);
+pub(super) const INK: RGBColor = RGBColor(0x01, 0x01, 0x01);
 const RULE: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
-
-/// Width and height of a chart of percentages.
-const SIZE: (u32, u32) = (520, 310);
 
 /// Loss curves keep at most this many points, each the mean of its neighbours: more are not to be seen.
 const POINTS: usize = 240;
@@ -62,74 +59,16 @@ pub(super) fn palette() -> String {
 }
 
 /// The series in their order, each with the number of its colour.
-fn series() -> impl Iterator<Item = (usize, Series)> {
+pub(super) fn series() -> impl Iterator<Item = (usize, Series)> {
     let again = SERIES.map(|series| Series { mark: MARK_AGAIN, ..series });
     SERIES.into_iter().enumerate().chain(again.into_iter().enumerate()).cycle()
 }
 
-/// Average accuracy over the learned classes after each task, one line a strategy, mean over its seeds.
-pub(super) fn comparison(comparison: &Comparison) -> Result<Markup, Error> {
-    let what = "average accuracy after each task";
-    let tasks = comparison.tasks();
-    let curves = comparison.groups.iter().map(|group| {
-        let points = (1..=tasks).filter_map(|task| Some((task as f64, 100.0 * group.accuracy(task, None)?.mean)));
-        points.collect::<Vec<_>>()
-    });
-    let curves: Vec<_> = curves.collect();
-
-    let chart = svg(what, SIZE, |root| {
-        let whole = |task: &f64| if task.fract() == 0.0 { task.to_string() } else { String::new() };
-        let mut chart = percent_plane(root, 0.8..tasks.max(2) as f64 + 0.2, "tasks learned", tasks.min(12), &whole)?;
-        for (points, (_, series)) in curves.iter().zip(series()) {
-            chart.draw_series(LineSeries::new(points.iter().copied(), series.light.stroke_width(3)))?;
-            draw_marks(&mut chart, points, &series)?;
-        }
-        Ok(())
-    })?;
-
-    let last = curves.iter().map(|points| points.last().map(|point| point.1));
-    Ok(html! { figure.chart { (chart) (legend(comparison, last)) } })
-}
-
-/// The accuracy on the classes of the past while later tasks are learned, one line for each strategy's first seed; none
-/// where it was not followed.
-pub(super) fn past_accuracy(comparison: &Comparison) -> Result<Option<Markup>, Error> {
-    let histories = || comparison.groups.iter().map(|group| &group.runs[0].history);
-    let curves: Vec<_> = histories().map(|history| history.past_accuracy()).collect();
-    let points = || curves.iter().flatten().flatten();
-    if points().next().is_none() {
-        return Ok(None);
-    }
-    let longest = histories().map(|history| history.task_starts()).max_by_key(|starts| starts.len());
-    let starts: Vec<_> = longest.into_iter().flat_map(|starts| starts.into_values().skip(1)).collect();
-    let [begin, end] =
-        points().fold([f64::INFINITY, 0.0], |[begin, end], point| [begin.min(point.0), end.max(point.0)]);
-
-    let chart = svg("accuracy on past classes against the iteration", SIZE, |root| {
-        let iterations = begin..end.max(begin + 1.0);
-        let mut chart = percent_plane(root, iterations, "iterations of all tasks", 6, &|x| format!("{x:.0}"))?;
-        for start in starts {
-            let ends = [(start as f64, 0.0), (start as f64, 102.0)];
-            chart.draw_series(LineSeries::new(ends, INK.stroke_width(1)))?;
-        }
-        // The classes of the past change with the task, so its line is one of its own.
-        for (tasks, (_, series)) in curves.iter().zip(series()) {
-            for points in tasks {
-                let percent: Vec<_> = points.iter().map(|&(iteration, share)| (iteration, 100.0 * share)).collect();
-                chart.draw_series(LineSeries::new(percent.iter().copied(), series.light.stroke_width(2)))?;
-                draw_marks(&mut chart, &percent[percent.len() - 1..], &series)?;
-            }
-        }
-        Ok(())
-    })?;
-    let last = curves.iter().map(|tasks| Some(100.0 * tasks.last()?.last()?.1));
-    Ok(Some(html! { figure.chart { (chart) (legend(comparison, last)) } }))
-}
-
-/// Axes for percentages over tasks or iterations.
-fn percent_plane<'a, 'b>(
+/// Axes for percentages, from `low` to 100, over tasks or iterations.
+pub(super) fn percent_plane<'a, 'b>(
     root: &'a Drawing<'b>,
     range: Range<f64>,
+    low: f64,
     over: &str,
     labels: usize,
     label: &dyn Fn(&f64) -> String,
@@ -139,7 +78,7 @@ fn percent_plane<'a, 'b>(
         .margin_right(20)
         .x_label_area_size(46)
         .y_label_area_size(56)
-        .build_cartesian_2d(range, 0.0..102.0)?;
+        .build_cartesian_2d(range, low..102.0)?;
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -157,7 +96,7 @@ fn percent_plane<'a, 'b>(
 }
 
 /// Puts the mark of a series at points.
-fn draw_marks(chart: &mut Plane, points: &[(f64, f64)], series: &Series) -> Drawn {
+pub(super) fn draw_marks(chart: &mut Plane, points: &[(f64, f64)], series: &Series) -> Drawn {
     let filled = series.light.filled();
     let points = points.iter().copied();
     match series.mark {
@@ -180,7 +119,7 @@ fn draw_marks(chart: &mut Plane, points: &[(f64, f64)], series: &Series) -> Draw
 }
 
 /// The strategies with the colour and mark of their series, and the value that each ends at in percent.
-fn legend(comparison: &Comparison, last: impl Iterator<Item = Option<f64>>) -> Markup {
+pub(super) fn legend(comparison: &Comparison, last: impl Iterator<Item = Option<f64>>) -> Markup {
     html! {
         figcaption.legend {
             @for ((group, last), (colour, series)) in comparison.groups.iter().zip(last).zip(series()) {
@@ -260,12 +199,12 @@ fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.chunks(size).map(mean).collect()
 }
 
-type Drawing<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Plane<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
+pub(super) type Drawing<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(super) type Plane<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+pub(super) type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
 /// Draws and takes the outer element off: inside a page it needs no name space, and scales with the page.
-fn svg(what: &str, size: (u32, u32), draw: impl FnOnce(&Drawing) -> Drawn) -> Result<Markup, Error> {
+pub(super) fn svg(what: &str, size: (u32, u32), draw: impl FnOnce(&Drawing) -> Drawn) -> Result<Markup, Error> {
     let failed = |reason: &dyn Display| Error::Chart { chart: what.into(), reason: reason.to_string() };
     let mut text = String::new();
     {

@@ -24,19 +24,24 @@ pub(super) fn section(comparison: &Comparison) -> Markup {
 /// Without JavaScript the slider is hidden and each run shows its last task.
 pub(super) fn stepper(runs: &[&Run]) -> Markup {
     let longest = runs.iter().max_by_key(|run| run.tasks.len()).expect("a report has at least one run");
-    let last = longest.tasks.len();
     let real = &longest.real;
     let names = &longest.last().scores.class_names;
+    let figures = html! {
+        (figure(html! { "real images" }, names, (real.rows, real.columns), image(real, "real images")))
+        @for run in runs { (samples(run, names)) }
+    };
+    stepper_of(1, longest.tasks.len(), figures)
+}
+
+/// Figures whose parts belong to tasks, from `first` to `last`, under a slider.
+pub(super) fn stepper_of(first: usize, last: usize, figures: Markup) -> Markup {
     html! {
         div.stepper data-stepper {
             label.slider hidden[true] {
                 span { "After task " output { (last) } " of " (last) }
-                input type="range" min="1" max=(last) value=(last) step="1" aria-label="tasks learned";
+                input type="range" min=(first) max=(last) value=(last) step="1" aria-label="tasks learned";
             }
-            div.figures {
-                (figure(html! { "real images" }, names, (real.rows, real.columns), image(real, "real images")))
-                @for run in runs { (samples(run, names)) }
-            }
+            div.figures { (figures) }
         }
     }
 }
@@ -65,7 +70,7 @@ fn samples(run: &Run, names: &[String]) -> Markup {
 }
 
 /// Images in a frame of (rows, columns) cells, with the names of the classes beside the rows.
-fn figure(caption: Markup, names: &[String], (rows, columns): (u32, u32), images: Markup) -> Markup {
+pub(super) fn figure(caption: Markup, names: &[String], (rows, columns): (u32, u32), images: Markup) -> Markup {
     let shape = format!("--rows:{rows};--columns:{columns}");
     html! {
         figure style=(shape) {
@@ -78,6 +83,6 @@ fn figure(caption: Markup, names: &[String], (rows, columns): (u32, u32), images
     }
 }
 
-fn image(grid: &Grid, alt: &str) -> Markup {
+pub(super) fn image(grid: &Grid, alt: &str) -> Markup {
     html! { img src=(grid.data_uri()) alt=(alt) width=(grid.columns * grid.cell) height=(grid.rows * grid.cell); }
 }

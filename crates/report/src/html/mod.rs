@@ -1,7 +1,9 @@
 //! `report.html`: one page that needs neither network nor other files, and no JavaScript to be read.
 
 mod charts;
+mod curves;
 mod grid;
+mod images;
 mod tables;
 
 use crate::comparison::{Comparison, Group};
@@ -9,7 +11,7 @@ use crate::ledger::{AUDIT, NO_DEVIATION, counted, pairing, reading, scoring, set
 use crate::table::Table;
 use crate::{Error, Run, paper};
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
-use mergan_metrics::{ACCURACY, REPLAY_CONFIDENCE};
+use mergan_metrics::{ACCURACY, REPLAY_CONFIDENCE, REVERSE_ACCURACY};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -27,6 +29,7 @@ pub fn html(runs: &[Run]) -> Result<String, Error> {
     let dataset = paper::dataset(&config.dataset);
     let title = format!("MeRGAN on {dataset}: preset {}, {}", config.preset, comparison.seeds());
     let sections = comparison.groups.iter().map(strategy).collect::<Result<Vec<_>, _>>()?;
+    let (instances, real) = (images::same_latents(&comparison)?, images::among_real(&comparison)?);
     let page = markup! {
         (DOCTYPE)
         html lang="en" {
@@ -49,19 +52,25 @@ pub fn html(runs: &[Run]) -> Result<String, Error> {
                     nav {
                         a href="#results" { "Results" }
                         a href="#samples" { "Samples" }
+                        @if !instances.0.is_empty() { a href="#instances" { "Before and after" } }
                         a href="#accuracy" { "Accuracy" }
                         a href="#metrics" { "Metrics and time" }
+                        @if !real.0.is_empty() { a href="#real" { "Among real images" } }
                         @for group in &comparison.groups {
                             a href={ "#" (anchor(group)) } { (paper::label(group.strategy)) }
                         }
+                        a href="#made" { "How this was made" }
                     }
                 }
                 main {
                     (results(&comparison))
                     (grid::section(&comparison))
+                    (instances)
                     (accuracy(&comparison)?)
                     (metrics(&comparison))
+                    (real)
                     @for section in sections { (section) }
+                    (made(&comparison))
                 }
                 script { (PreEscaped(SCRIPT)) }
             }
@@ -102,10 +111,20 @@ fn accuracy(comparison: &Comparison) -> Result<Markup, Error> {
     Ok(markup! {
         section #accuracy {
             h2 { "Average accuracy as tasks arrive" }
-            (charts::comparison(comparison)?)
+            (curves::accuracy(comparison)?)
             h3 { "Each class after the last task" }
-            (tables::final_classes(comparison))
-            @if let Some(chart) = charts::past_accuracy(comparison)? {
+            (tables::final_classes(comparison, ACCURACY))
+            @if comparison.runs().any(|run| run.score(run.tasks.len(), REVERSE_ACCURACY, None).is_some()) {
+                h3 { "Each class after the last task: reverse accuracy" }
+                (tables::final_classes(comparison, REVERSE_ACCURACY))
+                p.note { "The share of real test images of a class that a classifier recognises which saw generated images only." }
+            }
+            @if let Some(chart) = curves::forgetting(comparison)? {
+                h3 { "Forgetting as tasks arrive" }
+                (chart)
+                p.note { "How far the classes before the last one are below their best score so far, on average (Chaudhry 2018)." }
+            }
+            @if let Some(chart) = curves::past_accuracy(comparison)? {
                 h3 { "The past while a task is learned" }
                 (chart)
                 p.note {
@@ -113,8 +132,40 @@ fn accuracy(comparison: &Comparison) -> Result<Markup, Error> {
                     "task begins. A dip that closes again is the stability gap (De Lange et al. 2023)."
                 }
             }
+            @if comparison.groups.iter().any(|group| group.runs.len() > 1) {
+                p.note { "Lines are means over the seeds, bands one sample standard deviation to either side." }
+            }
         }
     })
+}
+
+/// Where every figure comes from, and how to make it again.
+fn made(comparison: &Comparison) -> Markup {
+    let sources = [
+        (
+            "Results, accuracy, metrics",
+            "the runs' tasks/NN/scores.json, whose numbers each carry a card: the scoring network and its \
+          checksum, samples, statistics, seed, commit",
+        ),
+        ("Samples, before and after", "tasks/NN/samples.png and real.png"),
+        ("The past while a task is learned, losses, wall time", "events.jsonl"),
+        ("Among real images", "tasks/NN/embedding.json, neighbours.json and neighbours.png"),
+    ];
+    let runs: Vec<_> = comparison.runs().map(|run| run.dir.display().to_string()).collect();
+    markup! {
+        section #made {
+            h2 { "How this was made" }
+            p { "Each figure is drawn from files of the runs, and each run from one command. The configuration of a run, which holds \
+                all that decides its result, stands with its losses above." }
+            ul { @for (figures, source) in sources { li { b { (figures) } ": " (source) "." } } }
+            @for run in comparison.runs() {
+                h3 { (paper::label(&run.config.strategy)) ", seed " (run.config.seed) small { (run.dir.display()) } }
+                pre tabindex="0" { (run.history.command().unwrap_or("The command was not recorded.")) }
+            }
+            h3 { "This page" }
+            pre tabindex="0" { "mergan report " (runs.join(" ")) }
+        }
+    }
 }
 
 /// What was kept and what was forgotten, in one number a strategy, and what it cost.
@@ -138,9 +189,11 @@ fn metrics(comparison: &Comparison) -> Markup {
                 (tables::plain(&paired))
                 p.note { (pairing(comparison)) }
             }
-            h3 { "Reverse accuracy and Frechet distance" }
+            h3 { "Standing statistics, reverse accuracy and Frechet distance" }
             (tables::plain(&Table::measured(comparison)))
             p.note {
+                "Accuracy is of images normalised with their batch, as in training; with standing statistics each image is "
+                "made by itself, as the shipped generator makes it. "
                 "Reverse accuracy: the share of real test images recognised by a classifier that was trained on generated "
                 "ones alone. FD: the Frechet distance of generated from real test images on the features of the network "
                 "it is named after; lower is better. It is no FID, whose features are Inception's."

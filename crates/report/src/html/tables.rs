@@ -41,12 +41,12 @@ pub(super) fn matrix(run: &Run, metric: &str) -> Markup {
     heat("class", &header, &rows)
 }
 
-/// The accuracy of each class (columns) after the last task of each strategy (rows), over its seeds.
-pub(super) fn final_classes(comparison: &Comparison) -> Markup {
+/// A score of each class (columns), a share of 1, after the last task of each strategy (rows), over its seeds.
+pub(super) fn final_classes(comparison: &Comparison, metric: &str) -> Markup {
     let longest = comparison.runs().max_by_key(|run| run.tasks.len()).expect("a comparison has runs");
     let scores = &longest.last().scores;
     let rows = comparison.groups.iter().map(|group| {
-        let values = scores.classes.iter().map(|&class| group.final_accuracy(class).map(|spread| spread.mean));
+        let values = scores.classes.iter().map(|&class| group.final_score(metric, class).map(|spread| spread.mean));
         (paper::label(group.strategy), values.collect())
     });
     heat("strategy", &scores.class_names, &rows.collect::<Vec<_>>())

@@ -4,7 +4,10 @@ mod fake;
 
 use fake::{FakeRun, rescore};
 use mergan_metrics::{ACCURACY, FRECHET, INITIAL_ACCURACY, NEXT_ACCURACY, REPLAY_SHIFT, REVERSE_ACCURACY, ResultRow};
-use mergan_report::{Error, compare, compared_rows, html, ledger, load_run, results, table, write_report};
+use mergan_report::{
+    ClassNeighbours, EMBEDDING, Embedding, Error, NEIGHBOURS, NEIGHBOURS_GRID, Neighbours, Point, compare,
+    compared_rows, html, ledger, load_run, results, table, write_report,
+};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
@@ -123,7 +126,8 @@ fn scores_beside_the_accuracy_are_tabled_with_their_warnings() {
     let mut runs = runs.map(|run| load_run(&run).unwrap());
     runs[0].tasks[2].scores.warn(FRECHET, None, "3 samples of 128 features".into());
     let (ledger, page) = (ledger(&runs).unwrap(), html(&runs).unwrap());
-    for expected in ["| SFT | 3 | 50.00 | 12.35 | – |", "- 3 samples of 128 features\n", "| SFT | 3 | – | – | 0.0625 |"]
+    for expected in
+        ["| SFT | 3 | 36.67 | – | 50.00 | 12.35 | – |", "- 3 samples of 128 features\n", "| SFT | 3 | – | – | 0.0625 |"]
     {
         assert!(ledger.contains(expected), "{expected} is not in\n{ledger}");
     }
@@ -235,7 +239,11 @@ fn seeds_are_averaged() {
     assert!(ledger(&runs).unwrap().contains("| RA | 5 | 82.00 ± 11.31 | 98.19 |"));
     let page = html(&runs).unwrap();
     assert!(page.contains("seeds 0, 1"));
-    assert_eq!(page.matches("data-stepper>").count(), 2, "the second seed has samples of its own");
+    let steppers = page.matches("data-stepper>").count();
+    assert_eq!(steppers, 3, "samples, those before and after a task, and the second seed's");
+    assert!(page.contains("<polygon"), "bands lie behind the means");
+    let alone = html(&runs[..1]).unwrap();
+    assert!(!alone.contains("<polygon"), "one seed has no spread");
 }
 
 #[test]
@@ -247,7 +255,11 @@ fn the_page_needs_nothing_but_itself() {
         assert!(!page.contains(outside), "{outside}");
     }
     let sources: Vec<_> = page.split("src=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
-    assert_eq!(sources.len(), 1 + 2 * 3, "real images, and two runs of three tasks");
+    assert_eq!(
+        sources.len(),
+        1 + 2 * 3 + 2 * 2,
+        "real images, two runs of three tasks, and before and after two of them"
+    );
     for source in sources {
         let data = source.strip_prefix("data:image/png;base64,").expect("images are embedded");
         image::load_from_memory(&fake::decode_base64(data)).unwrap();
@@ -257,6 +269,62 @@ fn the_page_needs_nothing_but_itself() {
     {
         assert!(page.contains(expected), "{expected}");
     }
+}
+
+#[test]
+fn images_before_a_task_stand_above_those_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = FakeRun { tasks: 2, ..FakeRun::default() }.write(folder.path());
+    // Cells of four pixels: before the task all of them 10, after it 200, and one more row.
+    image::GrayImage::from_pixel(12, 4, image::Luma([10])).save(run.join("tasks/01/samples.png")).unwrap();
+    image::GrayImage::from_pixel(12, 8, image::Luma([200])).save(run.join("tasks/02/samples.png")).unwrap();
+    let page = html(&[load_run(&run).unwrap()]).unwrap();
+    let instances = page.split("id=\"instances\"").nth(1).unwrap();
+    let data = instances.split("base64,").nth(1).unwrap().split('"').next().unwrap();
+    let shown = image::load_from_memory(&fake::decode_base64(data)).unwrap().to_luma8();
+    assert_eq!(shown.dimensions(), (12, 8));
+    assert_eq!([shown.get_pixel(5, 2).0[0], shown.get_pixel(5, 6).0[0]], [10, 200]);
+    // A solver names what it likes, whatever the latents.
+    let dgr = FakeRun { strategy: "dgr", ..FakeRun::default() }.write(folder.path());
+    assert!(!html(&[load_run(&dgr).unwrap()]).unwrap().contains("id=\"instances\""));
+}
+
+#[test]
+fn images_lie_among_real_ones_where_that_was_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = FakeRun::default().write(folder.path());
+    assert!(!html(&[load_run(&dir).unwrap()]).unwrap().contains("id=\"real\""));
+
+    let task = dir.join("tasks/03");
+    let point = |class, real, x| Point { class, real, x, y: x * x };
+    let points = vec![point(0, true, 1.0), point(0, false, 1.5), point(2, true, -3.0)];
+    let embedding = Embedding { network: "digit-mlp".into(), perplexity: 20.0, points };
+    fs::write(task.join(EMBEDDING), serde_json::to_string(&embedding).unwrap()).unwrap();
+    let classes =
+        (0..3).map(|class| ClassNeighbours { class, generated: Some(0.25), test: (class > 0).then_some(0.5) });
+    let neighbours = Neighbours { images: 50, classes: classes.collect() };
+    fs::write(task.join(NEIGHBOURS), serde_json::to_string(&neighbours).unwrap()).unwrap();
+    let message = load_run(&dir).unwrap_err().to_string();
+    assert!(message.contains(NEIGHBOURS_GRID), "{message}");
+    image::GrayImage::new(40, 12).save(task.join(NEIGHBOURS_GRID)).unwrap();
+    let page = html(&[load_run(&dir).unwrap()]).unwrap();
+    for expected in
+        ["t-SNE (perplexity 20) of the features of digit-mlp", "<td>0.250</td>", "<td>0.500</td>", "<td>–</td>"]
+    {
+        assert!(page.contains(expected), "{expected}");
+    }
+    fs::write(task.join(EMBEDDING), "{").unwrap();
+    let message = load_run(&dir).unwrap_err().to_string();
+    assert!(message.contains(EMBEDDING) && message.contains("mergan evaluate --task T --save"), "{message}");
+}
+
+#[test]
+fn the_page_says_how_it_was_made() {
+    let (_folder, runs) = two_runs();
+    let page = html(&runs.map(|run| load_run(&run).unwrap())).unwrap();
+    let made = page.split("id=\"made\"").nth(1).unwrap();
+    assert!(made.contains("mergan train --strategy sft") && made.contains("mergan train --strategy ra"), "{made}");
+    assert!(made.contains("mergan report "), "{made}");
 }
 
 #[test]

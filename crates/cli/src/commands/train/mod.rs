@@ -21,6 +21,7 @@ use crate::console::Console;
 use crate::events::{Event, EventLog};
 use crate::run_dir::RunDir;
 use crate::scorer::Scorer;
+use crate::tensorboard::TensorBoard;
 use session::Session;
 use signals::Signals;
 
@@ -56,7 +57,7 @@ fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<
     if arguments.estimate {
         // The run whose first task is shared need not exist yet.
         let trainer = Trainer::new(config, classes, &data.train)?;
-        return estimate(&trainer, usize::from(first_task.is_some()), console);
+        return estimate(&trainer, usize::from(first_task.is_some()), arguments.json, console);
     }
     let scorer = scorer(&config, arguments, console)?;
     let trainer = match &first_task {
@@ -76,11 +77,12 @@ fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<
 
 fn resume(run: &RunDir, arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
     let config = run.read_config()?;
+    run.create()?;
     let _lock = run.lock()?;
     let data = load(&config, arguments, console)?;
     let trainer = checkpoints::resume(run, &config, data.class_names.len(), &data.train, console)?;
     if arguments.estimate {
-        return estimate(&trainer, trainer.tasks_learned(), console);
+        return estimate(&trainer, trainer.tasks_learned(), arguments.json, console);
     }
     let scorer = scorer(trainer.config(), arguments, console)?;
     let mut events = EventLog::resume(&run.events())?;
@@ -108,10 +110,13 @@ fn train(
     data: &Dataset,
     scorer: Scorer,
     trainer: Trainer,
-    events: EventLog,
+    mut events: EventLog,
 ) -> Result<ExitCode> {
     if trainer.config().preset == "paper" {
         expected_seconds(&trainer, trainer.tasks_learned(), console)?;
+    }
+    if arguments.tensorboard {
+        events.mirror(TensorBoard::create(&run.tensorboard(), trainer.config(), Position::of(&trainer))?);
     }
     let signals = Signals::catch()?;
     let every = arguments.checkpoint_every.map(usize::from);
@@ -127,9 +132,9 @@ fn train(
 }
 
 /// Answers `mergan train --estimate`.
-fn estimate(trainer: &Trainer, learned: usize, console: &Console) -> Result<ExitCode> {
+fn estimate(trainer: &Trainer, learned: usize, json: bool, console: &Console) -> Result<ExitCode> {
     let seconds = expected_seconds(trainer, learned, console)?;
-    console.print(format!("{seconds:.1}"))?;
+    console.print(if json { format!("{{\"seconds\": {seconds:.1}}}") } else { format!("{seconds:.1}") })?;
     Ok(ExitCode::SUCCESS)
 }
 

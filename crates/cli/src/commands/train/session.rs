@@ -1,12 +1,13 @@
 //! The loop around the trainer: what is written and said while it trains.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use indicatif::FormattedDuration;
 use mergan_datasets::Dataset;
-use mergan_strategies::{Advance, Config, Losses, Source, Trainer};
+use mergan_strategies::{Advance, Config, Losses, Trainer};
 use ndarray::ArrayView4;
 
 use super::signals::{Signal, Signals};
@@ -16,14 +17,12 @@ use crate::console::{Console, Progress};
 use crate::evaluation::Evaluation;
 use crate::events::{Event, EventLog};
 use crate::generator::{Trained, Usage};
-use crate::image_grid;
+use crate::image_grid::{self, COLUMNS};
 use crate::run_dir::RunDir;
 use crate::scorer::Scorer;
 
 /// Checkpoints come at least this often.
 const CHECKPOINTS: Duration = Duration::from_secs(60);
-/// Images in a row of `samples.png` and `real.png`.
-const COLUMNS: usize = 10;
 /// Progress events in a task; a report draws its loss curves from them.
 const EVENTS: usize = 100;
 
@@ -122,6 +121,11 @@ impl<'s> Session<'s> {
             let losses = losses.0.iter().copied().collect();
             self.events.write(&Event::Progress { task, iteration, iterations, losses, seconds: self.seconds })?;
         }
+        // The first iterations change most.
+        if iteration.is_power_of_two() || iteration == iterations {
+            let classes = self.trainer.tasks().classes_seen(task);
+            self.write_samples(&self.run.frame(task, iteration), &classes)?;
+        }
         if self.glances(task, iteration) {
             self.glance(task, iteration)?;
         }
@@ -170,33 +174,41 @@ impl<'s> Session<'s> {
         let folder = self.run.task(task);
         fs::create_dir_all(&folder).with_context(|| format!("making the directory {}", folder.display()))?;
         let trained = self.trained(task);
-        let rows = self.trainer.sampling().grid(trained.source(), &trained.usage.classes, COLUMNS);
-        write_rows(&self.run.samples(task), rows.iter().map(|row| row.view()))?;
+        self.write_samples(&self.run.samples(task), &trained.usage.classes)?;
+        self.events.samples(task, &self.run.samples(task))?;
         trained.save(&self.run.generator(task))?;
         let Config { seed, evaluation, .. } = self.trainer.config();
-        let scores = self.evaluation.task(self.run, &trained, task, evaluation.samples, *seed)?;
-        evaluate::save(self.run, &scores)?;
+        let measured = self.evaluation.task(self.run, &trained, task, evaluation.samples, *seed)?;
+        measured.save(self.run)?;
 
-        let mean = evaluate::percent(&scores, None);
+        let scores = &measured.scores;
+        let mean = evaluate::percent(scores, None);
         let seconds = begun.elapsed().as_secs_f64();
         self.events.write(&Event::Evaluation { task, accuracy: mean / 100.0, seconds })?;
         let classes = scores.classes.iter().zip(&scores.class_names);
         let classes: Vec<_> =
-            classes.map(|(&class, name)| format!("{name}: {:.1}", evaluate::percent(&scores, Some(class)))).collect();
+            classes.map(|(&class, name)| format!("{name}: {:.1}", evaluate::percent(scores, Some(class)))).collect();
         self.console.note(format!("accuracy after task {task}: {mean:.2} % ({})", classes.join(", ")));
         Ok(())
     }
 
     fn trained(&self, task: usize) -> Trained {
-        let Source { generator, solver } = self.trainer.source();
+        let source = self.trainer.source();
         let sampling = self.trainer.sampling();
         let classes = self.trainer.tasks().classes_seen(task);
         let class_names = classes.iter().map(|&class| self.data.class_names[class].clone()).collect();
         Trained {
-            generator: generator.clone(),
-            solver: solver.cloned(),
+            generator: source.generator.clone(),
+            solver: source.solver.cloned(),
+            standing: sampling.standing(source, &classes),
             usage: Usage { classes, class_names, batch: sampling.batch, grouping: sampling.grouping },
         }
+    }
+
+    /// The grid of images of these classes at the latents that are always shown.
+    fn write_samples(&self, path: &Path, classes: &[usize]) -> Result<()> {
+        let rows = self.trainer.sampling().grid(self.trainer.source(), classes, COLUMNS);
+        write_rows(path, rows.iter().map(|row| row.view()))
     }
 
     /// Real images of the classes of all tasks.
@@ -236,6 +248,6 @@ fn iterations(config: &Config, tasks: usize) -> u64 {
     (0..tasks).map(|task| config.iterations(task) as u64).sum()
 }
 
-fn write_rows<'i>(path: &std::path::Path, rows: impl Iterator<Item = ArrayView4<'i, u8>>) -> Result<()> {
+fn write_rows<'i>(path: &Path, rows: impl Iterator<Item = ArrayView4<'i, u8>>) -> Result<()> {
     image_grid::write(path, &rows.collect::<Vec<_>>(), COLUMNS)
 }

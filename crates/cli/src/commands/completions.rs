@@ -1,0 +1,33 @@
+//! `mergan completions` and `mergan man`: what a shell and `man` are told of the command line.
+
+use std::fs;
+use std::io;
+
+use anyhow::{Context, Result};
+use clap::CommandFactory;
+
+use crate::args::{Arguments, CompletionsArguments, ManArguments};
+use crate::console::Console;
+
+/// Answers `mergan completions`.
+pub fn completions(arguments: &CompletionsArguments, console: &Console) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Arguments::command(), "mergan", &mut script);
+    console.print(String::from_utf8_lossy(&script).trim_end())
+}
+
+/// Answers `mergan man`: a page for the command and one for each of its commands.
+pub fn man(arguments: &ManArguments, console: &Console) -> Result<()> {
+    let folder = &arguments.out;
+    let writing = || format!("writing manual pages to {}", folder.display());
+    fs::create_dir_all(folder).with_context(writing)?;
+    clap_mangen::generate_to(Arguments::command(), folder).with_context(writing)?;
+    let pages = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>).with_context(writing)?;
+    console.note(format!(
+        "{} holds {} pages; `man -l {}/mergan.1` shows the first",
+        folder.display(),
+        pages.len(),
+        folder.display()
+    ));
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! `mergan doctor`: what this machine has for the work, and whether it is whole.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use mergan_datasets::{Manifest, info, names};
+use serde::Serialize;
+
+use crate::args::DoctorArguments;
+use crate::console::Console;
+use crate::data::megabytes;
+use crate::scorer::Scorer;
+
+/// One thing that was looked at.
+#[derive(Serialize)]
+struct Finding {
+    name: String,
+    state: State,
+    detail: String,
+}
+
+/// What was found of it.
+#[derive(Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    /// It is there and whole.
+    Fine,
+    /// It is not there, and comes by itself or is not needed.
+    Absent,
+    /// It needs a person.
+    Fault,
+}
+
+/// Free bytes of the disk below which a run is unlikely to end.
+const FREE: u64 = 200_000_000;
+
+/// Answers `mergan doctor`; the exit code says whether anything needs a person.
+pub fn run(arguments: &DoctorArguments, console: &Console) -> Result<ExitCode> {
+    let cache = arguments.data.cache();
+    let mut findings = vec![processor()?, gpu(), disk(&cache)];
+    for name in names() {
+        let manifest = info(name)?;
+        findings.push(dataset(&manifest, arguments));
+        findings.push(scorer(&manifest, &cache)?);
+    }
+    if arguments.json {
+        console.print(serde_json::to_string_pretty(&findings).expect("findings are text"))?;
+    } else {
+        for Finding { name, state, detail } in &findings {
+            let state = match state {
+                State::Fine => "fine",
+                State::Absent => "absent",
+                State::Fault => "FAULT",
+            };
+            console.print(format!("{name:<24} {state:<8} {detail}"))?;
+        }
+    }
+    let faults = findings.iter().any(|finding| finding.state == State::Fault);
+    Ok(if faults { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+impl Finding {
+    fn new(name: impl Into<String>, state: State, detail: impl Into<String>) -> Self {
+        Finding { name: name.into(), state, detail: detail.into() }
+    }
+}
+
+fn processor() -> Result<Finding> {
+    let chosen = mergan_tensor::microkernel()?;
+    let detail = format!(
+        "{}; instructions {}; microkernel {chosen}, threads {}",
+        std::env::consts::ARCH,
+        instructions().join(" "),
+        rayon::current_num_threads()
+    );
+    Ok(Finding::new("processor", State::Fine, detail))
+}
+
+/// The vector instructions that kernels are made for.
+fn instructions() -> Vec<&'static str> {
+    #[cfg(target_arch = "x86_64")]
+    let known = [
+        ("avx2", std::is_x86_feature_detected!("avx2")),
+        ("fma", std::is_x86_feature_detected!("fma")),
+        ("avx512f", std::is_x86_feature_detected!("avx512f")),
+    ];
+    #[cfg(not(target_arch = "x86_64"))]
+    let known = [];
+    let here: Vec<_> = known.into_iter().filter(|(_, here)| *here).map(|(name, _)| name).collect();
+    if here.is_empty() { vec!["portable"] } else { here }
+}
+
+/// The driver of an NVIDIA card, as the kernel shows it.
+fn gpu() -> Finding {
+    match fs::read_to_string("/proc/driver/nvidia/version") {
+        Ok(text) => Finding::new("gpu", State::Fine, text.lines().next().unwrap_or_default()),
+        Err(_) => Finding::new("gpu", State::Absent, "no NVIDIA driver is loaded; the processor does the work"),
+    }
+}
+
+fn disk(cache: &Path) -> Finding {
+    let folder = cache.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
+    match free_bytes(folder) {
+        Ok(free) => {
+            let state = if free < FREE { State::Fault } else { State::Fine };
+            Finding::new("disk", state, format!("{} free where the cache is, {}", megabytes(free), cache.display()))
+        }
+        Err(error) => Finding::new("disk", State::Fault, format!("{}: {error}", folder.display())),
+    }
+}
+
+#[cfg(unix)]
+fn free_bytes(folder: &Path) -> std::io::Result<u64> {
+    let found = rustix::fs::statvfs(folder)?;
+    Ok(found.f_bavail * found.f_frsize)
+}
+
+#[cfg(not(unix))]
+fn free_bytes(_: &Path) -> std::io::Result<u64> {
+    Err(std::io::Error::new(std::io::ErrorKind::Unsupported, "free space is not known on this system"))
+}
+
+/// Every file of a dataset is read and its checksum compared.
+fn dataset(manifest: &Manifest, arguments: &DoctorArguments) -> Finding {
+    let name = format!("data {}", manifest.name);
+    if manifest.files.is_empty() {
+        return Finding::new(name, State::Fine, "drawn in code");
+    }
+    let cache = arguments.data.cache();
+    if !manifest.is_cached(&cache) {
+        let remedy = format!("`mergan data fetch {}` brings {}", manifest.name, megabytes(manifest.size()));
+        return Finding::new(name, State::Absent, remedy);
+    }
+    match arguments.data.verify(manifest) {
+        Ok(()) => {
+            let files = manifest.files.len();
+            Finding::new(name, State::Fine, format!("{files} files, {}: checksums hold", megabytes(manifest.size())))
+        }
+        Err(error) => Finding::new(name, State::Fault, format!("{error:#}").replace('\n', " ")),
+    }
+}
+
+/// The classifier that scores a dataset's images.
+fn scorer(manifest: &Manifest, cache: &Path) -> Result<Finding> {
+    let name = format!("scorer {}", manifest.name);
+    let path = Scorer::path(cache, &manifest.name)?;
+    if !path.exists() {
+        return Ok(Finding::new(name, State::Absent, "it is trained before the first run is scored"));
+    }
+    Ok(match Scorer::load(&path, &manifest.name) {
+        Ok(scorer) => {
+            let recognises = 100.0 * scorer.test_accuracy();
+            let detail = format!("SHA-256 {}, recognises {recognises:.2} % of test images", scorer.sha256());
+            Finding::new(name, State::Fine, detail)
+        }
+        Err(error) => Finding::new(name, State::Fault, format!("{error:#}")),
+    })
+}

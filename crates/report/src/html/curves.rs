@@ -1,0 +1,133 @@
+//! Curves of percentages over tasks or iterations, one colour a strategy: the mean over its seeds, in a band of one
+//! standard deviation to either side.
+
+use super::charts::{Drawn, INK, Plane, draw_marks, legend, percent_plane, series, svg};
+use crate::Error;
+use crate::comparison::{Comparison, Group, Spread};
+use maud::{Markup, html};
+use plotters::prelude::*;
+use std::collections::BTreeMap;
+
+/// Points of one strategy, in percent; a strategy may have several lines.
+type Line = Vec<(f64, Spread)>;
+
+/// Width and height of a chart of percentages.
+const SIZE: (u32, u32) = (520, 310);
+
+/// What a chart is drawn of.
+struct Chart<'c, 'r> {
+    comparison: &'c Comparison<'r>,
+    /// For those who cannot see it.
+    what: &'static str,
+    over: &'static str,
+    /// The lines of each strategy.
+    lines: Vec<Vec<Line>>,
+    /// Where vertical lines stand.
+    rules: Vec<f64>,
+    /// Whether every point has a mark, or the last of each line only.
+    marks_all: bool,
+}
+
+/// Average accuracy over the learned classes after each task.
+pub(super) fn accuracy(comparison: &Comparison) -> Result<Markup, Error> {
+    let point = |group: &Group, task| group.accuracy(task, None).map(Spread::percent);
+    over_tasks(comparison, "average accuracy after each task", 1, point)
+}
+
+/// How far the classes have fallen from their best, on average, after each task; none where nothing can be forgotten yet.
+pub(super) fn forgetting(comparison: &Comparison) -> Result<Option<Markup>, Error> {
+    if comparison.tasks() < 2 {
+        return Ok(None);
+    }
+    let point = |group: &Group, task| group.forgetting(task).map(Spread::percent);
+    over_tasks(comparison, "forgetting after each task", 2, point).map(Some)
+}
+
+/// The accuracy on the classes of the past while later tasks are learned; none where it was not followed.
+pub(super) fn past_accuracy(comparison: &Comparison) -> Result<Option<Markup>, Error> {
+    let lines: Vec<Vec<Line>> = comparison.groups.iter().map(past_lines).collect();
+    if lines.iter().flatten().next().is_none() {
+        return Ok(None);
+    }
+    let starts = comparison.runs().map(|run| run.history.task_starts());
+    let starts = starts.max_by_key(BTreeMap::len).unwrap_or_default();
+    let rules = starts.into_values().skip(1).map(|start| start as f64).collect();
+    let (what, over) = ("accuracy on past classes against the iteration", "iterations of all tasks");
+    Chart { comparison, what, over, lines, rules, marks_all: false }.draw().map(Some)
+}
+
+/// One line for each task, for the classes of the past change with it.
+fn past_lines(group: &Group) -> Vec<Line> {
+    let mut tasks: BTreeMap<usize, BTreeMap<u64, Vec<f64>>> = BTreeMap::new();
+    for run in &group.runs {
+        for (task, points) in run.history.past_accuracy().into_iter().enumerate() {
+            for (iteration, share) in points {
+                tasks.entry(task).or_default().entry(iteration as u64).or_default().push(share);
+            }
+        }
+    }
+    let point =
+        |(iteration, shares): (u64, Vec<f64>)| Some((iteration as f64, Spread::of(shares.into_iter())?.percent()));
+    tasks.into_values().map(|points| points.into_iter().filter_map(point).collect()).collect()
+}
+
+fn over_tasks(
+    comparison: &Comparison,
+    what: &'static str,
+    first: usize,
+    point: impl Fn(&Group, usize) -> Option<Spread>,
+) -> Result<Markup, Error> {
+    let tasks = first..=comparison.tasks();
+    let line = |group: &Group| tasks.clone().filter_map(|task| Some((task as f64, point(group, task)?))).collect();
+    let lines = comparison.groups.iter().map(|group| vec![line(group)]).collect();
+    Chart { comparison, what, over: "tasks learned", lines, rules: Vec::new(), marks_all: true }.draw()
+}
+
+impl Chart<'_, '_> {
+    fn draw(&self) -> Result<Markup, Error> {
+        let points = || self.lines.iter().flatten().flatten();
+        let [begin, end] =
+            points().fold([f64::INFINITY, 0.0], |[begin, end], point| [begin.min(point.0), end.max(point.0)]);
+        let low = points().fold(0.0, |low: f64, point| low.min(point.1.mean));
+        // A chart over tasks has room for the marks at its ends.
+        let (range, labels) = match self.marks_all {
+            true => (begin - 0.2..end.max(begin + 1.0) + 0.2, (end - begin + 1.0).min(12.0) as usize),
+            false => (begin..end.max(begin + 1.0), 6),
+        };
+        let label = |x: &f64| match self.marks_all && x.fract() != 0.0 {
+            true => String::new(),
+            false => format!("{x:.0}"),
+        };
+        let chart = svg(self.what, SIZE, |root| {
+            let mut chart = percent_plane(root, range, low, self.over, labels, &label)?;
+            for &rule in &self.rules {
+                chart.draw_series(LineSeries::new([(rule, low), (rule, 102.0)], INK.stroke_width(1)))?;
+            }
+            for (lines, (_, series)) in self.lines.iter().zip(series()) {
+                for line in lines {
+                    draw_band(&mut chart, line, series.light)?;
+                    let means: Vec<_> = line.iter().map(|(x, spread)| (*x, spread.mean)).collect();
+                    let width = if self.marks_all { 3 } else { 2 };
+                    chart.draw_series(LineSeries::new(means.iter().copied(), series.light.stroke_width(width)))?;
+                    let marked = if self.marks_all { &means[..] } else { &means[means.len().saturating_sub(1)..] };
+                    draw_marks(&mut chart, marked, &series)?;
+                }
+            }
+            Ok(())
+        })?;
+        let last = self.lines.iter().map(|lines| Some(lines.last()?.last()?.1.mean));
+        Ok(html! { figure.chart { (chart) (legend(self.comparison, last)) } })
+    }
+}
+
+/// The ground between the mean less and the mean plus a standard deviation, where several seeds say one.
+fn draw_band(chart: &mut Plane, line: &Line, colour: RGBColor) -> Drawn {
+    let bounds: Vec<_> = line.iter().filter_map(|(x, spread)| Some((*x, spread.bounds()?))).collect();
+    let upper = bounds.iter().map(|&(x, (_, high))| (x, high));
+    let lower = bounds.iter().rev().map(|&(x, (low, _))| (x, low));
+    let outline: Vec<_> = upper.chain(lower).collect();
+    if bounds.len() > 1 {
+        chart.draw_series([Polygon::new(outline, colour.mix(0.18).filled())])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,230 @@
+"""Checks what `mergan` hands to other programs, with those programs.
+
+    python check.py MERGAN FOLDER [--run DIR] [--torch]
+
+MERGAN is the command, FOLDER an empty folder to work in. A smoke run is trained there, or DIR is taken: a run of a strategy
+whose generator knows its classes. Then:
+
+- onnxruntime makes the same images of the exported generator as `mergan sample` does, for the same latents and classes, one
+  independent of another, and they score the same;
+- TensorBoard's own loader reads the numbers of `events.jsonl`, also of a run that was resumed (not with --run);
+- with --torch, PyTorch makes the same images of the weights, with batch and with standing statistics.
+
+It says the largest differences, and ends with an error where they are too large. `requirements.txt` is what it needs,
+besides torch.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from safetensors import safe_open
+from safetensors.numpy import load_file
+
+TOLERANCE = 1e-4
+COUNT = 256
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("mergan")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--run", type=Path)
+    parser.add_argument("--torch", action="store_true")
+    arguments = parser.parse_args()
+    command = Command(arguments.mergan, arguments.folder)
+    run = arguments.run or command.train("run", tasks=3, options=["--set", "model.latent=128", "--tensorboard"])
+
+    generator = Exported(command, run)
+    same_images(command, run, generator)
+    same_scores(run, generator)
+    if arguments.run is None:
+        same_numbers(run)
+        same_numbers(resumed(command))
+    if arguments.torch:
+        same_images_in_pytorch(command, run, generator)
+
+
+class Command:
+    """The `mergan` command, working in one folder."""
+
+    def __init__(self, path, folder):
+        self.path, self.folder = path, folder
+
+    def __call__(self, *arguments):
+        subprocess.run([self.path, "--quiet", *map(str, arguments)], check=True)
+
+    def train(self, name, tasks, options):
+        run = self.folder / name
+        choice = ["--dataset", "shapes", "--strategy", "ra", "--preset", "smoke", "--tasks", tasks]
+        self("train", *choice, "--run", run, *options)
+        return run
+
+    def sample(self, run, name, latents, *options):
+        np.save(self.folder / "latents.npy", latents)
+        out = self.folder / "images.npy"
+        self("sample", run, "--class", name, "--latents", self.folder / "latents.npy", "--floats", "--out", out, *options)
+        return np.load(out)
+
+
+class Exported:
+    """The ONNX file of a run, in onnxruntime."""
+
+    def __init__(self, command, run):
+        path = command.folder / "generator.onnx"
+        command("export", run, "--out", path)
+        self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        latent, label = self.session.get_inputs()
+        assert (latent.name, label.name, latent.shape[0]) == ("latent", "class", "N"), (latent, label)
+        names = json.loads(self.session.get_modelmeta().custom_metadata_map["classes"])
+        self.classes = {int(number): name for number, name in names.items()}
+        self.latents = np.random.default_rng(0).standard_normal((COUNT, latent.shape[1]), dtype=np.float32)
+
+    def __call__(self, latents, classes):
+        return self.session.run(["image"], {"latent": latents, "class": np.asarray(classes, np.int64)})[0]
+
+
+def same_images(command, run, generator):
+    z, worst = generator.latents, 0.0
+    for number, name in generator.classes.items():
+        theirs = generator(z, [number] * len(z))
+        worst = max(worst, difference(theirs, command.sample(run, name, z)))
+        worst = max(worst, difference(theirs[:1], command.sample(run, name, z[:1])))
+    # Classes may stand beside each other, and none is made up.
+    order = np.resize(list(generator.classes), len(z))
+    mixed = generator(z, order)
+    for number in generator.classes:
+        theirs = generator(z, [number] * len(z))
+        worst = max(worst, difference(mixed[order == number], theirs[order == number]))
+    unknown = 1 + max(generator.classes)
+    if unknown < 10:
+        assert np.isnan(generator(z[:1], [unknown])).all(), "a class that was not learned has an image"
+    report(f"onnxruntime and mergan, {len(z)} images of each of {len(generator.classes)} classes", worst)
+
+
+def same_scores(run, generator):
+    """The accuracy of the exported file by the classifier that scored the run."""
+    task = max(path for path in (run / "tasks").iterdir() if (path / "scores.json").exists())
+    rows = json.loads((task / "scores.json").read_text())["scores"]
+    standing = {row["class"]: row for row in rows if row["metric"] == "standing_accuracy"}
+    dataset = next(line for line in (run / "config.toml").read_text().splitlines() if line.startswith("dataset"))
+    scorer = Path(os.environ["MERGAN_DATA"]) / "scorers" / f"{dataset.split(chr(34))[1]}-mlp.safetensors"
+    weights = load_file(scorer)
+    z = np.random.default_rng(1).standard_normal((2000, generator.latents.shape[1]), dtype=np.float32)
+    ours, theirs = [], []
+    for number in generator.classes:
+        predicted = classify(weights, generator(z, [number] * len(z)))
+        row = standing[number]
+        samples = row["card"]["samples_per_class"]
+        ours.append(row["value"])
+        theirs.append(np.mean(predicted == number))
+        # Other latents than the run's: both are shares of a sample.
+        share = (samples * ours[-1] + len(z) * theirs[-1] + 1) / (samples + len(z) + 2)
+        spread = np.sqrt(share * (1 - share) * (1 / samples + 1 / len(z)))
+        assert abs(ours[-1] - theirs[-1]) < 5 * spread, f"class {number}: {theirs[-1]} and {ours[-1]} in scores.json"
+    print(f"scores: {np.mean(theirs):.4f} of the exported file, {np.mean(ours):.4f} in scores.json")
+
+
+def classify(weights, images):
+    """The scoring classifier on images in (-1, 1), which are rounded to bytes first as they are for it."""
+    x = np.minimum(np.floor(images * 128 + 128), 255).reshape(len(images), -1).astype(np.float32) / 127.5 - 1
+    layers = len(weights) // 2
+    for i in range(1, layers + 1):
+        x = x @ weights[f"l{i}.weight"].T + weights[f"l{i}.bias"]
+        x = x if i == layers else np.maximum(x, 0)
+    return x.argmax(1)
+
+
+def resumed(command):
+    """A run that was stopped in its second task and went on."""
+    options = ["--tensorboard", "--checkpoint-every", "1"]
+    run = command.train("resumed", tasks=2, options=options)
+    # As if it had been killed two checkpoints ago.
+    newest = max((run / "checkpoint").glob("task02-*"))
+    newest.unlink()
+    command("train", "--resume", run, "--tensorboard")
+    return run
+
+
+def same_numbers(run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    lengths = {event["task"]: event["iterations"] for event in events if event["event"] == "progress"}
+    start = {task: sum(lengths[before] for before in range(1, task)) for task in lengths}
+    expected = {}
+    for event in events:
+        if event["event"] == "progress":
+            for name, value in event["losses"].items():
+                expected[f"losses/{name}", start[event["task"]] + event["iteration"]] = value
+        elif event["event"] == "gap":
+            expected["past_accuracy/mean", start[event["task"]] + event["iteration"]] = event["accuracy"]
+        elif event["event"] == "evaluation":
+            expected["accuracy", start[event["task"]] + lengths[event["task"]]] = event["accuracy"]
+
+    accumulator = EventAccumulator(str(run / "tensorboard"), size_guidance={"scalars": 0, "images": 0})
+    accumulator.Reload()
+    found = {}
+    for tag in accumulator.Tags()["scalars"]:
+        if not tag.startswith("past_accuracy/class"):
+            for scalar in accumulator.Scalars(tag):
+                assert found.setdefault((tag, scalar.step), scalar.value) == scalar.value, (tag, scalar)
+    assert found.keys() == expected.keys(), found.keys() ^ expected.keys()
+    worst = max(abs(found[key] - expected[key]) / max(1, abs(expected[key])) for key in expected)
+    assert worst < 1e-6, worst
+    images = accumulator.Images("samples")
+    assert {image.step for image in images} == {start[task] + lengths[task] for task in lengths}
+    assert all(image.encoded_image_string.startswith(b"\x89PNG") for image in images)
+    print(f"tensorboard: {len(found)} numbers and {len(images)} images of {run.name} read back")
+
+
+def same_images_in_pytorch(command, run, generator):
+    import torch
+
+    sys.path.insert(0, str(Path(__file__).parent.parent / "golden"))
+    import make
+
+    path = command.folder / "generator.safetensors"
+    command("export", run, "--out", path)
+    weights = {name: torch.from_numpy(value) for name, value in load_file(path).items()}
+    standing = [[weights.pop(f"standing.{layer}.{name}") for name in ("mean", "variance")] for layer in range(3)]
+    network = make.Generator(len(weights["c3.weight"]))
+    network.load_state_dict(weights)
+    with safe_open(path, "numpy") as file:
+        together = json.loads(file.metadata()["mergan"])["batch"]
+    z, batch, alone = generator.latents[:together], 0.0, 0.0
+    with torch.no_grad():
+        for number, name in generator.classes.items():
+            set_standing(network, [None] * 3)
+            theirs = network(torch.from_numpy(z), number).numpy()
+            batch = max(batch, difference(theirs, command.sample(run, name, z, "--batch-statistics")))
+            set_standing(network, standing)
+            theirs = network(torch.from_numpy(z), number).numpy()
+            alone = max(alone, difference(theirs, command.sample(run, name, z)))
+            alone = max(alone, difference(theirs, generator(z, [number] * len(z))))
+    report("PyTorch and mergan, batch statistics", batch)
+    report("PyTorch, mergan and onnxruntime, standing statistics", alone)
+
+
+def set_standing(network, standing):
+    for norm, tables in zip((network.n1, network.n2, network.n3), standing):
+        norm.standing = tables
+
+
+def difference(left, right):
+    assert left.shape == right.shape, (left.shape, right.shape)
+    return float(np.abs(left - right).max())
+
+
+def report(what, worst):
+    print(f"{what}: largest difference {worst:.2e}")
+    assert worst <= TOLERANCE, f"{what}: more than {TOLERANCE}"
+
+
+if __name__ == "__main__":
+    main()

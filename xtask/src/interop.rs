@@ -1,0 +1,48 @@
+//! `cargo xtask interop`: what the command hands to other programs is checked with those programs, in Python.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use crate::cargo::{build_mergan, data_cache, root};
+use crate::python::{Environment, TORCH};
+
+/// `cargo xtask interop`.
+#[derive(Args, Default)]
+#[command(after_help = "Examples:\n  cargo xtask interop\n  cargo xtask interop --torch --run runs/ra")]
+pub struct Arguments {
+    /// Check this run, of a strategy whose generator knows its classes [default: a smoke run made for it].
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// Compare with PyTorch too, which is large to install.
+    #[arg(long)]
+    pub torch: bool,
+}
+
+/// Runs the check; its script says what it compares.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let folder = root().join("tests/python");
+    let requirements = folder.join("requirements.txt");
+    let mut requirements =
+        fs::read_to_string(&requirements).with_context(|| format!("reading {}", requirements.display()))?;
+    let name = if arguments.torch { "interop-torch-venv" } else { "interop-venv" };
+    if arguments.torch {
+        requirements += TORCH;
+    }
+    let mergan = build_mergan()?;
+    let work = tempfile::tempdir().context("making a temporary directory")?;
+    let mut check = Command::new(Environment::new(name, &requirements)?.install()?);
+    check.arg(folder.join("check.py")).arg(mergan).arg(work.path()).env("MERGAN_DATA", data_cache());
+    if let Some(run) = &arguments.run {
+        check.arg("--run").arg(run);
+    }
+    if arguments.torch {
+        check.arg("--torch");
+    }
+    let status = check.stdin(Stdio::null()).status().with_context(|| format!("starting {check:?}"))?;
+    ensure!(status.success(), "the check in other programs ended with {status}");
+    Ok(())
+}
