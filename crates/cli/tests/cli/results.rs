@@ -189,7 +189,7 @@ fn a_generator_is_exported_with_its_statistics() {
     done.success();
     let model = fs::read(model).unwrap();
     for name in
-        ["latent", "class", "image", "n1.scale", "ConvTranspose", "{\"0\":\"disc\",\"1\":\"ring\",\"2\":\"square\"}"]
+        ["latent", "class", "image", "norm0.scale", "ConvTranspose", "{\"0\":\"disc\",\"1\":\"ring\",\"2\":\"square\"}"]
     {
         assert!(model.windows(name.len()).any(|window| window == name.as_bytes()), "{name}");
     }
