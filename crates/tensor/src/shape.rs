@@ -57,6 +57,11 @@ impl Shape {
         self.n * self.c
     }
 
+    /// The lengths as kernels take them.
+    pub(crate) fn axes(&self) -> [i32; 4] {
+        <[usize; 4]>::from(*self).map(|length| length as i32)
+    }
+
     /// Whether a tensor of this shape can be repeated to fill `to`; see [`Tensor::broadcast_to`](crate::Tensor::broadcast_to).
     pub fn broadcasts_to(&self, to: Shape) -> bool {
         let fits = |from: usize, to: usize| from == to || from == 1;

@@ -35,7 +35,11 @@ unsafe impl Plain for f32 {}
 // SAFETY: as above.
 unsafe impl Plain for i32 {}
 // SAFETY: as above.
+unsafe impl Plain for u32 {}
+// SAFETY: as above.
 unsafe impl Plain for u64 {}
+// SAFETY: as above; an array has no padding between its elements.
+unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
 
 impl Buffer {
     /// A buffer whose contents are whatever its last user left: a kernel writes every element before any is read.
@@ -66,12 +70,22 @@ impl Buffer {
         values
     }
 
+    /// Numbers `start..start + len`, sharing the memory.
+    pub(crate) fn part(&self, start: usize, len: usize) -> Buffer {
+        assert!(start + len <= self.len, "numbers {start} to {} of {}", start + len, self.len);
+        Buffer { memory: self.memory.clone(), address: self.address + (start * WORD) as u64, len }
+    }
+
     pub(crate) fn context(&self) -> &'static Context {
         self.memory.context
     }
 
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    pub(crate) fn address(&self) -> u64 {
+        self.address
     }
 }
 

@@ -3,9 +3,11 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::c_void;
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::buffer::Plain;
 use super::driver::{Driver, DriverError, Launch};
 use super::error::{DeviceError, fail};
 use super::modules;
@@ -25,8 +27,8 @@ pub(crate) struct Context {
 /// Bytes of a word: every buffer is an array of 32-bit numbers.
 pub(super) const WORD: usize = 4;
 
-/// Kernels index with 32-bit numbers.
-const LARGEST: usize = i32::MAX as usize;
+/// Kernels index with 32-bit numbers, and some look a little beyond the end.
+const LARGEST: usize = 1 << 30;
 
 thread_local! {
     static RECORD: RefCell<Option<BTreeSet<&'static str>>> = const { RefCell::new(None) };
@@ -150,6 +152,12 @@ impl Context {
         });
     }
 
+    /// Starts a kernel that computes `count` elements, each by a thread of its own.
+    pub(crate) fn launch_for_each(&self, name: &'static str, count: usize, arguments: &[&dyn Argument]) {
+        const THREADS: usize = 256;
+        self.launch(name, [count.div_ceil(THREADS), 1, 1], [THREADS, 1, 1], arguments);
+    }
+
     /// Ends the operation in which the device failed.
     fn failed<R>(&self, operation: &str, source: DriverError) -> R {
         fail(DeviceError::Failed { device: self.name(), operation: operation.into(), source })
@@ -167,20 +175,14 @@ pub(crate) trait Argument {
 }
 
 /// Plain values are given as they are.
-macro_rules! plain_argument {
-    ($($number:ty),*) => {
-        $(impl Argument for $number {
-            fn size(&self) -> usize {
-                size_of::<$number>()
-            }
-            fn pointer(&self) -> *mut c_void {
-                std::ptr::from_ref(self).cast_mut().cast()
-            }
-            fn text(&self) -> String {
-                format!("{self:?}")
-            }
-        })*
-    };
+impl<T: Plain + fmt::Debug> Argument for T {
+    fn size(&self) -> usize {
+        size_of::<T>()
+    }
+    fn pointer(&self) -> *mut c_void {
+        std::ptr::from_ref(self).cast_mut().cast()
+    }
+    fn text(&self) -> String {
+        format!("{self:?}")
+    }
 }
-
-plain_argument!(i32, f32, u64);

@@ -10,6 +10,8 @@
 //! only when their own graph is not recorded; when it is, the gradient is that of the same function composed of other
 //! operations, and a test compares the two. Layer norm (`layer_norm.rs`) is the same with other statistics.
 
+mod cuda;
+
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -19,10 +21,9 @@ use super::leaky_relu::{assert_slope, gate, rectified};
 use crate::autograd::{Backward, is_recording};
 use crate::cpu::microkernel::LANES;
 use crate::cpu::vectorised;
-use crate::cuda::on_host;
 use crate::pool::Buffer;
 use crate::shape::Shape;
-use crate::storage::{Element, Storage, dispatch};
+use crate::storage::{Element, Storage};
 use crate::tensor::{SavedOutput, Tensor};
 
 impl Tensor {
@@ -62,10 +63,14 @@ impl Tensor {
 pub(super) fn normalised(images: &Tensor, [scale, shift]: [&Tensor; 2], cut: Cut, epsilon: f64, slope: f64) -> Tensor {
     assert_slope(slope);
     let Cut { shape, groups, .. } = cut;
-    let statistics = Cut { rows: groups, ..cut };
+    let by_group = Cut { rows: groups, ..cut };
     let table = |storage| Tensor::constant(Shape::matrix(groups, shape.c), storage);
-    let mean = table(dispatch!(images, |x| statistics.means(x)));
-    let inverse = table(dispatch!(images, mean, |x, mean| statistics.inverse_deviations(x, mean, epsilon)));
+    let [mean, inverse] = match images.storage() {
+        Storage::F32(x) => by_group.moments(x, epsilon).map(Storage::F32),
+        Storage::F64(x) => by_group.moments(x, epsilon).map(Storage::F64),
+        Storage::Cuda(x) => cuda::moments(&cut, x, epsilon).map(Storage::Cuda),
+    }
+    .map(table);
     let storage = match [images, scale, shift, &mean, &inverse].map(Tensor::storage) {
         [Storage::F32(x), Storage::F32(scale), Storage::F32(shift), Storage::F32(mean), Storage::F32(inverse)] => {
             Storage::F32(cut.forward(x, [scale, shift], [mean, inverse], slope))
@@ -74,10 +79,7 @@ pub(super) fn normalised(images: &Tensor, [scale, shift]: [&Tensor; 2], cut: Cut
             Storage::F64(cut.forward(x, [scale, shift], [mean, inverse], slope))
         }
         [Storage::Cuda(x), Storage::Cuda(scale), Storage::Cuda(shift), Storage::Cuda(mean), Storage::Cuda(inverse)] => {
-            let [y] = on_host([x, scale, shift, mean, inverse], |[x, scale, shift, mean, inverse]| {
-                [cut.forward(x, [scale, shift], [mean, inverse], slope)]
-            });
-            Storage::Cuda(y)
+            Storage::Cuda(cuda::forward(&cut, x, [scale, shift], [mean, inverse], slope))
         }
         _ => panic!("normalisation of images and tables on different devices"),
     };
@@ -128,10 +130,7 @@ impl Saved {
                 Storage::Cuda(scale),
                 Storage::Cuda(mean),
                 Storage::Cuda(inverse),
-            ] => on_host([g, y, x, scale, mean, inverse], |[g, y, x, scale, mean, inverse]| {
-                cut.backward([g, y, x], scale, [mean, inverse], *slope)
-            })
-            .map(Storage::Cuda),
+            ] => cuda::backward(cut, [g, y, x], scale, [mean, inverse], *slope).map(Storage::Cuda),
             _ => panic!("a gradient and what it is the gradient of are on different devices"),
         };
         let shapes = [x.shape(), scale.shape(), scale.shape()];
@@ -355,6 +354,13 @@ impl Cut {
             );
         });
         out
+    }
+
+    /// Means and inverse deviations.
+    fn moments<T: Element>(&self, x: &[T], epsilon: f64) -> [Buffer<T>; 2] {
+        let means = self.means(x);
+        let inverse = self.inverse_deviations(x, &means, epsilon);
+        [means, inverse]
     }
 
     fn means<T: Element>(&self, x: &[T]) -> Buffer<T> {

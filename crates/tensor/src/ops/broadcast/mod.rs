@@ -3,6 +3,8 @@
 //! The batch axis repeats in blocks: a tensor of G rows fills N rows, G dividing N, so that rows n of the result read
 //! row n / (N / G). That is how one row of statistics or of class parameters serves one class-pure group of a batch.
 
+pub(crate) mod cuda;
+
 use rayon::prelude::*;
 
 use super::elementwise::planes_per_task;
@@ -24,7 +26,7 @@ impl Tensor {
             return self.clone();
         }
         assert!(from.broadcasts_to(to), "broadcast of {from:?} to {to:?}");
-        let storage = dispatch!(self, |x| repeated(x, from, to));
+        let storage = dispatch!(self, |x| repeated(x, from, to), |x| cuda::repeated(x, from, to));
         Tensor::from_operation(to, storage, &[self], move |back| vec![Some(back.upstream.sum_to(from))])
     }
 
@@ -38,7 +40,7 @@ impl Tensor {
             return self.clone();
         }
         assert!(to.broadcasts_to(from), "sum of {from:?} to {to:?}");
-        let storage = dispatch!(self, |x| summed(x, from, to));
+        let storage = dispatch!(self, |x| summed(x, from, to), |x| cuda::summed(x, from, to));
         Tensor::from_operation(to, storage, &[self], move |back| vec![Some(back.upstream.broadcast_to(from))])
     }
 

@@ -5,6 +5,7 @@
 //! three are closed under differentiation of any order.
 
 mod cpu;
+mod cuda;
 mod epilogue;
 mod frozen;
 mod geometry;
@@ -19,7 +20,7 @@ pub(super) use geometry::Geometry;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::leaky_relu::{assert_slope, leaky_relu_gradients};
-use crate::cuda::on_host;
+use crate::cuda::Buffer as DeviceBuffer;
 use crate::pool::Buffer;
 use crate::shape::Shape;
 use crate::storage::Storage;
@@ -48,6 +49,7 @@ impl Tensor {
             g.output_len(),
             |x, w, y| cpu::conv2d(&g, x, w, None, y),
             |x, w, y| reference::conv2d(&g, x, w, y),
+            |x, w| cuda::conv2d(&g, x, w, None),
         );
         let (x, w) = (self.clone(), weight.clone());
         Tensor::from_operation(g.output(), storage, &[self, weight], move |back| {
@@ -72,6 +74,7 @@ impl Tensor {
             g.output(),
             |x, w, epilogue, y| cpu::conv2d(&g, x, w, Some(epilogue), y),
             |x, w, y| reference::conv2d(&g, x, w, y),
+            |x, w, epilogue| cuda::conv2d(&g, x, w, epilogue),
         );
         let (x, w) = (self.clone(), weight.clone());
         Tensor::with_saved_output(g.output(), storage, &[self, weight, bias], move |y| {
@@ -101,6 +104,7 @@ impl Tensor {
             input.len(),
             |dy, w, dx| cpu::input_grad(&g, dy, w, None, dx),
             |dy, w, dx| reference::input_grad(&g, dy, w, dx),
+            |dy, w| cuda::input_grad(&g, dy, w, None),
         );
         let (dy, w) = (self.clone(), weight.clone());
         Tensor::from_operation(input, storage, &[self, weight], move |back| {
@@ -131,6 +135,7 @@ impl Tensor {
             input,
             |dy, w, epilogue, dx| cpu::input_grad(&g, dy, w, Some(epilogue), dx),
             |dy, w, dx| reference::input_grad(&g, dy, w, dx),
+            |dy, w, epilogue| cuda::input_grad(&g, dy, w, epilogue),
         );
         let (dy, w) = (self.clone(), weight.clone());
         Tensor::with_saved_output(input, storage, &[self, weight, bias], move |y| {
@@ -160,6 +165,7 @@ impl Tensor {
             weight.len(),
             |x, dy, dw| cpu::weight_grad(&g, x, dy, dw),
             |x, dy, dw| reference::weight_grad(&g, x, dy, dw),
+            |x, dy| cuda::weight_grad(&g, x, dy),
         );
         let (x, dy) = (self.clone(), output_grad.clone());
         Tensor::from_operation(weight, storage, &[self, output_grad], move |back| {
@@ -195,6 +201,7 @@ fn run(
     len: usize,
     fast: impl FnOnce(&[f32], &[f32], &mut [f32]),
     plain: impl FnOnce(&[f64], &[f64], &mut [f64]),
+    launch: impl FnOnce(&DeviceBuffer, &DeviceBuffer) -> DeviceBuffer,
 ) -> Storage {
     match (a.storage(), b.storage()) {
         (Storage::F32(a), Storage::F32(b)) => {
@@ -207,14 +214,7 @@ fn run(
             plain(a, b, &mut out);
             Storage::F64(out)
         }
-        (Storage::Cuda(a), Storage::Cuda(b)) => {
-            let [out] = on_host([a, b], |[a, b]| {
-                let mut out = Buffer::stale(len);
-                fast(a, b, &mut out);
-                [out]
-            });
-            Storage::Cuda(out)
-        }
+        (Storage::Cuda(a), Storage::Cuda(b)) => Storage::Cuda(launch(a, b)),
         (a, b) => panic!("operands on different devices: {} and {}", a.device(), b.device()),
     }
 }
@@ -226,33 +226,31 @@ fn run_layer(
     out: Shape,
     fast: impl FnOnce(&[f32], &[f32], &Epilogue<f32>, &mut [f32]),
     plain: impl FnOnce(&[f64], &[f64], &mut [f64]),
+    launch: impl FnOnce(&DeviceBuffer, &DeviceBuffer, cuda::Epilogue) -> DeviceBuffer,
 ) -> Storage {
     assert_slope(slope);
     assert_eq!(bias.shape(), Shape::vector(out.c), "bias of a layer with results of shape {out:?}");
-    match bias.storage() {
-        Storage::F32(bias) => {
-            let epilogue = Epilogue { bias, slope: slope as f32 };
-            run(a, b, out.len(), |a, b, y| fast(a, b, &epilogue, y), |_, _, _| panic!("a bias on another device"))
-        }
-        Storage::Cuda(bias) => {
-            let bias = bias.download();
-            let epilogue = Epilogue { bias: &bias, slope: slope as f32 };
-            run(a, b, out.len(), |a, b, y| fast(a, b, &epilogue, y), |_, _, _| panic!("a bias on another device"))
-        }
-        Storage::F64(bias) => {
-            let epilogue = Epilogue { bias, slope };
-            run(
-                a,
-                b,
-                out.len(),
-                |_, _, _| panic!("a bias on another device"),
-                |a, b, y| {
-                    plain(a, b, y);
-                    for channel in 0..out.c {
-                        epilogue.apply_to_channel(channel, y[channel..].iter_mut().step_by(out.c));
-                    }
-                },
-            )
-        }
-    }
+    run(
+        a,
+        b,
+        out.len(),
+        |a, b, y| match bias.storage() {
+            Storage::F32(bias) => fast(a, b, &Epilogue { bias, slope: slope as f32 }, y),
+            other => panic!("a layer on cpu with a bias on {}", other.device()),
+        },
+        |a, b, y| match bias.storage() {
+            Storage::F64(bias) => {
+                plain(a, b, y);
+                let epilogue = Epilogue { bias, slope };
+                for channel in 0..out.c {
+                    epilogue.apply_to_channel(channel, y[channel..].iter_mut().step_by(out.c));
+                }
+            }
+            other => panic!("a layer on reference with a bias on {}", other.device()),
+        },
+        |a, b| match bias.storage() {
+            Storage::Cuda(bias) => launch(a, b, Some((bias, slope))),
+            other => panic!("a layer on a CUDA device with a bias on {}", other.device()),
+        },
+    )
 }

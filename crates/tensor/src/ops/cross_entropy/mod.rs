@@ -1,5 +1,6 @@
 //! Softmax cross-entropy: the class term of the AC-GAN loss and the loss of every classifier.
 
+use crate::cuda;
 use crate::shape::Shape;
 use crate::storage::{Element, dispatch};
 use crate::tensor::Tensor;
@@ -32,7 +33,14 @@ impl Tensor {
                 x.chunks_exact(columns).map(|row| row.iter().copied().fold(T::neg_infinity(), T::max)).collect();
             maxima.as_slice().into()
         }
+        fn on_device(x: &cuda::Buffer, rows: usize, columns: usize) -> cuda::Buffer {
+            let maxima = cuda::Buffer::stale(x.context(), rows);
+            let arguments: [&dyn cuda::Argument; 4] = [x, &maxima, &(rows as i32), &(columns as i32)];
+            // A row is read by a warp, a block has eight.
+            x.context().launch("row_maxima_f32", [rows.div_ceil(8), 1, 1], [256, 1, 1], &arguments);
+            maxima
+        }
         let Shape { n, c, .. } = self.shape();
-        Tensor::constant(Shape::matrix(n, 1), dispatch!(self, |x| maxima(x, c)))
+        Tensor::constant(Shape::matrix(n, 1), dispatch!(self, |x| maxima(x, c), |x| on_device(x, n, c)))
     }
 }

@@ -1,6 +1,8 @@
 //! From feature maps to rows and back, in PyTorch's order: column (c * H + h) * W + w of a row is pixel (h, w) of
 //! channel c. Each is the other's gradient.
 
+mod cuda;
+
 use crate::pool::Buffer;
 use crate::shape::Shape;
 use crate::storage::{Element, dispatch};
@@ -13,7 +15,7 @@ impl Tensor {
         if h * w == 1 {
             return self.clone();
         }
-        let storage = dispatch!(self, |x| to_rows(x, self.shape()));
+        let storage = dispatch!(self, |x| to_rows(x, self.shape()), |x| cuda::transposed(x, n * c));
         Tensor::from_operation(Shape::matrix(n, c * h * w), storage, &[self], move |back| {
             vec![Some(back.upstream.unflatten(c, h, w))]
         })
@@ -29,7 +31,7 @@ impl Tensor {
         if h * w == 1 {
             return self.clone();
         }
-        let storage = dispatch!(self, |x| to_maps(x, shape));
+        let storage = dispatch!(self, |x| to_maps(x, shape), |x| cuda::transposed(x, h * w));
         Tensor::from_operation(shape, storage, &[self], |back| vec![Some(back.upstream.flatten())])
     }
 }

@@ -3,13 +3,14 @@
 //! Its slope is constant on either side of 0, so the derivative with respect to the sign is zero everywhere it exists,
 //! and [`Tensor::gated_by`] closes the operation under differentiation: it is linear in what it gates.
 
+mod cuda;
+
 use rayon::prelude::*;
 
-use super::elementwise::{CHUNK, cuda, map, planes_per_task, zip};
+use super::elementwise::{self, CHUNK, map, planes_per_task, zip};
 use crate::autograd::{Backward, is_recording};
 use crate::cpu::microkernel::LANES;
 use crate::cpu::vectorised;
-use crate::cuda::on_host;
 use crate::pool::Buffer;
 use crate::shape::Shape;
 use crate::storage::{Element, Storage, dispatch};
@@ -19,7 +20,8 @@ impl Tensor {
     /// Every element where it is positive, `slope` times it elsewhere; a slope of 0 is the plain rectifier.
     pub fn leaky_relu(&self, slope: f64) -> Tensor {
         assert_slope(slope);
-        let storage = dispatch!(self, |x| activated(x, slope), |x| cuda::map("leaky_relu_f32", x, &[slope as f32]));
+        let storage =
+            dispatch!(self, |x| activated(x, slope), |x| elementwise::cuda::map("leaky_relu_f32", x, &[slope as f32]));
         // The result has the sign of the operand, so the operand's memory need not be kept.
         Tensor::with_saved_output(self.shape(), storage, &[self], move |y| {
             move |back| vec![Some(back.upstream.gated_by(&back.output(&y).detach(), slope))]
@@ -32,12 +34,9 @@ impl Tensor {
         if slope == 1.0 {
             return self.clone();
         }
-        let storage = dispatch!(self, sign, |x, sign| gated(x, sign, slope), |x, sign| cuda::zip(
-            "gate_f32",
-            x,
-            sign,
-            &[slope as f32]
-        ));
+        let storage = dispatch!(self, sign, |x, sign| gated(x, sign, slope), |x, sign| {
+            elementwise::cuda::zip("gate_f32", x, sign, &[slope as f32])
+        });
         let sign = sign.detach();
         Tensor::from_operation(self.shape(), storage, &[self], move |back| {
             vec![Some(back.upstream.gated_by(&sign, slope))]
@@ -60,7 +59,13 @@ impl Tensor {
                 table.shape()
             );
         }
-        let storage = dispatch!(self, scale, shift, |x, scale, shift| affine(x, scale, shift, shape, slope));
+        let storage = dispatch!(
+            self,
+            scale,
+            shift,
+            |x, scale, shift| affine(x, scale, shift, shape, slope),
+            |x, scale, shift| cuda::affine(x, scale, shift, shape, slope)
+        );
         let (x, saved_scale) = (self.clone(), scale.clone());
         let shift_shape = shift.shape();
         Tensor::with_saved_output(shape, storage, &[self, scale, shift], |y| {
@@ -105,9 +110,7 @@ pub(super) fn leaky_relu_gradients(
     let [gated, sums] = match [upstream, &y].map(Tensor::storage) {
         [Storage::F32(g), Storage::F32(y)] => gated_and_summed(g, y, slope, channels.c).map(Storage::F32),
         [Storage::F64(g), Storage::F64(y)] => gated_and_summed(g, y, slope, channels.c).map(Storage::F64),
-        [Storage::Cuda(g), Storage::Cuda(y)] => {
-            on_host([g, y], |[g, y]| gated_and_summed(g, y, slope, channels.c)).map(Storage::Cuda)
-        }
+        [Storage::Cuda(g), Storage::Cuda(y)] => cuda::gated_and_summed(g, y, slope, channels.c).map(Storage::Cuda),
         [g, y] => panic!("a gradient on {} of a result on {}", g.device(), y.device()),
     };
     (Tensor::constant(y.shape(), gated), Some(Tensor::constant(channels, sums)))

@@ -1,13 +1,15 @@
 //! Choosing rows of the batch axis. A selection and the sum of rows back to where they came from are each other's
 //! gradient; joining batches is made of them.
 
+mod cuda;
+
 use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::elementwise::planes_per_task;
-use crate::cuda;
+use crate::cuda::context;
 use crate::pool::Buffer;
 use crate::shape::Shape;
 use crate::storage::{Device, Element, Storage, dispatch};
@@ -23,7 +25,7 @@ impl Tensor {
         let from = self.shape();
         assert!(rows.iter().all(|&row| row < from.n), "rows {rows:?} of a tensor of shape {from:?}");
         let to = Shape { n: rows.len(), ..from };
-        let storage = dispatch!(self, |x| selected(x, from, rows));
+        let storage = dispatch!(self, |x| selected(x, from, rows), |x| cuda::selected(x, from, rows));
         let rows: Arc<[usize]> = rows.into();
         Tensor::from_operation(to, storage, &[self], move |back| vec![Some(back.upstream.add_rows(&rows, from.n))])
     }
@@ -35,7 +37,7 @@ impl Tensor {
     pub fn add_rows(&self, rows: &[usize], n: usize) -> Tensor {
         let from = self.shape();
         assert!(rows.len() == from.n && rows.iter().all(|&row| row < n), "rows {rows:?} of {from:?} added to {n}");
-        let storage = dispatch!(self, |x| added(x, from, rows, n));
+        let storage = dispatch!(self, |x| added(x, from, rows, n), |x| cuda::added(x, from, rows, n));
         let rows: Arc<[usize]> = rows.into();
         Tensor::from_operation(Shape { n, ..from }, storage, &[self], move |back| {
             vec![Some(back.upstream.select_rows(&rows))]
@@ -66,23 +68,11 @@ impl Tensor {
                 other => panic!("concat on different devices: reference and {}", other.device()),
             })),
             Device::Cuda(index) => {
-                let parts: Vec<_> = batches
-                    .iter()
-                    .map(|batch| match batch.storage() {
-                        Storage::Cuda(x) => x.download(),
-                        other => panic!("concat on different devices: {} and {}", batches[0].device(), other.device()),
-                    })
-                    .collect();
-                let mut out = Buffer::stale(shape.len());
-                let mut start = 0;
-                for (part, batch) in parts.iter().zip(batches) {
-                    let plane = batch.shape().plane();
-                    for (out, x) in out.chunks_exact_mut(shape.plane()).zip(part.chunks_exact(plane)) {
-                        out[start..start + plane].copy_from_slice(x);
-                    }
-                    start += plane;
-                }
-                Storage::Cuda(cuda::Buffer::upload(cuda::context(index), &out))
+                let parts = batches.iter().map(|batch| match batch.storage() {
+                    Storage::Cuda(x) => (x, batch.shape().plane()),
+                    other => panic!("concat on different devices: {} and {}", batches[0].device(), other.device()),
+                });
+                Storage::Cuda(cuda::joined(context(index), parts, shape))
             }
         };
         let lengths: Vec<usize> = batches.iter().map(|batch| batch.shape().n).collect();

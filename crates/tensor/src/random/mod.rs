@@ -7,6 +7,8 @@
 //! Normals are made with additions, multiplications, divisions, fused multiply-adds and square roots only, which are
 //! exactly rounded everywhere, so that other devices can make the same bits.
 
+mod cuda;
+
 use rayon::prelude::*;
 
 use crate::cpu::vectorised;
@@ -43,6 +45,9 @@ impl Random {
     /// address on every device.
     pub fn normal(&self, address: Address, shape: impl Into<Shape>, device: Device) -> Tensor {
         let shape = shape.into();
+        if let Device::Cuda(index) = device {
+            return Tensor::constant(shape, self.on_device("normal_f32", address, shape, index));
+        }
         let numbers = self.draw(
             address,
             shape.len(),
@@ -58,6 +63,9 @@ impl Random {
     /// Numbers distributed evenly over [0, 1).
     pub fn uniform(&self, address: Address, shape: impl Into<Shape>, device: Device) -> Tensor {
         let shape = shape.into();
+        if let Device::Cuda(index) = device {
+            return Tensor::constant(shape, self.on_device("uniform_f32", address, shape, index));
+        }
         let units = |words: [u32; 4]| words.map(|word| (word >> 8) as f32 / (1 << 24) as f32);
         Tensor::from_vec(self.draw(address, shape.len(), units), shape, device)
     }
@@ -113,8 +121,14 @@ impl Random {
     /// The blocks of four words of an address, by their number.
     fn blocks(&self, address: Address) -> impl Fn(usize) -> [u32; 4] + use<> {
         let key = [self.seed as u32, (self.seed >> 32) as u32];
-        let purpose = u32::from(address.stream) << 16 | u32::from(address.task);
-        move |i| philox([i as u32, address.inner, address.iteration, purpose], key)
+        move |i| philox([i as u32, address.inner, address.iteration, address.purpose()], key)
+    }
+}
+
+impl Address {
+    /// Stream and task in one word.
+    fn purpose(&self) -> u32 {
+        u32::from(self.stream) << 16 | u32::from(self.task)
     }
 }
 

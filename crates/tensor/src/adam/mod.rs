@@ -1,11 +1,12 @@
 //! The Adam optimiser (Kingma and Ba, 2015), with the moment estimates corrected and epsilon placed as in PyTorch.
 
+mod cuda;
+
 use rayon::prelude::*;
 
 use crate::cpu::vectorised;
-use crate::cuda::on_host;
 use crate::pool::Buffer;
-use crate::storage::{Element, Storage};
+use crate::storage::{Device, Element, Storage};
 use crate::tensor::Tensor;
 
 /// What does not change from step to step.
@@ -68,7 +69,7 @@ impl Adam {
     ///
     /// # Panics
     /// When the parameters, their order or their shapes differ from those of the steps before.
-    pub fn step(&mut self, rate: f64, mut parameters: Vec<&mut Tensor>, gradients: &[Tensor]) {
+    pub fn step(&mut self, rate: f64, parameters: Vec<&mut Tensor>, gradients: &[Tensor]) {
         assert_eq!(parameters.len(), gradients.len(), "Adam needs one gradient for every parameter");
         if self.moments.is_empty() {
             let zeros = |parameter: &&mut Tensor| Tensor::zeros(parameter.shape(), parameter.device());
@@ -84,30 +85,27 @@ impl Adam {
             root_scale: (1.0 - beta2.powf(f64::from(self.steps))).sqrt().recip(),
             epsilon,
         };
-        for ((parameter, gradient), moments) in parameters.iter_mut().zip(gradients).zip(&mut self.moments) {
+        let operands: Vec<[&Tensor; 4]> = parameters
+            .iter()
+            .zip(gradients)
+            .zip(&self.moments)
+            .map(|((parameter, gradient), Moments { first, second })| [&**parameter, gradient, first, second])
+            .collect();
+        for [parameter, gradient, first, _] in &operands {
             let shape = parameter.shape();
             assert!(
-                gradient.shape() == shape && moments.first.shape() == shape,
+                gradient.shape() == shape && first.shape() == shape,
                 "Adam step of a parameter {shape:?} with a gradient {:?} and means {:?}",
                 gradient.shape(),
-                moments.first.shape()
+                first.shape()
             );
-            let operands = [&**parameter, gradient, &moments.first, &moments.second].map(Tensor::storage);
-            let [value, first, second] = match operands {
-                [Storage::F32(p), Storage::F32(g), Storage::F32(m), Storage::F32(v)] => {
-                    step.apply([p, g, m, v]).map(Storage::F32)
-                }
-                [Storage::F64(p), Storage::F64(g), Storage::F64(m), Storage::F64(v)] => {
-                    step.apply([p, g, m, v]).map(Storage::F64)
-                }
-                [Storage::Cuda(p), Storage::Cuda(g), Storage::Cuda(m), Storage::Cuda(v)] => {
-                    on_host([p, g, m, v], |operands| step.apply(operands)).map(Storage::Cuda)
-                }
-                _ => panic!("Adam step of a parameter and a gradient on different devices"),
-            };
-            **parameter = Tensor::constant(shape, value).variable();
-            moments.first = Tensor::constant(shape, first);
-            moments.second = Tensor::constant(shape, second);
+        }
+        let results = step.apply_to_all(&operands);
+        for ((parameter, moments), results) in parameters.into_iter().zip(&mut self.moments).zip(results) {
+            let shape = parameter.shape();
+            let [value, first, second] = results.map(|storage| Tensor::constant(shape, storage));
+            *parameter = value.variable();
+            *moments = Moments { first, second };
         }
     }
 }
@@ -122,6 +120,31 @@ struct Step {
 }
 
 impl Step {
+    /// For each parameter, given as its value, gradient and means: its new value and means.
+    fn apply_to_all(&self, parameters: &[[&Tensor; 4]]) -> Vec<[Storage; 3]> {
+        let different = || -> ! { panic!("Adam step of a parameter and a gradient on different devices") };
+        if parameters.iter().any(|operands| matches!(operands[0].device(), Device::Cuda(_))) {
+            let buffers = parameters.iter().map(|operands| {
+                operands.map(|tensor| match tensor.storage() {
+                    Storage::Cuda(buffer) => buffer,
+                    _ => different(),
+                })
+            });
+            let results = self.launch(&buffers.collect::<Vec<_>>());
+            return results.into_iter().map(|results| results.map(Storage::Cuda)).collect();
+        }
+        let apply = |operands: &[&Tensor; 4]| match operands.map(Tensor::storage) {
+            [Storage::F32(p), Storage::F32(g), Storage::F32(m), Storage::F32(v)] => {
+                self.apply([p, g, m, v]).map(Storage::F32)
+            }
+            [Storage::F64(p), Storage::F64(g), Storage::F64(m), Storage::F64(v)] => {
+                self.apply([p, g, m, v]).map(Storage::F64)
+            }
+            _ => different(),
+        };
+        parameters.iter().map(apply).collect()
+    }
+
     /// The new parameter and its new means, in one pass over memory.
     fn apply<T: Element>(&self, [parameter, gradient, first, second]: [&[T]; 4]) -> [Buffer<T>; 3] {
         const CHUNK: usize = 1 << 13;

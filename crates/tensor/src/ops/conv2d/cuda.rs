@@ -1,0 +1,144 @@
+//! The three maps as kernels; `conv2d.cu` says how they compute. Here the shapes choose among them.
+
+use super::geometry::Geometry;
+use crate::cuda::{Argument, Buffer};
+use crate::ops::broadcast::cuda::{add_parts, add_parts_leaky_relu, part_length};
+
+/// Up to so many channels, a side of a convolution has kernels of its own.
+const NARROW: usize = 4;
+/// Blocks that fill a large GPU.
+const FULL: usize = 128;
+/// As many parts are added quickly.
+const MOST_PARTS: usize = 16;
+
+/// A kernel that computes tiles of the result.
+struct Tile {
+    rows: usize,
+    columns: usize,
+    threads: usize,
+    conv2d: &'static str,
+    input_grad: &'static str,
+}
+
+/// From the one that reads its operands least often to the one that needs the fewest numbers.
+const TILES: [Tile; 3] = [
+    Tile {
+        rows: 128,
+        columns: 64,
+        threads: 256,
+        conv2d: "conv2d_128x64_f32",
+        input_grad: "conv2d_input_grad_128x64_f32",
+    },
+    Tile { rows: 64, columns: 64, threads: 256, conv2d: "conv2d_64x64_f32", input_grad: "conv2d_input_grad_64x64_f32" },
+    Tile { rows: 32, columns: 32, threads: 64, conv2d: "conv2d_32x32_f32", input_grad: "conv2d_input_grad_32x32_f32" },
+];
+
+/// A bias for each channel and the slope of the rectifier.
+pub(super) type Epilogue<'a> = Option<(&'a Buffer, f64)>;
+
+/// What differs between the convolution and its input gradient.
+struct Map {
+    inputs: usize,
+    outputs: usize,
+    /// Rows of the result in the largest class of pixels, and how many classes there are.
+    rows: usize,
+    classes: usize,
+    /// Taps of the class that has most.
+    taps: usize,
+    /// Numbers of the result.
+    len: usize,
+    short: &'static str,
+    narrow: &'static str,
+    tile: fn(&Tile) -> &'static str,
+}
+
+/// The convolution: see `cpu::conv2d`.
+pub(super) fn conv2d(g: &Geometry, x: &Buffer, w: &Buffer, epilogue: Epilogue) -> Buffer {
+    let map = Map {
+        inputs: g.ci,
+        outputs: g.co,
+        rows: g.output_pixels() * g.n,
+        classes: 1,
+        taps: g.kh * g.kw,
+        len: g.output_len(),
+        short: "conv2d_short_f32",
+        narrow: "conv2d_narrow_f32",
+        tile: |tile| tile.conv2d,
+    };
+    map.run(g, x, w, epilogue)
+}
+
+/// The gradient of [`conv2d`] in `x`: see `cpu::input_grad`.
+pub(super) fn input_grad(g: &Geometry, dy: &Buffer, w: &Buffer, epilogue: Epilogue) -> Buffer {
+    let [sy, sx] = g.stride;
+    let map = Map {
+        inputs: g.co,
+        outputs: g.ci,
+        rows: g.h.div_ceil(sy) * g.w.div_ceil(sx) * g.n,
+        classes: sy * sx,
+        taps: g.kh.div_ceil(sy) * g.kw.div_ceil(sx),
+        len: g.input_len(),
+        short: "conv2d_input_grad_short_f32",
+        narrow: "conv2d_input_grad_narrow_f32",
+        tile: |tile| tile.input_grad,
+    };
+    map.run(g, dy, w, epilogue)
+}
+
+/// The gradient of [`conv2d`] in `w`: see `cpu::weight_grad`.
+pub(super) fn weight_grad(g: &Geometry, x: &Buffer, dy: &Buffer) -> Buffer {
+    let columns = g.kh * g.kw * g.ci;
+    let blocks = |size: usize| [g.co.div_ceil(size), columns.div_ceil(size)];
+    let (kernel, threads, [across, down]) = if g.co >= 64 && columns >= 64 {
+        ("conv2d_weight_grad_64x64_f32", 256, blocks(64))
+    } else {
+        ("conv2d_weight_grad_32x32_f32", 64, blocks(32))
+    };
+    let rows = g.output_pixels() * g.n;
+    let count = part_length(rows, across * down, 64);
+    let parts = Buffer::stale(x.context(), rows.div_ceil(count) * g.weight_len());
+    let arguments: [&dyn Argument; 5] = [x, dy, &parts, &sizes(g), &(count as i32)];
+    x.context().launch(kernel, [across, down, rows.div_ceil(count)], [threads, 1, 1], &arguments);
+    add_parts(parts, g.weight_len())
+}
+
+impl Map {
+    fn run(&self, g: &Geometry, x: &Buffer, w: &Buffer, epilogue: Epilogue) -> Buffer {
+        let (bias, slope) = epilogue.map_or((None, 1.0), |(bias, slope)| (Some(bias), slope as f32));
+        let (context, geometry) = (x.context(), sizes(g));
+        let direct = |kernel, blocks| {
+            let y = Buffer::stale(context, self.len);
+            context.launch(kernel, [blocks, 1, self.classes], [256, 1, 1], &[x, w, &bias, &y, &geometry, &slope]);
+            y
+        };
+        if self.inputs <= NARROW {
+            return direct(self.short, (self.rows * self.outputs).div_ceil(256));
+        }
+        if self.outputs <= NARROW {
+            return direct(self.narrow, self.rows.div_ceil(8));
+        }
+        let blocks = |tile: &Tile| [self.rows.div_ceil(tile.rows), self.outputs.div_ceil(tile.columns)];
+        let all = |tile: &Tile| blocks(tile).into_iter().product::<usize>() * self.classes;
+        let tile = TILES.iter().find(|tile| all(tile) >= FULL).unwrap_or(&TILES[TILES.len() - 1]);
+        let parts = (FULL / all(tile)).clamp(1, MOST_PARTS.min(self.taps));
+        let y = Buffer::stale(context, parts * self.len);
+        let launch = |bias: Option<&Buffer>, slope: f32| {
+            let ([count, len], [rows, columns]) = ([parts, self.len].map(|number| number as i32), blocks(tile));
+            let arguments: [&dyn Argument; 8] = [x, w, &bias, &y, &geometry, &count, &len, &slope];
+            let grid = [rows, columns, self.classes * parts];
+            context.launch((self.tile)(tile), grid, [tile.threads, 1, 1], &arguments);
+        };
+        if parts == 1 {
+            launch(bias, slope);
+            return y;
+        }
+        launch(None, 1.0);
+        add_parts_leaky_relu(&y, self.len, bias, self.outputs, slope)
+    }
+}
+
+/// The sizes as kernels take them.
+fn sizes(g: &Geometry) -> [i32; 13] {
+    let Geometry { n, ci, h, w, co, kh, kw, oh, ow, stride: [sy, sx], padding: [py, px] } = *g;
+    [n, ci, h, w, co, kh, kw, oh, ow, sy, sx, py, px].map(|size| size as i32)
+}

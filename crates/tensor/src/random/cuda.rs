@@ -1,0 +1,20 @@
+//! The same numbers from kernels.
+
+use super::{Address, Random};
+use crate::cuda::{Argument, Buffer, context};
+use crate::shape::Shape;
+use crate::storage::Storage;
+
+impl Random {
+    /// The numbers that `normal_f32` or `uniform_f32` makes on a device.
+    pub(super) fn on_device(&self, kernel: &'static str, address: Address, shape: Shape, index: usize) -> Storage {
+        let (context, len) = (context(index), shape.len());
+        let numbers = Buffer::stale(context, len);
+        let key = [self.seed as u32, (self.seed >> 32) as u32];
+        let place = [address.inner, address.iteration, address.purpose()];
+        let arguments: [&dyn Argument; 5] = [&numbers, &shape.axes(), &(len as i32), &key, &place];
+        // A thread makes four numbers.
+        context.launch_for_each(kernel, len.div_ceil(4), &arguments);
+        Storage::Cuda(numbers)
+    }
+}
