@@ -3,7 +3,7 @@
 //! A training step asks for the same few hundred sizes over and over. A fresh allocation of a megabyte costs a page
 //! fault for every 4 KiB, more than many operations cost themselves, so a dropped buffer is kept and handed out again.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::Mutex;
@@ -15,17 +15,17 @@ pub trait Pooled: Copy + Send + Sync + 'static {
 }
 
 /// Free vectors by their length class.
-pub struct Pool<T>(Mutex<Option<HashMap<usize, Vec<Vec<T>>>>>);
+pub struct Pool<T>(Mutex<BTreeMap<usize, Vec<Vec<T>>>>);
 
 impl<T> Pool<T> {
     const fn new() -> Self {
-        Pool(Mutex::new(None))
+        Pool(Mutex::new(BTreeMap::new()))
     }
 
     /// Runs `f` on the free lists. A panic elsewhere cannot leave them half changed, so a poisoned lock is still good.
-    fn with<R>(&self, f: impl FnOnce(&mut HashMap<usize, Vec<Vec<T>>>) -> R) -> R {
+    fn with<R>(&self, f: impl FnOnce(&mut BTreeMap<usize, Vec<Vec<T>>>) -> R) -> R {
         let mut lists = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        f(lists.get_or_insert_default())
+        f(&mut lists)
     }
 }
 
@@ -59,7 +59,9 @@ impl<T: Pooled> Buffer<T> {
     /// A buffer whose contents are whatever its last user left: the caller writes every element before reading any.
     pub(crate) fn stale(len: usize) -> Self {
         let class = length_class(len);
-        let recycled = T::pool().with(|lists| lists.get_mut(&class).and_then(Vec::pop));
+        // A somewhat longer vector serves as well: batches of 63 images would else need other vectors than those of 64.
+        let recycled =
+            T::pool().with(|lists| lists.range_mut(class..=class + class / 4).find_map(|(_, list)| list.pop()));
         let data = recycled.unwrap_or_else(|| vec![T::ZERO; class]);
         Buffer { data, len }
     }
@@ -109,6 +111,8 @@ mod tests {
         let len = 123_457; // no other test uses this length class
         let address = Buffer::<f64>::zeros(len).as_ptr();
         assert_eq!(Buffer::<f64>::stale(len - 1).as_ptr(), address);
+        assert_eq!(Buffer::<f64>::stale(len * 4 / 5).as_ptr(), address, "four fifths of its length");
+        assert_ne!(Buffer::<f64>::stale(len / 2).as_ptr(), address, "half of its length");
     }
 
     #[test]
