@@ -44,6 +44,7 @@ pub use frechet::{FeatureStatistics, FeatureStream, FrechetError, frechet_distan
 pub use matrix::{AccuracyMatrix, MatrixError};
 pub use paired::PairedDifference;
 pub use scores::{
-    ACCURACY, ClassScore, FRECHET, FRECHET_POOLED, INITIAL_ACCURACY, NEXT_ACCURACY, REPLAY_ACCURACY, REPLAY_CONFIDENCE,
-    REPLAY_SHIFT, REPLAYED_IMAGES, REVERSE_ACCURACY, ResultRow, STANDING_ACCURACY, Score, TaskScores,
+    ACCURACY, ClassScore, FRECHET, FRECHET_CNN, FRECHET_CNN_POOLED, FRECHET_POOLED, INITIAL_ACCURACY, NEXT_ACCURACY,
+    REPLAY_ACCURACY, REPLAY_CONFIDENCE, REPLAY_SHIFT, REPLAYED_IMAGES, REVERSE_ACCURACY, ResultRow, STANDING_ACCURACY,
+    Score, TaskScores, frechet_metrics,
 };

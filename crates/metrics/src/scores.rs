@@ -21,6 +21,10 @@ pub const REVERSE_ACCURACY: &str = "reverse_accuracy";
 pub const FRECHET: &str = "fd_mlp";
 /// The same distance over all learned classes at once.
 pub const FRECHET_POOLED: &str = "fd_mlp_pooled";
+/// [`FRECHET`] where the classifier that scores has convolutions.
+pub const FRECHET_CNN: &str = "fd_cnn";
+/// [`FRECHET_POOLED`] where the classifier that scores has convolutions.
+pub const FRECHET_CNN_POOLED: &str = "fd_cnn_pooled";
 /// How many images of a class were replayed in a task.
 pub const REPLAYED_IMAGES: &str = "replayed_images";
 /// Of the previous task's generator, from which the past was replayed: the mean probability that the classifier gives
@@ -31,6 +35,11 @@ pub const REPLAY_ACCURACY: &str = "replay_accuracy";
 /// How far the generator moved in a task: the mean squared difference of the pixels, from -1 to 1, of its images and the
 /// previous task's generator's at the same latents.
 pub const REPLAY_SHIFT: &str = "replay_shift";
+
+/// The metrics of the Frechet distance on the features of the network that a card names: of classes, and over all at once.
+pub fn frechet_metrics(network: &str) -> [&'static str; 2] {
+    if network.starts_with("cnn") { [FRECHET_CNN, FRECHET_CNN_POOLED] } else { [FRECHET, FRECHET_POOLED] }
+}
 
 /// One number and how it was measured.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

@@ -34,6 +34,9 @@ pub fn ledger(runs: &[Run]) -> Result<String, Error> {
         "Standing statistics, reverse accuracy and Frechet distance",
         Table::measured(&comparison).markdown() + gap + &warnings,
     );
+    if paper::has_table_2(&config.dataset) {
+        section("The paper's Table 2, after four tasks", Table::paper_lsun().markdown() + "\n" + TABLE_2 + "\n");
+    }
     section("Continual metrics", Table::continual(&comparison).markdown());
     let paired = Table::paired(&comparison);
     if !paired.rows.is_empty() {
@@ -54,6 +57,10 @@ pub fn ledger(runs: &[Run]) -> Result<String, Error> {
     );
     Ok(text)
 }
+
+/// How the paper's table of LSUN is to be read.
+const TABLE_2: &str = "The paper states neither the networks and images behind its FID and reverse accuracy nor a row for \
+    joint training; a Frechet distance on other features than Inception's is no FID.";
 
 /// A list in Markdown.
 fn list<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {

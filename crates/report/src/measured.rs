@@ -2,8 +2,8 @@
 
 use crate::table::{NONE, Table};
 use mergan_metrics::{
-    ACCURACY, FRECHET, FRECHET_POOLED, INITIAL_ACCURACY, NEXT_ACCURACY, REPLAY_ACCURACY, REPLAY_CONFIDENCE,
-    REPLAY_SHIFT, REVERSE_ACCURACY, STANDING_ACCURACY, Score, TaskScores,
+    ACCURACY, FRECHET, FRECHET_CNN, FRECHET_CNN_POOLED, FRECHET_POOLED, INITIAL_ACCURACY, NEXT_ACCURACY,
+    REPLAY_ACCURACY, REPLAY_CONFIDENCE, REPLAY_SHIFT, REVERSE_ACCURACY, STANDING_ACCURACY, Score, TaskScores,
 };
 
 /// A metric that is measured when a task is learned.
@@ -18,12 +18,14 @@ pub(crate) struct Measured {
     pub digits: usize,
 }
 
-pub(crate) const MEASURED: [Measured; 10] = [
+pub(crate) const MEASURED: [Measured; 12] = [
     Measured { key: ACCURACY, name: "accuracy, %", scale: 100.0, digits: 2 },
     Measured { key: STANDING_ACCURACY, name: "accuracy with standing statistics, %", scale: 100.0, digits: 2 },
     Measured { key: REVERSE_ACCURACY, name: "reverse accuracy, %", scale: 100.0, digits: 2 },
     Measured { key: FRECHET, name: "FD-mlp-1024-512-256-128", scale: 1.0, digits: 2 },
     Measured { key: FRECHET_POOLED, name: "FD-mlp-1024-512-256-128, all classes at once", scale: 1.0, digits: 2 },
+    Measured { key: FRECHET_CNN, name: "FD-cnn", scale: 1.0, digits: 2 },
+    Measured { key: FRECHET_CNN_POOLED, name: "FD-cnn, all classes at once", scale: 1.0, digits: 2 },
     Measured { key: NEXT_ACCURACY, name: "accuracy before the class is learned, %", scale: 100.0, digits: 2 },
     Measured { key: INITIAL_ACCURACY, name: "accuracy of the untrained generator, %", scale: 100.0, digits: 2 },
     Measured { key: REPLAY_CONFIDENCE, name: "confidence in the past, %", scale: 100.0, digits: 2 },

@@ -5,8 +5,7 @@ use crate::comparison::{CONTINUAL, Comparison, Group, Pair, Spread};
 use crate::measured::Measured;
 use crate::paper::{self, TASK_COUNTS};
 use mergan_metrics::{
-    ACCURACY, FRECHET, FRECHET_POOLED, REPLAY_ACCURACY, REPLAY_CONFIDENCE, REPLAY_SHIFT, REVERSE_ACCURACY,
-    STANDING_ACCURACY,
+    ACCURACY, REPLAY_ACCURACY, REPLAY_CONFIDENCE, REPLAY_SHIFT, REVERSE_ACCURACY, STANDING_ACCURACY, frechet_metrics,
 };
 use std::collections::BTreeSet;
 
@@ -41,9 +40,21 @@ impl Table {
 
     /// The accuracy with batch and with standing statistics, and what else was measured: after as many tasks as the paper measured, and after the last one.
     pub fn measured(comparison: &Comparison) -> Self {
-        let metrics = [ACCURACY, STANDING_ACCURACY, REVERSE_ACCURACY, FRECHET, FRECHET_POOLED].map(Measured::of);
+        let [of_class, over_all] = frechet_metrics(&comparison.first().card().network);
+        let metrics = [ACCURACY, STANDING_ACCURACY, REVERSE_ACCURACY, of_class, over_all].map(Measured::of);
         let counts: BTreeSet<_> = TASK_COUNTS.into_iter().chain([comparison.tasks()]).collect();
         Self::of_means(comparison, counts.into_iter(), &metrics)
+    }
+
+    /// The paper's Table 2.
+    pub fn paper_lsun() -> Self {
+        let names = paper::TABLE_2.iter().map(|(name, _)| name.to_string());
+        let row = |(column, strategy): (usize, &str)| {
+            let numbers = paper::TABLE_2.iter().map(|(_, numbers)| format!("{:.2}", numbers[column]));
+            [paper::label(strategy)].into_iter().chain(numbers).collect()
+        };
+        let rows = paper::strategies_of_table_2().enumerate().map(row).collect();
+        Self { header: ["strategy".to_owned()].into_iter().chain(names).collect(), rows }
     }
 
     /// The replay audit after each task but the first, as means over the past classes.

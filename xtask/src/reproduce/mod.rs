@@ -26,7 +26,7 @@ use runs::{Identity, Run, State};
                         /tmp/smoke"
 )]
 pub struct Arguments {
-    /// The dataset: mnist, or shapes for a smoke test.
+    /// The dataset: mnist, fashion, svhn or lsun, or shapes for a smoke test.
     pub dataset: String,
     /// The recipe: smoke, quick or paper.
     #[arg(long, default_value = "quick")]
@@ -37,9 +37,9 @@ pub struct Arguments {
     /// How many seeds: 0, 1, ...
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
     pub seeds: u64,
-    /// How many tasks, of one class each.
-    #[arg(long, default_value_t = 10)]
-    pub tasks: usize,
+    /// How many tasks, of one class each [default: 10, and 4 of lsun].
+    #[arg(long, value_name = "N")]
+    pub tasks: Option<usize>,
     /// Where to [default: runs/reproduce-DATASET, and runs/reproduce-DATASET-PRESET of other presets than quick].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -56,7 +56,7 @@ impl Arguments {
             preset: "smoke".into(),
             strategies: ["sft", "ewc", "dgr", "jtr", "ra", "jt"].map(String::from).into(),
             seeds: 1,
-            tasks: 2,
+            tasks: Some(2),
             out: Some(out.into()),
             threads: None,
         }
@@ -119,10 +119,14 @@ fn forks(arguments: &Arguments, out: &Path, seed: u64) -> Vec<Run> {
     let fork = |strategy: &String| Run {
         name: if arguments.seeds == 1 { strategy.clone() } else { format!("{strategy}, seed {seed}") },
         directory: out.join(format!("seed{seed}/{strategy}")),
-        identity: identity(arguments, strategy, seed, arguments.tasks),
+        identity: identity(arguments, strategy, seed, tasks(arguments)),
         first_task: Some(first_task(arguments, out, seed).directory),
     };
     arguments.strategies.iter().map(fork).collect()
+}
+
+fn tasks(arguments: &Arguments) -> usize {
+    arguments.tasks.unwrap_or(if arguments.dataset == "lsun" { 4 } else { 10 })
 }
 
 fn identity(arguments: &Arguments, strategy: &str, seed: u64, tasks: usize) -> Identity {

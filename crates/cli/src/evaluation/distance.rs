@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use mergan_metrics::{
-    Card, ClassScore, FRECHET, FRECHET_POOLED, FeatureStatistics, FeatureStream, FrechetError, Score, TaskScores,
-    frechet_distance,
+    Card, ClassScore, FeatureStatistics, FeatureStream, FrechetError, Score, TaskScores, frechet_distance,
+    frechet_metrics,
 };
 use mergan_models::Reading;
 
@@ -25,7 +25,8 @@ impl Evaluation<'_> {
         let generated = classes.map(|(&class, reading)| Ok((class, statistics(reading)?)));
         let generated =
             generated.collect::<Result<Vec<_>, FrechetError>>().context("the features of the generated images")?;
-        record_classes(&generated, real, &card, scores)?;
+        let [of_class, over_all] = frechet_metrics(&card.network);
+        record_classes(of_class, &generated, real, &card, scores)?;
         // Over all classes at once, a class that is lost is missing on one side only.
         let mut pooled: [Option<FeatureStatistics>; 2] = [None, None];
         for (class, generated) in &generated {
@@ -39,7 +40,7 @@ impl Evaluation<'_> {
         if let [Some(generated), Some(real)] = pooled {
             let value = frechet_distance(&generated, &real)?;
             let warning = warning(&generated, &real);
-            let score = Score { metric: FRECHET_POOLED.into(), value, warning, card };
+            let score = Score { metric: over_all.into(), value, warning, card };
             scores.scores.push(ClassScore { class: None, score });
         }
         Ok(())
@@ -62,6 +63,7 @@ impl Evaluation<'_> {
 
 /// Records the distance of each class that has enough images on both sides, and their mean, which says what it leaves out.
 fn record_classes(
+    metric: &str,
     generated: &[(usize, Option<FeatureStatistics>)],
     real: &Features,
     card: &Card,
@@ -76,7 +78,7 @@ fn record_classes(
         values.push((*class, frechet_distance(generated, real)?));
         warnings.extend(warning(generated, real).map(|text| (*class, text)));
     }
-    scores.record(FRECHET, &values, card);
+    scores.record(metric, &values, card);
     let left_out = match left_out.as_slice() {
         [] => None,
         [class] => Some(format!("class {class} is left out: too few images")),
@@ -84,10 +86,10 @@ fn record_classes(
     };
     let of_mean: Vec<_> = left_out.into_iter().chain(warnings.first().map(|(_, text)| text.clone())).collect();
     if !of_mean.is_empty() {
-        scores.warn(FRECHET, None, of_mean.join("; "));
+        scores.warn(metric, None, of_mean.join("; "));
     }
     for (class, text) in warnings {
-        scores.warn(FRECHET, Some(class), text);
+        scores.warn(metric, Some(class), text);
     }
     Ok(())
 }
@@ -129,7 +131,7 @@ mod tests {
         let warnings = |counts: &[usize]| {
             let generated: Vec<_> = counts.iter().map(|&count| of(count)).enumerate().collect();
             let mut scores = TaskScores { task: 1, classes: vec![], class_names: vec![], scores: vec![] };
-            record_classes(&generated, &real, &crate::evaluation::tests::card(), &mut scores).unwrap();
+            record_classes("fd", &generated, &real, &crate::evaluation::tests::card(), &mut scores).unwrap();
             scores.scores.into_iter().map(|row| (row.class, row.score.warning.unwrap_or_default())).collect::<Vec<_>>()
         };
         let small =
