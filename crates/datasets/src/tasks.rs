@@ -147,6 +147,16 @@ impl TaskSequence {
         Ok(Self { tasks, limit_per_class: None })
     }
 
+    /// The sequence with one more task, of one class, for a dataset of `classes` classes.
+    ///
+    /// # Errors
+    /// [`TaskError`] when the class is unknown or another task has it.
+    pub fn followed_by(self, class: usize, classes: usize) -> Result<Self, TaskError> {
+        let Self { mut tasks, limit_per_class } = self;
+        tasks.push(vec![class]);
+        Ok(Self { limit_per_class, ..Self::from_tasks(classes, tasks)? })
+    }
+
     /// The classes of each task, in order.
     pub fn tasks(&self) -> &[Vec<usize>] {
         &self.tasks
@@ -191,6 +201,14 @@ mod tests {
         let chosen = TaskOptions { order: Some(vec![4, 2, 0, 1, 3]), classes_per_task: 2, tasks: Some(2), ..options() };
         assert_eq!(TaskSequence::new(5, &chosen).unwrap().tasks(), [[4, 2], [0, 1]]);
         assert_eq!(TaskSequence::from_tasks(5, vec![vec![4], vec![2, 0]]).unwrap().tasks(), [vec![4], vec![2, 0]]);
+    }
+
+    #[test]
+    fn a_task_can_follow() {
+        let sequence = TaskSequence::new(3, &TaskOptions { tasks: Some(2), ..options() }).unwrap();
+        assert_eq!(sequence.clone().followed_by(3, 4).unwrap().tasks(), [[0], [1], [3]]);
+        let error = sequence.followed_by(1, 4).unwrap_err();
+        assert_eq!(error, TaskError::DuplicateClass { class: 1, first: 2, second: 3 });
     }
 
     #[test]

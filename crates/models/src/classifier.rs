@@ -126,6 +126,15 @@ impl Classifier {
         Classifier { layout, convolutions, layers }
     }
 
+    /// A classifier that knows of more classes, and never names one of those.
+    pub fn grown(&self, shape: [usize; 3], classes: usize) -> Self {
+        let mut larger = Classifier::new(shape, classes, Random::new(0), self.device());
+        let last = larger.layers.last_mut().expect("a classifier has layers");
+        last.weight = last.weight.scale(0.0);
+        last.bias = Tensor::full(f64::from(f32::MIN), last.bias.shape(), last.bias.device());
+        larger.holding(self)
+    }
+
     /// The name of its layers, as metric cards have it.
     pub fn name(&self) -> &'static str {
         self.layout.name
@@ -293,6 +302,15 @@ mod tests {
             assert!(classifier.accuracy(images.view(), &labels) > 0.95, "{}", classifier.name());
             assert_eq!(classifier.read(images.view()).features.ncols(), 128);
         }
+    }
+
+    #[test]
+    fn classes_that_were_added_are_never_named() {
+        let small = Classifier::new([1, 8, 8], 3, Random::new(1), Device::Cpu);
+        let images = Array4::from_shape_fn((50, 1, 8, 8), |(n, _, y, x)| (n * 37 + y * 11 + x * 5) as u8);
+        let large = small.grown([1, 8, 8], 5);
+        assert_eq!(large.read(images.view()).logits.ncols(), 5);
+        assert_eq!(large.predict(images.view()), small.predict(images.view()));
     }
 
     #[test]

@@ -330,6 +330,23 @@ mod tests {
     }
 
     #[test]
+    fn a_network_with_more_classes_makes_what_the_smaller_one_made() {
+        for config in [DIGIT, RESNET] {
+            let (small, critic) = networks(config);
+            let (large, large_critic) = networks(ModelConfig { classes: 12, ..config });
+            let (large, large_critic) = (large.holding(&small), large_critic.holding(&critic));
+            let latents = Random::new(1).normal(Address::default(), [4, 16, 1, 1], Device::Cpu);
+            let [before, after] =
+                [&small, &large].map(|generator| generator.forward(&latents, &Conditions::pure(&[9])));
+            assert_eq!(before.to_vec::<f32>(), after.to_vec::<f32>());
+            let [before, after] = [&critic, &large_critic].map(|critic| critic.forward(&before));
+            assert_eq!(before.score.to_vec::<f32>(), after.score.to_vec::<f32>());
+            let logits = after.logits.to_array::<f32>();
+            assert_eq!(logits.slice(ndarray::s![.., ..10, .., ..]), before.logits.to_array::<f32>());
+        }
+    }
+
+    #[test]
     fn a_group_does_not_see_its_neighbours() {
         for config in [DIGIT, RESNET] {
             let generator = networks(config).0.on(Device::Reference);

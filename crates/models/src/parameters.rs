@@ -95,6 +95,16 @@ pub trait Network: Clone {
         self.map(|value| value.to_device(device))
     }
 
+    /// A frozen copy in which every parameter begins with that of a network of fewer classes: classes come last in all of
+    /// them.
+    fn holding(&self, smaller: &Self) -> Self {
+        self.zip(smaller, |large, small| {
+            let mut numbers = small.to_vec::<f64>();
+            numbers.extend_from_slice(&large.to_vec::<f64>()[numbers.len()..]);
+            Tensor::from_vec(numbers, large.shape(), large.device())
+        })
+    }
+
     /// `self + weight * (other - self)`, parameter by parameter, frozen: one step of a running average of weights.
     fn towards(&self, other: &Self, weight: f64) -> Self {
         self.zip(other, |here, other| &here.detach() + &(&other.detach() - &here.detach()).scale(weight))

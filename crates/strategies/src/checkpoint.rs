@@ -209,7 +209,24 @@ impl Checkpoint {
         Ok(())
     }
 
-    fn config(&self) -> Result<Config, Error> {
+    /// Refuses a checkpoint that does not stand at the end of a training of so many tasks.
+    pub(crate) fn require_end_of(&self, tasks: usize) -> Result<(), Error> {
+        if self.position() == (tasks, 0) {
+            return Ok(());
+        }
+        Err(self.fault(format!("it does not stand at the end of its {tasks} tasks; train the run to its end first")))
+    }
+
+    /// How many classes the networks have.
+    pub(crate) fn classes(&self) -> Result<usize, Error> {
+        let name = format!("{CRITIC}k.bias");
+        let axes = self.weights.axes(&name);
+        let missing = WeightsError::Missing { path: self.path.clone(), name };
+        Ok(axes.and_then(|axes| axes.first().copied()).ok_or(missing)?)
+    }
+
+    /// The configuration of the training.
+    pub(crate) fn config(&self) -> Result<Config, Error> {
         Config::parse(&self.note.config, &self.path.display().to_string())
     }
 

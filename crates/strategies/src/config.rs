@@ -1,6 +1,8 @@
 //! Everything that decides the result of a run.
 
-use mergan_datasets::TaskOptions;
+use std::path::PathBuf;
+
+use mergan_datasets::{TaskError, TaskOptions, TaskSequence};
 use mergan_models::Architecture;
 use mergan_tensor::AdamOptions;
 use serde::{Deserialize, Serialize};
@@ -35,6 +37,26 @@ pub struct Config {
     pub evaluation: EvaluationOptions,
     /// The strategy's own options.
     pub options: toml::Table,
+    /// Classes that were learned one by one after the sequence's tasks, without the data before them; `tasks` counts them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<Extension>,
+}
+
+/// A class that a run learned when it had ended, from images of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extension {
+    /// The name of the class.
+    pub name: String,
+    /// Its number: that of a class of the dataset that no task had, or the one after all others.
+    pub class: usize,
+    /// The folder of its images.
+    pub images: PathBuf,
+    /// At most this many of them, the first ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// The SHA-256 of the images as they are learned, in lower-case hexadecimal.
+    pub sha256: String,
 }
 
 /// Sizes of the networks.
@@ -194,9 +216,24 @@ impl Config {
         if task == 0 { self.training.first_iterations } else { self.training.iterations }
     }
 
-    /// The sequence's options with the number of tasks filled in.
-    pub fn task_options(&self) -> TaskOptions {
-        TaskOptions { tasks: Some(self.tasks), ..self.sequence.clone() }
+    /// The tasks, for networks of this many classes: those of the sequence and then the extensions.
+    ///
+    /// # Errors
+    /// When the sequence does not fit the classes, or an extension has a class that is learned already.
+    pub fn task_sequence(&self, classes: usize) -> Result<TaskSequence, TaskError> {
+        let options =
+            TaskOptions { tasks: Some(self.tasks.saturating_sub(self.extensions.len())), ..self.sequence.clone() };
+        let sequence = TaskSequence::new(classes, &options)?;
+        self.extensions.iter().try_fold(sequence, |sequence, extension| sequence.followed_by(extension.class, classes))
+    }
+
+    /// The configuration of a run that learns one class more.
+    pub fn extended_by(&self, extension: Extension) -> Config {
+        let mut config = self.clone();
+        config.tasks += 1;
+        config.deviations.push(format!("{} was learned afterwards, without the data before it", extension.name));
+        config.extensions.push(extension);
+        config
     }
 
     fn validate(&self) -> Result<(), Error> {

@@ -106,6 +106,13 @@ impl Strategy for DeepGenerativeReplay {
         self.solver.as_ref()
     }
 
+    fn grow(&mut self, generator: &Generator) {
+        let sizes = generator.config();
+        if let Some(solver) = &mut self.solver {
+            solver.classifier = solver.classifier.grown(sizes.image_shape(), sizes.classes);
+        }
+    }
+
     fn save(&self, weights: &mut Weights) {
         if let Some(solver) = &self.solver {
             weights.insert_network(SOLVER, &solver.classifier);

@@ -92,6 +92,12 @@ impl Strategy for ElasticWeightConsolidation {
         });
     }
 
+    fn grow(&mut self, generator: &Generator) {
+        // Nothing learned so far depends on the parameters of a new class.
+        let nothing = generator.map(|value| value.detach().scale(0.0));
+        self.fisher = self.fisher.as_ref().map(|fisher| nothing.holding(fisher));
+    }
+
     fn save(&self, weights: &mut Weights) {
         if let Some(fisher) = &self.fisher {
             weights.insert_network(FISHER, fisher);

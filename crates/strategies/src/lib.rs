@@ -44,7 +44,7 @@ mod sft;
 mod strategy;
 mod trainer;
 
-pub use config::{Choice, Config, EvaluationOptions, ModelOptions, NewClasses, TrainingOptions, presets};
+pub use config::{Choice, Config, EvaluationOptions, Extension, ModelOptions, NewClasses, TrainingOptions, presets};
 pub use dgr::Solver;
 pub use draws::{Draws, Noise, Purpose};
 pub use error::Error;

@@ -241,6 +241,9 @@ pub trait Strategy: Send {
         None
     }
 
+    /// Makes room for more classes in what the strategy remembers; `generator` has the new sizes.
+    fn grow(&mut self, _generator: &Generator) {}
+
     /// Puts what the strategy remembers beside the snapshot into a checkpoint.
     fn save(&self, _weights: &mut Weights) {}
 

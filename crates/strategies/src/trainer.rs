@@ -13,7 +13,7 @@ use mergan_tensor::{Device, Random};
 
 use crate::batches::Batches;
 use crate::checkpoint::{Checkpoint, State};
-use crate::config::{Config, ModelOptions, NewClasses};
+use crate::config::{Config, Extension, ModelOptions, NewClasses};
 use crate::draws::Draws;
 use crate::error::Error;
 use crate::learner::{Grouping, Learner, Losses, Round};
@@ -90,7 +90,7 @@ impl<'d> Trainer<'d> {
         if (height, width) != (architecture.side(), architecture.side()) {
             return Err(Error::ImageSize { height, width, side: architecture.side() });
         }
-        let tasks = TaskSequence::new(classes, &config.task_options())?;
+        let tasks = config.task_sequence(classes)?;
         // Scored as they are trained, in batches of all learned classes, so they must be trained on all of them.
         let sees_all = |task: usize| strategy.classes(&tasks, task).len() == tasks.classes_seen(task + 1).len();
         if config.training.grouping == Grouping::Mixed && !(0..config.tasks).all(sees_all) {
@@ -154,6 +154,41 @@ impl<'d> Trainer<'d> {
         })?;
         trainer.learner = trainer.saved_learner(&checkpoint)?;
         trainer.begin_task(1, false);
+        Ok(trainer)
+    }
+
+    /// A training that learns one class more than a finished one, whose last checkpoint is at `path`, with the strategy it
+    /// was trained with. `train` need hold no other images than those of the new class, and there are `classes` classes
+    /// now, at least as many as before.
+    ///
+    /// # Errors
+    /// When the checkpoint is not of a finished training or damaged, the class is learned already, or the strategy learns
+    /// from real images of the earlier classes.
+    pub fn extend(extension: Extension, classes: usize, train: &'d Labelled, path: &Path) -> Result<Self, Error> {
+        let checkpoint = Checkpoint::load(path)?;
+        let before = checkpoint.config()?;
+        checkpoint.require_end_of(before.tasks)?;
+        let mut trainer = Trainer::new(before.extended_by(extension), classes, train)?;
+        let task = before.tasks;
+        if trainer.strategy.classes(&trainer.tasks, task) != trainer.tasks.tasks()[task] {
+            return Err(Error::Config {
+                place: format!("strategy {}", before.strategy),
+                reason: "it learns from real images of all classes, which are not at hand; extend a run of another one"
+                    .into(),
+            });
+        }
+        let before = Trainer::resume(before, checkpoint.classes()?, train, path)?;
+        let Learner { critic, .. } = &mut trainer.learner;
+        *critic = critic.holding(&before.learner.critic);
+        let critic = critic.clone();
+        trainer.average = trainer.average.holding(&before.average);
+        trainer.old = before.old.map(|old| Snapshot {
+            generator: trainer.average.holding(&old.generator),
+            critic: critic.holding(&old.critic),
+        });
+        trainer.strategy = before.strategy;
+        trainer.strategy.grow(&trainer.average);
+        trainer.start_task(task);
         Ok(trainer)
     }
 
@@ -290,6 +325,11 @@ impl<'d> Trainer<'d> {
         });
         self.average = generator.clone();
         self.old = self.strategy.needs_snapshot().then_some(Snapshot { generator, critic });
+        self.start_task(task);
+    }
+
+    /// Starts a task, if there is one, from the averaged weights.
+    fn start_task(&mut self, task: usize) {
         self.tally = Tally::default();
         let next = self.tasks.tasks().get(task);
         if let (Some(new), NewClasses::Mean) = (next, self.config.training.new_classes) {

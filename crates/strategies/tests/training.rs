@@ -1,8 +1,10 @@
 //! The trainer from outside: whole smoke runs on the small drawn dataset.
 
-use mergan_datasets::{Dataset, TaskSequence};
+use mergan_datasets::{Dataset, Labelled, TaskSequence};
 use mergan_models::{Classifier, Critic, FitOptions, Generator, ModelConfig, Network};
-use mergan_strategies::{Advance, Choice, Config, Error, Grouping, STRATEGIES, Solver, Source, TaskEnd, Trainer};
+use mergan_strategies::{
+    Advance, Choice, Config, Error, Extension, Grouping, STRATEGIES, Solver, Source, TaskEnd, Trainer,
+};
 use mergan_tensor::{Device, Random};
 
 fn shapes() -> Dataset {
@@ -291,4 +293,77 @@ fn a_tasks_end_shows_images_of_each_of_its_classes() {
     };
     assert_eq!(end.images(3).labels(), [3, 3, 3, 1, 1, 1]);
     assert_eq!(end.learned(), [0, 3, 1]);
+}
+
+fn extension(name: &str, class: usize) -> Extension {
+    Extension { name: name.into(), class, images: "folder".into(), limit: None, sha256: String::new() }
+}
+
+#[test]
+fn an_extension_learns_what_a_longer_run_would_have() {
+    let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("end.safetensors");
+    let alone = data.train.of_class(2);
+    for strategy in STRATEGIES {
+        let mut straight = Trainer::new(config(strategy.name, toml::Table::new()), 10, &data.train).unwrap();
+        run(&mut straight, |_| false);
+
+        let short = Config { tasks: 2, ..config(strategy.name, toml::Table::new()) };
+        let mut first = Trainer::new(short, 10, &data.train).unwrap();
+        run(&mut first, |_| false);
+        first.save(&path).unwrap();
+        let extended = Trainer::extend(extension("square", 2), 10, &alone, &path);
+        if strategy.name == "jt" {
+            let error = extended.err().unwrap().to_string();
+            assert!(error.contains("strategy jt: it learns from real images of all classes"), "{error}");
+            continue;
+        }
+        let mut extended = extended.unwrap();
+        run(&mut extended, |_| false);
+        assert!(bits(straight.generator()) == bits(extended.generator()), "{}", strategy.name);
+    }
+}
+
+#[test]
+fn an_extension_makes_room_and_resumes_to_the_same_bits() {
+    let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("end.safetensors");
+    let zebras = Labelled::new(data.train.of_class(7).images().to_owned(), vec![10; 40]).unwrap();
+    for strategy in STRATEGIES.iter().filter(|strategy| strategy.name != "jt") {
+        let short = Config { tasks: 2, ..config(strategy.name, toml::Table::new()) };
+        let mut first = Trainer::new(short, 10, &data.train).unwrap();
+        run(&mut first, |_| false);
+        first.save(&path).unwrap();
+        let begin = || Trainer::extend(extension("zebra", 10), 11, &zebras, &path).unwrap();
+        let mut straight = begin();
+        assert_eq!((straight.tasks_learned(), straight.generator().config().classes), (2, 11));
+        let images = |trainer: &Trainer| trainer.sampling().images(trainer.generator(), &[0, 1], 4);
+        assert!(images(&straight) == images(&first), "{} forgets before it learns", strategy.name);
+
+        let middle = folder.path().join("middle.safetensors");
+        let mut stopped = begin();
+        run(&mut stopped, |advance| matches!(advance, Advance::Iteration { iteration: 3, .. }));
+        stopped.save(&middle).unwrap();
+        let mut resumed = Trainer::resume(stopped.config().clone(), 11, &zebras, &middle).unwrap();
+        for trainer in [&mut straight, &mut resumed] {
+            run(trainer, |_| false);
+            assert_eq!(trainer.tasks_learned(), 3);
+        }
+        assert!(bits(straight.generator()) == bits(resumed.generator()), "{}", strategy.name);
+    }
+}
+
+#[test]
+fn a_run_that_has_not_ended_is_not_extended() {
+    let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("middle.safetensors");
+    let mut trainer = Trainer::new(config("ra", toml::Table::new()), 10, &data.train).unwrap();
+    run(&mut trainer, |advance| *advance == Advance::TaskEnd { task: 2 });
+    trainer.save(&path).unwrap();
+    let error = Trainer::extend(extension("zebra", 10), 11, &data.train, &path).err().unwrap().to_string();
+    assert!(error.contains("middle.safetensors: it does not stand at the end of its 3 tasks"), "{error}");
+    run(&mut trainer, |_| false);
+    trainer.save(&path).unwrap();
+    let error = Trainer::extend(extension("again", 1), 10, &data.train, &path).err().unwrap().to_string();
+    assert!(error.contains("class 1 is in task 2 and again in task 4"), "{error}");
 }

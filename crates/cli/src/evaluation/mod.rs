@@ -65,7 +65,7 @@ impl<'e> Evaluation<'e> {
     /// # Errors
     /// When the configuration's tasks do not fit the data.
     pub fn new(config: &Config, data: &'e Dataset, scorer: Scorer, console: &'e Console) -> Result<Self> {
-        let tasks = TaskSequence::new(data.class_names.len(), &config.task_options())?;
+        let tasks = config.task_sequence(data.class_names.len())?;
         Ok(Evaluation { config: config.clone(), tasks, data, scorer, console, real: OnceCell::new() })
     }
 

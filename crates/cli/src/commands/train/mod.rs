@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::FormattedDuration;
-use mergan_datasets::{Dataset, TaskSequence, info};
+use mergan_datasets::{Dataset, info};
 use mergan_models::write_whole;
 use mergan_strategies::{Config, Trainer, build_strategy};
 
@@ -40,7 +40,7 @@ fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<
     let config = config::resolve(new)?;
     // What can be refused is refused before anything is downloaded or trained.
     build_strategy(&config.strategy, &config.options)?;
-    TaskSequence::new(info(&config.dataset)?.classes.len(), &config.task_options())?;
+    config.task_sequence(info(&config.dataset)?.classes.len())?;
     run.require_unused()?;
     let first_task = new.first_task.as_deref().map(RunDir::new);
     if let Some(other) = first_task.as_ref().filter(|_| !arguments.estimate) {
