@@ -6,7 +6,7 @@ MERGAN is the command, FOLDER an empty folder to work in. A smoke run is trained
 whose generator knows its classes. Then:
 
 - onnxruntime makes the same images of the exported generator as `mergan sample` does, for the same latents and classes, one
-  independent of another, and they score the same;
+  independent of another, and they score the same; the images also of a residual generator;
 - TensorBoard's own loader reads the numbers of `events.jsonl`, also of a run that was resumed (not with --run);
 - with --torch, PyTorch makes the same images of the weights, with batch and with standing statistics.
 
@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from safetensors import safe_open
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 TOLERANCE = 1e-4
 COUNT = 256
@@ -46,8 +46,15 @@ def main():
     if arguments.run is None:
         same_numbers(run)
         same_numbers(resumed(command))
+    bare, residual = (arguments.folder / name for name in ("bare.safetensors", "residual.safetensors"))
+    save_file(residual_weights(2), bare)
+    # Standing statistics are measured once instead of with every sample.
+    command("export", bare, "--out", residual)
+    residual_generator = Exported(command, residual)
+    same_images(command, residual, residual_generator)
     if arguments.torch:
         same_images_in_pytorch(command, run, generator)
+        same_residual_images_in_pytorch(command, bare, residual_generator)
 
 
 class Command:
@@ -105,6 +112,30 @@ def same_images(command, run, generator):
     if unknown < 10:
         assert np.isnan(generator(z[:1], [unknown])).all(), "a class that was not learned has an image"
     report(f"onnxruntime and mergan, {len(z)} images of each of {len(generator.classes)} classes", worst)
+
+
+def residual_weights(width):
+    """A generator of the residual architecture with random weights, as PyTorch would save it."""
+    random = np.random.default_rng(2)
+    weights = {}
+
+    def layer(name, *shape, mean=0.0):
+        weights[f"{name}.weight"] = mean + 0.2 * random.standard_normal(shape, dtype=np.float32)
+        weights[f"{name}.bias"] = 0.2 * random.standard_normal(shape[:1], dtype=np.float32)
+
+    layer("fc", 128 * width, 128)
+    weights["label.weight"] = 0.2 * random.standard_normal((10, 128 * width), dtype=np.float32)
+    for i, (inputs, outputs) in enumerate([(8, 8), (8, 4), (4, 2), (2, 1)], 1):
+        inputs, outputs = inputs * width, outputs * width
+        layer(f"r{i}.n1", inputs, mean=1.0)
+        layer(f"r{i}.c1", outputs, inputs, 3, 3)
+        del weights[f"r{i}.c1.bias"]
+        layer(f"r{i}.n2", outputs, mean=1.0)
+        layer(f"r{i}.c2", outputs, outputs, 3, 3)
+        layer(f"r{i}.skip", outputs, inputs, 1, 1)
+    layer("n", width, mean=1.0)
+    layer("c", 3, width, 3, 3)
+    return {name: np.asarray(value, np.float32) for name, value in weights.items()}
 
 
 def same_scores(run, generator):
@@ -209,6 +240,19 @@ def same_images_in_pytorch(command, run, generator):
             alone = max(alone, difference(theirs, generator(z, [number] * len(z))))
     report("PyTorch and mergan, batch statistics", batch)
     report("PyTorch, mergan and onnxruntime, standing statistics", alone)
+
+
+def same_residual_images_in_pytorch(command, path, generator):
+    import resnet
+    import torch
+
+    network = resnet.Generator(2)
+    network.load_state_dict({name: torch.from_numpy(value) for name, value in load_file(path).items()})
+    z, number = generator.latents[:64], 3
+    with torch.no_grad():
+        theirs = network(torch.from_numpy(z), number).numpy()
+    ours = command.sample(path, generator.classes[number], z, "--batch-statistics")
+    report("PyTorch and mergan, residual networks, batch statistics", difference(theirs, ours))
 
 
 def set_standing(network, standing):

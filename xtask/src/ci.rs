@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use crate::cargo::cargo;
-use crate::{interop, outside, reproduce};
+use crate::{browser, interop, outside, reproduce};
 
 /// A step, which says how many tests it ran.
 type Step = fn() -> Result<usize>;
@@ -20,7 +20,7 @@ const STEPS: [(&str, Step); 9] = [
     ("examples in documentation", || count(cargo().args(["test", "--workspace", "--doc"]))),
     ("programs outside the workspace", outside::run),
     ("packages", packages),
-    ("smoke reproduction", smoke_reproduction),
+    ("smoke reproduction, opened in a browser", smoke_reproduction),
     ("exports in other programs", || interop::run(&interop::Arguments::default()).map(|()| 0)),
 ];
 
@@ -53,10 +53,12 @@ fn packages() -> Result<usize> {
     check(cargo().args(["package", "--workspace", "--no-verify", "--allow-dirty"]).args(own))
 }
 
-/// Trains, scores and reports on a dataset of seconds.
+/// Trains, scores and reports on a dataset of seconds, and opens the report.
 fn smoke_reproduction() -> Result<usize> {
     let folder = tempfile::tempdir().context("making a temporary directory")?;
-    reproduce::run(&reproduce::Arguments::smoke(&folder.path().join("runs")))?;
+    let runs = folder.path().join("runs");
+    reproduce::run(&reproduce::Arguments::smoke(&runs))?;
+    browser::check(&runs.join("report.html"), None)?;
     Ok(0)
 }
 

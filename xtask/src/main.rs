@@ -2,6 +2,7 @@
 //! it, as a person would.
 
 mod bench;
+mod browser;
 mod cargo;
 mod ci;
 mod interop;
@@ -10,6 +11,7 @@ mod outside;
 mod python;
 mod reproduce;
 
+use std::path::{Path, PathBuf, absolute};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -35,6 +37,14 @@ enum Task {
     Ptx(kernels::Ptx),
     /// Print which CUDA kernel was compared on which tier.
     Ledger,
+    /// Open a report in headless Chromium and use it; pictures of it go into a folder.
+    Browse {
+        /// The report.
+        page: PathBuf,
+        /// The folder of the pictures.
+        #[arg(long, value_name = "DIR")]
+        pictures: Option<PathBuf>,
+    },
     /// Everything that must pass before a change is merged: format, lints, docs, tests and a smoke reproduction.
     Ci,
 }
@@ -46,6 +56,7 @@ fn main() -> ExitCode {
         Task::Interop(arguments) => interop::run(&arguments),
         Task::Ptx(arguments) => kernels::ptx(&arguments),
         Task::Ledger => kernels::ledger(),
+        Task::Browse { page, pictures } => browse(&page, pictures.as_deref()),
         Task::Ci => ci::run(),
     };
     match result {
@@ -55,4 +66,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The browser starts in another folder.
+fn browse(page: &Path, pictures: Option<&Path>) -> anyhow::Result<()> {
+    let pictures = pictures.map(absolute).transpose()?;
+    browser::check(&absolute(page)?, pictures.as_deref())
 }

@@ -39,7 +39,7 @@ fn wait_for(run: &Path, text: &str) {
     }
 }
 
-fn checkpoints(run: &Path) -> Vec<PathBuf> {
+pub fn checkpoints(run: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(run.join("checkpoint")).unwrap();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
@@ -168,8 +168,14 @@ fn a_diverged_run_says_where_and_keeps_its_checkpoint() {
 
 /// A copy that a test may spoil.
 fn copy_of_finished(folder: &Path) -> PathBuf {
-    let copy = folder.join("copy");
-    let mut open = vec![(finished_run().to_path_buf(), copy.clone())];
+    let to = folder.join("copy");
+    copy(finished_run(), &to);
+    to
+}
+
+/// Copies a directory with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
+    let mut open = vec![(from.to_path_buf(), to.to_path_buf())];
     while let Some((from, to)) = open.pop() {
         fs::create_dir(&to).unwrap();
         for entry in fs::read_dir(from).unwrap() {
@@ -181,5 +187,4 @@ fn copy_of_finished(folder: &Path) -> PathBuf {
             }
         }
     }
-    copy
 }

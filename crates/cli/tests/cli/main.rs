@@ -1,8 +1,10 @@
 //! The real binary, from its command line to its files. All runs are smoke runs on the drawn shapes: seconds, no network.
 
 mod errors;
+mod faults;
 mod interruption;
 mod results;
+mod tutorial;
 
 use std::collections::BTreeMap;
 use std::fs;

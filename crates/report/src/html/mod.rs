@@ -5,6 +5,7 @@ mod curves;
 mod grid;
 mod images;
 mod tables;
+mod verdict;
 
 use crate::comparison::{Comparison, Group};
 use crate::ledger::{AUDIT, NO_DEVIATION, counted, pairing, reading, scoring, setting};
@@ -84,8 +85,10 @@ fn results(comparison: &Comparison) -> Markup {
     let deviations = comparison.deviations();
     markup! {
         section #results {
-            h2 { "Results beside the paper" }
+            h2 { "Results" }
             p { (setting(comparison)) }
+            (verdict::verdict(comparison))
+            h3 { "Beside the paper" }
             (tables::plain(&Table::beside_paper(comparison, true)))
             p.note { (scoring(comparison)) " " (reading()) }
             @if paper::is_in_paper(&comparison.first().config.dataset) {

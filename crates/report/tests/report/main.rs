@@ -319,6 +319,19 @@ fn images_lie_among_real_ones_where_that_was_measured() {
 }
 
 #[test]
+fn the_first_answer_is_who_forgets() {
+    let (_folder, runs) = two_runs();
+    let page = html(&runs.map(|run| load_run(&run).unwrap())).unwrap();
+    let verdict = page.split("Who forgets, after 3 tasks").nth(1).unwrap().split("</ul>").next().unwrap();
+    let [ra, sft] = ["<b>RA</b>", "<b>SFT</b>"].map(|name| verdict.find(name).unwrap());
+    assert!(ra < sft, "who has forgotten least comes first: {verdict}");
+    assert!(verdict.contains("0.0 points forgotten") && verdict.contains("80.0 points forgotten"), "{verdict}");
+    let one = FakeRun { tasks: 1, ..FakeRun::default() };
+    let folder = tempfile::tempdir().unwrap();
+    assert!(!html(&[load_run(&one.write(folder.path())).unwrap()]).unwrap().contains("Who forgets"));
+}
+
+#[test]
 fn the_page_says_how_it_was_made() {
     let (_folder, runs) = two_runs();
     let page = html(&runs.map(|run| load_run(&run).unwrap())).unwrap();
