@@ -87,6 +87,8 @@ impl Scorer {
             test_accuracy: Some(self.note.test_accuracy),
             samples_per_class: Some(samples),
             real_images: None,
+            resize: None,
+            estimator: None,
             statistics: sampling.statistics(source),
             grouping: sampling.grouping.to_string(),
             preset: config.preset.clone(),

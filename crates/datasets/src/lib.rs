@@ -39,6 +39,7 @@ pub mod idx;
 mod labelled;
 mod manifest;
 mod mnist;
+pub mod npy;
 mod registry;
 mod shapes;
 mod tasks;

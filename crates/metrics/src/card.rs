@@ -21,6 +21,12 @@ pub struct Card {
     /// The real images that the generated ones were compared with, such as `all test images`, where they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub real_images: Option<String>,
+    /// The convention by which images were brought to the network's size, such as `tf1`, where they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resize: Option<String>,
+    /// How the number was computed from the network's features, where there are several ways.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimator: Option<String>,
     /// The normalisation statistics the generator used, such as `batch of 64` or `standing`; `none` of a count.
     pub statistics: String,
     /// Whether the images that were normalised together were of one class (`pure`) or of all (`mixed`); `none` of a count.
@@ -44,6 +50,8 @@ impl Card {
             test_accuracy: None,
             samples_per_class: None,
             real_images: None,
+            resize: None,
+            estimator: None,
             statistics: none(),
             grouping: none(),
             ..self.clone()
@@ -92,6 +100,8 @@ pub fn comparable(left: &Card, right: &Card) -> Result<(), Difference> {
     check("sha256", &|card| card.sha256.clone())?;
     check("samples_per_class", &|card| card.samples_per_class.map(|count| count.to_string()))?;
     check("real_images", &|card| card.real_images.clone())?;
+    check("resize", &|card| card.resize.clone())?;
+    check("estimator", &|card| card.estimator.clone())?;
     Difference::check("statistics", &left.statistics, &right.statistics)?;
     Difference::check("preset", &left.preset, &right.preset)
 }
@@ -107,6 +117,8 @@ mod tests {
             test_accuracy: Some(0.98),
             samples_per_class: Some(6400),
             real_images: None,
+            resize: None,
+            estimator: None,
             statistics: "batch of 64".into(),
             grouping: "pure".into(),
             preset: "quick".into(),
@@ -138,6 +150,8 @@ mod tests {
             ("sha256", Card { sha256: Some("cd".repeat(32)), ..card() }),
             ("samples_per_class", Card { samples_per_class: Some(64), ..card() }),
             ("real_images", Card { real_images: Some("all test images".into()), ..card() }),
+            ("resize", Card { resize: Some("tf1".into()), ..card() }),
+            ("estimator", Card { estimator: Some("k = 3".into()), ..card() }),
             ("statistics", Card { statistics: "standing".into(), ..card() }),
             ("preset", Card { preset: "paper".into(), ..card() }),
         ];

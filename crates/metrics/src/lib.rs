@@ -4,7 +4,8 @@
 //!
 //! * [`class_accuracy`] - the share of generated images that a classifier trained on real data recognises,
 //! * [`AccuracyMatrix`] - scores by task and class, and the continual metrics read from it,
-//! * [`frechet_distance`] - between features of generated and of real images, from their [`FeatureStatistics`],
+//! * [`frechet_distance`], [`kernel_distance`], [`Neighbourhoods`] - between features of generated and of real images; the
+//!   first from their [`FeatureStatistics`], gathered by a [`FeatureStream`],
 //! * [`PairedDifference`] - two strategies over the same seeds,
 //! * [`Card`] - how a number was measured; [`comparable`] refuses to compare numbers measured differently,
 //! * [`TaskScores`] and [`ResultRow`] - the rows of a run's `scores.json` and of `results.json`.
@@ -32,16 +33,23 @@
 
 mod accuracy;
 mod card;
+mod features;
 mod frechet;
+mod kernel;
 mod matrix;
+mod neighbours;
 mod paired;
+mod products;
 mod scores;
 mod spectrum;
 
 pub use accuracy::class_accuracy;
 pub use card::{Card, Difference, comparable};
-pub use frechet::{FeatureStatistics, FeatureStream, FrechetError, frechet_distance};
+pub use features::{FeatureError, FeatureStatistics, FeatureStream};
+pub use frechet::frechet_distance;
+pub use kernel::{KernelDistance, kernel_distance};
 pub use matrix::{AccuracyMatrix, MatrixError};
+pub use neighbours::{DENSITY_NEIGHBOURS, MANIFOLD_NEIGHBOURS, Neighbourhoods};
 pub use paired::PairedDifference;
 pub use scores::{
     ACCURACY, ClassScore, FRECHET, FRECHET_CNN, FRECHET_CNN_POOLED, FRECHET_POOLED, INITIAL_ACCURACY, NEXT_ACCURACY,

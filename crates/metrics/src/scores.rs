@@ -134,6 +134,8 @@ mod tests {
             test_accuracy: Some(0.98),
             samples_per_class: Some(64),
             real_images: None,
+            resize: None,
+            estimator: None,
             statistics: "batch of 64".into(),
             grouping: "pure".into(),
             preset: "smoke".into(),

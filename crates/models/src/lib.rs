@@ -13,19 +13,23 @@
 //! assert_eq!(images.dim(), (8, 1, 32, 32));
 //! ```
 //!
-//! Parameters are named as PyTorch's `state_dict` would name them and travel in safetensors files ([`Weights`]).
+//! Parameters are named as PyTorch's `state_dict` would name them and travel in safetensors files ([`Weights`]). PyTorch's
+//! own files can be read too: [`Inception`], whose features FID compares, comes in one.
 
 mod classifier;
 mod digits;
+mod inception;
 mod layers;
 mod networks;
 mod parameters;
 mod pixels;
 mod resnet;
 mod standing;
+mod torch_file;
 mod weights;
 
 pub use classifier::{Classifier, FitOptions, FitProgress, Reading};
+pub use inception::{Inception, Resize, Tap};
 pub use layers::Conditions;
 pub use networks::{Architecture, Critic, Generator, ModelConfig, Verdict};
 pub use parameters::{Network, Parameter};

@@ -1,4 +1,5 @@
-//! Named tensors in safetensors files: the format in which networks are kept and exchanged with PyTorch.
+//! Named tensors in files: safetensors, in which networks are kept and exchanged with PyTorch, and PyTorch's own, which
+//! are only read.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,6 +12,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use sha2::{Digest, Sha256};
 
 use crate::parameters::Network;
+use crate::torch_file::{self, Numbers};
 
 /// Why weights could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -25,11 +27,13 @@ pub enum WeightsError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// The file is no safetensors file, or is damaged.
-    #[error("{} is not a readable safetensors file ({reason}); restore it from a copy or train again", path.display())]
+    /// The file is of another format, or is damaged.
+    #[error("{} is not a readable {format} file ({reason}); restore it from a copy or train again", path.display())]
     Format {
         /// The file.
         path: PathBuf,
+        /// What it was read as.
+        format: &'static str,
         /// What is wrong with it.
         reason: String,
     },
@@ -70,14 +74,22 @@ impl Weights {
     /// Adds a tensor with its four axes.
     pub fn insert(&mut self, name: impl Into<String>, tensor: &Tensor) {
         let axes: [usize; 4] = tensor.shape().into();
+        self.insert_as(name, &axes, tensor);
+    }
+
+    /// Adds a tensor under the axes that it is to have in a file.
+    ///
+    /// # Panics
+    /// When they hold another number of elements.
+    pub fn insert_as(&mut self, name: impl Into<String>, axes: &[usize], tensor: &Tensor) {
+        assert_eq!(axes.iter().product::<usize>(), tensor.shape().len(), "a tensor under the axes {axes:?}");
         self.tensors.insert(name.into(), (axes.into(), tensor.detach()));
     }
 
     /// Adds every parameter of a network, its name behind `prefix`.
     pub fn insert_network(&mut self, prefix: &str, network: &impl Network) {
         for parameter in network.clone().parameters_mut() {
-            let name = format!("{prefix}{}", parameter.name);
-            self.tensors.insert(name, (parameter.lengths(), parameter.value.detach()));
+            self.insert_as(format!("{prefix}{}", parameter.name), &parameter.lengths(), parameter.value);
         }
     }
 
@@ -104,14 +116,7 @@ impl Weights {
         let mut network = network.clone();
         for parameter in network.parameters_mut() {
             let name = format!("{prefix}{}", parameter.name);
-            let expected = parameter.lengths();
-            let Some((found, tensor)) = self.tensors.get(&name) else {
-                return Err(WeightsError::Missing { path: path.into(), name });
-            };
-            if *found != expected {
-                return Err(WeightsError::Shape { path: path.into(), name, found: found.clone(), expected });
-            }
-            *parameter.value = tensor.clone();
+            *parameter.value = self.require(path, &name, &parameter.lengths())?.clone();
         }
         Ok(network)
     }
@@ -128,17 +133,55 @@ impl Weights {
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Reads a file; `f32` and `f64` tensors of up to four axes.
+    /// The tensor of this name, which must have these axes; `path` names the file in errors.
+    ///
+    /// # Errors
+    /// When it is missing or has other axes.
+    pub fn require(&self, path: &Path, name: &str, axes: &[usize]) -> Result<&Tensor, WeightsError> {
+        let Some((found, tensor)) = self.tensors.get(name) else {
+            return Err(WeightsError::Missing { path: path.into(), name: name.into() });
+        };
+        if found != axes {
+            let (found, expected) = (found.clone(), axes.to_vec());
+            return Err(WeightsError::Shape { path: path.into(), name: name.into(), found, expected });
+        }
+        Ok(tensor)
+    }
+
+    /// Reads a safetensors file, or a state dictionary that `torch.save` wrote; `f32` and `f64` tensors of up to four axes.
+    /// Nothing that a file says is executed.
     ///
     /// # Errors
     /// When the file cannot be read or is no such file.
     pub fn load(path: &Path, device: Device) -> Result<Weights, WeightsError> {
         let bytes =
             fs::read(path).map_err(|source| WeightsError::File { action: "reading", path: path.into(), source })?;
-        let format = |reason: String| WeightsError::Format { path: path.into(), reason };
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| format(error.to_string()))?;
+        if torch_file::recognises(&bytes) {
+            Weights::from_torch_file(path, &bytes, device)
+        } else {
+            Weights::from_safetensors(path, &bytes, device)
+        }
+    }
+
+    fn from_torch_file(path: &Path, bytes: &[u8], device: Device) -> Result<Weights, WeightsError> {
+        let bad = |reason: String| WeightsError::Format { path: path.into(), format: "PyTorch", reason };
+        let mut weights = Weights::default();
+        for (name, (axes, numbers)) in torch_file::read(bytes).map_err(|error| bad(error.to_string()))? {
+            let shape = logical_shape(&axes).ok_or_else(|| bad(format!("`{name}` has the axes {axes:?}")))?;
+            let tensor = match numbers {
+                Numbers::F32(numbers) => Tensor::from_vec(numbers, shape, device),
+                Numbers::F64(numbers) => Tensor::from_vec(numbers, shape, device),
+            };
+            weights.tensors.insert(name, (axes, tensor));
+        }
+        Ok(weights)
+    }
+
+    fn from_safetensors(path: &Path, bytes: &[u8], device: Device) -> Result<Weights, WeightsError> {
+        let format = |reason: String| WeightsError::Format { path: path.into(), format: "safetensors", reason };
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| format(error.to_string()))?;
         let note = header.metadata().as_ref().and_then(|metadata| metadata.get(NOTE)).cloned().unwrap_or_default();
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| format(error.to_string()))?;
+        let file = SafeTensors::deserialize(bytes).map_err(|error| format(error.to_string()))?;
         let mut tensors = BTreeMap::new();
         for (name, view) in file.tensors() {
             let axes = view.shape().to_vec();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use mergan_metrics::{
-    Card, ClassScore, FeatureStatistics, FeatureStream, FrechetError, Score, TaskScores, frechet_distance,
+    Card, ClassScore, FeatureError, FeatureStatistics, FeatureStream, Score, TaskScores, frechet_distance,
     frechet_metrics,
 };
 use mergan_models::Reading;
@@ -24,7 +24,7 @@ impl Evaluation<'_> {
         let classes = scored.trained.usage.classes.iter().zip(&scored.readings);
         let generated = classes.map(|(&class, reading)| Ok((class, statistics(reading)?)));
         let generated =
-            generated.collect::<Result<Vec<_>, FrechetError>>().context("the features of the generated images")?;
+            generated.collect::<Result<Vec<_>, FeatureError>>().context("the features of the generated images")?;
         let [of_class, over_all] = frechet_metrics(&card.network);
         record_classes(of_class, &generated, real, &card, scores)?;
         // Over all classes at once, a class that is lost is missing on one side only.
@@ -68,7 +68,7 @@ fn record_classes(
     real: &Features,
     card: &Card,
     scores: &mut TaskScores,
-) -> Result<(), FrechetError> {
+) -> Result<(), FeatureError> {
     let (mut values, mut warnings, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
     for (class, generated) in generated {
         let (Some(generated), Some(real)) = (generated, real.get(class)) else {
@@ -95,11 +95,11 @@ fn record_classes(
 }
 
 /// None of fewer than two images.
-fn statistics(reading: &Reading) -> Result<Option<FeatureStatistics>, FrechetError> {
+fn statistics(reading: &Reading) -> Result<Option<FeatureStatistics>, FeatureError> {
     let mut stream = FeatureStream::new(reading.features.ncols());
     stream.extend(reading.features.view());
     match stream.finish() {
-        Err(FrechetError::TooFewSamples { .. }) => Ok(None),
+        Err(FeatureError::TooFewSamples { .. }) => Ok(None),
         finished => finished.map(Some),
     }
 }

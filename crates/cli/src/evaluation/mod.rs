@@ -230,6 +230,8 @@ mod tests {
             test_accuracy: None,
             samples_per_class: Some(5),
             real_images: None,
+            resize: None,
+            estimator: None,
             statistics: "batch of 64".into(),
             grouping: "mixed".into(),
             preset: "smoke".into(),

@@ -94,6 +94,8 @@ impl FakeRun {
             test_accuracy: Some(0.985),
             samples_per_class: Some(64),
             real_images: None,
+            resize: None,
+            estimator: None,
             statistics: "batch of 64".into(),
             grouping: "pure".into(),
             preset: self.preset.into(),

@@ -1,0 +1,260 @@
+//! NumPy's format for one array (`.npy`): images as `mergan sample` writes them, features and their statistics.
+//!
+//! Bytes, `f32` and `f64`, little-endian. Nothing is reserved for numbers that have not come: a header may promise anything.
+
+use std::io::{ErrorKind, Read};
+
+use ndarray::{ArrayD, IxDyn, ShapeBuilder};
+
+const MAGIC: &[u8; 6] = b"\x93NUMPY";
+/// The longest header that is read; NumPy's own is 118 bytes long.
+const HEADER: usize = 1 << 16;
+
+/// Why bytes are no array that can be read here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NpyError(String);
+
+/// What an array holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Element {
+    /// `|u1`.
+    U8,
+    /// `<f4`.
+    F32,
+    /// `<f8`.
+    F64,
+}
+
+impl Element {
+    const DESCRIPTIONS: [(&'static str, Element); 3] =
+        [("|u1", Element::U8), ("<f4", Element::F32), ("<f8", Element::F64)];
+
+    /// Bytes of an element.
+    pub fn size(self) -> usize {
+        match self {
+            Element::U8 => 1,
+            Element::F32 => 4,
+            Element::F64 => 8,
+        }
+    }
+
+    fn description(self) -> &'static str {
+        let (description, _) = Self::DESCRIPTIONS[self as usize];
+        description
+    }
+}
+
+/// An array whose header has been read and whose elements come from `R`.
+#[derive(Debug)]
+pub struct Npy<R> {
+    reader: R,
+    element: Element,
+    shape: Vec<usize>,
+    /// Whether the first axis varies fastest.
+    fortran: bool,
+}
+
+impl<R: Read> Npy<R> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// When it is none, or promises elements of another kind or more of them than memory can hold.
+    pub fn open(mut reader: R) -> Result<Self, NpyError> {
+        let [magic @ .., major, _minor] = take::<8>(&mut reader)?;
+        if magic != *MAGIC {
+            return Err(NpyError("it does not begin as a NumPy file".into()));
+        }
+        let len = match major {
+            1 => u16::from_le_bytes(take(&mut reader)?).into(),
+            2 | 3 => u32::from_le_bytes(take(&mut reader)?) as usize,
+            _ => return Err(NpyError(format!("NumPy format {major}, expected 1 to 3"))),
+        };
+        if len > HEADER {
+            return Err(NpyError(format!("a header of {len} bytes")));
+        }
+        let header = read_up_to(&mut reader, len)?;
+        let header = str::from_utf8(&header).ok().filter(|header| header.len() == len);
+        let header = header.ok_or_else(|| NpyError("the header is cut off or no text".into()))?;
+        let npy = Self::parse(header, reader).ok_or_else(|| {
+            NpyError(format!("the header {:?} is not of a C or Fortran array of |u1, <f4 or <f8", header.trim_end()))
+        })?;
+        let bytes = npy.shape.iter().try_fold(npy.element.size(), |bytes, &length| bytes.checked_mul(length));
+        bytes
+            .filter(|&bytes| isize::try_from(bytes).is_ok())
+            .ok_or_else(|| NpyError(format!("the shape {:?} promises more bytes than memory can hold", npy.shape)))?;
+        Ok(npy)
+    }
+
+    /// `{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }`
+    fn parse(header: &str, reader: R) -> Option<Self> {
+        let inside = header.trim_end().strip_prefix('{')?.strip_suffix('}')?;
+        let value = |key: &str| {
+            let (_, rest) = inside.split_once(&format!("'{key}'"))?;
+            Some(rest.trim_start().strip_prefix(':')?.trim_start())
+        };
+        let (description, _) = value("descr")?.strip_prefix('\'')?.split_once('\'')?;
+        let (_, element) = *Element::DESCRIPTIONS.iter().find(|known| known.0 == description)?;
+        let order = value("fortran_order")?;
+        let fortran = order.starts_with("True");
+        if !fortran && !order.starts_with("False") {
+            return None;
+        }
+        let (lengths, _) = value("shape")?.strip_prefix('(')?.split_once(')')?;
+        let lengths = lengths.split(',').map(str::trim).filter(|length| !length.is_empty());
+        let shape = lengths.map(|length| length.parse().ok()).collect::<Option<_>>()?;
+        Some(Npy { reader, element, shape, fortran })
+    }
+
+    /// The lengths of the axes.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// What it holds.
+    pub fn element(&self) -> Element {
+        self.element
+    }
+
+    /// Whether elements come in the order of the axes, the last varying fastest.
+    pub fn is_row_major(&self) -> bool {
+        !self.fortran || self.shape.len() < 2
+    }
+
+    /// The next `count` elements, as bytes.
+    ///
+    /// # Errors
+    /// When fewer come.
+    pub fn bytes(&mut self, count: usize) -> Result<Vec<u8>, NpyError> {
+        let len = count.checked_mul(self.element.size()).ok_or_else(|| NpyError(format!("{count} elements")))?;
+        let bytes = read_up_to(&mut self.reader, len)?;
+        if bytes.len() < len {
+            return Err(NpyError(format!(
+                "the shape {:?} promises more elements than there are: the file is cut off",
+                self.shape
+            )));
+        }
+        Ok(bytes)
+    }
+
+    /// The whole array, as `f64`.
+    ///
+    /// # Errors
+    /// When elements are missing.
+    pub fn numbers(mut self) -> Result<ArrayD<f64>, NpyError> {
+        let bytes = self.bytes(self.shape.iter().product())?;
+        let numbers = match self.element {
+            Element::U8 => bytes.into_iter().map(f64::from).collect(),
+            Element::F32 => bytes.as_chunks().0.iter().map(|&number| f32::from_le_bytes(number).into()).collect(),
+            Element::F64 => bytes.as_chunks().0.iter().map(|&number| f64::from_le_bytes(number)).collect(),
+        };
+        // ndarray refuses shapes such as [0, huge, huge], whose product overflows once the zero is left out.
+        let array = ArrayD::from_shape_vec(IxDyn(&self.shape).set_f(self.fortran), numbers);
+        array.map_err(|error| NpyError(format!("the shape {:?}: {error}", self.shape)))
+    }
+}
+
+/// The header of an array in row-major order, format 1.0; its elements follow.
+pub fn header(element: Element, shape: &[usize]) -> Vec<u8> {
+    let lengths: String = shape.iter().map(|length| format!("{length}, ")).collect();
+    // A tuple of one needs its comma, one of more looks better without the last.
+    let lengths = if shape.len() == 1 { lengths.trim_end() } else { lengths.trim_end_matches(", ") };
+    let description = element.description();
+    let mut text = format!("{{'descr': '{description}', 'fortran_order': False, 'shape': ({lengths}), }}");
+    // Magic string, version, length and header fill a multiple of 64 bytes, the last of which ends the line.
+    let start = MAGIC.len() + 2 + size_of::<u16>();
+    let length = (start + text.len() + 1).next_multiple_of(64) - start;
+    text += &" ".repeat(length - text.len() - 1);
+    let mut bytes = [MAGIC.as_slice(), &[1, 0], &(length as u16).to_le_bytes(), text.as_bytes()].concat();
+    bytes.push(b'\n');
+    bytes
+}
+
+fn take<const N: usize>(reader: &mut impl Read) -> Result<[u8; N], NpyError> {
+    let mut bytes = [0; N];
+    reader.read_exact(&mut bytes).map_err(|error| match error.kind() {
+        ErrorKind::UnexpectedEof => NpyError("it ends inside the header".into()),
+        _ => unreadable(error),
+    })?;
+    Ok(bytes)
+}
+
+/// At most `len` bytes; memory grows as they come.
+fn read_up_to(reader: &mut impl Read, len: usize) -> Result<Vec<u8>, NpyError> {
+    let mut bytes = Vec::new();
+    reader.by_ref().take(len as u64).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
+}
+
+fn unreadable(error: std::io::Error) -> NpyError {
+    NpyError(format!("it cannot be read: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn file(header: &str, data: &[u8]) -> Vec<u8> {
+        [b"\x93NUMPY\x01\x00".as_slice(), &(header.len() as u16).to_le_bytes(), header.as_bytes(), data].concat()
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for shape in [vec![], vec![3], vec![2, 3], vec![2, 1, 4, 5]] {
+            let numbers: Vec<f64> = (0..shape.iter().product()).map(|i| 0.5 * i as f64 - 1.0).collect();
+            let mut bytes = header(Element::F64, &shape);
+            assert_eq!(bytes.len() % 64, 0);
+            bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+            let npy = Npy::open(bytes.as_slice()).unwrap();
+            assert_eq!((npy.shape(), npy.element()), (shape.as_slice(), Element::F64));
+            let read = npy.numbers().unwrap();
+            assert_eq!((read.shape(), read.iter().copied().collect::<Vec<_>>()), (shape.as_slice(), numbers));
+        }
+    }
+
+    #[test]
+    fn fortran_arrays_are_turned() {
+        let header = "{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }\n";
+        let npy = Npy::open(file(header, &[1, 4, 2, 5, 3, 6]).as_slice()).unwrap().numbers().unwrap();
+        assert_eq!(npy, ndarray::array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]].into_dyn());
+    }
+
+    #[test]
+    fn a_bad_file_says_what_is_wrong() {
+        let header = |description: &str, shape: &str| {
+            format!("{{'descr': '{description}', 'fortran_order': False, 'shape': {shape}, }}\n")
+        };
+        let huge = "(4294967296, 4294967296, 4294967296)";
+        for (bytes, expected) in [
+            (b"\x93NUM".to_vec(), "ends inside the header"),
+            (b"PK\x03\x04 something".to_vec(), "does not begin as a NumPy file"),
+            (file(&header("<i8", "(1,)"), &[0; 8]), "is not of a C or Fortran array"),
+            (file(&header("<f8", "(-1,)"), &[0; 8]), "is not of a C or Fortran array"),
+            (file(&header("<f8", huge), &[0; 8]), "more bytes than memory can hold"),
+            (file(&header("|u1", "(1000000000000,)"), &[0; 8]), "promises more elements than there are"),
+            (file(&header("|u1", "(0, 9223372036854775807, 9223372036854775807)"), &[]), "the shape [0, 92233"),
+        ] {
+            let error = Npy::open(bytes.as_slice()).and_then(Npy::numbers).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(
+            damage in prop::collection::vec((0usize..90, any::<u8>()), 0..6),
+            len in 0usize..100,
+        ) {
+            let mut bytes = header(Element::F32, &[2, 2]);
+            bytes.extend([0; 16]);
+            for (place, byte) in damage {
+                bytes[place] = byte;
+            }
+            bytes.truncate(bytes.len().min(40 + len));
+            if let Ok(npy) = Npy::open(bytes.as_slice()) {
+                let _ = npy.numbers();
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! InceptionV3 as FID uses it: images to features, forward only.
+//!
+//! Batch normalisation has standing statistics, so it is folded into the convolutions when weights are loaded. On the CPU
+//! an image's features are the same bits in whatever batch it comes.
+
+mod layout;
+mod resize;
+
+use std::path::Path;
+
+use mergan_tensor::{Device, FrozenConv2d, Pool2d, Shape, Tensor, no_grad};
+use ndarray::{Array2, ArrayView4};
+
+use crate::weights::{Weights, WeightsError};
+use layout::{INPUTS, OUTPUTS, Part};
+
+pub use resize::Resize;
+
+/// Added to the variances by batch normalisation.
+const EPSILON: f64 = 1e-3;
+/// Images come to the network with so many pixels on a side.
+const SIDE: usize = 299;
+
+/// A place in the network whose maps, averaged, are features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tap {
+    /// The 64 channels after the first pooling.
+    First = 0,
+    /// The 192 channels after the second pooling.
+    Second = 1,
+    /// The 768 channels before the auxiliary classifier's place.
+    Auxiliary = 2,
+    /// The 2048 channels before the classifier: those of FID.
+    Last = 3,
+}
+
+impl Tap {
+    /// All taps, from the first to the last.
+    pub const ALL: [Tap; 4] = [Tap::First, Tap::Second, Tap::Auxiliary, Tap::Last];
+
+    /// How many features an image has here.
+    pub fn features(self) -> usize {
+        [64, 192, 768, 2048][self as usize]
+    }
+}
+
+/// The network.
+pub struct Inception {
+    parts: Vec<Built>,
+}
+
+/// A [`Part`] with its weights.
+enum Built {
+    Conv(FrozenConv2d),
+    MaxPool(Pool2d),
+    AveragePool(Pool2d),
+    Branches(Vec<Vec<Built>>),
+    Tap,
+}
+
+impl Inception {
+    /// The network with weights named as torchvision names them (`Mixed_5b.branch1x1.conv.weight`,
+    /// `Mixed_5b.branch1x1.bn.running_mean`, ..., `fc.weight`); `path` names the file in errors.
+    ///
+    /// # Errors
+    /// When a tensor is missing or has another shape: the weights are those of another network.
+    pub fn new(weights: &Weights, path: &Path) -> Result<Self, WeightsError> {
+        let file = File { weights, path };
+        let (parts, channels) = file.sequence(layout::network(), INPUTS)?;
+        // Not used, but it tells this network from one that was trained on other classes.
+        file.tensor("fc.weight", &[OUTPUTS, channels])?;
+        Ok(Inception { parts })
+    }
+
+    /// The names and axes of all tensors that the network is made of, but for those of the unused classifier.
+    pub fn tensors() -> Vec<(String, Vec<usize>)> {
+        let mut tensors = Vec::new();
+        list(&layout::network(), INPUTS, &mut tensors);
+        tensors
+    }
+
+    /// The features of images `[n, 3, 299, 299]` in [-1, 1] at each of `taps`, `[n, features, 1, 1]`. What comes after the
+    /// last of them is not computed.
+    ///
+    /// # Panics
+    /// When the images do not have three channels, or are so small that a convolution does not fit.
+    pub fn features(&self, images: &Tensor, taps: &[Tap]) -> Vec<Tensor> {
+        let wanted = taps.iter().map(|&tap| tap as usize).max().map_or(0, |last| last + 1);
+        let mut found = Vec::with_capacity(wanted);
+        no_grad(|| {
+            let mut parts = self.parts.iter();
+            let mut maps = images.detach();
+            while found.len() < wanted {
+                match parts.next().expect("the network ends with a tap") {
+                    Built::Tap => found.push(maps.mean_to(Shape::matrix(maps.shape().n, maps.shape().c))),
+                    part => maps = part.forward(&maps),
+                }
+            }
+        });
+        taps.iter().map(|&tap| found[tap as usize].clone()).collect()
+    }
+
+    /// The features at `tap` of images (N, C, H, W) of bytes, one row an image. Grey images are repeated to three channels.
+    ///
+    /// # Panics
+    /// When the images have neither one nor three channels.
+    pub fn read(&self, images: ArrayView4<u8>, resize: Resize, tap: Tap) -> Array2<f32> {
+        let count = images.dim().0;
+        let features = self.features(&resize.apply(images, [SIDE; 2]), &[tap]).remove(0);
+        let rows = Array2::from_shape_vec((count, tap.features()), features.to_vec::<f32>());
+        rows.expect("every image has its features")
+    }
+}
+
+impl Built {
+    fn forward(&self, maps: &Tensor) -> Tensor {
+        match self {
+            Built::Conv(layer) => layer.forward(maps),
+            Built::MaxPool(pool) => maps.max_pool2d(*pool),
+            Built::AveragePool(pool) => maps.average_pool2d(*pool),
+            Built::Branches(branches) => {
+                let through = |branch: &Vec<Built>| branch.iter().fold(maps.clone(), |maps, part| part.forward(&maps));
+                let ends: Vec<Tensor> = branches.iter().map(through).collect();
+                Tensor::concat_channels(&ends.iter().collect::<Vec<_>>())
+            }
+            Built::Tap => maps.clone(),
+        }
+    }
+}
+
+/// The tensors of a normalised convolution: names behind the layer's, and axes.
+fn tensors_of(name: &str, outputs: usize, inputs: usize, kernel: [usize; 2]) -> Vec<(String, Vec<usize>)> {
+    let of_channels = ["weight", "bias", "running_mean", "running_var"];
+    let kernel = (format!("{name}.conv.weight"), vec![outputs, inputs, kernel[0], kernel[1]]);
+    [kernel].into_iter().chain(of_channels.map(|part| (format!("{name}.bn.{part}"), vec![outputs]))).collect()
+}
+
+/// Lists the tensors of a sequence and returns how many channels leave it.
+fn list(parts: &[Part], inputs: usize, tensors: &mut Vec<(String, Vec<usize>)>) -> usize {
+    parts.iter().fold(inputs, |channels, part| match part {
+        Part::Conv { name, outputs, kernel, .. } => {
+            tensors.extend(tensors_of(name, *outputs, channels, *kernel));
+            *outputs
+        }
+        Part::Branches(branches) => branches.iter().map(|branch| list(branch, channels, tensors)).sum(),
+        Part::MaxPool(_) | Part::AveragePool(_) | Part::Tap => channels,
+    })
+}
+
+/// Where weights come from.
+struct File<'a> {
+    weights: &'a Weights,
+    path: &'a Path,
+}
+
+impl File<'_> {
+    /// The sequence with its weights, and how many channels leave it.
+    fn sequence(&self, parts: Vec<Part>, inputs: usize) -> Result<(Vec<Built>, usize), WeightsError> {
+        let mut channels = inputs;
+        let built = parts.into_iter().map(|part| {
+            let (part, outputs) = self.part(part, channels)?;
+            channels = outputs;
+            Ok(part)
+        });
+        Ok((built.collect::<Result<_, _>>()?, channels))
+    }
+
+    fn part(&self, part: Part, inputs: usize) -> Result<(Built, usize), WeightsError> {
+        Ok(match part {
+            Part::Conv { name, outputs, kernel, conv } => {
+                let tensors = tensors_of(&name, outputs, inputs, kernel);
+                let tensors =
+                    tensors.iter().map(|(name, axes)| self.tensor(name, axes)).collect::<Result<Vec<_>, _>>()?;
+                (Built::Conv(folded(&tensors, conv)), outputs)
+            }
+            Part::MaxPool(pool) => (Built::MaxPool(pool), inputs),
+            Part::AveragePool(pool) => (Built::AveragePool(pool), inputs),
+            Part::Tap => (Built::Tap, inputs),
+            Part::Branches(branches) => {
+                let branches = branches.into_iter().map(|branch| self.sequence(branch, inputs));
+                let (branches, outputs): (Vec<_>, Vec<_>) =
+                    branches.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+                (Built::Branches(branches), outputs.iter().sum())
+            }
+        })
+    }
+
+    fn tensor(&self, name: &str, axes: &[usize]) -> Result<Tensor, WeightsError> {
+        self.weights.require(self.path, name, axes).cloned()
+    }
+}
+
+/// A convolution with its batch normalisation folded in: w g / sqrt(v + eps), and b - m g / sqrt(v + eps).
+fn folded(tensors: &[Tensor], conv: mergan_tensor::Conv2d) -> FrozenConv2d {
+    // In f64, so that the folded weights are rounded once.
+    let device = tensors[0].device();
+    let wide: Vec<Tensor> = tensors.iter().map(|tensor| tensor.to_device(Device::Reference)).collect();
+    let [weight, scale, shift, mean, variance] = wide.as_slice() else { unreachable!("the tensors of a layer") };
+    let scale = scale * &variance.shift(EPSILON).sqrt().reciprocal();
+    let bias = shift - &(mean * &scale);
+    let outputs = scale.shape().c;
+    // Output channels are the rows of the kernel.
+    let weight = weight * &Tensor::from_vec(scale.to_vec::<f64>(), [outputs, 1, 1, 1], Device::Reference);
+    FrozenConv2d::new(&weight.to_device(device), &bias.to_device(device), conv, 0.0)
+}
