@@ -121,7 +121,7 @@ def distances():
     )
     out["kid"] = found[metric_kid.KEY_METRIC_KID_MEAN]
     out["kid.deviation"] = found[metric_kid.KEY_METRIC_KID_STD]
-    out["kid.subsets"] = np.array(subsets, dtype=np.float64)
+    out["kid.subsets"] = np.array(subsets, dtype=np.float64).reshape(2 * SUBSETS, SUBSET)
     out |= {name: compute_prdc(real, generated, 3)[name] for name in ("precision", "recall")}
     out |= {name: compute_prdc(real, generated, 5)[name] for name in ("density", "coverage")}
     return {name: torch.tensor(np.asarray(value), dtype=torch.float64) for name, value in out.items()}

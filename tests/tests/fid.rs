@@ -81,7 +81,7 @@ fn features_are_those_of_pytorch_fid_at_every_tap_and_in_any_batch() {
     let read = |batch: usize| {
         let batches: Vec<_> =
             small.axis_chunks_iter(Axis(0), batch).map(|batch| network.read(batch, Resize::Tf1, Tap::Last)).collect();
-        concatenate(Axis(0), &batches.iter().map(Array2::view).collect::<Vec<_>>()).unwrap()
+        concatenate(Axis(0), &batches.iter().map(|batch| batch.view()).collect::<Vec<_>>()).unwrap()
     };
     let one = read(1);
     assert!(one.iter().all(|x| x.is_finite()) && one.row(0) != one.row(1));

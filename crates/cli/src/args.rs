@@ -3,11 +3,13 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use mergan_models::Resize;
 use mergan_strategies::STRATEGIES;
 
 use crate::console::Verbosity;
+use crate::fid::Family;
 
 /// What scripts can rely on.
 const EXIT_CODES: &str = "\
@@ -60,6 +62,8 @@ pub enum Command {
     Export(ExportArguments),
     /// Score a trained generator by a classifier of real images.
     Evaluate(EvaluateArguments),
+    /// Measure how far generated images are from real ones: FID, KID, precision, recall, density and coverage.
+    Fid(FidArguments),
     /// Print the numbers of runs side by side; numbers that were not measured alike are refused.
     Compare(CompareArguments),
     /// Write up runs: results.json, ledger.md and a page that opens offline.
@@ -112,8 +116,8 @@ pub enum DataQuestion {
         #[arg(long)]
         json: bool,
     },
-    /// Download and verify a dataset.
-    #[command(after_help = "Example:\n  mergan data fetch mnist --cache /data/mergan")]
+    /// Download and verify a dataset, or the weights of the network that FID is defined by (inception).
+    #[command(after_help = "Examples:\n  mergan data fetch mnist --cache /data/mergan\n  mergan data fetch inception")]
     Fetch {
         /// The dataset.
         name: String,
@@ -265,7 +269,10 @@ pub struct ExportArguments {
 
 /// `mergan evaluate`.
 #[derive(Args)]
-#[command(after_help = "Example:\n  mergan evaluate runs/ra --samples 6400 --json")]
+#[command(
+    after_help = "Examples:\n  mergan evaluate runs/ra --samples 6400 --json\n  mergan evaluate runs/ra --metrics \
+                        fid,kid,prdc --save"
+)]
 pub struct EvaluateArguments {
     /// The run directory.
     #[arg(value_name = "DIR")]
@@ -282,12 +289,111 @@ pub struct EvaluateArguments {
     /// The classifier that scores [default: one trained on the dataset, kept in the cache].
     #[arg(long, value_name = "FILE")]
     pub scorer: Option<PathBuf>,
+    /// What is measured on the features of Inception besides the usual scores.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "METRICS")]
+    pub metrics: Vec<Family>,
+    /// The network whose features are compared.
+    #[command(flatten)]
+    pub inception: InceptionArguments,
     /// Replace the run's own scores of this task by these.
     #[arg(long)]
     pub save: bool,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+    /// Where data are looked for and kept.
+    #[command(flatten)]
+    pub data: DataArguments,
+}
+
+/// The network whose features are compared.
+#[derive(Args)]
+#[command(next_help_heading = "Network")]
+pub struct InceptionArguments {
+    /// Weights of Inception: pt_inception-2015-12-05-6726825d.pth, or a safetensors file [default: those in the cache, which
+    /// `mergan data fetch inception` gets].
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// The name of another network of the same layers, after which its distances are called: FD-NAME is no FID.
+    #[arg(long, value_name = "NAME", value_parser = network_name)]
+    pub network: Option<String>,
+    /// How images are brought to the network's size and range.
+    #[arg(long, value_enum, default_value = "tf1", value_name = "CONVENTION")]
+    pub resize: ResizeName,
+}
+
+/// The conventions of resizing, as they are called.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum ResizeName {
+    /// TensorFlow 1's bilinear grid: Heusel et al. and TTUR.
+    Tf1,
+    /// Bilinear between the centres of pixels: pytorch-fid.
+    Torch,
+    /// Bicubic with antialiasing: clean-fid.
+    Clean,
+}
+
+impl From<ResizeName> for Resize {
+    fn from(name: ResizeName) -> Self {
+        match name {
+            ResizeName::Tf1 => Resize::Tf1,
+            ResizeName::Torch => Resize::Torch,
+            ResizeName::Clean => Resize::Clean,
+        }
+    }
+}
+
+/// Metrics are named after networks, so their names hold nothing that a table or a file could take for something else.
+fn network_name(name: &str) -> Result<String, String> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.');
+    if !name.is_empty() && name.chars().all(plain) {
+        return Ok(name.to_ascii_lowercase());
+    }
+    Err("a network's name is made of letters, digits, dots and hyphens".into())
+}
+
+/// `mergan fid`.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  mergan fid photos/ samples/ --metrics fid,kid,prdc\n  mergan fid photos/ runs/ra \
+                        --samples 1000 --resize torch\n  mergan fid photos/ photos.npz --save-statistics\n  mergan fid \
+                        real.npy generated.npy --features --json"
+)]
+pub struct FidArguments {
+    /// Real images: a folder of pictures, an array .npy or .npz of bytes, pytorch-fid's .npz of statistics, or a run
+    /// directory.
+    #[arg(value_name = "REAL")]
+    pub real: PathBuf,
+    /// Generated images, as the real ones.
+    #[arg(value_name = "GENERATED")]
+    pub generated: PathBuf,
+    /// What is measured.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "fid", value_name = "METRICS")]
+    pub metrics: Vec<Family>,
+    /// Both files hold features already: matrices .npy, one row a sample.
+    #[arg(long, conflicts_with_all = ["weights", "resize", "save_statistics", "samples"])]
+    pub features: bool,
+    /// Measure nothing: write the statistics of REAL to the second path, as pytorch-fid does and reads them.
+    #[arg(long, conflicts_with_all = ["metrics", "json"])]
+    pub save_statistics: bool,
+    /// Images of each class that are drawn from a run's generator [default: as the run was configured].
+    #[arg(long, value_name = "N")]
+    pub samples: Option<NonZeroUsize>,
+    /// Subsets over which KID is averaged.
+    #[arg(long, default_value = "100", value_name = "N")]
+    pub subsets: NonZeroUsize,
+    /// Samples in each subset, unless a set has fewer.
+    #[arg(long, default_value = "1000", value_name = "N")]
+    pub subset_size: NonZeroUsize,
+    /// The seed of the choice of subsets.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print JSON: a list of {metric, value, card}.
+    #[arg(long)]
+    pub json: bool,
+    /// The network whose features are compared.
+    #[command(flatten)]
+    pub inception: InceptionArguments,
     /// Where data are looked for and kept.
     #[command(flatten)]
     pub data: DataArguments,

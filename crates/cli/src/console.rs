@@ -117,6 +117,14 @@ impl Progress<'_> {
         }
     }
 
+    /// So many more steps are done.
+    pub fn advance(&mut self, steps: u64) {
+        let done = self.bar.position() + steps;
+        let total = self.bar.length().unwrap_or(done);
+        self.bar.set_position(done);
+        self.update(done, || format!("{done} of {total}"));
+    }
+
     /// The number of steps, now that it is known.
     pub fn set_total(&mut self, total: u64) {
         self.bar.set_length(total);

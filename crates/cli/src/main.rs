@@ -8,6 +8,7 @@ mod console;
 mod data;
 mod evaluation;
 mod events;
+mod fid;
 mod generator;
 mod image_grid;
 mod npy;
@@ -50,6 +51,7 @@ fn answer(arguments: &Arguments, console: &Console) -> Result<ExitCode> {
         Command::Sample(arguments) => commands::sample::run(arguments, console)?,
         Command::Export(arguments) => commands::export::run(arguments, console)?,
         Command::Evaluate(arguments) => commands::evaluate::run(arguments, console)?,
+        Command::Fid(arguments) => commands::fid::run(arguments, console)?,
         Command::Compare(arguments) => commands::compare::run(arguments, console)?,
         Command::Report(arguments) => commands::report::run(arguments, console)?,
         Command::Animate(arguments) => commands::animate::run(arguments, console)?,

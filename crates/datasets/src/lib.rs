@@ -43,6 +43,7 @@ pub mod npy;
 mod registry;
 mod shapes;
 mod tasks;
+mod weights;
 
 pub use cache::default_cache;
 pub use error::{Attempt, Error};
@@ -51,3 +52,4 @@ pub use labelled::{Dataset, Labelled};
 pub use manifest::{DataFile, Manifest, NpmPackage, Splits};
 pub use registry::{info, load, names};
 pub use tasks::{TaskError, TaskOptions, TaskSequence};
+pub use weights::inception_weights;

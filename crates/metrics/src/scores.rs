@@ -25,6 +25,21 @@ pub const FRECHET_POOLED: &str = "fd_mlp_pooled";
 pub const FRECHET_CNN: &str = "fd_cnn";
 /// [`FRECHET_POOLED`] where the classifier that scores has convolutions.
 pub const FRECHET_CNN_POOLED: &str = "fd_cnn_pooled";
+/// The Frechet distance of each class on the features of the network that FID is defined by; the paper's FID of LSUN is
+/// their mean.
+pub const FID: &str = "fid";
+/// The same distance over all learned classes at once.
+pub const FID_POOLED: &str = "fid_pooled";
+/// The [kernel distance](crate::kernel_distance) of each class on the same features, over subsets.
+pub const KID: &str = "kid";
+/// [Precision](crate::Neighbourhoods::precision) on the same features.
+pub const PRECISION: &str = "precision";
+/// [Recall](crate::Neighbourhoods::recall) on the same features.
+pub const RECALL: &str = "recall";
+/// [Density](crate::Neighbourhoods::density) on the same features.
+pub const DENSITY: &str = "density";
+/// [Coverage](crate::Neighbourhoods::coverage) on the same features.
+pub const COVERAGE: &str = "coverage";
 /// How many images of a class were replayed in a task.
 pub const REPLAYED_IMAGES: &str = "replayed_images";
 /// Of the previous task's generator, from which the past was replayed: the mean probability that the classifier gives

@@ -162,6 +162,12 @@ impl<'a> Comparison<'a> {
         scores.filter(|row| row.class.is_none()).filter_map(|row| row.score.warning.as_deref()).collect()
     }
 
+    /// Whether some run has this metric as a mean over its classes, or over all at once.
+    pub fn has(&self, metric: &str) -> bool {
+        let mut tasks = self.runs().flat_map(|run| &run.tasks);
+        tasks.any(|task| task.scores.get(metric, None).is_some())
+    }
+
     /// Whether some accuracy is of fewer images than its card says, which its warning tells.
     pub fn lacks_images(&self) -> bool {
         let mut tasks = self.runs().flat_map(|run| &run.tasks);

@@ -5,7 +5,8 @@ use crate::comparison::{CONTINUAL, Comparison, Group, Pair, Spread};
 use crate::measured::Measured;
 use crate::paper::{self, TASK_COUNTS};
 use mergan_metrics::{
-    ACCURACY, REPLAY_ACCURACY, REPLAY_CONFIDENCE, REPLAY_SHIFT, REVERSE_ACCURACY, STANDING_ACCURACY, frechet_metrics,
+    ACCURACY, COVERAGE, DENSITY, FID, FID_POOLED, KID, PRECISION, RECALL, REPLAY_ACCURACY, REPLAY_CONFIDENCE,
+    REPLAY_SHIFT, REVERSE_ACCURACY, STANDING_ACCURACY, frechet_metrics,
 };
 use std::collections::BTreeSet;
 
@@ -41,9 +42,13 @@ impl Table {
     /// The accuracy with batch and with standing statistics, and what else was measured: after as many tasks as the paper measured, and after the last one.
     pub fn measured(comparison: &Comparison) -> Self {
         let [of_class, over_all] = frechet_metrics(&comparison.first().card().network);
-        let metrics = [ACCURACY, STANDING_ACCURACY, REVERSE_ACCURACY, of_class, over_all].map(Measured::of);
+        let usual = [ACCURACY, STANDING_ACCURACY, REVERSE_ACCURACY, of_class, over_all];
+        let of_inception = [FID, FID_POOLED, KID, PRECISION, RECALL, DENSITY, COVERAGE];
+        let metrics = usual.into_iter().chain(of_inception).map(Measured::of);
         let counts: BTreeSet<_> = TASK_COUNTS.into_iter().chain([comparison.tasks()]).collect();
-        Self::of_means(comparison, counts.into_iter(), &metrics)
+        // Those of Inception are measured only where somebody asks for them.
+        let known = |metric: &&Measured| comparison.has(metric.key);
+        Self::of_means(comparison, counts.into_iter(), &metrics.filter(known).collect::<Vec<_>>())
     }
 
     /// The paper's Table 2.

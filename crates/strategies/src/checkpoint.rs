@@ -106,7 +106,12 @@ impl Checkpoint {
         let stated = std::mem::take(&mut note.sha256);
         weights.note = note.to_json();
         if weights.sha256() != stated {
-            return Err(WeightsError::Format { path: path.into(), reason: "its checksum does not hold".into() }.into());
+            return Err(WeightsError::Format {
+                path: path.into(),
+                format: "checkpoint",
+                reason: "its checksum does not hold".into(),
+            }
+            .into());
         }
         Ok(Checkpoint { path: path.into(), weights, note })
     }

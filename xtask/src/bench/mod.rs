@@ -5,6 +5,7 @@
 //! product of either side as the measure of what the machine can do.
 
 mod conv2d;
+mod inception;
 mod others;
 mod python;
 mod record;
@@ -26,12 +27,14 @@ pub enum Bench {
     Step(step::Arguments),
     /// Each map of each convolution of the networks.
     Conv2d(conv2d::Arguments),
+    /// Images to the features that FID compares, beside pytorch-fid.
+    Inception(inception::Arguments),
 }
 
 /// What both benchmarks can be told.
 #[derive(Args)]
 struct Common {
-    /// A Python that has torch.
+    /// A Python that has torch, and for `inception` pytorch-fid.
     #[arg(long, value_name = "FILE", conflicts_with = "install")]
     python: Option<PathBuf>,
     /// Make a virtual environment with torch in the target directory, and use it.
@@ -59,5 +62,6 @@ pub fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Step(arguments) => step::run(arguments),
         Bench::Conv2d(arguments) => conv2d::run(arguments),
+        Bench::Inception(arguments) => inception::run(arguments),
     }
 }

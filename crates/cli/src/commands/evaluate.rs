@@ -6,7 +6,8 @@ use mergan_report::scores_table;
 
 use crate::args::EvaluateArguments;
 use crate::console::Console;
-use crate::evaluation::Evaluation;
+use crate::evaluation::{Evaluation, InceptionScores};
+use crate::fid::FeatureNetwork;
 use crate::generator::Trained;
 use crate::run_dir::RunDir;
 use crate::scorer::Scorer;
@@ -21,7 +22,11 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
     let trained = Trained::load(&run.generator(task))?;
     let data = arguments.data.load(&config.dataset, console)?;
     let scorer = Scorer::obtain(arguments.scorer.as_deref(), &config.dataset, &arguments.data, console)?;
-    let evaluation = Evaluation::new(&config, &data, scorer, console)?;
+    let inception = (!arguments.metrics.is_empty()).then(|| -> Result<_> {
+        let network = FeatureNetwork::obtain(&arguments.inception, &arguments.data, console)?;
+        Ok(InceptionScores::new(network, &arguments.metrics))
+    });
+    let evaluation = Evaluation::new(&config, &data, scorer, console)?.with_inception(inception.transpose()?);
 
     let samples = arguments.samples.map_or(config.evaluation.samples, usize::from);
     let seed = arguments.seed.unwrap_or(config.seed);

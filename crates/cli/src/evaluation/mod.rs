@@ -3,6 +3,7 @@
 mod audit;
 mod distance;
 mod embedding;
+mod inception;
 mod neighbours;
 mod reverse;
 
@@ -25,6 +26,7 @@ use crate::image_grid;
 use crate::run_dir::RunDir;
 use crate::scorer::Scorer;
 use distance::Features;
+pub use inception::InceptionScores;
 use neighbours::Found;
 
 /// How the generators of one run are scored.
@@ -36,6 +38,7 @@ pub struct Evaluation<'e> {
     console: &'e Console,
     /// Of the real test images, once they are needed.
     real: OnceCell<Features>,
+    inception: Option<InceptionScores>,
 }
 
 /// What was measured of a task.
@@ -66,7 +69,12 @@ impl<'e> Evaluation<'e> {
     /// When the configuration's tasks do not fit the data.
     pub fn new(config: &Config, data: &'e Dataset, scorer: Scorer, console: &'e Console) -> Result<Self> {
         let tasks = config.task_sequence(data.class_names.len())?;
-        Ok(Evaluation { config: config.clone(), tasks, data, scorer, console, real: OnceCell::new() })
+        Ok(Evaluation { config: config.clone(), tasks, data, scorer, console, real: OnceCell::new(), inception: None })
+    }
+
+    /// The same, with what is measured by Inception besides.
+    pub fn with_inception(self, inception: Option<InceptionScores>) -> Self {
+        Evaluation { inception, ..self }
     }
 
     /// The classifier that scores.
@@ -92,6 +100,7 @@ impl<'e> Evaluation<'e> {
         self.standing(&scored, &mut scores);
         self.transfer(&scored, &mut scores);
         self.distances(&scored, &mut scores)?;
+        self.inception(&scored, &mut scores)?;
         self.reverse(&scored, &mut scores);
         if task > 1 {
             let old = Trained::load(&run.generator(task - 1))?;

@@ -2,6 +2,7 @@
 
 mod errors;
 mod faults;
+mod fid;
 mod interruption;
 mod results;
 mod tutorial;

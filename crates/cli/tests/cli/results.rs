@@ -329,6 +329,7 @@ fn every_command_shows_an_example() {
         &["evaluate"],
         &["export"],
         &["animate"],
+        &["fid"],
         &["compare"],
         &["report"],
         &["doctor"],

@@ -1,0 +1,50 @@
+//! Our side of `cargo xtask bench inception`: images to the features that FID compares.
+//!
+//! Started as `inception THREADS`. A line `images SIZE N COUNT` brings N images, SIZE pixels wide, to the network's size and
+//! through it COUNT times. The first line out is the number of additions and multiplications of one image.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use mergan_benches::server::{numbers, serve, timed, with_threads};
+use mergan_models::{Inception, Resize, Tap, Weights};
+use mergan_tensor::{Shape, conv2d_flops};
+use ndarray::Array4;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [threads] = arguments.as_slice() else { bail!("usage: inception THREADS") };
+    with_threads(threads, run)
+}
+
+fn run() -> Result<()> {
+    let network = Inception::new(&weights(), Path::new("random weights"))?;
+    let read = |side: usize, count: usize| {
+        let images = Array4::from_shape_fn((count, 3, side, side), |(n, c, y, x)| ((n + c + y * x) % 256) as u8);
+        network.read(images.view(), Resize::Torch, Tap::Last)
+    };
+    let before = conv2d_flops();
+    read(299, 1);
+    serve(conv2d_flops() - before, |what, repetitions| {
+        let sizes = what.strip_prefix("images ").and_then(|sizes| sizes.split_once(' '));
+        let (side, count) = sizes.with_context(|| format!("`{what}` is nothing to time"))?;
+        let (side, count) = (side.parse()?, count.parse()?);
+        timed(repetitions, || Ok(read(side, count)))
+    })
+}
+
+/// Weights of a size that keeps the size of what goes through the network.
+fn weights() -> Weights {
+    let mut weights = Weights::default();
+    let classifier = ("fc.weight".to_string(), vec![1008, 2048]);
+    for ((name, axes), stream) in Inception::tensors().into_iter().chain([classifier]).zip(0..) {
+        let len: usize = axes.iter().product();
+        let unit = numbers(stream, Shape::vector(len));
+        let tensor = match axes.len() {
+            4 => unit.shift(-0.5).scale((24.0 / (len / axes[0]) as f64).sqrt()),
+            _ => unit.shift(0.5),
+        };
+        weights.insert_as(name, &axes, &tensor);
+    }
+    weights
+}

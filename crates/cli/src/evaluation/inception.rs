@@ -1,0 +1,132 @@
+//! FID, KID, precision, recall, density and coverage of generated from real test images, class by class and over all: the
+//! paper's FID of LSUN is the mean over the categories.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use anyhow::{Context, Result};
+use mergan_metrics::{Card, ClassScore, Score, TaskScores};
+use ndarray::{ArrayView4, Axis};
+
+use super::{Evaluation, Scored};
+use crate::console::Progress;
+use crate::fid::{Family, FeatureNetwork, Found, Sample, Subsets, distances, enough};
+
+/// Images that the network reads between two looks at the bar.
+const SLAB: usize = 256;
+
+/// What is measured with Inception.
+pub struct InceptionScores {
+    network: FeatureNetwork,
+    families: Vec<Family>,
+    /// Of the real test images of each class, once they are needed; none of a class that has too few.
+    real: RefCell<BTreeMap<usize, Option<Rc<Sample>>>>,
+}
+
+impl InceptionScores {
+    /// These metrics on the features of this network.
+    pub fn new(network: FeatureNetwork, families: &[Family]) -> Self {
+        InceptionScores { network, families: families.to_vec(), real: RefCell::default() }
+    }
+
+    fn sample(&self, images: ArrayView4<u8>, progress: &mut Progress) -> Result<Option<Rc<Sample>>> {
+        let keep = self.families.iter().any(|family| family.needs_features());
+        let features = images.axis_chunks_iter(Axis(0), SLAB).map(|images| {
+            let features = self.network.read(images);
+            progress.advance(images.dim().0 as u64);
+            Ok(features)
+        });
+        Ok(enough(Sample::gather(self.network.dimension(), keep, features))?.map(Rc::new))
+    }
+}
+
+impl Evaluation<'_> {
+    /// Records the distances of each class and their mean, and those over all classes at once.
+    pub(super) fn inception(&self, scored: &Scored, scores: &mut TaskScores) -> Result<()> {
+        let Some(inception) = &self.inception else { return Ok(()) };
+        let classes = &scored.trained.usage.classes;
+        let count: usize = scored.images.iter().map(|images| images.dim().0).sum();
+        let mut progress = self.console.progress("looking at the images with Inception", count as u64);
+        let (mut samples, mut left_out) = (Vec::new(), Vec::new());
+        for (&class, images) in classes.iter().zip(&scored.images) {
+            let generated = inception.sample(images.view(), &mut progress)?;
+            match self.real_sample(inception, class, &mut progress)?.zip(generated) {
+                Some((real, generated)) => samples.push((class, real, generated)),
+                None => left_out.push(class.to_string()),
+            }
+        }
+        let card = Card {
+            network: inception.network.name().into(),
+            sha256: Some(inception.network.sha256().into()),
+            test_accuracy: None,
+            real_images: Some("all test images".into()),
+            resize: Some(inception.network.resize().into()),
+            ..self.card(scored)
+        };
+        let measure = |real: &Sample, generated: &Sample| {
+            let subsets = Subsets { seed: self.config.seed, ..Subsets::default() };
+            distances(&inception.families, real, generated, subsets)
+        };
+        let by_class = samples.iter().map(|(class, real, generated)| {
+            let found = measure(real, generated).with_context(|| format!("the images of class {class}"))?;
+            Ok((*class, found))
+        });
+        record(&by_class.collect::<Result<Vec<_>>>()?, &left_out, inception, &card, scores);
+        let joined = samples.iter().map(|(_, real, generated)| (real, generated));
+        let pooled = joined.fold(None, |pooled: Option<[Rc<Sample>; 2]>, (real, generated)| {
+            Some(match pooled {
+                None => [real.clone(), generated.clone()],
+                Some([reals, others]) => [Rc::new(reals.joined(real)), Rc::new(others.joined(generated))],
+            })
+        });
+        let Some([real, generated]) = pooled else { return Ok(()) };
+        for Found { metric, value, estimator, warning } in measure(&real, &generated)? {
+            let metric = inception.network.metric(&format!("{metric}_pooled"));
+            let card = Card { estimator: Some(estimator), ..card.clone() };
+            scores.scores.push(ClassScore { class: None, score: Score { metric, value, warning, card } });
+        }
+        Ok(())
+    }
+
+    fn real_sample(
+        &self,
+        inception: &InceptionScores,
+        class: usize,
+        progress: &mut Progress,
+    ) -> Result<Option<Rc<Sample>>> {
+        if let Some(known) = inception.real.borrow().get(&class) {
+            return Ok(known.clone());
+        }
+        let sample = inception.sample(self.data.test.of_class(class).images(), progress)?;
+        inception.real.borrow_mut().insert(class, sample.clone());
+        Ok(sample)
+    }
+}
+
+/// Records each metric: a row for each class, and their mean, which says what it leaves out.
+fn record(
+    by_class: &[(usize, Vec<Found>)],
+    left_out: &[String],
+    inception: &InceptionScores,
+    card: &Card,
+    scores: &mut TaskScores,
+) {
+    let Some((_, first)) = by_class.first() else { return };
+    for (i, Found { metric, estimator, .. }) in first.iter().enumerate() {
+        let metric = inception.network.metric(metric);
+        let values: Vec<_> = by_class.iter().map(|(class, found)| (*class, found[i].value)).collect();
+        scores.record(&metric, &values, &Card { estimator: Some(estimator.clone()), ..card.clone() });
+        let warned = by_class.iter().filter_map(|(class, found)| Some((*class, found[i].warning.clone()?)));
+        let warned: Vec<_> = warned.collect();
+        let of_mean =
+            (!left_out.is_empty()).then(|| format!("left out for too few images: class {}", left_out.join(", ")));
+        let of_mean: Vec<_> = of_mean.into_iter().chain(warned.first().map(|(_, text)| text.clone())).collect();
+        if !of_mean.is_empty() {
+            scores.warn(&metric, None, of_mean.join("; "));
+        }
+        for (class, text) in warned {
+            scores.warn(&metric, Some(class), text);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! `cargo xtask bench inception`: images to FID's features, beside pytorch-fid.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::Common;
+use super::others::Others;
+use super::record::Record;
+use super::sides::{Programs, Timing};
+
+/// `cargo xtask bench inception`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  cargo xtask bench inception --python PYTHON_WITH_PYTORCH_FID")]
+pub struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    /// Images in a batch; pytorch-fid takes 50 unless told otherwise.
+    #[arg(long, value_delimiter = ',', default_value = "1,16,50")]
+    batches: Vec<usize>,
+}
+
+/// Pixels on a side of the images: a generator's, and the network's own.
+const SIDES: [usize; 2] = [32, 299];
+/// How many times as many images a second as pytorch-fid ours should look at.
+const BAR: f64 = 1.2;
+
+/// Runs the benchmark and writes the table.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let Arguments { common, batches } = arguments;
+    let programs = Programs::new("inception", common)?;
+    let others = Others::now()?;
+    let mut sides = programs.start(&[common.threads().to_string()])?;
+    let flops: f64 = sides.greeting().parse().context("reading how much an image takes")?;
+    let mut best_product = sides.best_product()?;
+    let mut rows = Vec::new();
+    for side in SIDES {
+        for &batch in batches {
+            let what = format!("images {side} {batch}");
+            // The first time, memory is asked for and weights are brought in order.
+            sides.round(&what, 1)?;
+            sides.medians();
+            sides.forget_peak_memory()?;
+            for _ in 0..common.rounds {
+                sides.round(&what, 1)?;
+            }
+            let row = (side, batch, sides.medians(), sides.peak_memory()?);
+            println!("{}", line(&row, flops, best_product));
+            rows.push(row);
+        }
+        best_product = best_product.max(sides.best_product()?);
+    }
+    let torch = sides.torch().to_string();
+    drop(sides);
+    let others = others.share()?;
+
+    let mut tables =
+        "\n| image | batch | ours, images/s | NCHW, images/s | channels last, images/s | ratio | ours, share | ours, \
+                      MiB | PyTorch, MiB |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|\n"
+            .to_string();
+    let mut misses = Vec::new();
+    for row in &rows {
+        writeln!(tables, "{}", line(row, flops, best_product))?;
+        let (side, batch, timing, _) = row;
+        if timing.ratio() < BAR {
+            misses.push(format!("images of {side} x {side}, batch {batch}: ratio {:.2}", timing.ratio()));
+        }
+    }
+    let method = format!(
+        "Images a second from pixels to 2048 features, by medians over {} rounds, the sides in turn; the peer is pytorch-fid's \
+         own network, of which the faster layout counts in the ratio. An image takes {:.2} GFLOP, and a share is what part of \
+         the time they would take at the best 1024^3 product of either side in this run, {best_product:.0} GFLOP/s. Memory \
+         is the peak of the process, PyTorch's that of the smaller one.",
+        common.rounds,
+        flops / 1e9,
+    );
+    let title = "Inception's features beside pytorch-fid";
+    Record { name: "inception", title, torch, others, method, tables, misses }.write(common)
+}
+
+fn line(row: &(usize, usize, Timing, [f64; 2]), flops: f64, best_product: f64) -> String {
+    let (side, batch, timing, [ours, peer]) = row;
+    let rate = |milliseconds: f64| 1e3 * *batch as f64 / milliseconds;
+    let share = 100.0 * flops * rate(timing.ours) / 1e9 / best_product;
+    format!(
+        "| {side} x {side} | {batch} | {:.1} | {:.1} | {:.1} | {:.2} | {share:.0} % | {ours:.0} | {peer:.0} |",
+        rate(timing.ours),
+        rate(timing.nchw),
+        rate(timing.channels_last),
+        timing.ratio(),
+    )
+}
