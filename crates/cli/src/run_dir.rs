@@ -142,6 +142,34 @@ impl RunDir {
         })
     }
 
+    /// Takes over the sample grids of another run, whose first and only task this one shares.
+    pub fn take_frames(&self, other: &RunDir) -> Result<()> {
+        for entry in fs::read_dir(other.frames()).into_iter().flatten().flatten() {
+            let to = self.frames().join(entry.file_name());
+            fs::copy(entry.path(), &to).with_context(|| format!("writing {}", to.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Removes what processes that were killed while they wrote have left under temporary names.
+    pub fn sweep(&self) -> Result<()> {
+        let entries = |folder: &Path| -> Result<Vec<PathBuf>> {
+            let entries = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+            entries.with_context(|| format!("reading {}", folder.display()))
+        };
+        let mut folders = vec![self.root.clone(), self.frames()];
+        if self.root.join("tasks").is_dir() {
+            folders.extend(entries(&self.root.join("tasks"))?);
+        }
+        for path in folders.iter().map(|folder| entries(folder)).collect::<Result<Vec<_>>>()?.concat() {
+            let name = path.file_name().unwrap_or_default();
+            if name.as_encoded_bytes().starts_with(b".") && name != LOCK {
+                fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Keeps other processes from training here until the returned file is dropped, or this process ends.
     pub fn lock(&self) -> Result<File> {
         let path = self.root.join(LOCK);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::interruption::{checkpoints, copy};
 use crate::{cache, finished_run, generators, mergan, new_run};
 
-/// How often the run of the test is killed; set `MERGAN_KILLS` for more.
+/// How often runs of the test are killed; set `MERGAN_KILLS` for more.
 const KILLS: usize = 6;
 /// How long a process lives at most before it is killed, in milliseconds; set `MERGAN_LIFE` where it takes longer to start.
 const LIFE: u64 = 600;
@@ -66,19 +66,19 @@ fn spawn(run: &Path, options: &[String]) -> Child {
 
 #[cfg(unix)]
 #[test]
-fn a_run_killed_again_and_again_loses_nothing() {
+fn runs_killed_again_and_again_lose_nothing() {
     use std::os::unix::process::ExitStatusExt;
     let kills = setting("MERGAN_KILLS", KILLS as u64) as usize;
     let life = setting("MERGAN_LIFE", LIFE);
     let folder = tempfile::tempdir().unwrap();
-    let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
-    // Long enough not to be finished before the last kill.
-    let options = options(&(10 + kills).to_string());
+    let whole = folder.path().join("whole");
+    let options = options("20");
     mergan().args(new_run("ra", &whole)).args(&options).assert().success();
 
-    let (mut moments, mut struck, mut quiet) = (Moments(1), [0; 3], 0);
-    while struck.iter().sum::<usize>() < kills && quiet < 3 {
-        let mut child = spawn(&killed, &options);
+    let (mut moments, mut struck, mut finished) = (Moments(1), [0; 3], 0);
+    let run = |finished: usize| folder.path().join(format!("run{finished}"));
+    while struck.iter().sum::<usize>() < kills {
+        let mut child = spawn(&run(finished), &options);
         sleep(Duration::from_millis(moments.below(life)));
         let which = moments.below(3) as usize;
         let signal = ["KILL", "TERM", "INT"][which];
@@ -88,30 +88,35 @@ fn a_run_killed_again_and_again_loses_nothing() {
         let status = child.wait().unwrap();
         let mut text = String::new();
         child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
-        let clean = status.success() || matches!(status.code(), Some(130 | 143)) || (sent && status.signal().is_some());
-        assert!(clean && !text.contains("panicked"), "after {struck:?} kills: {status}\n{text}");
-        if sent && !status.success() {
+        let stopped = sent && (matches!(status.code(), Some(130 | 143)) || status.signal().is_some());
+        let clean = (status.success() || stopped) && !text.contains("panicked");
+        assert!(clean, "run {finished} after {struck:?} kills: {status}\n{text}");
+        if stopped {
             struck[which] += 1;
         } else {
-            quiet += 1;
+            // It came to its end; the next kill is another run's.
+            assert_same(&run(finished), &whole);
+            finished += 1;
         }
     }
-    let attempts = spawn(&killed, &options).wait_with_output().unwrap();
-    assert!(attempts.status.success(), "{}", String::from_utf8_lossy(&attempts.stderr));
+    let last = spawn(&run(finished), &options).wait_with_output().unwrap();
+    assert!(last.status.success(), "{}", String::from_utf8_lossy(&last.stderr));
+    assert_same(&run(finished), &whole);
+    let [killed, terminated, interrupted] = struck;
     println!(
-        "killed {} times: KILL {}, TERM {}, INT {}",
-        struck.iter().sum::<usize>(),
-        struck[0],
-        struck[1],
-        struck[2]
+        "KILL {killed}, TERM {terminated}, INT {interrupted}; runs that came to their end: {}, none lost",
+        finished + 1
     );
-    assert!(struck.iter().sum::<usize>() + 3 > kills, "only {struck:?} kills struck");
-    let (found, expected) = (results(&killed), results(&whole));
+}
+
+/// Whether two runs left the same, byte by byte.
+fn assert_same(run: &Path, whole: &Path) {
+    let (found, expected) = (results(run), results(whole));
     let names = |files: &[(PathBuf, Vec<u8>)]| files.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
     assert_eq!(names(&found), names(&expected));
     let differing: Vec<_> = found.iter().zip(&expected).filter(|(a, b)| a != b).map(|((path, _), _)| path).collect();
     assert!(differing.is_empty(), "{differing:?}");
-    assert_eq!(checkpoints(&killed).len(), 2);
+    assert_eq!(checkpoints(run).len(), 2);
 }
 
 /// Runs a shell script in a mount namespace of its own, where it may mount; `None` where the system does not permit it.

@@ -54,6 +54,9 @@ fn a_shared_first_task_changes_nothing() {
     mergan().args(run_of("1", "sft", &first)).assert().success();
     mergan().args(new_run("ra", &fork)).arg("--first-task").arg(&first).assert().success();
     assert!(generators(&fork) == generators(finished_run()));
+    // The frames are those of all tasks too.
+    let frames = |run: &Path| fs::read_dir(run.join("frames")).unwrap().count();
+    assert_eq!(frames(&fork), frames(finished_run()));
 }
 
 #[test]

@@ -67,6 +67,9 @@ fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<
     run.create()?;
     let _lock = run.lock()?;
     run.require_unused()?;
+    if let Some(other) = &first_task {
+        run.take_frames(other)?;
+    }
     let first_events = first_task.map(|other| other.events());
     let events = EventLog::create(&run.events(), &begin(&command_line())?, first_events.as_deref())?;
     checkpoints::save(&run, &trainer)?;
@@ -79,6 +82,7 @@ fn resume(run: &RunDir, arguments: &TrainArguments, console: &Console) -> Result
     let config = run.read_config()?;
     run.create()?;
     let _lock = run.lock()?;
+    run.sweep()?;
     let data = load(&config, arguments, console)?;
     let trainer = checkpoints::resume(run, &config, data.class_names.len(), &data.train, console)?;
     if arguments.estimate {
