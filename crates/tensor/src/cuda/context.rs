@@ -67,7 +67,7 @@ impl Context {
     /// The address of `words` words whose contents are whatever their last user left, and how many they really are.
     pub(super) fn allocate(&self, words: usize) -> (u64, usize) {
         assert!(words <= LARGEST, "a tensor of {words} numbers is too large for a CUDA device");
-        let class = length_class(words);
+        let class = if self.driver.pools_memory() { length_class(words) } else { words };
         let bytes = class * WORD;
         let address = self.recycled(class).unwrap_or_else(|| {
             self.driver.allocate(bytes).unwrap_or_else(|error| match error {
@@ -104,6 +104,10 @@ impl Context {
     /// Takes memory back. Work on a device is done in order, so it can be handed out again at once.
     pub(super) fn release(&self, address: u64, class: usize) {
         self.held.fetch_sub(class * WORD, Ordering::Relaxed);
+        if !self.driver.pools_memory() {
+            // SAFETY: the address comes from the driver, and its buffer is gone.
+            return unsafe { self.driver.free(address) };
+        }
         let mut free = self.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         free.entry(class).or_default().push(address);
     }

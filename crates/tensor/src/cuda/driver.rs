@@ -19,6 +19,12 @@ pub trait Driver: Send + Sync {
     /// When the device does not answer.
     fn free_memory(&self) -> Result<usize, DriverError>;
 
+    /// Whether memory that tensors give back is kept and handed out again, in a few sizes that are a little larger than
+    /// what is asked for. A device that checks accesses says no: there a buffer is new and ends where its tensor does.
+    fn pools_memory(&self) -> bool {
+        true
+    }
+
     /// The address of at least `bytes` bytes of new memory, aligned to 256 bytes.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! The executors, on small kernels of their own and on the project's.
 
 mod bugs;
+mod driver;
 mod samples;
 mod support;
+mod training;

@@ -16,6 +16,11 @@ pub fn scratch() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
+/// Where `cargo xtask ledger` looks for what has been compared.
+pub fn rows() -> PathBuf {
+    scratch().join("kernel-ledger.tsv")
+}
+
 /// The PTX of a module: compiled when it has not been before.
 fn ptx(module: &Module) -> String {
     let file = scratch().join(format!("{}-{}.ptx", module.name, module.hash()));
