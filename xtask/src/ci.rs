@@ -7,16 +7,18 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use crate::cargo::cargo;
-use crate::{browser, interop, outside, reproduce};
+use crate::{browser, interop, kernels, outside, reproduce};
 
 /// A step, which says how many tests it ran.
 type Step = fn() -> Result<usize>;
 
-const STEPS: [(&str, Step); 9] = [
+const STEPS: [(&str, Step); 11] = [
     ("format", || check(cargo().args(["fmt", "--all", "--check"]))),
     ("lints", || check(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))),
     ("documentation", || check(cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))),
+    ("CUDA kernels compiled", || kernels::ptx(&kernels::Ptx { check: true }).map(|()| 0)),
     ("tests", tests),
+    ("CUDA kernels by tier", || kernels::ledger().map(|()| 0)),
     ("examples in documentation", || count(cargo().args(["test", "--workspace", "--doc"]))),
     ("programs outside the workspace", outside::run),
     ("packages", packages),
@@ -40,6 +42,7 @@ pub fn run() -> Result<()> {
 }
 
 fn tests() -> Result<usize> {
+    kernels::begin_ledger()?;
     let nextest = cargo().args(["nextest", "--version"]).output();
     if nextest.is_ok_and(|output| output.status.success()) {
         return count(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]));
@@ -49,7 +52,8 @@ fn tests() -> Result<usize> {
 
 /// Every crate can be packed by itself; the programs outside the workspace have built them already.
 fn packages() -> Result<usize> {
-    let own = ["--exclude", "xtask", "--exclude", "mergan-tests", "--exclude", "mergan-benches"];
+    let own =
+        ["xtask", "mergan-tests", "mergan-emulator", "mergan-benches"].map(|package| ["--exclude", package]).concat();
     check(cargo().args(["package", "--workspace", "--no-verify", "--allow-dirty"]).args(own))
 }
 

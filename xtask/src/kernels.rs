@@ -2,6 +2,7 @@
 //!
 //! The work is in the package mergan-emulator; this builds its command and runs it.
 
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
@@ -27,6 +28,15 @@ pub fn ptx(arguments: &Ptx) -> Result<()> {
 /// Prints which kernel was compared on which tier; fails where a required one is missing.
 pub fn ledger() -> Result<()> {
     run(&["ledger", &rows()?.display().to_string()])
+}
+
+/// Forgets what tests have compared before.
+pub fn begin_ledger() -> Result<()> {
+    let rows = rows()?;
+    if rows.exists() {
+        fs::remove_file(&rows).with_context(|| format!("removing {}", rows.display()))?;
+    }
+    Ok(())
 }
 
 /// Where the tests write what they have compared: cargo's folder for the files of tests.

@@ -5,6 +5,7 @@ mod bench;
 mod browser;
 mod cargo;
 mod ci;
+mod gpu;
 mod interop;
 mod kernels;
 mod outside;
@@ -45,6 +46,8 @@ enum Task {
         #[arg(long, value_name = "DIR")]
         pictures: Option<PathBuf>,
     },
+    /// Run what needs a GPU, or pack it for a machine that has one.
+    Gpu(gpu::Arguments),
     /// Everything that must pass before a change is merged: format, lints, docs, tests and a smoke reproduction.
     Ci,
 }
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Task::Ptx(arguments) => kernels::ptx(&arguments),
         Task::Ledger => kernels::ledger(),
         Task::Browse { page, pictures } => browse(&page, pictures.as_deref()),
+        Task::Gpu(arguments) => gpu::run(&arguments),
         Task::Ci => ci::run(),
     };
     match result {

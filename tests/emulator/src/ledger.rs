@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
@@ -46,9 +46,18 @@ impl Tier {
     }
 }
 
-/// The rows that GPUs have left: checked in, because a GPU is there only sometimes.
-pub fn gpu_rows() -> PathBuf {
-    root().join("benches/results/gpu-kernels.tsv")
+/// What GPUs have left in `benches/results`, which is checked in because a GPU is there only sometimes: the text of all
+/// results of `cargo xtask gpu`.
+fn gpu_results() -> Result<String> {
+    let folder = root().join("benches/results");
+    let mut text = String::new();
+    for entry in fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))? {
+        let path = entry?.path();
+        if path.file_stem().unwrap_or_default().to_string_lossy().contains("-gpu") {
+            text += &fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        }
+    }
+    Ok(text)
 }
 
 /// Adds a row. To be called only when the kernel's results on this tier have been compared with the reference.
@@ -68,16 +77,14 @@ pub fn compared(rows: &Path, module: &Module, kernel: &str, tier: Tier) -> Resul
 /// # Errors
 /// When the rows cannot be read.
 pub fn table(modules: &[Module], rows: &Path) -> Result<(String, bool)> {
-    let read = |path: &Path| fs::read_to_string(path).with_context(|| format!("reading {}", path.display()));
-    let gpu = gpu_rows();
-    let text = read(rows)? + &if gpu.exists() { read(&gpu)? } else { String::new() };
-    Ok(render(modules, &text))
+    let text = fs::read_to_string(rows).with_context(|| format!("reading {}", rows.display()))?;
+    Ok(render(modules, &(text + &gpu_results()?)))
 }
 
 fn render(modules: &[Module], rows: &str) -> (String, bool) {
     // The sources that each kernel was compared with on each tier, by how often.
     let mut ran: HashMap<(&str, &str), BTreeMap<&str, usize>> = HashMap::new();
-    for row in rows.lines().filter(|row| !row.starts_with('#')) {
+    for row in rows.lines() {
         if let [kernel, tier, source] = row.split('\t').collect::<Vec<_>>()[..] {
             *ran.entry((kernel, tier)).or_default().entry(source).or_default() += 1;
         }

@@ -1,5 +1,6 @@
 //! The kernels' source: every `.cu` file is a module, and the prelude stands before each of them.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -51,14 +52,15 @@ impl Module {
         format!("{}.cu", self.name)
     }
 
-    /// The same module with `from` replaced by `to`.
+    /// The same module with `from` replaced by `to`, in the file or in the prelude.
     ///
     /// # Errors
     /// When `from` is not there exactly once.
     pub fn patched(&self, from: &str, to: &str) -> Result<Module> {
-        let places = self.source.matches(from).count();
+        let places = self.prelude.matches(from).count() + self.source.matches(from).count();
         ensure!(places == 1, "{} has {places} places like `{from}`, not one", self.file());
-        Ok(Module { source: self.source.replace(from, to), ..self.clone() })
+        let [prelude, source] = [&self.prelude, &self.source].map(|text| text.replace(from, to));
+        Ok(Module { name: self.name.clone(), prelude, source })
     }
 }
 
@@ -81,9 +83,9 @@ fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The root of the workspace.
+/// The root of the workspace; `MERGAN_ROOT` says another one, for a machine that has only a part of it.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    env::var_os("MERGAN_ROOT").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."), PathBuf::from)
 }
 
 /// All modules of the project, in the order of their names.

@@ -4,6 +4,9 @@
 //! fast build only runs. In the checked build the compiler calls the run time before every access to memory, which finds
 //! races, accesses out of bounds, misaligned or to what nobody wrote, whatever the order of the threads was. Both find
 //! barriers that not all threads reach.
+//!
+//! What it does not see: a pointer that leaves a static shared array for the one behind it (an index that does is seen),
+//! and how much static shared memory a kernel has. The interpreter and the compiler see both.
 
 mod compile;
 mod fiber;
@@ -64,7 +67,8 @@ impl Executor for Host {
     unsafe fn launch(&self, launch: &Launch) -> Result<(), LaunchError> {
         let kernel = self.library.kernel(launch.kernel);
         let kernel = kernel.ok_or_else(|| LaunchError::UnknownKernel(launch.kernel.into()))?;
-        launch.check(kernel.shared().len())?;
+        // What is static is known of whole modules only; the compiler and the interpreter know it of each kernel.
+        launch.check(0)?;
         let _one = lock(&ONE_LAUNCH);
         let mut inner = lock(&self.inner);
         let mut state = State::new(Setup {

@@ -95,17 +95,20 @@ impl Interpreter {
 
 /// Lets the warps at the barrier go on, once nobody else can.
 fn open_barrier(warps: &mut [Warp], block: &mut Block) -> Result<(), Stop> {
-    let waiting = warps.iter().position(|warp| warp.status == Status::Barrier);
-    let left = warps.iter().any(|warp| warp.status == Status::Done);
-    if let (Some(waiting), true) = (waiting, left) {
-        let warp = &mut warps[waiting];
-        // The barrier is the instruction before the one that the warp goes on with.
+    let Some(first) = warps.iter().find(|warp| warp.status == Status::Barrier).map(|warp| warp.at) else {
+        return Ok(());
+    };
+    for warp in warps.iter_mut() {
+        let what = match warp.status {
+            Status::Done => "divergent barrier: these threads have left the kernel while others wait",
+            _ if warp.at != first => "divergent barrier: other threads wait at another line",
+            _ => continue,
+        };
+        // The barrier is the instruction before the one that the warp goes on with; a warp that left is at its end.
         warp.at -= 1;
-        return block.stop(warp, 0, "divergent barrier: other threads have left the kernel");
+        return block.stop(warp, 0, what);
     }
-    for warp in warps.iter_mut().filter(|warp| warp.status == Status::Barrier) {
-        warp.status = Status::Ready;
-    }
+    warps.iter_mut().for_each(|warp| warp.status = Status::Ready);
     block.clock.barrier();
     Ok(())
 }

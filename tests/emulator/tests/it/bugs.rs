@@ -124,7 +124,7 @@ const BUGS: [Bug; 14] = [
         to: "if (warp == 0) {\n        __syncthreads();\n",
         run: three_blocks,
         checked: "divergent barrier: other threads have left the kernel at samples.cu:33",
-        interpreted: "divergent barrier: other threads have left the kernel at samples.cu:33",
+        interpreted: "divergent barrier: these threads have left the kernel while others wait at samples.cu",
     },
     Bug {
         name: "no wait for asynchronous copies",

@@ -1,7 +1,10 @@
 //! The executors, on small kernels of their own and on the project's.
 
 mod bugs;
+mod convolutions;
 mod driver;
+mod gpu;
+mod planted;
 mod samples;
 mod support;
 mod training;

@@ -1,5 +1,6 @@
 //! What the tests of the executors share.
 
+use std::env;
 use std::ffi::c_void;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,9 +17,9 @@ pub fn scratch() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
-/// Where `cargo xtask ledger` looks for what has been compared.
+/// Where `cargo xtask ledger` looks for what has been compared; on a machine with a GPU alone, what `MERGAN_LEDGER` says.
 pub fn rows() -> PathBuf {
-    scratch().join("kernel-ledger.tsv")
+    env::var_os("MERGAN_LEDGER").map_or_else(|| scratch().join("kernel-ledger.tsv"), PathBuf::from)
 }
 
 /// The PTX of a module: compiled when it has not been before.
@@ -67,16 +68,31 @@ pub const SCHEDULES: [Schedule; 3] = [Schedule::Forward, Schedule::Backward, Sch
 pub enum Value {
     Address(u64),
     Int(i32),
+    Float(f32),
     /// A structure of a number and another.
     Pair(i32, f32),
+    /// A structure of the sizes of a convolution.
+    Sizes([i32; 13]),
 }
 
 impl Value {
-    fn bits(self) -> u64 {
+    /// The value in memory.
+    fn words(self) -> [u32; 14] {
+        let mut words = [0; 14];
+        match self {
+            Value::Address(address) => (words[0], words[1]) = (address as u32, (address >> 32) as u32),
+            Value::Int(number) => words[0] = number as u32,
+            Value::Float(number) => words[0] = number.to_bits(),
+            Value::Pair(first, second) => (words[0], words[1]) = (first as u32, second.to_bits()),
+            Value::Sizes(sizes) => words[..13].copy_from_slice(&sizes.map(|size| size as u32)),
+        }
+        words
+    }
+
+    fn address(self) -> u64 {
         match self {
             Value::Address(address) => address,
-            Value::Int(number) => number as u32 as u64,
-            Value::Pair(first, second) => u64::from(first as u32) | u64::from(second.to_bits()) << 32,
+            _ => panic!("a number is no buffer"),
         }
     }
 }
@@ -89,8 +105,11 @@ pub fn launch(
     shared: usize,
     values: &[Value],
 ) -> Result<(), LaunchError> {
-    let mut bits: Vec<u64> = values.iter().map(|value| value.bits()).collect();
-    let arguments: Vec<*mut c_void> = bits.iter_mut().map(|bits| std::ptr::from_mut(bits).cast()).collect();
+    /// Aligned as any argument may have to be.
+    #[repr(align(16))]
+    struct Argument([u32; 14]);
+    let mut places: Vec<Argument> = values.iter().map(|value| Argument(value.words())).collect();
+    let arguments: Vec<*mut c_void> = places.iter_mut().map(|place| place.0.as_mut_ptr().cast()).collect();
     let launch = Launch { kernel, grid, block, shared, arguments: &arguments };
     // SAFETY: the tests give each kernel arguments of its types, and buffers that are long enough except in faulty copies
     // on checked devices.
@@ -113,7 +132,7 @@ pub fn download(device: &dyn Executor, buffer: Value, count: usize) -> Vec<f32> 
 /// The first words of a buffer.
 pub fn words(device: &dyn Executor, buffer: Value, count: usize) -> Vec<u32> {
     let mut bytes = vec![0; 4 * count];
-    device.read(buffer.bits(), &mut bytes).expect("the buffer is long enough");
+    device.read(buffer.address(), &mut bytes).expect("the buffer is long enough");
     bytes.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)).collect()
 }
 

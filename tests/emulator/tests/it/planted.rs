@@ -1,0 +1,139 @@
+//! Faults planted in copies of the project's kernels, found while operations on tensors run.
+
+use mergan_emulator::launch::Schedule;
+use mergan_emulator::ledger::Tier;
+use mergan_emulator::sources::{self, Module};
+use mergan_tensor::{conformance, cuda};
+
+use crate::convolutions;
+use crate::driver::device;
+use crate::support::executor;
+
+/// A fault: where, what is put there, and what must be said of it.
+struct Fault {
+    module: &'static str,
+    /// The operation that is computed, by the name of its comparison; none for the kernels of convolutions by themselves.
+    case: Option<&'static str>,
+    from: &'static str,
+    to: &'static str,
+    found: &'static str,
+}
+
+const FAULTS: [Fault; 10] = [
+    // The next stage is read while others still fill it.
+    Fault {
+        module: "conv2d",
+        case: None,
+        from: "        if (more) store(buffer ^ 1);\n        __syncthreads();\n",
+        to: "        if (more) store(buffer ^ 1);\n",
+        found: "race, read after write, in shared memory at conv2d.cu",
+    },
+    // The first stage is read while others still fill it.
+    Fault {
+        module: "conv2d",
+        case: None,
+        from: "    __syncthreads();\n    for (int buffer = 0; row < last; buffer ^= 1) {",
+        to: "    for (int buffer = 0; row < last; buffer ^= 1) {",
+        found: "read of uninitialised memory, in shared memory at conv2d.cu",
+    },
+    // The padding on the left is the end of the row above.
+    Fault {
+        module: "conv2d",
+        case: None,
+        from: "&& x >= 0 && x < c.x.source;",
+        to: "&& x < c.x.source;",
+        found: "is wrong",
+    },
+    // The padding below is what lies behind the image.
+    Fault {
+        module: "conv2d",
+        case: None,
+        from: "inside = y >= 0 && y < c.y.source",
+        to: "inside = y >= 0",
+        found: "out of bounds, read of",
+    },
+    // Vectors are loaded where they are not aligned.
+    Fault { module: "conv2d", case: None, from: "left >= 4 && aligned", to: "left >= 4", found: "misaligned access" },
+    // All parts of a sum are written to the same place.
+    Fault {
+        module: "conv2d",
+        case: None,
+        from: "float* out = y + part * len + output_start",
+        to: "float* out = y + output_start",
+        found: "race, write after write, in global memory at conv2d.cu",
+    },
+    // Rows are added before they are there.
+    Fault {
+        module: "broadcast",
+        case: Some("sum to channels"),
+        from: "    rows[threadIdx.y][threadIdx.x] = value;\n    __syncthreads();\n",
+        to: "    rows[threadIdx.y][threadIdx.x] = value;\n",
+        found: "in shared memory at ",
+    },
+    // The last block goes beyond the end.
+    Fault {
+        module: "broadcast",
+        case: Some("product, grouped broadcast"),
+        from: "    if (i >= len) return;\n    const int row",
+        to: "    const int row",
+        found: "out of bounds, write of 4 bytes",
+    },
+    // A tile is read before it is there.
+    Fault {
+        module: "flatten",
+        case: Some("flatten"),
+        from: "    __syncthreads();\n    for (int i = threadIdx.y; i < 32; i += 8) {\n        if (column + i",
+        to: "    for (int i = threadIdx.y; i < 32; i += 8) {\n        if (column + i",
+        found: "in shared memory at flatten.cu",
+    },
+    // Threads of the block wait at different barriers.
+    Fault {
+        module: "flatten",
+        case: Some("flatten"),
+        from: "    for (int i = threadIdx.y; i < 32; i += 8) {\n        if (row + i",
+        to: "    if (threadIdx.y < 3) __syncthreads();\n    for (int i = threadIdx.y; i < 32; i += 8) {\n        if (row + i",
+        found: "divergent barrier",
+    },
+];
+
+/// What a tier says of the first operation that goes wrong with this fault.
+fn verdict(fault: &Fault, tier: Tier) -> String {
+    let plant = |module: Module| match module.name == fault.module {
+        true => module.patched(fault.from, fault.to).expect("the place of the fault"),
+        false => module,
+    };
+    let modules: Vec<Module> = sources::modules().expect("the project's kernels").into_iter().map(plant).collect();
+    let Some(name) = fault.case else {
+        let module = modules.iter().find(|module| module.name == fault.module).expect("the faulty module");
+        let device = executor(tier, std::slice::from_ref(module), Schedule::Forward);
+        return convolutions::check(device.as_ref(), |_| {}).err().unwrap_or_else(|| "nothing".into());
+    };
+    let device = device(tier, &modules);
+    let cases = conformance::small_cases().into_iter().filter(|case| case.name().contains(name));
+    let wrong = cases.map(|case| cuda::catch(|| case.check(device))).find_map(|outcome| match outcome {
+        Ok(outcome) if outcome.passed() => None,
+        Ok(outcome) => Some(format!("{} is wrong", outcome.case)),
+        Err(error) => Some(error.to_string()),
+    });
+    wrong.unwrap_or_else(|| "nothing".into())
+}
+
+fn check(tier: Tier) {
+    let missed = FAULTS.iter().filter_map(|fault| {
+        let said = verdict(fault, tier);
+        println!("{}: {} -> {said}", fault.module, fault.from.trim());
+        (!said.contains(fault.found)).then(|| format!("{}: `{}`: {said}", fault.module, fault.from.trim()))
+    });
+    let missed: Vec<String> = missed.collect();
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn the_checked_build_finds_faults_in_the_projects_kernels() {
+    check(Tier::Checked);
+}
+
+#[test]
+fn the_interpreter_finds_faults_in_the_projects_kernels() {
+    check(Tier::Interpreter);
+}

@@ -1,0 +1,224 @@
+//! `cargo xtask gpu`: what only a GPU can show, here or packed for a machine that has one and nothing else.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use serde_json::Value;
+
+use crate::cargo::{cargo, commit, root, target_directory};
+
+/// `cargo xtask gpu`.
+#[derive(Args)]
+pub struct Arguments {
+    /// Do not run anything: make an archive whose `run.sh` does, on a machine without cargo and without a network.
+    #[arg(long, value_name = "FILE.tar.gz")]
+    pack: Option<PathBuf>,
+}
+
+/// What is run there.
+const SCRIPT: &str = include_str!("run.sh");
+
+/// The archive must be small enough to be sent around.
+const LARGEST: u64 = 64 << 20;
+
+/// `run.sh` ends with this while it is not done.
+const NEXT_SLICE: i32 = 75;
+
+/// Packs the bundle, or runs it and keeps the result.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let folder = target_directory()?.join("gpu");
+    assemble(&folder)?;
+    match &arguments.pack {
+        Some(archive) => pack(&folder, archive),
+        None => run_here(&folder),
+    }
+}
+
+/// The test of the kernels, the command, the benchmark and its peer, the kernels' source, and MNIST where it is there.
+fn assemble(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
+    }
+    for (package, target, name) in [
+        ("mergan-emulator", ["--test", "it"], "kernels-test"),
+        ("mergan-cli", ["--bin", "mergan"], "mergan"),
+        ("mergan-benches", ["--bin", "gpu-step"], "gpu-step"),
+    ] {
+        let program = build(package, target)?;
+        let packed = folder.join("bin").join(name);
+        copy(&program, &packed)?;
+        let stripped = Command::new("strip").arg(&packed).status().context("starting strip")?;
+        ensure!(stripped.success(), "strip ended with {stripped}");
+    }
+    for peer in ["torch_gpu_step.py", "torch_step.py", "server.py"] {
+        copy(&root().join("benches/peers").join(peer), &folder.join("peers").join(peer))?;
+    }
+    copy_all(&root().join("crates/tensor/src"), &folder.join("source/crates/tensor/src"), &["cu", "cuh"])?;
+    let mnist = root().join("data/cache/mnist");
+    if mnist.exists() {
+        copy_all(&mnist, &folder.join("data/mnist"), &[])?;
+    }
+    fs::write(folder.join("commit"), commit().unwrap_or_else(|| "unknown".into())).context("writing the commit")?;
+    let script = folder.join("run.sh");
+    fs::write(&script, SCRIPT).and_then(|()| fs::set_permissions(&script, fs::Permissions::from_mode(0o755)))?;
+    Ok(())
+}
+
+/// Builds a program in the profile of the tests, in which the numeric crates are optimised, and returns its path.
+fn build(package: &str, target: [&str; 2]) -> Result<PathBuf> {
+    let mut build = cargo();
+    build.args(if target[0] == "--test" { &["test", "--no-run"][..] } else { &["build"] });
+    build.args(["--message-format", "json-render-diagnostics", "--package", package]).args(target);
+    let output = build.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("running cargo")?;
+    ensure!(output.status.success(), "{package} does not build");
+    let messages = String::from_utf8(output.stdout).context("reading cargo's messages")?;
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let made = messages.filter(|message| message["target"]["name"] == target[1]);
+    let program = made.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
+    program.with_context(|| format!("cargo names no program of {package}"))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let folder = to.parent().unwrap_or(to);
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    fs::copy(from, to).with_context(|| format!("copying {} to {}", from.display(), to.display()))?;
+    Ok(())
+}
+
+/// Copies the files of a folder and of those inside, all or those with one of these endings.
+fn copy_all(from: &Path, to: &Path, endings: &[&str]) -> Result<()> {
+    for entry in fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
+        let path = entry?.path();
+        let ending = path.extension().unwrap_or_default().to_string_lossy().into_owned();
+        let inside = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() {
+            copy_all(&path, &inside, endings)?;
+        } else if endings.is_empty() || endings.contains(&ending.as_str()) {
+            copy(&path, &inside)?;
+        }
+    }
+    Ok(())
+}
+
+fn pack(folder: &Path, archive: &Path) -> Result<()> {
+    let mut tar = Command::new("tar");
+    tar.arg("-czf").arg(archive).arg("--transform=s,^\\.,mergan-gpu,").arg("-C").arg(folder).arg(".");
+    let status = tar.status().context("starting tar")?;
+    ensure!(status.success(), "tar ended with {status}");
+    let bytes = fs::metadata(archive)?.len();
+    ensure!(bytes < LARGEST, "{} has {bytes} bytes; at most {LARGEST} may be sent", archive.display());
+    println!(
+        "{} ({:.1} MiB): unpack it on the machine with the GPU and run mergan-gpu/run.sh again while it ends with {NEXT_SLICE}; \
+         then put its result.md into benches/results as DATE-gpu-DEVICE.md",
+        archive.display(),
+        bytes as f64 / f64::from(1 << 20),
+    );
+    Ok(())
+}
+
+fn run_here(folder: &Path) -> Result<()> {
+    loop {
+        let status = Command::new(folder.join("run.sh")).status().context("starting run.sh")?;
+        match status.code() {
+            Some(NEXT_SLICE) => {}
+            Some(3) => bail!("this machine has no GPU; `--pack FILE.tar.gz` makes a bundle for one that has"),
+            Some(0 | 1) => {
+                let result = root().join("benches/results").join(format!("{}-gpu.md", today()?));
+                copy(&folder.join("result.md"), &result)?;
+                ensure!(status.success(), "a step failed; {} says which", result.display());
+                println!("{}", result.display());
+                return Ok(());
+            }
+            _ => bail!("run.sh ended with {status}"),
+        }
+    }
+}
+
+/// The day, in UTC.
+fn today() -> Result<String> {
+    let output = Command::new("date").args(["-u", "+%F"]).output().context("starting date")?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A bundle of programs that say that they ran, and as they end.
+    fn bundle(test: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let program = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        program("bin/kernels-test", test);
+        program("bin/gpu-step", "echo \"width $1: 1 ms\"");
+        program("bin/mergan", "echo no device");
+        program("path/nvidia-smi", "echo 'Some GPU, 580.0'");
+        program("path/python3", "exit 1");
+        fs::write(folder.path().join("commit"), "abc1234").unwrap();
+        fs::write(folder.path().join("run.sh"), SCRIPT).unwrap();
+        folder
+    }
+
+    fn slice(folder: &Path, path: &str, seconds: u32) -> (Option<i32>, String) {
+        let mut run = Command::new("bash");
+        run.arg(folder.join("run.sh")).env("SLICE_SECONDS", seconds.to_string());
+        let output = run.env("PATH", format!("{path}:/usr/bin:/bin")).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    }
+
+    #[test]
+    fn without_a_gpu_nothing_runs() {
+        let folder = bundle("echo 'test result: ok. 1 passed'");
+        let (code, said) = slice(folder.path(), "/nowhere", 590);
+        if !Path::new("/usr/bin/nvidia-smi").exists() {
+            assert_eq!((code, said.contains("there is no GPU")), (Some(3), true), "{said}");
+            assert!(!folder.path().join("result.md").exists());
+        }
+    }
+
+    #[test]
+    fn a_run_goes_on_where_the_last_slice_ended() {
+        let folder = bundle(
+            "echo \"$4\" >> ran; echo 'add_f32\tT3 GPU\thash' >> \"$MERGAN_LEDGER\"; echo 'test result: ok. 1 passed'",
+        );
+        let path = folder.path().join("path").display().to_string();
+        let (code, said) = slice(folder.path(), &path, 300);
+        assert_eq!(
+            (code, said.contains("run it again") || said.contains("next slice")),
+            (Some(NEXT_SLICE), true),
+            "{said}"
+        );
+        let (code, said) = slice(folder.path(), &path, 590);
+        assert_eq!(code, Some(0), "{said}");
+        let ran = fs::read_to_string(folder.path().join("ran")).unwrap();
+        assert_eq!(ran.lines().filter(|test| *test == "gpu::every_operation").count(), 1);
+        let result = fs::read_to_string(folder.path().join("result.md")).unwrap();
+        for expected in
+            ["Some GPU, 580.0, commit abc1234", "width 64: 1 ms", "NOT RUN: PyTorch", "add_f32\tT3 GPU\thash"]
+        {
+            assert!(result.contains(expected), "{expected} in {result}");
+        }
+    }
+
+    #[test]
+    fn a_step_that_fails_fails_the_run_and_is_named() {
+        let folder = bundle("echo 'test result: ok. 1 passed'; case \"$4\" in *ra) exit 5;; esac");
+        let path = folder.path().join("path").display().to_string();
+        let (code, said) = slice(folder.path(), &path, 590);
+        assert_eq!(code, Some(1), "{said}");
+        let result = fs::read_to_string(folder.path().join("result.md")).unwrap();
+        assert!(
+            result.contains("## beside-the-cpu-ra: FAILED (5)") && result.contains("## operations: passed"),
+            "{result}"
+        );
+    }
+}
