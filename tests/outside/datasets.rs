@@ -7,6 +7,6 @@ fn main() -> Result<(), mergan_datasets::Error> {
     let sizes: Vec<usize> =
         sequence.tasks().iter().map(|classes| sequence.images_of(classes, &mnist.train).len()).collect();
     assert_eq!((sizes.len(), sizes.iter().sum::<usize>()), (10, 55_000));
-    assert_eq!(mnist.test.select(&[0]).images().dim(), (1, 1, 32, 32));
+    assert_eq!(mnist.test.select(&[0]).images()?.dim(), (1, 1, 32, 32));
     Ok(())
 }

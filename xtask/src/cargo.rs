@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::hdf5;
+
 /// The root of the workspace.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
@@ -53,7 +55,7 @@ pub fn commit() -> Option<String> {
 /// Builds the `mergan` command in release and returns its path.
 pub fn build_mergan() -> Result<PathBuf> {
     let mut build = cargo();
-    build.args(["build", "--release", "--package", "mergan-cli"]).stdin(Stdio::null());
+    build.args(["build", "--release", "--package", "mergan-cli"]).args(hdf5::features()).stdin(Stdio::null());
     if let Some(commit) = commit() {
         build.env("MERGAN_COMMIT", commit);
     }

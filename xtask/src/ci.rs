@@ -7,19 +7,29 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use crate::cargo::cargo;
-use crate::{browser, interop, kernels, outside, reproduce};
+use crate::{browser, hdf5, interop, kernels, outside, reproduce};
 
 /// A step, which says how many tests it ran.
 type Step = fn() -> Result<usize>;
 
-const STEPS: [(&str, Step); 11] = [
+const STEPS: [(&str, Step); 12] = [
+    ("HDF5", || hdf5::install().map(|()| 0)),
     ("format", || check(cargo().args(["fmt", "--all", "--check"]))),
-    ("lints", || check(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))),
-    ("documentation", || check(cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))),
+    ("lints", || {
+        check(
+            cargo()
+                .args(["clippy", "--workspace", "--all-targets"])
+                .args(hdf5::FEATURES)
+                .args(["--", "-D", "warnings"]),
+        )
+    }),
+    ("documentation", || {
+        check(cargo().args(["doc", "--workspace", "--no-deps"]).args(hdf5::FEATURES).env("RUSTDOCFLAGS", "-D warnings"))
+    }),
     ("CUDA kernels compiled", || kernels::ptx(&kernels::Ptx { check: true }).map(|()| 0)),
     ("tests", tests),
     ("CUDA kernels by tier", || kernels::ledger().map(|()| 0)),
-    ("examples in documentation", || count(cargo().args(["test", "--workspace", "--doc"]))),
+    ("examples in documentation", || count(cargo().args(["test", "--workspace", "--doc"]).args(hdf5::FEATURES))),
     ("programs outside the workspace", outside::run),
     ("packages", packages),
     ("smoke reproduction, opened in a browser", smoke_reproduction),
@@ -45,9 +55,10 @@ fn tests() -> Result<usize> {
     kernels::begin_ledger()?;
     let nextest = cargo().args(["nextest", "--version"]).output();
     if nextest.is_ok_and(|output| output.status.success()) {
-        return count(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]));
+        return count(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]).args(hdf5::FEATURES));
     }
-    count(cargo().args(["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"]))
+    let kinds = ["--lib", "--bins", "--tests", "--no-fail-fast"];
+    count(cargo().args(["test", "--workspace"]).args(kinds).args(hdf5::FEATURES))
 }
 
 /// Every crate can be packed by itself; the programs outside the workspace have built them already.

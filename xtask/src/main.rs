@@ -6,6 +6,7 @@ mod browser;
 mod cargo;
 mod ci;
 mod gpu;
+mod hdf5;
 mod interop;
 mod kernels;
 mod outside;

@@ -29,7 +29,7 @@ fn run(strategy: &str, width: i64, task: usize) -> Result<()> {
     let config = Config::resolve(&choice, data.class_names.len())?;
     let mut trainer = Trainer::new(config, data.class_names.len(), &data.train)?;
     while trainer.tasks_learned() + 1 < task {
-        trainer.skip_task();
+        trainer.skip_task()?;
     }
     // A task's first iteration has no generator step.
     trainer.advance()?;

@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use mergan_models::Resize;
 use mergan_strategies::STRATEGIES;
+use toml::{Table, Value};
 
 use crate::console::Verbosity;
 use crate::fid::Family;
@@ -55,7 +56,7 @@ pub enum Command {
     /// List, fetch and describe datasets.
     Data(DataCommand),
     /// Train one strategy on a sequence of tasks, or go on with a run that was stopped.
-    Train(TrainArguments),
+    Train(Box<TrainArguments>),
     /// Draw images from a trained generator.
     Sample(SampleArguments),
     /// Write a trained generator for other programs: as ONNX, or as safetensors that PyTorch reads.
@@ -94,6 +95,41 @@ pub struct DataArguments {
     pub offline: bool,
 }
 
+/// How pictures of any size and kind become images.
+#[derive(Args)]
+#[command(next_help_heading = "Own images")]
+pub struct ImageArguments {
+    /// Height and width of the images, 32 or 64 [default: 32].
+    #[arg(long, value_name = "PIXELS")]
+    side: Option<i64>,
+    /// Make them grey.
+    #[arg(long)]
+    grey: bool,
+    /// What becomes of pictures that are no squares: crop takes their middle, resize distorts them [default: crop].
+    #[arg(long, value_name = "crop|resize")]
+    fit: Option<String>,
+    /// At most this many of each class, the first ones.
+    #[arg(long, value_name = "N")]
+    limit: Option<i64>,
+    /// Leave out pictures that cannot be read; they are named and counted.
+    #[arg(long)]
+    skip_bad: bool,
+}
+
+impl ImageArguments {
+    /// What was given, as the table `images` of a configuration.
+    pub fn table(&self) -> Table {
+        let given = [
+            ("side", self.side.map(Value::from)),
+            ("channels", self.grey.then_some(Value::from(1))),
+            ("fit", self.fit.clone().map(Value::from)),
+            ("limit", self.limit.map(Value::from)),
+            ("skip_bad", self.skip_bad.then_some(Value::from(true))),
+        ];
+        given.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?))).collect()
+    }
+}
+
 /// `mergan data`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  mergan data fetch mnist")]
@@ -128,11 +164,35 @@ pub enum DataQuestion {
         #[arg(long)]
         json: bool,
     },
-    /// Describe a dataset.
-    #[command(after_help = "Example:\n  mergan data info mnist")]
-    Info {
-        /// The dataset.
+    /// Prepare a dataset: its images, decoded, in one HDF5 file that every command takes in the place of a dataset's name.
+    #[command(
+        after_help = "Examples:\n  mergan data convert pets pets.h5 --side 64 --skip-bad\n  mergan data convert lsun \
+                            lsun.h5 --limit 100000"
+    )]
+    Convert {
+        /// The dataset: its name or its path.
+        #[arg(value_name = "NAME|PATH")]
         name: String,
+        /// The file to write.
+        #[arg(value_name = "OUT.h5")]
+        out: PathBuf,
+        /// How pictures become images.
+        #[command(flatten)]
+        images: ImageArguments,
+        /// Where data are looked for and kept.
+        #[command(flatten)]
+        data: DataArguments,
+    },
+    /// Describe a dataset.
+    #[command(after_help = "Examples:\n  mergan data info mnist\n  mergan data info pets --side 64")]
+    Info {
+        /// The dataset: its name, or the path of a folder with one subfolder of pictures for each class, of
+        /// a folder that holds the files of SVHN or LSUN, or of a prepared file.
+        #[arg(value_name = "NAME|PATH")]
+        name: String,
+        /// How pictures become images.
+        #[command(flatten)]
+        images: ImageArguments,
         /// Where data are looked for and kept.
         #[command(flatten)]
         data: DataArguments,
@@ -179,8 +239,9 @@ pub struct TrainArguments {
 #[derive(Args)]
 #[command(next_help_heading = "New run")]
 pub struct NewRun {
-    /// The dataset (`mergan data list` shows them).
-    #[arg(long, required = false, required_unless_present = "resume", value_name = "NAME")]
+    /// The dataset: its name (`mergan data list` shows them), the path of a folder with one subfolder of pictures for
+    /// each class, or that of a prepared file (`mergan data convert`).
+    #[arg(long, required = false, required_unless_present = "resume", value_name = "NAME|PATH")]
     pub dataset: String,
     /// What keeps the generator from forgetting.
     #[arg(
@@ -212,6 +273,9 @@ pub struct NewRun {
     /// The run whose first task this one shares instead of training it: a run of one task with the same seed.
     #[arg(long, value_name = "DIR")]
     pub first_task: Option<PathBuf>,
+    /// How pictures become images.
+    #[command(flatten)]
+    pub images: ImageArguments,
 }
 
 /// The names of all strategies.

@@ -1,10 +1,10 @@
 //! Datasets as the commands get them: with the progress of downloads on the console.
 
-use std::cell::RefCell;
-use std::path::PathBuf;
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use mergan_datasets::{Dataset, Event, FetchOptions, Files, Manifest, default_cache};
+use mergan_datasets::{Dataset, Error, Event, FetchOptions, Files, ImageOptions, Manifest, default_cache};
 
 use crate::args::DataArguments;
 use crate::console::Console;
@@ -15,15 +15,25 @@ impl DataArguments {
         self.cache.clone().unwrap_or_else(default_cache)
     }
 
-    /// The dataset of this name, fetched where it is not at hand.
-    pub fn load(&self, name: &str, console: &Console) -> Result<Dataset> {
+    /// The dataset of this name or at this path, fetched where it is not at hand.
+    pub fn load(&self, name: &str, images: &ImageOptions, console: &Console) -> Result<Dataset> {
         console.detail(format!("loading {name}"));
-        self.with_options(console, |options| Ok(mergan_datasets::load(name, options)?))
+        self.with_options(images, console, |options| mergan_datasets::load(name, options))
+    }
+
+    /// The prepared file `out` of this dataset, written now.
+    pub fn convert(&self, name: &str, out: &Path, images: &ImageOptions, console: &Console) -> Result<Dataset> {
+        self.with_options(images, console, |options| mergan_datasets::convert(name, out, options))
+    }
+
+    /// What is known about it without fetching it.
+    pub fn info(&self, name: &str, images: &ImageOptions, console: &Console) -> Result<Manifest> {
+        self.with_options(images, console, |options| mergan_datasets::info(name, options))
     }
 
     /// The verified files of a dataset.
     pub fn fetch(&self, manifest: &Manifest, console: &Console) -> Result<Files> {
-        self.with_options(console, |options| Ok(mergan_datasets::fetch(manifest, options)?))
+        self.with_options(&ImageOptions::default(), console, |options| mergan_datasets::fetch(manifest, options))
     }
 
     /// Reads a dataset that is at hand and compares its checksums; nothing is downloaded.
@@ -33,13 +43,29 @@ impl DataArguments {
         Ok(())
     }
 
-    fn with_options<T>(&self, console: &Console, work: impl FnOnce(&FetchOptions) -> Result<T>) -> Result<T> {
+    fn with_options<T>(
+        &self,
+        images: &ImageOptions,
+        console: &Console,
+        work: impl FnOnce(&FetchOptions) -> Result<T, Error>,
+    ) -> Result<T> {
         // The bar appears with the first byte: nothing is shown when all files are at hand.
         let progress = RefCell::new(None);
+        let skipped = Cell::new(0);
         let observer = |event: Event<'_>| match event {
             Event::Waiting { dataset } => console.note(format!("waiting for another process that fetches {dataset}")),
             Event::Trying { from } => console.note(format!("fetching from {from}")),
             Event::Failed { from, reason } => console.note(format!("{from} cannot give it: {reason}")),
+            Event::Preparing { dataset, done, total } => {
+                let mut progress = progress.borrow_mut();
+                let bar = progress.get_or_insert_with(|| console.progress(format!("preparing {dataset}"), 0));
+                bar.set_total(total);
+                bar.update(done, || format!("image {done} of {total}"));
+            }
+            Event::Skipped { picture, reason } => {
+                skipped.set(skipped.get() + 1);
+                console.warn(format!("left out {picture}: {reason}"));
+            }
             Event::Progress { file, done, total, .. } => {
                 let mut progress = progress.borrow_mut();
                 let bar = progress.get_or_insert_with(|| console.progress("downloading", 0));
@@ -50,13 +76,18 @@ impl DataArguments {
                 });
             }
         };
-        work(&FetchOptions {
+        let done = work(&FetchOptions {
             cache: self.cache(),
             data_dir: self.data_dir.clone(),
             offline: self.offline,
+            images: images.clone(),
             observer: &observer,
             ..FetchOptions::default()
-        })
+        })?;
+        if skipped.get() > 0 {
+            console.warn(format!("{} pictures that cannot be read were left out", skipped.get()));
+        }
+        Ok(done)
     }
 }
 

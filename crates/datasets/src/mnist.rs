@@ -1,8 +1,8 @@
-//! MNIST, and any dataset that comes as the same four IDX files of 28 x 28 images.
+//! MNIST and Fashion-MNIST: the same four IDX files of 28 x 28 images.
 
 use ndarray::{Array1, Array3, Array4, Dimension, s};
 
-use crate::fetch::Files;
+use crate::fetch::{FetchOptions, Files, fetch};
 use crate::registry::Entry;
 use crate::{Dataset, Error, Labelled, Manifest, idx};
 
@@ -12,7 +12,12 @@ const SIDE: usize = 28;
 /// Zero pixels added on each side, for the 32 x 32 that the networks take; the paper's code pads likewise.
 const PADDING: usize = 2;
 
-pub(crate) const MNIST: Entry = Entry { name: "mnist", manifest: include_str!("../manifests/mnist.toml"), decode };
+pub(crate) const MNIST: Entry = Entry { name: "mnist", manifest: include_str!("../manifests/mnist.toml"), open };
+pub(crate) const FASHION: Entry = Entry { name: "fashion", manifest: include_str!("../manifests/fashion.toml"), open };
+
+fn open(manifest: &Manifest, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
+    decode(manifest, &fetch(manifest, options)?)
+}
 
 fn decode(manifest: &Manifest, files: &Files) -> Result<Dataset, Error> {
     let train = read_pair(manifest, files, "train")?;
@@ -108,7 +113,7 @@ mod tests {
         assert_eq!(dataset.test.labels(), [2]);
 
         assert_eq!(dataset.train.image_shape(), manifest.shape);
-        let first = dataset.train.images();
+        let first = dataset.train.images().unwrap();
         for (y, x, expected) in [(0, 0, 0), (1, 16, 0), (16, 1, 0), (2, 2, 2), (29, 29, 2), (30, 16, 0), (16, 30, 0)] {
             assert_eq!(first[[0, 0, y, x]], expected, "pixel ({y}, {x})");
         }

@@ -1,20 +1,24 @@
-//! The datasets this crate knows. A new one is a manifest, a file that decodes it, and a line here.
+//! The datasets this crate knows. A new one is a manifest, a file that opens it, and a line here.
 
-use crate::fetch::{FetchOptions, Files, fetch};
-use crate::mnist::MNIST;
+use std::path::Path;
+
+use crate::fetch::FetchOptions;
+use crate::lsun::{self, LSUN};
+use crate::mnist::{FASHION, MNIST};
 use crate::shapes::SHAPES;
-use crate::{Dataset, Error, Manifest};
+use crate::svhn::{self, SVHN};
+use crate::{Dataset, Error, Manifest, Splits, folder, hold, prepared};
 
-const KNOWN: [Entry; 2] = [MNIST, SHAPES];
+const KNOWN: [Entry; 5] = [MNIST, FASHION, SVHN, LSUN, SHAPES];
 
-/// A dataset: what it is, and how its files become images.
+/// A dataset: what it is, and how it is opened.
 pub(crate) struct Entry {
     /// The name as in the manifest.
     pub(crate) name: &'static str,
     /// The text of the manifest; it lies inside the crate, so that the crate packages alone.
     pub(crate) manifest: &'static str,
-    /// Decodes verified files.
-    pub(crate) decode: fn(&Manifest, &Files) -> Result<Dataset, Error>,
+    /// Finds or fetches its files, and opens them.
+    pub(crate) open: fn(&Manifest, &FetchOptions<'_>) -> Result<Dataset, Error>,
 }
 
 /// The name of every dataset that [`load`] knows.
@@ -22,31 +26,84 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     KNOWN.iter().map(|entry| entry.name)
 }
 
-/// What is known about a dataset without fetching it.
+/// What is known about a dataset without fetching it. Of a path to a user's own images, what a look at the names of the
+/// files tells.
 ///
 /// # Errors
-/// [`Error::UnknownDataset`] with the names that are known.
-pub fn info(name: &str) -> Result<Manifest, Error> {
-    Manifest::parse(find(name)?.manifest)
+/// [`Error::UnknownDataset`] with the names that are known, and for a path the errors of [`open`].
+pub fn info(name: &str, options: &FetchOptions<'_>) -> Result<Manifest, Error> {
+    match find(name)? {
+        Found::Known(entry) => Manifest::parse(entry.manifest),
+        Found::Path(path) => {
+            let dataset = open_path(path, options)?;
+            Ok(Manifest {
+                description: format!("Images in {}", path.display()),
+                licence: "the images' own".into(),
+                homepage: None,
+                shape: dataset.train.image_shape(),
+                splits: Splits {
+                    train: dataset.train.len(),
+                    validation: dataset.validation.len(),
+                    test: dataset.test.len(),
+                },
+                name: dataset.name,
+                classes: dataset.class_names,
+                mirrors: Vec::new(),
+                packages: Vec::new(),
+                by_hand: Vec::new(),
+                obtain: None,
+                files: Vec::new(),
+            })
+        }
+    }
 }
 
-/// Fetches, verifies and decodes a dataset.
+/// Fetches, verifies and opens a dataset: one with a name, or a user's own images at a path, which is a folder with one
+/// subfolder for each class, one that holds the files of SVHN or LSUN, or a file that [`convert`](crate::convert) wrote. Images that lie in files of their own stay there, and are
+/// decoded whenever they are asked for.
 ///
 /// # Errors
-/// [`Error::UnknownDataset`] for an unknown name, the errors of [`fetch`], and [`Error::Format`] when a file is not what
-/// its format promises.
+/// [`Error::UnknownDataset`] for a name that is neither known nor a path, the errors of [`fetch`](crate::fetch),
+/// [`Error::Format`] when a file is not what its format promises, and [`Error::NoClasses`], [`Error::EmptyClass`] and
+/// [`Error::Outside`] of a folder.
+pub fn open(name: &str, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
+    match find(name)? {
+        Found::Known(entry) => (entry.open)(&Manifest::parse(entry.manifest)?, options),
+        Found::Path(path) => open_path(path, options),
+    }
+}
+
+/// [`open`]s a dataset and has its images where they are quick to read: up to 256 MB of them in memory, else in a prepared
+/// file, which is written into the cache where the images are still to be decoded.
+///
+/// # Errors
+/// As [`open`], [`Error::Picture`] for a picture that cannot be read, [`Error::EmptyClass`] when no picture of a class can,
+/// and [`Error::Write`] or [`Error::NoHdf5`] where a prepared file is needed and cannot be.
 pub fn load(name: &str, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
-    let entry = find(name)?;
-    let manifest = Manifest::parse(entry.manifest)?;
-    let files = fetch(&manifest, options)?;
-    (entry.decode)(&manifest, &files)
+    hold::quick(open(name, options)?, options)
 }
 
-fn find(name: &str) -> Result<&'static Entry, Error> {
-    KNOWN
-        .iter()
-        .find(|entry| entry.name == name)
-        .ok_or_else(|| Error::UnknownDataset { name: name.into(), known: names().map(String::from).collect() })
+enum Found<'n> {
+    Known(&'static Entry),
+    Path(&'n Path),
+}
+
+fn find(name: &str) -> Result<Found<'_>, Error> {
+    let path = Path::new(name);
+    match KNOWN.iter().find(|entry| entry.name == name) {
+        Some(entry) => Ok(Found::Known(entry)),
+        None if path.exists() => Ok(Found::Path(path)),
+        None => Err(Error::UnknownDataset { name: name.into(), known: names().map(String::from).collect() }),
+    }
+}
+
+fn open_path(path: &Path, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
+    match path {
+        path if path.is_file() => prepared::open(path),
+        path if svhn::lies_in(path) => svhn::open_folder(path),
+        path if lsun::lies_in(path) => lsun::open_folder(path, options),
+        path => folder::open(path, &options.images),
+    }
 }
 
 #[cfg(test)]
@@ -56,17 +113,19 @@ mod tests {
     #[test]
     fn every_manifest_is_complete() {
         for name in names() {
-            let manifest = info(name).unwrap();
+            let manifest = info(name, &FetchOptions::default()).unwrap();
             assert_eq!(manifest.name, name);
-            let has_source = !manifest.mirrors.is_empty() || manifest.npm.is_some();
+            let has_source = !manifest.mirrors.is_empty() || !manifest.packages.is_empty();
             assert_eq!(has_source, !manifest.files.is_empty(), "{name}");
         }
     }
 
     #[test]
     fn an_unknown_name_is_answered_with_the_known_ones() {
-        for error in [info("mnits").unwrap_err(), load("mnits", &FetchOptions::default()).unwrap_err()] {
-            assert_eq!(error.to_string(), "unknown dataset `mnits`; known datasets: mnist, shapes");
+        let options = FetchOptions::default();
+        for error in [info("mnits", &options).unwrap_err(), load("mnits", &options).unwrap_err()] {
+            let expected = "unknown dataset `mnits`, and no such file or folder; known datasets: mnist, fashion, svhn, lsun, shapes";
+            assert_eq!(error.to_string(), expected);
         }
     }
 }

@@ -5,13 +5,13 @@
 
 use ndarray::Array4;
 
-use crate::fetch::Files;
+use crate::fetch::FetchOptions;
 use crate::registry::Entry;
 use crate::{Dataset, Error, Labelled, Manifest};
 
-pub(crate) const SHAPES: Entry = Entry { name: "shapes", manifest: include_str!("../manifests/shapes.toml"), decode };
+pub(crate) const SHAPES: Entry = Entry { name: "shapes", manifest: include_str!("../manifests/shapes.toml"), open };
 
-fn decode(manifest: &Manifest, _files: &Files) -> Result<Dataset, Error> {
+fn open(manifest: &Manifest, _options: &FetchOptions<'_>) -> Result<Dataset, Error> {
     let splits = manifest.splits;
     let test_start = splits.train + splits.validation;
     Ok(Dataset {
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     fn shapes() -> Dataset {
-        decode(&Manifest::parse(SHAPES.manifest).unwrap(), &Files::default()).unwrap()
+        open(&Manifest::parse(SHAPES.manifest).unwrap(), &FetchOptions::default()).unwrap()
     }
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn the_bytes_are_the_same_on_every_machine() {
         let train = shapes().train;
-        let digest = Sha256::digest(train.images().as_slice().unwrap());
+        let digest = Sha256::digest(train.images().unwrap().as_slice().unwrap());
         let start: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(start, "ef0f85e4d455cd2a");
     }
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn classes_can_be_told_apart() {
         let Dataset { train, test, .. } = shapes();
-        let (known, asked) = (train.images(), test.images());
+        let (known, asked) = (train.images().unwrap(), test.images().unwrap());
         let correct = asked.outer_iter().zip(test.labels()).filter(|(image, label)| {
             let distance = |other: &usize| -> u64 {
                 let other = known.index_axis(Axis(0), *other);

@@ -5,8 +5,10 @@
 //! deviation 0.001; ours takes them scaled to [-1, 1] and starts as the other networks do, which reaches the same test
 //! accuracy on digits in a tenth of the steps.
 
+use std::convert::Infallible;
+
 use mergan_tensor::{Adam, AdamOptions, Address, Device, Pool2d, Random, Shape, Tensor, no_grad};
-use ndarray::{Array2, ArrayView1, ArrayView4, Axis};
+use ndarray::{Array2, Array4, ArrayView1, ArrayView4, Axis};
 
 use crate::layers::{Convolution, Gain, Initialiser, Linear};
 use crate::parameters::{Network, Parameter};
@@ -155,11 +157,34 @@ impl Classifier {
         classes: usize,
         options: FitOptions,
         random: Random,
-        mut progress: impl FnMut(FitProgress),
+        progress: impl FnMut(FitProgress),
     ) -> Self {
         let (count, channels, height, width) = images.dim();
         assert_eq!(count, labels.len(), "a label for every image");
-        let mut classifier = Classifier::new([channels, height, width], classes, random, Device::Cpu).trainable();
+        let read = |chosen: &[usize]| Ok::<_, Infallible>(images.select(Axis(0), chosen));
+        let Ok(fitted) = Self::fit_from(read, [channels, height, width], labels, classes, options, random, progress);
+        fitted
+    }
+
+    /// As [`Classifier::fit`], of images that need not be in memory at once: `read` is asked for those of each batch, by
+    /// their indices, and gives them as n x C x H x W.
+    ///
+    /// # Errors
+    /// What `read` fails with.
+    ///
+    /// # Panics
+    /// When a label is not below `classes`, or `read` gives images of another shape.
+    pub fn fit_from<E>(
+        mut read: impl FnMut(&[usize]) -> Result<Array4<u8>, E>,
+        shape: [usize; 3],
+        labels: &[usize],
+        classes: usize,
+        options: FitOptions,
+        random: Random,
+        mut progress: impl FnMut(FitProgress),
+    ) -> Result<Self, E> {
+        let count = labels.len();
+        let mut classifier = Classifier::new(shape, classes, random, Device::Cpu).trainable();
         let mut adam = Adam::new(AdamOptions { beta1: 0.5, beta2: 0.999, epsilon: 1e-8 });
         let batch = options.batch.min(count);
         let steps = options.epochs * (count / batch);
@@ -169,7 +194,7 @@ impl Classifier {
             let order = random.permutation(address, count);
             // The last, smaller batch is dropped; another epoch's order brings its images back.
             for chosen in order.chunks_exact(batch) {
-                let x = pixels::from_bytes(images.select(Axis(0), chosen).view(), Device::Cpu);
+                let x = pixels::from_bytes(read(chosen)?.view(), Device::Cpu);
                 let y: Vec<usize> = chosen.iter().map(|&i| labels[i]).collect();
                 let address = Address { stream: DROPOUT_STREAM, iteration: step as u32, ..Address::default() };
                 let features = classifier.through(&x, |x| dropped(x, random, address));
@@ -180,7 +205,7 @@ impl Classifier {
                 progress(FitProgress { step, steps, loss: loss.item() });
             }
         }
-        classifier.frozen()
+        Ok(classifier.frozen())
     }
 
     /// Images `[n, c, h, w]` in [-1, 1] to logits N x classes.

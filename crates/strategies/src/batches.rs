@@ -52,20 +52,13 @@ impl Batches {
     }
 
     /// The `index`-th batch of the task.
-    pub(crate) fn get(&mut self, index: usize, noise: &dyn Noise, device: Device) -> Batch {
-        let mut labels = Vec::new();
-        let parts: Vec<_> = self
-            .sources
-            .iter_mut()
-            .map(|source| {
-                let images = source.take(index, self.task, noise);
-                labels.extend_from_slice(images.labels());
-                images
-            })
-            .collect();
-        let views: Vec<_> = parts.iter().map(Labelled::images).collect();
+    pub(crate) fn get(&mut self, index: usize, noise: &dyn Noise, device: Device) -> Result<Batch, Error> {
+        let parts: Vec<_> = self.sources.iter_mut().map(|source| source.take(index, self.task, noise)).collect();
+        let images = parts.iter().map(Labelled::images).collect::<Result<Vec<_>, _>>()?;
+        let views: Vec<_> = images.iter().map(|images| images.view()).collect();
         let images = ndarray::concatenate(ndarray::Axis(0), &views).expect("images of one dataset have one size");
-        Batch { images: from_bytes(images.view(), device), labels }
+        let labels = parts.iter().flat_map(Labelled::labels).copied().collect();
+        Ok(Batch { images: from_bytes(images.view(), device), labels })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mergan_datasets::{TaskError, TaskOptions, TaskSequence};
+use mergan_datasets::{ImageOptions, TaskError, TaskOptions, TaskSequence};
 use mergan_models::Architecture;
 use mergan_tensor::AdamOptions;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,9 @@ pub struct Config {
     pub seed: u64,
     /// How many tasks are learned.
     pub tasks: usize,
+    /// How a user's own pictures become images.
+    #[serde(default)]
+    pub images: ImageOptions,
     /// How classes become tasks; `tasks` above counts them.
     pub sequence: TaskOptions,
     /// Sizes of the networks.

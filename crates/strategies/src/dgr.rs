@@ -14,6 +14,7 @@ use mergan_tensor::{Device, Random, Tensor, no_grad};
 use serde::Deserialize;
 
 use crate::draws::Purpose;
+use crate::error::Error;
 use crate::learner::Batch;
 use crate::sampling::{Source, joined};
 use crate::strategy::{FromOptions, Step, Strategy, TaskEnd};
@@ -80,10 +81,10 @@ impl Strategy for DeepGenerativeReplay {
         Batch { images, labels }
     }
 
-    fn end_task(&mut self, end: &TaskEnd) {
+    fn end_task(&mut self, end: &TaskEnd) -> Result<(), Error> {
         let per_class = if end.rehearsal { end.batch } else { self.options.solver_images };
         let real = end.images(per_class);
-        let (mut images, mut labels) = (vec![real.images().to_owned()], real.labels().to_vec());
+        let (mut images, mut labels) = (vec![real.images()?.into_owned()], real.labels().to_vec());
         let learned = end.learned();
         if let (Some(old), Some(solver)) = (end.old, &self.solver) {
             let count = per_class * (learned.len() - end.classes().len());
@@ -100,6 +101,7 @@ impl Strategy for DeepGenerativeReplay {
         let classes = end.generator.config().classes;
         let classifier = Classifier::fit(joined(&images).view(), &labels, classes, options, random, |_| {});
         self.solver = Some(Solver { classifier, classes: learned });
+        Ok(())
     }
 
     fn solver(&self) -> Option<&Solver> {

@@ -30,6 +30,9 @@ pub enum Error {
     /// The task sequence does not fit the dataset.
     #[error(transparent)]
     Tasks(#[from] TaskError),
+    /// The images cannot be read.
+    #[error(transparent)]
+    Data(#[from] mergan_datasets::Error),
     /// A class has too few images.
     #[error(
         "the classes {classes:?} have {found} training images, a batch needs {needed}; take a smaller batch or more images"

@@ -15,6 +15,7 @@ use mergan_tensor::Tensor;
 use serde::Deserialize;
 
 use crate::draws::Purpose;
+use crate::error::Error;
 use crate::sampling::STANDING_BATCHES;
 use crate::strategy::{FromOptions, Step, Strategy, TaskEnd, Term, require_positive};
 
@@ -73,7 +74,7 @@ impl Strategy for ElasticWeightConsolidation {
         vec![Term::new("consolidation", 0.5 * self.options.lambda, sum)]
     }
 
-    fn end_task(&mut self, end: &TaskEnd) {
+    fn end_task(&mut self, end: &TaskEnd) -> Result<(), Error> {
         let Options { likelihood, fisher, samples, .. } = self.options;
         let (samples, batches) = if end.rehearsal { (1, 1) } else { (samples, STANDING_BATCHES) };
         let classes = match fisher {
@@ -90,6 +91,7 @@ impl Strategy for ElasticWeightConsolidation {
             Some(before) if fisher == Fisher::Accumulated => before.zip(&measured, |before, new| before + new),
             _ => measured,
         });
+        Ok(())
     }
 
     fn grow(&mut self, generator: &Generator) {

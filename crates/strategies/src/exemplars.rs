@@ -10,6 +10,7 @@ use mergan_tensor::{Device, Tensor};
 use serde::Deserialize;
 
 use crate::draws::{Draws, Purpose};
+use crate::error::Error;
 use crate::learner::Batch;
 use crate::strategy::{FromOptions, Step, Strategy, TaskEnd};
 
@@ -50,11 +51,12 @@ impl Strategy for Exemplars {
         Batch { images: Tensor::concat(&images.iter().collect::<Vec<_>>()), labels }
     }
 
-    fn end_task(&mut self, end: &TaskEnd) {
+    fn end_task(&mut self, end: &TaskEnd) -> Result<(), Error> {
         let images = end.images(self.options.per_class);
         for &class in end.classes() {
-            self.buffer.insert(class, from_bytes(images.of_class(class).images(), Device::Cpu));
+            self.buffer.insert(class, from_bytes(images.of_class(class).images()?.view(), Device::Cpu));
         }
+        Ok(())
     }
 
     fn save(&self, weights: &mut Weights) {

@@ -234,7 +234,12 @@ pub trait Strategy: Send {
     }
 
     /// Called when a task has been learned.
-    fn end_task(&mut self, _end: &TaskEnd) {}
+    ///
+    /// # Errors
+    /// When the images that it asks for cannot be read.
+    fn end_task(&mut self, _end: &TaskEnd) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// The classifier that says which class a generated image is of, where the generator cannot be asked for a class.
     fn solver(&self) -> Option<&Solver> {

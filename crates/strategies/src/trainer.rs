@@ -153,7 +153,7 @@ impl<'d> Trainer<'d> {
             Ok(asked(&*build_strategy(&saved.strategy, &saved.options)?) == asked(&*trainer.strategy))
         })?;
         trainer.learner = trainer.saved_learner(&checkpoint)?;
-        trainer.begin_task(1, false);
+        trainer.begin_task(1, false)?;
         Ok(trainer)
     }
 
@@ -209,7 +209,7 @@ impl<'d> Trainer<'d> {
         }
         self.require_finite()?;
         self.learner.generator = self.average.clone();
-        self.begin_task(self.task + 1, false);
+        self.begin_task(self.task + 1, false)?;
         Ok(Some(Advance::TaskEnd { task: self.task }))
     }
 
@@ -294,23 +294,26 @@ impl<'d> Trainer<'d> {
                 probe.iterate()?;
             }
             seconds.push(start.elapsed().as_secs_f64() / TIMED as f64);
-            probe.skip_task();
+            probe.skip_task()?;
         }
         Ok(seconds)
     }
 
     /// Goes on to the next task as if this one were learned, to measure what a later task costs.
     ///
+    /// # Errors
+    /// When images that the strategy keeps cannot be read.
+    ///
     /// # Panics
     /// When all tasks are learned.
-    pub fn skip_task(&mut self) {
+    pub fn skip_task(&mut self) -> Result<(), Error> {
         assert!(self.task < self.config.tasks, "no task is left to skip");
-        self.begin_task(self.task + 1, true);
+        self.begin_task(self.task + 1, true)
     }
 
     /// The generator that learned the tasks so far starts the next one, with fresh optimisers, as in the released code.
     /// In a rehearsal nothing was learned, see [`TaskEnd::rehearsal`].
-    fn begin_task(&mut self, task: usize, rehearsal: bool) {
+    fn begin_task(&mut self, task: usize, rehearsal: bool) -> Result<(), Error> {
         let (generator, critic) = (self.learner.generator.frozen(), self.learner.critic.frozen());
         self.strategy.end_task(&TaskEnd {
             task: task - 1,
@@ -322,10 +325,11 @@ impl<'d> Trainer<'d> {
             batch: self.config.evaluation.batch,
             random: self.noise,
             rehearsal,
-        });
+        })?;
         self.average = generator.clone();
         self.old = self.strategy.needs_snapshot().then_some(Snapshot { generator, critic });
         self.start_task(task);
+        Ok(())
     }
 
     /// Starts a task, if there is one, from the averaged weights.
@@ -401,7 +405,7 @@ impl<'d> Trainer<'d> {
             decay => self.average.towards(&self.learner.generator, 1.0 - decay),
         };
         for inner in 0..training.critic_steps {
-            let batch = batches.get(self.iteration * training.critic_steps + inner, &self.noise, Device::Cpu);
+            let batch = batches.get(self.iteration * training.critic_steps + inner, &self.noise, Device::Cpu)?;
             let critic = self.learner.critic_step(&round(inner), batch);
             if inner + 1 == training.critic_steps {
                 losses.0.extend(critic.0);

@@ -230,7 +230,7 @@ fn a_class_that_the_solver_never_names_has_no_images() {
     // It names everything 3 but what it has never seen.
     let labels = vec![3; data.train.len()];
     let options = FitOptions { epochs: 1, ..FitOptions::default() };
-    let classifier = Classifier::fit(data.train.images(), &labels, 10, options, Random::new(0), |_| {});
+    let classifier = Classifier::fit(data.train.images().unwrap().view(), &labels, 10, options, Random::new(0), |_| {});
     let solver = Solver { classifier, classes: vec![0, 3] };
     let source = Source { solver: Some(&solver), ..Source::from(generator) };
     let images = trainer.sampling().images(source, &[0, 3], 20);
@@ -328,7 +328,7 @@ fn an_extension_learns_what_a_longer_run_would_have() {
 fn an_extension_makes_room_and_resumes_to_the_same_bits() {
     let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
     let path = folder.path().join("end.safetensors");
-    let zebras = Labelled::new(data.train.of_class(7).images().to_owned(), vec![10; 40]).unwrap();
+    let zebras = Labelled::new(data.train.of_class(7).images().unwrap().into_owned(), vec![10; 40]).unwrap();
     for strategy in STRATEGIES.iter().filter(|strategy| strategy.name != "jt") {
         let short = Config { tasks: 2, ..config(strategy.name, toml::Table::new()) };
         let mut first = Trainer::new(short, 10, &data.train).unwrap();

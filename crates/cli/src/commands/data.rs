@@ -1,10 +1,10 @@
 //! `mergan data`: which datasets there are, and getting one.
 
-use anyhow::Result;
-use mergan_datasets::{Manifest, inception_weights, info, names};
+use anyhow::{Context, Result};
+use mergan_datasets::{ImageOptions, Manifest, inception_weights, names};
 use serde_json::json;
 
-use crate::args::{DataCommand, DataQuestion};
+use crate::args::{DataCommand, DataQuestion, ImageArguments};
 use crate::console::Console;
 use crate::data::megabytes;
 
@@ -12,7 +12,8 @@ use crate::data::megabytes;
 pub fn run(command: &DataCommand, console: &Console) -> Result<()> {
     match &command.question {
         DataQuestion::List { data, json } => {
-            let manifests = names().map(info).collect::<Result<Vec<_>, _>>()?;
+            let known = |name| data.info(name, &ImageOptions::default(), console);
+            let manifests = names().map(known).collect::<Result<Vec<_>>>()?;
             let cached = |manifest: &Manifest| manifest.is_cached(&data.cache());
             if *json {
                 let list: Vec<_> = manifests.iter().map(|manifest| describe(manifest, cached(manifest))).collect();
@@ -25,7 +26,10 @@ pub fn run(command: &DataCommand, console: &Console) -> Result<()> {
         }
         DataQuestion::Fetch { name, data, json } => {
             let weights = inception_weights();
-            let manifest = if *name == weights.name { weights } else { info(name)? };
+            let manifest = match *name == weights.name {
+                true => weights,
+                false => data.info(name, &ImageOptions::default(), console)?,
+            };
             let files = data.fetch(&manifest, console)?;
             let paths = manifest.files.iter().map(|file| files.path(&file.name)).collect::<Result<Vec<_>, _>>()?;
             if *json {
@@ -36,8 +40,16 @@ pub fn run(command: &DataCommand, console: &Console) -> Result<()> {
             console.note(format!("{name} is here and verified ({})", megabytes(manifest.size())));
             Ok(())
         }
-        DataQuestion::Info { name, data, json } => {
-            let manifest = info(name)?;
+        DataQuestion::Convert { name, out, images, data } => {
+            let dataset = data.convert(name, out, &options(images)?, console)?;
+            let counts = dataset.train.class_counts(dataset.class_names.len());
+            let counts = dataset.class_names.iter().zip(counts).map(|(name, count)| format!("{name}: {count}"));
+            console.note(format!("training images of each class: {}", counts.collect::<Vec<_>>().join(", ")));
+            console.print(out.display())
+        }
+        DataQuestion::Info { name, images, data, json } => {
+            let images = options(images)?;
+            let manifest = data.info(name, &images, console)?;
             let cached = manifest.is_cached(&data.cache());
             if *json {
                 return console.print(format!("{:#}", describe(&manifest, cached)));
@@ -60,6 +72,10 @@ pub fn run(command: &DataCommand, console: &Console) -> Result<()> {
             ))
         }
     }
+}
+
+fn options(images: &ImageArguments) -> Result<ImageOptions> {
+    images.table().try_into().context("how pictures become images")
 }
 
 fn describe(manifest: &Manifest, cached: bool) -> serde_json::Value {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use mergan_datasets::{Manifest, info, names};
+use mergan_datasets::{ImageOptions, Manifest, names};
 use serde::Serialize;
 
 use crate::args::DoctorArguments;
@@ -41,7 +41,7 @@ pub fn run(arguments: &DoctorArguments, console: &Console) -> Result<ExitCode> {
     let cache = arguments.data.cache();
     let mut findings = vec![processor()?, gpu(), disk(&cache)];
     for name in names() {
-        let manifest = info(name)?;
+        let manifest = arguments.data.info(name, &ImageOptions::default(), console)?;
         findings.push(dataset(&manifest, arguments));
         findings.push(scorer(&manifest, &cache)?);
     }
@@ -125,6 +125,13 @@ fn free_bytes(_: &Path) -> std::io::Result<u64> {
 /// Every file of a dataset is read and its checksum compared.
 fn dataset(manifest: &Manifest, arguments: &DoctorArguments) -> Finding {
     let name = format!("data {}", manifest.name);
+    if !manifest.by_hand.is_empty() {
+        let (state, detail) = match manifest.is_cached(&arguments.data.cache()) {
+            true => (State::Fine, "placed by hand".into()),
+            false => (State::Absent, format!("placed by hand: `mergan data fetch {}` says how", manifest.name)),
+        };
+        return Finding::new(name, state, detail);
+    }
     if manifest.files.is_empty() {
         return Finding::new(name, State::Fine, "drawn in code");
     }
@@ -144,12 +151,13 @@ fn dataset(manifest: &Manifest, arguments: &DoctorArguments) -> Finding {
 
 /// The classifier that scores a dataset's images.
 fn scorer(manifest: &Manifest, cache: &Path) -> Result<Finding> {
-    let name = format!("scorer {}", manifest.name);
-    let path = Scorer::path(cache, &manifest.name)?;
+    let Manifest { name: dataset, shape, classes, .. } = manifest;
+    let name = format!("scorer {dataset}");
+    let path = Scorer::path(cache, dataset, *shape);
     if !path.exists() {
         return Ok(Finding::new(name, State::Absent, "it is trained before the first run is scored"));
     }
-    Ok(match Scorer::load(&path, &manifest.name) {
+    Ok(match Scorer::load(&path, dataset, *shape, classes.len()) {
         Ok(scorer) => {
             let recognises = 100.0 * scorer.test_accuracy();
             let detail = format!("SHA-256 {}, recognises {recognises:.2} % of test images", scorer.sha256());

@@ -20,8 +20,8 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
     let task = arguments.task.unwrap_or(newest);
     ensure!((1..=newest).contains(&task), "task {task} is not learned; choose one of 1 to {newest}");
     let trained = Trained::load(&run.generator(task))?;
-    let data = arguments.data.load(&config.dataset, console)?;
-    let scorer = Scorer::obtain(arguments.scorer.as_deref(), &config.dataset, &arguments.data, console)?;
+    let data = arguments.data.load(&config.dataset, &config.images, console)?;
+    let scorer = Scorer::obtain(arguments.scorer.as_deref(), &data, &arguments.data.cache(), console)?;
     let inception = (!arguments.metrics.is_empty()).then(|| -> Result<_> {
         let network = FeatureNetwork::obtain(&arguments.inception, &arguments.data, console)?;
         Ok(InceptionScores::new(network, &arguments.metrics))

@@ -53,7 +53,7 @@ impl Evaluation<'_> {
         }
         let mut features = Features::new();
         for class in 0..self.data.class_names.len() {
-            let reading = self.scorer.classifier().read(self.data.test.of_class(class).images());
+            let reading = self.scorer.classifier().read(self.data.test.of_class(class).images()?.view());
             features
                 .extend(statistics(&reading).context("the features of the test images")?.map(|found| (class, found)));
         }

@@ -4,7 +4,6 @@
 use anyhow::{Context, Result};
 use bhtsne::tSNE;
 use mergan_report::{Embedding, Point};
-use ndarray::Axis;
 
 use super::{Evaluation, Scored};
 
@@ -19,9 +18,9 @@ impl Evaluation<'_> {
         let classes = scored.trained.usage.classes.iter();
         let mut images = Vec::new();
         for (&class, reading) in classes.zip(&scored.readings) {
-            let real = self.data.test.of_class(class);
-            let count = IMAGES.min(real.len());
-            let real = self.scorer.classifier().read(real.images().slice_axis(Axis(0), (..count).into()));
+            let real = self.data.test.indices_of(class);
+            let real = self.data.test.select(&real[..IMAGES.min(real.len())]);
+            let real = self.scorer.classifier().read(real.images()?.view());
             for (is_real, reading) in [(true, &real), (false, reading)] {
                 let features = reading.features.outer_iter().take(IMAGES);
                 images.extend(features.map(|features| (class, is_real, features.to_vec())));

@@ -98,7 +98,7 @@ impl Evaluation<'_> {
         if let Some(known) = inception.real.borrow().get(&class) {
             return Ok(known.clone());
         }
-        let sample = inception.sample(self.data.test.of_class(class).images(), progress)?;
+        let sample = inception.sample(self.data.test.of_class(class).images()?.view(), progress)?;
         inception.real.borrow_mut().insert(class, sample.clone());
         Ok(sample)
     }

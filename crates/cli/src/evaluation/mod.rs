@@ -85,7 +85,7 @@ impl<'e> Evaluation<'e> {
     /// Scores `samples` images of each class that a run's generator has learned in `task` tasks.
     ///
     /// # Errors
-    /// When the generator of the task before cannot be read, or features are no numbers.
+    /// When the generator of the task before or the real images cannot be read, or features are no numbers.
     pub fn task(&self, run: &RunDir, trained: &Trained, task: usize, samples: usize, seed: u64) -> Result<Measured> {
         let classes = &trained.usage.classes;
         let sampling = trained.usage.sampling(seed);
@@ -101,13 +101,13 @@ impl<'e> Evaluation<'e> {
         self.transfer(&scored, &mut scores);
         self.distances(&scored, &mut scores)?;
         self.inception(&scored, &mut scores)?;
-        self.reverse(&scored, &mut scores);
+        self.reverse(&scored, &mut scores)?;
         if task > 1 {
             let old = Trained::load(&run.generator(task - 1))?;
             self.audit(&scored, &old, &mut scores);
         }
         let (embedding, neighbours) = match self.is_milestone(task) {
-            true => (self.embedding(&scored)?, Some(self.neighbours(&scored))),
+            true => (self.embedding(&scored)?, Some(self.neighbours(&scored)?)),
             false => (None, None),
         };
         Ok(Measured { scores, embedding, neighbours })

@@ -1,5 +1,7 @@
 //! The training images that generated ones are nearest to: whether the generator makes images or repeats them.
 
+use anyhow::Result;
+use mergan_datasets::Labelled;
 use mergan_report::{ClassNeighbours, Neighbours};
 use ndarray::{Array4, ArrayView3, ArrayView4, Axis, Zip, concatenate};
 use rayon::prelude::*;
@@ -8,6 +10,8 @@ use super::{Evaluation, Scored};
 
 /// Images of each class on either side that are measured.
 const IMAGES: usize = 50;
+/// Training images that are in memory at a time.
+const SLAB: usize = 1000;
 /// Images of each class that are shown.
 const SHOWN: usize = 5;
 
@@ -19,39 +23,50 @@ pub(super) struct Found {
 
 impl Evaluation<'_> {
     /// Looks for the nearest training image of the same class, by pixels.
-    pub(super) fn neighbours(&self, scored: &Scored) -> Found {
+    ///
+    /// # Errors
+    /// When a real image cannot be read.
+    pub(super) fn neighbours(&self, scored: &Scored) -> Result<Found> {
         let classes = scored.trained.usage.classes.iter().zip(&scored.images);
         let of_class = |(&class, images): (&usize, &Array4<u8>)| {
             let (train, test) = (self.data.train.of_class(class), self.data.test.of_class(class));
-            let generated = nearest(images.view(), train.images());
+            let generated = nearest(images.view(), &train)?;
             let (_, c, h, w) = images.dim();
-            let real = train.images();
-            let shown = generated.iter().take(SHOWN).enumerate();
-            let shown = shown.flat_map(|(i, &(place, _))| {
-                [images.slice_axis(Axis(0), (i..i + 1).into()), real.slice_axis(Axis(0), (place..place + 1).into())]
+            let places: Vec<usize> = generated.iter().take(SHOWN).map(|&(place, _)| place).collect();
+            let nearest_ones = train.select(&places);
+            let real = nearest_ones.images()?;
+            let shown = (0..places.len()).flat_map(|i| {
+                [images.slice_axis(Axis(0), (i..i + 1).into()), real.slice_axis(Axis(0), (i..i + 1).into())]
             });
             let row = match shown.collect::<Vec<_>>().as_slice() {
                 // A class that a solver never names has no images.
                 [] => Array4::zeros((1, c, h, w)),
                 shown => concatenate(Axis(0), shown).expect("generated images are as large as real ones"),
             };
-            let test = mean(&nearest(test.images(), train.images()));
-            (ClassNeighbours { class, generated: mean(&generated), test }, row)
+            let test = test.slabs(IMAGES).next().map_or(Ok(vec![]), |test| nearest(test.images()?.view(), &train))?;
+            Ok((ClassNeighbours { class, generated: mean(&generated), test: mean(&test) }, row))
         };
-        let (classes, rows) = classes.map(of_class).unzip();
-        Found { neighbours: Neighbours { images: IMAGES, classes }, rows }
+        let (classes, rows) = classes.map(of_class).collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        Ok(Found { neighbours: Neighbours { images: IMAGES, classes }, rows })
     }
 }
 
 /// For each of the first images, which of `among` is nearest, and the root mean square of the differences.
-fn nearest(images: ArrayView4<u8>, among: ArrayView4<u8>) -> Vec<(usize, f64)> {
+fn nearest(images: ArrayView4<u8>, among: &Labelled) -> Result<Vec<(usize, f64)>> {
     let images: Vec<_> = images.outer_iter().take(IMAGES).collect();
-    let of_image = |image: &ArrayView3<u8>| {
-        let squares = among.outer_iter().map(|other| squared_difference(image, &other));
-        let (place, square) = squares.enumerate().min_by_key(|&(_, square)| square).expect("a class has images");
+    let mut found = vec![(0, u64::MAX); images.len()];
+    for (number, slab) in among.slabs(SLAB).enumerate() {
+        let slab = slab.images()?;
+        found.par_iter_mut().zip(&images).for_each(|(found, image)| {
+            let squares = slab.outer_iter().map(|other| squared_difference(image, &other));
+            let places = (number * SLAB..).zip(squares);
+            *found = places.fold(*found, |best, next| if next.1 < best.1 { next } else { best });
+        });
+    }
+    let distance = |(image, (place, square)): (&ArrayView3<u8>, (usize, u64))| {
         (place, (square as f64 / image.len() as f64).sqrt() / 127.5)
     };
-    images.par_iter().map(of_image).collect()
+    Ok(images.iter().zip(found).map(distance).collect())
 }
 
 fn squared_difference(left: &ArrayView3<u8>, right: &ArrayView3<u8>) -> u64 {
@@ -71,7 +86,7 @@ mod tests {
     fn the_nearest_image_is_found_with_its_distance() {
         let among = Array4::from_shape_fn((3, 1, 2, 2), |(n, ..)| 100 * n as u8);
         let images = Array4::from_shape_fn((2, 1, 2, 2), |(n, ..)| if n == 0 { 110 } else { 200 });
-        let found = nearest(images.view(), among.view());
+        let found = nearest(images.view(), &Labelled::new(among, vec![0; 3]).unwrap()).unwrap();
         assert_eq!(found.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [1, 2]);
         assert!((found[0].1 - 10.0 / 127.5).abs() < 1e-12 && found[1].1 == 0.0);
         assert_eq!((mean(&[]), mean(&[(0, 1.0), (4, 3.0)])), (None, Some(2.0)));

@@ -3,6 +3,7 @@
 //! A generator that makes one good image of each class over and over has a high accuracy; no classifier learns from it to
 //! recognise the real ones.
 
+use anyhow::Result;
 use mergan_datasets::Labelled;
 use mergan_metrics::{Card, REVERSE_ACCURACY, TaskScores, class_accuracy};
 use mergan_models::{Classifier, FitOptions, FitProgress};
@@ -14,7 +15,7 @@ use super::{Evaluation, Scored, warn_of_few};
 impl Evaluation<'_> {
     /// Records the reverse accuracy where it is due: it takes as long as training the scoring classifier, so only the
     /// last task has it, and those after which the paper measured. Of a single class every classifier knows all there is.
-    pub(super) fn reverse(&self, scored: &Scored, scores: &mut TaskScores) {
+    pub(super) fn reverse(&self, scored: &Scored, scores: &mut TaskScores) -> Result<()> {
         let classes = &scored.trained.usage.classes;
         let samples = self.config.evaluation.reverse_samples.min(scored.samples);
         if !self.is_milestone(scored.task)
@@ -22,7 +23,7 @@ impl Evaluation<'_> {
             || classes.len() < 2
             || scored.images.iter().all(|images| images.is_empty())
         {
-            return;
+            return Ok(());
         }
         let generated: Vec<_> = classes
             .iter()
@@ -36,7 +37,7 @@ impl Evaluation<'_> {
             bar.update(fit.step as u64, || format!("step {} of {}, loss {:.3}", fit.step, fit.steps, fit.loss));
         };
         let (names, options) = (self.data.class_names.len(), FitOptions::default());
-        let values = reverse_accuracies(&generated, &self.data.test, names, options, progress);
+        let values = reverse_accuracies(&generated, &self.data.test, names, options, progress)?;
         let card = self.card(scored);
         // Its network is not the scorer's, and lives no longer than this.
         let card = Card {
@@ -52,6 +53,7 @@ impl Evaluation<'_> {
         };
         scores.record(REVERSE_ACCURACY, &values, &card);
         warn_of_few(scores, &[REVERSE_ACCURACY], classes, &scored.images, samples);
+        Ok(())
     }
 }
 
@@ -63,16 +65,18 @@ fn reverse_accuracies(
     classes: usize,
     options: FitOptions,
     progress: impl FnMut(FitProgress),
-) -> Vec<(usize, f64)> {
+) -> Result<Vec<(usize, f64)>> {
     let views: Vec<_> = generated.iter().map(|(_, images)| images.view()).collect();
     let images = concatenate(Axis(0), &views).expect("images of one generator have one size");
     let labels: Vec<usize> =
         generated.iter().flat_map(|(class, images)| vec![*class; images.len_of(Axis(0))]).collect();
     let classifier = Classifier::fit(images.view(), &labels, classes, options, Random::new(0), progress);
-    let recognised = |&(class, _): &(usize, _)| {
-        Some((class, class_accuracy(&classifier.predict(real.of_class(class).images()), class)?))
-    };
-    generated.iter().filter_map(recognised).collect()
+    let mut recognised = Vec::new();
+    for &(class, _) in generated {
+        let labels = classifier.predict(real.of_class(class).images()?.view());
+        recognised.extend(class_accuracy(&labels, class).map(|share| (class, share)));
+    }
+    Ok(recognised)
 }
 
 #[cfg(test)]
@@ -87,8 +91,8 @@ mod tests {
         const CLASSES: usize = 5;
         let shapes = load("shapes", &Default::default()).unwrap();
         let options = FitOptions { epochs: 20, batch: 20, ..FitOptions::default() };
-        let (images, labels) = (shapes.train.images(), shapes.train.labels());
-        let scorer = Classifier::fit(images, labels, 10, options, Random::new(0), |_| ());
+        let (images, labels) = (shapes.train.images().unwrap(), shapes.train.labels());
+        let scorer = Classifier::fit(images.view(), labels, 10, options, Random::new(0), |_| ());
         let accuracy = |generated: &[(usize, Array4<u8>)]| {
             let share =
                 |(class, images): &(usize, Array4<u8>)| class_accuracy(&scorer.predict(images.view()), *class).unwrap();
@@ -96,13 +100,13 @@ mod tests {
         };
         let reverse = |generated: &[(usize, Array4<u8>)]| {
             let views: Vec<_> = generated.iter().map(|(class, images)| (*class, images.view())).collect();
-            let found = reverse_accuracies(&views, &shapes.test, 10, options, |_| ());
+            let found = reverse_accuracies(&views, &shapes.test, 10, options, |_| ()).unwrap();
             assert_eq!(found.len(), CLASSES);
             found.iter().map(|(_, share)| share).sum::<f64>() / found.len() as f64
         };
 
         // A perfect generator, and one that makes the same good image of each class over and over.
-        let of_class = |class| (class, shapes.train.of_class(class).images().to_owned());
+        let of_class = |class| (class, shapes.train.of_class(class).images().unwrap().into_owned());
         let perfect: Vec<_> = (0..CLASSES).map(of_class).collect();
         let repeat = |(class, images): &(usize, Array4<u8>)| (*class, images.select(Axis(0), &[0; 40]));
         let collapsed: Vec<_> = perfect.iter().map(repeat).collect();

@@ -20,7 +20,11 @@ fn unknown_names_are_answered_with_the_known_ones() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     for (option, value, expected) in [
-        ("--dataset", "mnits", "unknown dataset `mnits`; known datasets: mnist, shapes"),
+        (
+            "--dataset",
+            "mnits",
+            "unknown dataset `mnits`, and no such file or folder; known datasets: mnist, fashion, svhn,",
+        ),
         ("--preset", "fast", "there is no preset `fast`; choose one of: smoke, quick, paper"),
     ] {
         let arguments = new_run("ra", &run);

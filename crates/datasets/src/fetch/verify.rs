@@ -12,7 +12,7 @@ use crate::manifest::DataFile;
 const CHUNK: usize = 64 * 1024;
 
 /// Reads `from` to its end in pieces and hands each to `piece`.
-pub(super) fn for_each_chunk<E>(
+pub(crate) fn for_each_chunk<E>(
     mut from: impl Read,
     mut piece: impl FnMut(&[u8]) -> Result<(), E>,
     failed: impl Fn(std::io::Error) -> E,

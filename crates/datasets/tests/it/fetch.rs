@@ -138,7 +138,7 @@ fn sources_are_tried_in_order_and_the_observer_hears_of_them() {
             Event::Failed { from, reason } => format!("fail {from} {reason}"),
             Event::Progress { file, done, total, .. } if Some(done) == total => format!("done {file}"),
             Event::Progress { .. } => return,
-            Event::Waiting { .. } => "wait".into(),
+            other => panic!("{other:?}"),
         });
     };
     let options = FetchOptions { observer: &observer, ..place.options() };

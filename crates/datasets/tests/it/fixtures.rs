@@ -45,7 +45,9 @@ pub fn manifest(mirrors: &[&str]) -> Manifest {
         classes: vec!["a".into()],
         splits: Splits { train: 1, validation: 0, test: 0 },
         mirrors: mirrors.iter().map(|mirror| mirror.to_string()).collect(),
-        npm: None,
+        packages: Vec::new(),
+        by_hand: Vec::new(),
+        obtain: None,
         files: NAMES.map(file).into(),
     }
 }

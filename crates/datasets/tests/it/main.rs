@@ -1,8 +1,15 @@
-//! Integration tests: fetching against local servers and folders, the IDX format, and the real MNIST.
+//! Integration tests: fetching against local servers and folders, files that other software wrote, bad ones, and the real
+//! datasets.
 
 mod fetch;
 mod fixtures;
+mod folder;
 mod idx;
-mod mnist;
-mod npm;
+mod manifest;
+mod mat;
+mod others;
+mod packages;
+#[cfg(feature = "hdf5")]
+mod prepared;
+mod real;
 mod server;

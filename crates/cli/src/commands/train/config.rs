@@ -1,22 +1,20 @@
 //! From the command line to a configuration.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use mergan_datasets::{Manifest, info};
+use mergan_datasets::{Manifest, names};
 use mergan_models::Architecture;
 use mergan_strategies::{Choice, Config};
 use toml::{Table, Value};
 
-use crate::args::NewRun;
+use crate::args::{DataArguments, NewRun};
+use crate::console::Console;
 
-/// The configuration of a new run: the preset, with the values of the file and then those of `--set` over it.
-pub fn resolve(new: &NewRun) -> Result<Config> {
-    let Manifest { classes, shape: [_, height, width], .. } = info(&new.dataset)?;
-    let architecture = Architecture::of_side(height).filter(|_| height == width);
-    let architecture = architecture.with_context(|| {
-        format!("{} has images of {height} x {width} pixels; there are networks for 32 x 32 and 64 x 64", new.dataset)
-    })?;
+/// The configuration of a new run: the preset, with the values of the file, those of options for pictures and then those of
+/// `--set` over it. Also what is known of its dataset.
+pub fn resolve(new: &NewRun, data: &DataArguments, console: &Console) -> Result<(Config, Manifest)> {
     let mut changes = match &new.config {
         None => Table::new(),
         Some(path) => {
@@ -24,11 +22,23 @@ pub fn resolve(new: &NewRun) -> Result<Config> {
             text.parse().with_context(|| format!("{} is not TOML", path.display()))?
         }
     };
+    for (name, value) in new.images.table() {
+        set(&mut changes, &format!("images.{name}={value}"))?;
+    }
     for change in &new.set {
         set(&mut changes, change).with_context(|| format!("--set {change}"))?;
     }
+    let images = changes.get("images").cloned().unwrap_or(Value::Table(Table::new()));
+    let manifest = data.info(&new.dataset, &images.try_into().context("configuration, images")?, console)?;
+    let Manifest { shape: [_, height, width], .. } = manifest;
+    let architecture = Architecture::of_side(height).filter(|_| height == width);
+    let architecture = architecture.with_context(|| {
+        format!("{} has images of {height} x {width} pixels; there are networks for 32 x 32 and 64 x 64", new.dataset)
+    })?;
+    // A run goes on from wherever it is asked to, so that a path is kept whole.
+    let path = Path::new(&new.dataset).canonicalize().ok().filter(|_| names().all(|name| name != new.dataset));
     let choice = Choice {
-        dataset: new.dataset.clone(),
+        dataset: path.map_or_else(|| new.dataset.clone(), |path| path.display().to_string()),
         architecture,
         strategy: new.strategy.clone(),
         preset: new.preset.clone(),
@@ -36,7 +46,7 @@ pub fn resolve(new: &NewRun) -> Result<Config> {
         tasks: new.tasks,
         changes,
     };
-    Ok(Config::resolve(&choice, classes.len())?)
+    Ok((Config::resolve(&choice, manifest.classes.len())?, manifest))
 }
 
 /// Puts `training.rate=1e-3` into a table. What is no TOML value is taken as text.

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::FormattedDuration;
-use mergan_datasets::{Dataset, info};
+use mergan_datasets::Dataset;
 use mergan_models::write_whole;
 use mergan_strategies::{Config, Trainer, build_strategy};
 
@@ -37,10 +37,10 @@ pub fn run(arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
 
 fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
     let run = RunDir::new(&new.run);
-    let config = config::resolve(new)?;
+    let (config, manifest) = config::resolve(new, &arguments.data, console)?;
     // What can be refused is refused before anything is downloaded or trained.
     build_strategy(&config.strategy, &config.options)?;
-    config.task_sequence(info(&config.dataset)?.classes.len())?;
+    config.task_sequence(manifest.classes.len())?;
     run.require_unused()?;
     let first_task = new.first_task.as_deref().map(RunDir::new);
     if let Some(other) = first_task.as_ref().filter(|_| !arguments.estimate) {
@@ -59,7 +59,7 @@ fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<
         let trainer = Trainer::new(config, classes, &data.train)?;
         return estimate(&trainer, usize::from(first_task.is_some()), arguments.json, console);
     }
-    let scorer = scorer(&config, arguments, console)?;
+    let scorer = scorer(&data, arguments, console)?;
     let trainer = match &first_task {
         None => Trainer::new(config, classes, &data.train)?,
         Some(other) => Trainer::fork(config, classes, &data.train, &checkpoints::path(other, Position::end_of(1)))?,
@@ -88,7 +88,7 @@ fn resume(run: &RunDir, arguments: &TrainArguments, console: &Console) -> Result
     if arguments.estimate {
         return estimate(&trainer, trainer.tasks_learned(), arguments.json, console);
     }
-    let scorer = scorer(trainer.config(), arguments, console)?;
+    let scorer = scorer(&data, arguments, console)?;
     let mut events = EventLog::resume(&run.events())?;
     events.write(&begin(&command_line())?)?;
     train(run, arguments, console, &data, scorer, trainer, events)
@@ -100,11 +100,11 @@ fn load(config: &Config, arguments: &TrainArguments, console: &Console) -> Resul
     let threads = rayon::current_num_threads();
     let tasks = config.tasks;
     console.note(format!("{strategy} on {dataset}: preset {preset}, tasks {tasks}, seed {seed}, threads {threads}"));
-    arguments.data.load(dataset, console)
+    arguments.data.load(dataset, &config.images, console)
 }
 
-fn scorer(config: &Config, arguments: &TrainArguments, console: &Console) -> Result<Scorer> {
-    Scorer::obtain(arguments.scorer.as_deref(), &config.dataset, &arguments.data, console)
+fn scorer(data: &Dataset, arguments: &TrainArguments, console: &Console) -> Result<Scorer> {
+    Scorer::obtain(arguments.scorer.as_deref(), data, &arguments.data.cache(), console)
 }
 
 fn train(

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use indicatif::FormattedDuration;
-use mergan_datasets::Dataset;
+use mergan_datasets::{Dataset, Labelled};
 use mergan_strategies::{Advance, Config, Losses, Trainer};
 use ndarray::ArrayView4;
 
@@ -215,8 +215,11 @@ impl<'s> Session<'s> {
     fn write_real(&self) -> Result<()> {
         let tasks = self.trainer.tasks();
         let classes = tasks.classes_seen(tasks.tasks().len());
-        let rows: Vec<_> = classes.iter().map(|&class| self.data.train.of_class(class)).collect();
-        write_rows(&self.run.real(), rows.iter().map(|row| row.images()))
+        let train = &self.data.train;
+        let row = |&class: &usize| train.select(&train.indices_of(class).into_iter().take(COLUMNS).collect::<Vec<_>>());
+        let rows: Vec<_> = classes.iter().map(row).collect();
+        let rows = rows.iter().map(Labelled::images).collect::<Result<Vec<_>, _>>()?;
+        write_rows(&self.run.real(), rows.iter().map(|row| row.view()))
     }
 
     fn show(&self, progress: &mut Progress, losses: &Losses) {

@@ -1,4 +1,4 @@
-//! The real MNIST, from whatever source this machine reaches; in a clone it is kept in the clone's cache.
+//! The real datasets, from whatever source this machine reaches; in a clone they are kept in the clone's cache.
 
 use std::path::Path;
 
@@ -30,11 +30,26 @@ fn the_real_mnist_has_its_known_counts() {
     assert_eq!(mnist.class_names[7], "7");
 
     // The mean grey of the 28 x 28 training images is well known: 0.1307 of white.
-    let pixels =
-        [&mnist.train, &mnist.validation].map(|split| split.images().iter().map(|&v| u64::from(v)).sum::<u64>());
+    let pixels = [&mnist.train, &mnist.validation]
+        .map(|split| split.images().unwrap().iter().map(|&v| u64::from(v)).sum::<u64>());
     let mean = pixels.iter().sum::<u64>() as f64 / (60_000.0 * 28.0 * 28.0 * 255.0);
     assert!((mean - 0.1307).abs() < 1e-4, "{mean}");
 
     assert_eq!(mnist.train.image_shape(), [1, 32, 32]);
-    assert_eq!(mnist.train.images()[[0, 0, 0, 0]], 0, "padding is black");
+    assert_eq!(mnist.train.images().unwrap()[[0, 0, 0, 0]], 0, "padding is black");
+}
+
+#[test]
+fn the_real_fashion_mnist_has_its_known_counts() {
+    let fashion = load("fashion", &options()).unwrap();
+    assert_eq!((fashion.train.len(), fashion.validation.len(), fashion.test.len()), (60_000, 0, 10_000));
+    assert_eq!(fashion.train.class_counts(10), [6000; 10]);
+    assert_eq!(fashion.test.class_counts(10), [1000; 10]);
+    assert_eq!(fashion.train.labels()[..5], [9, 0, 0, 3, 0]);
+    assert_eq!(fashion.class_names[9], "Ankle boot");
+
+    // As for MNIST, the mean grey is well known: 0.2860.
+    let sum: u64 = fashion.train.images().unwrap().iter().map(|&value| u64::from(value)).sum();
+    let mean = sum as f64 / (60_000.0 * 28.0 * 28.0 * 255.0);
+    assert!((mean - 0.2860).abs() < 1e-4, "{mean}");
 }

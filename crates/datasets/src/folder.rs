@@ -1,0 +1,155 @@
+//! A user's own images: a folder with one subfolder for each class.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array3, Array4, Axis, stack};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use crate::labelled::Stored;
+use crate::picture::ImageOptions;
+use crate::{Dataset, Error, Labelled};
+
+/// Of ten images of a class, one is kept for testing.
+const HELD_OUT: usize = 10;
+
+/// Endings of the names that are taken for pictures.
+const ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
+
+/// Opens a folder. The name of the dataset tells it from others of the same name, by the names and sizes of its files.
+/// A subfolder is a class, in the order of their names; of each class every tenth image, rounded up, is
+/// held out for testing. Other files and names that start with a dot are passed over. No picture is decoded yet.
+pub(crate) fn open(folder: &Path, options: &ImageOptions) -> Result<Dataset, Error> {
+    options.check()?;
+    let root = fs::canonicalize(folder).map_err(read_error(folder))?;
+    let classes = inside(&root, &root)?;
+    let classes: Vec<_> = classes.into_iter().filter(|path| path.is_dir()).collect();
+    if classes.is_empty() {
+        return Err(Error::NoClasses { path: folder.into() });
+    }
+    let (mut files, mut train, mut test) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut labels, mut print) = (Vec::new(), Sha256::new());
+    for (label, class) in classes.iter().enumerate() {
+        let pictures = pictures(class, &root, options.limit)?;
+        for (index, held_out) in held_out(pictures.len()).enumerate() {
+            if held_out { &mut test } else { &mut train }.push(files.len() + index);
+        }
+        for picture in &pictures {
+            let size = fs::metadata(picture).map_err(read_error(picture))?.len();
+            let inner = picture.strip_prefix(&root).unwrap_or(picture);
+            print.update(format!("{}\0{size}\0", inner.display()));
+        }
+        labels.extend(std::iter::repeat_n(label, pictures.len()));
+        files.extend(pictures);
+    }
+    print.update(format!("{:?} {:?}", options.shape(), options.fit));
+    let print: String = print.finalize()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    let all = Labelled::stored(Pictures { files, options: options.clone() }, labels);
+    Ok(Dataset {
+        name: format!("{}-{print}", name(&root)),
+        class_names: classes.iter().map(|path| name(path)).collect(),
+        train: all.select(&train),
+        validation: all.select(&[]),
+        test: all.select(&test),
+    })
+}
+
+/// The pictures that lie directly in `folder`, by name, all of them of class 0, for a category that is learned by itself.
+/// They are decoded when they are asked for.
+///
+/// # Errors
+/// When the folder cannot be read, a path leads out of it, or it holds no picture.
+pub fn pictures_of(folder: &Path, options: &ImageOptions) -> Result<Labelled, Error> {
+    options.check()?;
+    let root = fs::canonicalize(folder).map_err(read_error(folder))?;
+    let files = pictures(&root, &root, options.limit)?;
+    let labels = vec![0; files.len()];
+    Ok(Labelled::stored(Pictures { files, options: options.clone() }, labels))
+}
+
+/// Which of `count` images are held out, spread evenly; never all.
+fn held_out(count: usize) -> impl Iterator<Item = bool> {
+    let held = count.div_ceil(HELD_OUT).min(count.saturating_sub(1));
+    (0..count).map(move |index| (index + 1) * held / count > index * held / count)
+}
+
+/// The first `limit` pictures in `folder`, by name.
+fn pictures(folder: &Path, root: &Path, limit: Option<usize>) -> Result<Vec<PathBuf>, Error> {
+    let is_picture = |path: &PathBuf| {
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
+        ENDINGS.contains(&ending.as_str()) && path.is_file()
+    };
+    let mut pictures: Vec<_> = inside(folder, root)?.into_iter().filter(is_picture).collect();
+    pictures.truncate(limit.unwrap_or(usize::MAX));
+    if pictures.is_empty() { Err(Error::EmptyClass { class: folder.display().to_string() }) } else { Ok(pictures) }
+}
+
+/// What lies in `folder`, by name. A link that leads out of `root` is refused: what it shows may not be the user's to
+/// give, and is not moved with the folder.
+fn inside(folder: &Path, root: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(folder).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
+    let mut paths = Vec::new();
+    for entry in entries.map_err(read_error(folder))? {
+        let path = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        if entry.file_type().map_err(read_error(&path))?.is_symlink() {
+            let target = fs::canonicalize(&path).map_err(read_error(&path))?;
+            if !target.starts_with(root) {
+                return Err(Error::Outside { path, root: root.into() });
+            }
+        }
+        paths.push(path);
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn read_error(path: &Path) -> impl Fn(io::Error) -> Error {
+    move |source| Error::Read { path: path.into(), source }
+}
+
+/// Pictures that are decoded when they are asked for.
+#[derive(Debug)]
+struct Pictures {
+    files: Vec<PathBuf>,
+    options: ImageOptions,
+}
+
+impl Stored for Pictures {
+    fn image_shape(&self) -> [usize; 3] {
+        self.options.shape()
+    }
+
+    fn read(&self, rows: &[usize]) -> Result<Array4<u8>, Error> {
+        let decode = |&row: &usize| {
+            let path = &self.files[row];
+            let file = File::open(path).map_err(read_error(path))?;
+            let decoded = self.options.decode(BufReader::new(file));
+            decoded.map_err(|reason| Error::Picture { picture: path.display().to_string(), reason })
+        };
+        gather(self.image_shape(), rows, decode)
+    }
+}
+
+/// The images that `decode` makes of `rows`, on all cores; of several errors the first is returned.
+pub(crate) fn gather(
+    [channels, height, width]: [usize; 3],
+    rows: &[usize],
+    decode: impl Fn(&usize) -> Result<Array3<u8>, Error> + Send + Sync,
+) -> Result<Array4<u8>, Error> {
+    let images: Vec<_> = rows.par_iter().map(decode).collect();
+    let images = images.into_iter().collect::<Result<Vec<_>, _>>()?;
+    if images.is_empty() {
+        return Ok(Array4::zeros((0, channels, height, width)));
+    }
+    let views: Vec<_> = images.iter().map(|image| image.view()).collect();
+    Ok(stack(Axis(0), &views).expect("all images have the shape asked for"))
+}

@@ -1,0 +1,133 @@
+//! Pictures of any size and kind, to bytes of one shape.
+
+use std::io::{BufRead, Seek};
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageReader};
+use ndarray::{Array3, ArrayView3, s};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, resample};
+
+/// Bytes that a picture may take when it is decoded: 89 million pixels in colour. A small file can promise far more.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// How pictures of any size and kind become images of one shape.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImageOptions {
+    /// Height and width in pixels; the networks take 32 and 64.
+    pub side: usize,
+    /// 3 for colour, 1 for grey.
+    pub channels: usize,
+    /// How a picture that is no square becomes one.
+    pub fit: Fit,
+    /// At most this many images of each class, the first ones; by default all.
+    pub limit: Option<usize>,
+    /// Leaves out pictures that cannot be read, instead of refusing the dataset.
+    pub skip_bad: bool,
+}
+
+impl Default for ImageOptions {
+    fn default() -> Self {
+        Self { side: 32, channels: 3, fit: Fit::Crop, limit: None, skip_bad: false }
+    }
+}
+
+/// How a picture that is no square becomes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// The largest square in its middle is taken.
+    Crop,
+    /// All of it is taken and distorted, as in the paper's code.
+    Resize,
+}
+
+impl ImageOptions {
+    /// Channels, height and width of the images.
+    pub fn shape(&self) -> [usize; 3] {
+        [self.channels, self.side, self.side]
+    }
+
+    /// Refuses what no network takes.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let fault = |option, rule| Err(Error::ImageOptions { option, rule });
+        match self {
+            Self { side, .. } if ![32, 64].contains(side) => fault("side", "32 or 64"),
+            Self { channels, .. } if ![1, 3].contains(channels) => fault("channels", "1 (grey) or 3 (colour)"),
+            Self { limit: Some(0), .. } => fault("limit", "at least 1"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Decodes a PNG, JPEG or WebP; says why it cannot.
+    pub(crate) fn decode(&self, file: impl BufRead + Seek) -> Result<Array3<u8>, String> {
+        let picture = read(file).map_err(|error| error.to_string())?.into_rgb8();
+        let (width, height) = picture.dimensions();
+        let shape = (height as usize, width as usize, 3);
+        let picture = Array3::from_shape_vec(shape, picture.into_raw()).map_err(|error| error.to_string())?;
+        let picture = if self.channels == 1 { grey(picture.view()) } else { picture };
+        let part = match self.fit {
+            Fit::Crop => middle(picture.view()),
+            Fit::Resize => picture.view(),
+        };
+        let resized = resample::resize(part, [self.side, self.side]);
+        Ok(resized.permuted_axes([2, 0, 1]).as_standard_layout().into_owned())
+    }
+}
+
+/// Decodes a picture as its camera was held, if it takes no more memory than any that is wanted here.
+fn read(file: impl BufRead + Seek) -> image::ImageResult<DynamicImage> {
+    let mut decoder = ImageReader::new(file).with_guessed_format()?.into_decoder()?;
+    let ((width, height), bytes) = (decoder.dimensions(), decoder.total_bytes());
+    if bytes > MOST_BYTES {
+        let reason = format!("{width} x {height} pixels take {bytes} bytes, more than {MOST_BYTES}");
+        return Err(std::io::Error::other(reason).into());
+    }
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut picture = DynamicImage::from_decoder(decoder)?;
+    picture.apply_orientation(orientation);
+    Ok(picture)
+}
+
+/// The luma of ITU-R 601, in Pillow's arithmetic.
+fn grey(picture: ArrayView3<u8>) -> Array3<u8> {
+    let (height, width, _) = picture.dim();
+    Array3::from_shape_fn((height, width, 1), |(y, x, _)| {
+        let [red, green, blue] = [0, 1, 2].map(|channel| u32::from(picture[[y, x, channel]]));
+        ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16) as u8
+    })
+}
+
+/// The largest square in the middle.
+fn middle(picture: ArrayView3<u8>) -> ArrayView3<u8> {
+    let (height, width, _) = picture.dim();
+    let side = height.min(width);
+    let (top, left) = ((height - side) / 2, (width - side) / 2);
+    picture.slice_move(s![top..top + side, left..left + side, ..])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    /// Decoding alone, before anything is resized.
+    #[test]
+    fn pixels_are_pillows() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().join("tests/golden/datasets");
+        let text = fs::read_to_string(folder.join("expected.json")).unwrap();
+        let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for (name, sums) in expected["pictures"].as_object().unwrap() {
+            let file = fs::read(folder.join("pictures").join(name)).unwrap();
+            let picture = read(std::io::Cursor::new(file)).unwrap().into_rgb8();
+            let sum: String = Sha256::digest(picture.as_raw()).iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(sums["decoded"], sum, "{name}");
+        }
+    }
+}

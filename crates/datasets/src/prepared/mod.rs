@@ -1,0 +1,38 @@
+//! The prepared format: images of one shape in an HDF5 file, which other software reads and writes too.
+//!
+//!     class_names        strings, one for each class
+//!     train/images       bytes, N x height x width x channels
+//!     train/labels       whole numbers, N: indices into class_names
+//!     validation, test   the same; either may be absent
+//!
+//! The C library is needed for it, so it is a feature of the crate; without it a file of this format is refused.
+
+#[cfg(feature = "hdf5")]
+mod read;
+#[cfg(feature = "hdf5")]
+mod write;
+
+#[cfg(feature = "hdf5")]
+pub(crate) use {read::open, write::write};
+
+#[cfg(not(feature = "hdf5"))]
+mod absent {
+    use std::path::Path;
+
+    use crate::{Dataset, Error, FetchOptions};
+
+    pub(crate) fn open(path: &Path) -> Result<Dataset, Error> {
+        Err(Error::NoHdf5 { path: path.into() })
+    }
+
+    pub(crate) fn write(_: &Dataset, path: &Path, _: &FetchOptions<'_>) -> Result<(), Error> {
+        Err(Error::NoHdf5 { path: path.into() })
+    }
+}
+
+#[cfg(not(feature = "hdf5"))]
+pub(crate) use absent::{open, write};
+
+/// The names of the splits in a file.
+#[cfg(feature = "hdf5")]
+const SPLITS: [&str; 3] = ["train", "validation", "test"];

@@ -1,0 +1,143 @@
+//! Opening a prepared file. Labels are read at once, images when they are asked for.
+
+use std::path::{Path, PathBuf};
+
+use hdf5::types::{TypeDescriptor, VarLenAscii, VarLenUnicode};
+use hdf5::{Dataset as Table, File, Group};
+use ndarray::{Array4, Axis, Ix4, s};
+use sha2::{Digest, Sha256};
+
+use super::SPLITS;
+use crate::labelled::Stored;
+use crate::{Dataset, Error, Labelled};
+
+/// Images that a file may say it has; their labels are read at once. LSUN's largest scene has three million.
+const MOST_IMAGES: usize = 10_000_000;
+/// Classes that it may name.
+const MOST_CLASSES: usize = 100_000;
+/// Pixels along each side.
+const MOST_SIDE: usize = 1024;
+
+/// Opens a prepared file.
+pub(crate) fn open(path: &Path) -> Result<Dataset, Error> {
+    let fault = |reason: String| Error::Prepared { path: path.into(), reason };
+    let read_error = |error: hdf5::Error| fault(error.to_string());
+    let size = std::fs::metadata(path).map_err(|source| Error::Read { path: path.into(), source })?.len();
+    let file = File::open(path).map_err(read_error)?;
+    let class_names = names(&file).map_err(fault)?;
+    if !file.link_exists(SPLITS[0]) {
+        return Err(fault("it has no group `train`".into()));
+    }
+    let [train, validation, test] = SPLITS.map(|name| match file.link_exists(name) {
+        false => Ok(None),
+        true => {
+            let split = file.group(name).map_err(|error| error.to_string());
+            let split = split.and_then(|group| split_of(&group, path, class_names.len()));
+            split.map(Some).map_err(|reason| fault(format!("{name}: {reason}")))
+        }
+    });
+    let train = train?.expect("it was found to exist");
+    let or_none = |split: Option<Labelled>| split.unwrap_or_else(|| train.select(&[]));
+    let (validation, test) = (or_none(validation?), or_none(test?));
+    if [&validation, &test].iter().any(|split| split.image_shape() != train.image_shape()) {
+        return Err(fault("the images of its splits have different shapes".into()));
+    }
+
+    // Whoever scores these images looks for a classifier by this name.
+    let mut print = Sha256::new();
+    print.update(format!("{size} {class_names:?} {:?}", train.image_shape()));
+    for split in [&train, &validation, &test] {
+        split.labels().iter().for_each(|&label| print.update((label as u64).to_le_bytes()));
+    }
+    let print: String = print.finalize()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    Ok(Dataset { name: format!("{stem}-{print}"), class_names, train, validation, test })
+}
+
+/// The names of the classes.
+fn names(file: &File) -> Result<Vec<String>, String> {
+    let table = table(file, "class_names")?;
+    let count = match table.shape()[..] {
+        [count @ 1..=MOST_CLASSES] => count,
+        ref shape => return Err(format!("class_names has shape {shape:?}, expected [1] to [{MOST_CLASSES}]")),
+    };
+    let text = |error: hdf5::Error| error.to_string();
+    let names: Vec<String> = match table.dtype().and_then(|kind| kind.to_descriptor()).map_err(text)? {
+        TypeDescriptor::VarLenUnicode => {
+            table.read_1d::<VarLenUnicode>().map_err(text)?.iter().map(|name| name.to_string()).collect()
+        }
+        TypeDescriptor::VarLenAscii => {
+            table.read_1d::<VarLenAscii>().map_err(text)?.iter().map(|name| name.to_string()).collect()
+        }
+        other => return Err(format!("class_names holds {other}, expected strings of variable length")),
+    };
+    debug_assert_eq!(names.len(), count);
+    Ok(names)
+}
+
+/// The images and labels of a group.
+fn split_of(group: &Group, path: &Path, classes: usize) -> Result<Labelled, String> {
+    let images = table(group, "images")?;
+    let (count, shape) = match images.shape()[..] {
+        [count, height @ 1..=MOST_SIDE, width @ 1..=MOST_SIDE, channels @ (1 | 3)] if count <= MOST_IMAGES => {
+            (count, [channels, height, width])
+        }
+        ref shape => return Err(format!("images has shape {shape:?}, expected [N, height, width, 1 or 3]")),
+    };
+    let text = |error: hdf5::Error| error.to_string();
+    if !images.dtype().map_err(text)?.is::<u8>() {
+        return Err("images are not of unsigned bytes (u8)".into());
+    }
+    let labels = table(group, "labels")?;
+    if labels.shape() != [count] {
+        return Err(format!("labels has shape {:?}, expected [{count}] as there are images", labels.shape()));
+    }
+    match labels.dtype().and_then(|kind| kind.to_descriptor()).map_err(text)? {
+        TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_) => {}
+        other => return Err(format!("labels holds {other}, expected whole numbers")),
+    }
+    let label = |(index, &label): (usize, &i64)| match usize::try_from(label) {
+        Ok(label) if label < classes => Ok(label),
+        _ => Err(format!("label {label} of image {index}, but there are only {classes} classes")),
+    };
+    let labels = labels.read_1d::<i64>().map_err(text)?;
+    let labels = labels.iter().enumerate().map(label).collect::<Result<_, _>>()?;
+    Ok(Labelled::stored(Prepared { images, shape, path: path.into() }, labels))
+}
+
+fn table(group: &Group, name: &str) -> Result<Table, String> {
+    group.dataset(name).map_err(|_| format!("it has no dataset `{name}`"))
+}
+
+/// Images in an HDF5 file. The library reads for one thread at a time.
+#[derive(Debug)]
+struct Prepared {
+    /// N x height x width x channels.
+    images: Table,
+    shape: [usize; 3],
+    path: PathBuf,
+}
+
+impl Stored for Prepared {
+    fn image_shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    fn is_decoded(&self) -> bool {
+        true
+    }
+
+    fn read(&self, rows: &[usize]) -> Result<Array4<u8>, Error> {
+        let [channels, height, width] = self.shape;
+        let mut images = Array4::zeros((rows.len(), height, width, channels));
+        let mut done = 0;
+        // Rows side by side are read at once.
+        for run in rows.chunk_by(|row, next| row + 1 == *next) {
+            let slab = self.images.read_slice::<u8, _, Ix4>(s![run[0]..run[0] + run.len(), .., .., ..]);
+            let slab = slab.map_err(|error| Error::Prepared { path: self.path.clone(), reason: error.to_string() })?;
+            images.slice_axis_mut(Axis(0), (done..done + run.len()).into()).assign(&slab);
+            done += run.len();
+        }
+        Ok(images.permuted_axes([0, 3, 1, 2]).as_standard_layout().into_owned())
+    }
+}

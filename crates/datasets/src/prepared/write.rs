@@ -1,0 +1,99 @@
+//! Writing a prepared file, a few images at a time.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hdf5::types::VarLenUnicode;
+use hdf5::{File, Group};
+use ndarray::{Axis, s};
+
+use super::SPLITS;
+use crate::fetch::{Event, FetchOptions};
+use crate::hold::{Readable, require_classes};
+use crate::{Dataset, Error, Labelled};
+
+/// Images that are in memory at a time.
+const SLAB: usize = 256;
+/// Bytes of a chunk of the file: what is read at least for one image.
+const CHUNK: usize = 64 << 10;
+
+/// Writes `dataset` to `path`: under a temporary name, down to the disk, then renamed.
+pub(crate) fn write(dataset: &Dataset, path: &Path, options: &FetchOptions<'_>) -> Result<(), Error> {
+    let temporary = temporary(path);
+    let written = write_all(dataset, &temporary, options).and_then(|()| {
+        let on_disk = fs::File::open(&temporary).and_then(|file| file.sync_all());
+        let renamed = on_disk.and_then(|()| fs::rename(&temporary, path));
+        renamed.map_err(|error| Error::Write { path: path.into(), reason: error.to_string() })
+    });
+    if written.is_err() {
+        // It may not be there at all.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+}
+
+fn write_all(dataset: &Dataset, path: &Path, options: &FetchOptions<'_>) -> Result<(), Error> {
+    let fault = |error: hdf5::Error| Error::Write { path: path.into(), reason: error.to_string() };
+    let file = File::create(path).map_err(fault)?;
+    let name = |name: &String| name.parse::<VarLenUnicode>();
+    let names = dataset.class_names.iter().map(name).collect::<Result<Vec<_>, _>>();
+    let names = names.map_err(|error| Error::Write { path: path.into(), reason: error.to_string() })?;
+    file.new_dataset_builder().with_data(&names).create("class_names").map_err(fault)?;
+
+    let splits = [&dataset.train, &dataset.validation, &dataset.test];
+    let total = splits.iter().map(|split| split.len() as u64).sum();
+    let mut done = 0;
+    for (name, split) in SPLITS.iter().zip(splits) {
+        let group = file.create_group(name).map_err(fault)?;
+        let labels = write_images(&group, split, options, fault, |count| {
+            done += count;
+            (options.observer)(Event::Preparing { dataset: &dataset.name, done, total });
+        })?;
+        if *name == SPLITS[0] {
+            let mut counts = vec![0; dataset.class_names.len()];
+            labels.iter().for_each(|&label| counts[label as usize] += 1);
+            require_classes(&dataset.class_names, &counts)?;
+        }
+        group.new_dataset_builder().with_data(&labels).create("labels").map_err(fault)?;
+    }
+    file.flush().map_err(fault)?;
+    file.close().map_err(fault)
+}
+
+/// Writes the images that can be read, and returns their labels; `progress` hears how many were tried.
+fn write_images(
+    group: &Group,
+    split: &Labelled,
+    options: &FetchOptions<'_>,
+    fault: impl Fn(hdf5::Error) -> Error,
+    mut progress: impl FnMut(u64),
+) -> Result<Vec<i64>, Error> {
+    let [channels, height, width] = split.image_shape();
+    let chunk = (CHUNK / (channels * height * width)).max(1);
+    let images = group
+        .new_dataset::<u8>()
+        .chunk((chunk, height, width, channels))
+        .shape((0.., height, width, channels))
+        .create("images")
+        .map_err(&fault)?;
+    let mut labels = Vec::new();
+    for slab in split.slabs(SLAB) {
+        let mut readable = Readable::default();
+        readable.extend(&slab, options)?;
+        let kept = readable.finish(split.image_shape())?;
+        let pixels = kept.images()?.permuted_axes([0, 2, 3, 1]);
+        let (start, end) = (labels.len(), labels.len() + pixels.len_of(Axis(0)));
+        if start < end {
+            images.resize((end, height, width, channels)).map_err(&fault)?;
+            images.write_slice(&pixels.as_standard_layout(), s![start..end, .., .., ..]).map_err(&fault)?;
+            labels.extend(kept.labels().iter().map(|&label| label as i64));
+        }
+        progress(slab.len() as u64);
+    }
+    Ok(labels)
+}
