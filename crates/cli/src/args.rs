@@ -424,8 +424,8 @@ fn network_name(name: &str) -> Result<String, String> {
                         real.npy generated.npy --features --json"
 )]
 pub struct FidArguments {
-    /// Real images: a folder of pictures, an array .npy or .npz of bytes, pytorch-fid's .npz of statistics, or a run
-    /// directory.
+    /// Real images: a folder of pictures, an array .npy or .npz of bytes, a prepared file .h5, pytorch-fid's .npz of
+    /// statistics, or a run directory.
     #[arg(value_name = "REAL")]
     pub real: PathBuf,
     /// Generated images, as the real ones.

@@ -1,4 +1,4 @@
-//! What images are read from: folders of pictures, arrays of NumPy, and the generators of runs.
+//! What images are read from: folders of pictures, arrays of NumPy, prepared files, and the generators of runs.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use mergan_datasets::npy::{Element, Npy};
+use mergan_datasets::{FetchOptions, Labelled};
 use ndarray::Array4;
 use zip::ZipArchive;
 
@@ -31,7 +32,8 @@ pub struct ImageSet {
     pub batches: Box<dyn Iterator<Item = Result<Array4<u8>>>>,
 }
 
-/// Opens a folder of pictures, a run directory, an array `.npy` or `.npz` of images, or pytorch-fid's `.npz` of statistics.
+/// Opens a folder of pictures, a run directory, an array `.npy` or `.npz` of images, a prepared file `.h5`, or pytorch-fid's
+/// `.npz` of statistics.
 ///
 /// `samples` images of each class are drawn from a run's generator; by default as many as the run was configured for.
 ///
@@ -42,6 +44,7 @@ pub fn open(path: &Path, samples: Option<usize>) -> Result<Input> {
     match extension {
         _ if path.is_dir() && RunDir::new(path).config().is_file() => Ok(Input::Images(of_run(path, samples)?)),
         _ if path.is_dir() => Ok(Input::Images(of_folder(pictures::in_folder(path)?))),
+        "h5" | "hdf5" => Ok(Input::Images(of_prepared(path)?)),
         "npy" => Ok(Input::Images(of_array(path, open_file(path)?)?)),
         "npz" => {
             let mut archive = archive(path)?;
@@ -59,7 +62,7 @@ pub fn open(path: &Path, samples: Option<usize>) -> Result<Input> {
             Ok(Input::Images(of_array(path, std::io::Cursor::new(bytes))?))
         }
         _ => bail!(
-            "{} is no set of images; give a folder of pictures, an array .npy or .npz, statistics .npz, or a run directory",
+            "{} is no set of images; give a folder of pictures, an array .npy or .npz, a prepared file .h5, statistics .npz, or a run directory",
             path.display()
         ),
     }
@@ -122,6 +125,16 @@ fn of_array(path: &Path, reader: impl Read + 'static) -> Result<ImageSet> {
             Array4::from_shape_vec((n, image[0], image[1], image[2]), bytes).expect("as many bytes as asked for");
         Ok(if channels_last { images.permuted_axes([0, 3, 1, 2]).as_standard_layout().into_owned() } else { images })
     });
+    Ok(ImageSet { count, batches: Box::new(batches) })
+}
+
+/// The images of all splits of a prepared file.
+fn of_prepared(path: &Path) -> Result<ImageSet> {
+    let dataset = mergan_datasets::open(&path.to_string_lossy(), &FetchOptions::default())?;
+    let splits = [dataset.train, dataset.validation, dataset.test];
+    let count = splits.iter().map(Labelled::len).sum();
+    let slabs: Vec<Labelled> = splits.iter().flat_map(|split| split.slabs(BATCH).collect::<Vec<_>>()).collect();
+    let batches = slabs.into_iter().map(|slab| Ok(slab.images()?.into_owned()));
     Ok(ImageSet { count, batches: Box::new(batches) })
 }
 
