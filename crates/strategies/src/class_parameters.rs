@@ -22,9 +22,10 @@ impl Strategy for ClassParameters {
     }
 }
 
-/// Whether a parameter of the generator has a row for each class: the scales and shifts of conditional batch norm.
+/// Whether a parameter of the generator has a row for each class: the scales and shifts of conditional batch norm, and what
+/// a class adds to the first layer of a residual network.
 fn is_class_table(parameter: &str) -> bool {
-    parameter.ends_with(".g.weight") || parameter.ends_with(".b.weight")
+    parameter.ends_with(".g.weight") || parameter.ends_with(".b.weight") || parameter == "label.weight"
 }
 
 impl FromOptions for ClassParameters {

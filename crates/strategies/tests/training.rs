@@ -1,11 +1,12 @@
 //! The trainer from outside: whole smoke runs on the small drawn dataset.
 
 use mergan_datasets::{Dataset, Labelled, TaskSequence};
-use mergan_models::{Classifier, Critic, FitOptions, Generator, ModelConfig, Network};
+use mergan_models::{Architecture, Classifier, Critic, FitOptions, Generator, ModelConfig, Network};
 use mergan_strategies::{
     Advance, Choice, Config, Error, Extension, Grouping, STRATEGIES, Solver, Source, TaskEnd, Trainer,
 };
 use mergan_tensor::{Device, Random};
+use ndarray::Array4;
 
 fn shapes() -> Dataset {
     mergan_datasets::load("shapes", &Default::default()).unwrap()
@@ -366,4 +367,41 @@ fn a_run_that_has_not_ended_is_not_extended() {
     trainer.save(&path).unwrap();
     let error = Trainer::extend(extension("again", 1), 10, &data.train, &path).err().unwrap().to_string();
     assert!(error.contains("class 1 is in task 2 and again in task 4"), "{error}");
+}
+
+/// Made-up photographs of three classes, 64 x 64 in colour.
+fn photographs() -> Labelled {
+    let images = Array4::from_shape_fn((18, 3, 64, 64), |(n, c, y, x)| (n * 41 + c * 13 + y * (1 + n % 3) + x) as u8);
+    Labelled::new(images, (0..18).map(|n| n % 3).collect()).unwrap()
+}
+
+#[test]
+fn residual_networks_train_and_resume_with_every_strategy() {
+    let (data, folder) = (photographs(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("checkpoint.safetensors");
+    for strategy in STRATEGIES {
+        let choice = Choice {
+            dataset: "lsun".into(),
+            architecture: Architecture::Resnet,
+            strategy: strategy.name.into(),
+            preset: "smoke".into(),
+            tasks: Some(2),
+            ..Choice::default()
+        };
+        let config = Config::resolve(&choice, 3).unwrap();
+        let mut straight = Trainer::new(config.clone(), 3, &data).unwrap();
+        run(&mut straight, |advance| matches!(advance, Advance::Iteration { task: 2, iteration: 1, .. }));
+        straight.save(&path).unwrap();
+        let mut resumed = Trainer::resume(config, 3, &data, &path).unwrap();
+        for trainer in [&mut straight, &mut resumed] {
+            run(trainer, |_| false);
+        }
+        assert!(bits(straight.generator()) == bits(resumed.generator()), "{}", strategy.name);
+    }
+}
+
+#[test]
+fn images_of_another_size_than_the_networks_make_are_refused() {
+    let error = Trainer::new(config("ra", toml::Table::new()), 10, &photographs()).err().unwrap().to_string();
+    assert_eq!(error, "the images are 64 x 64 pixels; these networks make 32 x 32");
 }
