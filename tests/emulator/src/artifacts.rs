@@ -84,7 +84,7 @@ pub fn compile(modules: &[Module], nvrtc: &Nvrtc) -> Result<Files> {
 }
 
 fn make(module: &Module, nvrtc: &Nvrtc) -> Result<(Entry, String)> {
-    let nvrtc::Compiled { ptx, usage } = nvrtc.compile(module)?;
+    let (ptx, usage) = (nvrtc.ptx(module)?, nvrtc.usage(module)?);
     let text = ptx::Text::parse(&ptx)?;
     let kernels = usage.into_iter().map(|usage| {
         let entry = text.entries.iter().find(|entry| entry.name == usage.name);

@@ -26,14 +26,6 @@ const PTX_VERSION: &str = "7.0";
 /// The machine code that is made to look at, beside that of the set's own architecture.
 const NEWEST: &str = "sm_90";
 
-/// A compiled module.
-pub struct Compiled {
-    /// What ships.
-    pub ptx: String,
-    /// What the kernels use of a multiprocessor: the most over the architectures looked at.
-    pub usage: Vec<Usage>,
-}
-
 /// NVRTC, loaded.
 pub struct Nvrtc {
     library: Library,
@@ -49,22 +41,26 @@ impl Nvrtc {
         Ok(Nvrtc { library: Library::load(&folder)? })
     }
 
-    /// Compiles a module to PTX and to machine code.
+    /// Compiles a module to the PTX that ships.
     ///
     /// # Errors
     /// When it does not compile; the error holds what the compiler says.
-    pub fn compile(&self, module: &Module) -> Result<Compiled> {
-        let set = module.set();
-        let ptx = self.run(module, set, &[])?.ptx;
-        let mut usage: Vec<Usage> = Vec::new();
-        for architecture in [&set.replace("compute", "sm"), NEWEST] {
+    pub fn ptx(&self, module: &Module) -> Result<String> {
+        Ok(lowered(&self.run(module, module.set(), &[])?.ptx))
+    }
+
+    /// What the module's kernels use of a multiprocessor, by compiling it to machine code: the most over the architecture
+    /// of its set and `sm_90`.
+    ///
+    /// # Errors
+    /// When it does not compile; the error holds what the compiler says.
+    pub fn usage(&self, module: &Module) -> Result<Vec<Usage>> {
+        let usage = |architecture: &str| {
             let output = self.run(module, architecture, &["--ptxas-options=-v"])?;
-            let found =
-                log::usages(&output.log, module).with_context(|| format!("what ptxas says of {}", module.file()))?;
-            usage =
-                if usage.is_empty() { found } else { usage.into_iter().zip(found).map(|(a, b)| a.max(b)).collect() };
-        }
-        Ok(Compiled { ptx: lowered(&ptx), usage })
+            log::usages(&output.log, module).with_context(|| format!("what ptxas says of {}", module.file()))
+        };
+        let (own, newest) = (usage(&module.set().replace("compute", "sm"))?, usage(NEWEST)?);
+        Ok(own.into_iter().zip(newest).map(|(own, newest)| own.max(newest)).collect())
     }
 
     fn run(&self, module: &Module, architecture: &str, more: &[&str]) -> Result<library::Output> {

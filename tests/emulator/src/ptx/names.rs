@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::instruction::{Address, Operand, Register, Type};
 use super::text::Entry;
 
-/// Registers that are set when a thread begins, in the order of [`super::warp::special`].
+/// Registers that are set when a thread begins, in the order of [`super::special`].
 pub const SPECIAL: [&str; 14] = [
     "%tid.x",
     "%tid.y",

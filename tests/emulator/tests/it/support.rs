@@ -29,7 +29,7 @@ fn ptx(module: &Module) -> String {
         // Where `cargo xtask ptx` keeps it too.
         let cache = scratch().parent().expect("the folder is in the target directory").join("nvrtc");
         let nvrtc = Nvrtc::open(&cache).expect("NVRTC from PyPI");
-        let ptx = nvrtc.compile(module).expect("NVRTC compiles").ptx;
+        let ptx = nvrtc.ptx(module).expect("NVRTC compiles");
         let partial = file.with_extension(std::process::id().to_string());
         fs::write(&partial, &ptx).and_then(|()| fs::rename(&partial, &file)).expect("a file for the PTX");
         ptx
