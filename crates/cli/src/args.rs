@@ -210,11 +210,14 @@ pub enum DataQuestion {
 )]
 pub struct TrainArguments {
     /// Go on with the run in this directory, to the same bits as if it had never stopped.
-    #[arg(long, value_name = "DIR", conflicts_with = "NewRun")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["NewRun", "ImageArguments"])]
     pub resume: Option<PathBuf>,
     /// What a new run is made of.
     #[command(flatten)]
     pub new: Option<NewRun>,
+    /// How pictures become images; not a part of the new run's arguments, which clap would then never find given.
+    #[command(flatten)]
+    pub images: ImageArguments,
     /// Train nothing: print how many seconds the training will take.
     #[arg(long)]
     pub estimate: bool,
@@ -273,9 +276,6 @@ pub struct NewRun {
     /// The run whose first task this one shares instead of training it: a run of one task with the same seed.
     #[arg(long, value_name = "DIR")]
     pub first_task: Option<PathBuf>,
-    /// How pictures become images.
-    #[command(flatten)]
-    pub images: ImageArguments,
 }
 
 /// The names of all strategies.

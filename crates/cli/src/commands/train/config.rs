@@ -9,12 +9,12 @@ use mergan_models::Architecture;
 use mergan_strategies::{Choice, Config};
 use toml::{Table, Value};
 
-use crate::args::{DataArguments, NewRun};
+use crate::args::{NewRun, TrainArguments};
 use crate::console::Console;
 
 /// The configuration of a new run: the preset, with the values of the file, those of options for pictures and then those of
 /// `--set` over it. Also what is known of its dataset.
-pub fn resolve(new: &NewRun, data: &DataArguments, console: &Console) -> Result<(Config, Manifest)> {
+pub fn resolve(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<(Config, Manifest)> {
     let mut changes = match &new.config {
         None => Table::new(),
         Some(path) => {
@@ -22,14 +22,14 @@ pub fn resolve(new: &NewRun, data: &DataArguments, console: &Console) -> Result<
             text.parse().with_context(|| format!("{} is not TOML", path.display()))?
         }
     };
-    for (name, value) in new.images.table() {
+    for (name, value) in arguments.images.table() {
         set(&mut changes, &format!("images.{name}={value}"))?;
     }
     for change in &new.set {
         set(&mut changes, change).with_context(|| format!("--set {change}"))?;
     }
     let images = changes.get("images").cloned().unwrap_or(Value::Table(Table::new()));
-    let manifest = data.info(&new.dataset, &images.try_into().context("configuration, images")?, console)?;
+    let manifest = arguments.data.info(&new.dataset, &images.try_into().context("configuration, images")?, console)?;
     let Manifest { shape: [_, height, width], .. } = manifest;
     let architecture = Architecture::of_side(height).filter(|_| height == width);
     let architecture = architecture.with_context(|| {

@@ -37,7 +37,7 @@ pub fn run(arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
 
 fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
     let run = RunDir::new(&new.run);
-    let (config, manifest) = config::resolve(new, &arguments.data, console)?;
+    let (config, manifest) = config::resolve(new, arguments, console)?;
     // What can be refused is refused before anything is downloaded or trained.
     build_strategy(&config.strategy, &config.options)?;
     config.task_sequence(manifest.classes.len())?;
