@@ -10,6 +10,7 @@ use mergan_strategies::STRATEGIES;
 use toml::{Table, Value};
 
 use crate::console::Verbosity;
+use crate::device::DeviceArguments;
 use crate::fid::Family;
 
 /// What scripts can rely on.
@@ -71,6 +72,8 @@ pub enum Command {
     Report(ReportArguments),
     /// Show how a run learned, as an animated GIF.
     Animate(AnimateArguments),
+    /// Compare what a device computes with f64: every operation, at small shapes and at those of the networks.
+    Selftest(SelftestArguments),
     /// Say what this machine has for the work: processor, GPU, disk, data and scoring classifiers with their checksums.
     Doctor(DoctorArguments),
     /// Print what lets a shell complete this command's words.
@@ -233,6 +236,9 @@ pub struct TrainArguments {
     /// Write TensorBoard's event files too, into the run's folder `tensorboard`.
     #[arg(long)]
     pub tensorboard: bool,
+    /// Which device computes.
+    #[command(flatten)]
+    pub device: DeviceArguments,
     /// Where data are looked for and kept.
     #[command(flatten)]
     pub data: DataArguments,
@@ -314,6 +320,9 @@ pub struct SampleArguments {
     /// Where to: FILE.png is a grid, FILE.npy an array N x C x H x W of bytes.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+    /// Which device computes.
+    #[command(flatten)]
+    pub device: DeviceArguments,
 }
 
 /// `mergan export`.
@@ -365,6 +374,9 @@ pub struct EvaluateArguments {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+    /// Which device computes.
+    #[command(flatten)]
+    pub device: DeviceArguments,
     /// Where data are looked for and kept.
     #[command(flatten)]
     pub data: DataArguments,
@@ -503,6 +515,15 @@ pub struct AnimateArguments {
     /// Latents that are shown, of the ten that every sample grid has.
     #[arg(long, default_value = "10", value_name = "N")]
     pub columns: NonZeroU32,
+}
+
+/// `mergan selftest`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  mergan selftest --device cuda:0")]
+pub struct SelftestArguments {
+    /// Which device computes.
+    #[command(flatten)]
+    pub device: DeviceArguments,
 }
 
 /// `mergan doctor`.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use mergan_models::{Classifier, Generator, ModelConfig, Standing, Weights};
+use mergan_models::{Classifier, Generator, ModelConfig, Network, Standing, Weights};
 use mergan_strategies::{Grouping, Sampling, Solver, Source};
 use mergan_tensor::{Device, Random};
 use serde::{Deserialize, Serialize};
@@ -85,6 +85,11 @@ impl Trained {
             None => usage.sampling(0).standing(source, &usage.classes),
         };
         Ok(Trained { generator, solver, standing, usage })
+    }
+
+    /// The same on another device. The solver stays: it looks at bytes.
+    pub fn on(self, device: Device) -> Self {
+        Trained { generator: self.generator.on(device), standing: self.standing.on(device), ..self }
     }
 
     /// What to draw images from that are normalised with their batch, as in training.

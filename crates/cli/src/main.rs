@@ -6,6 +6,7 @@ mod checkpoints;
 mod commands;
 mod console;
 mod data;
+mod device;
 mod evaluation;
 mod events;
 mod fid;
@@ -41,7 +42,7 @@ fn run(arguments: &Arguments, console: &Console) -> Result<ExitCode> {
     let threads = arguments.threads.map_or(0, usize::from);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("starting the threads")?;
     // Inside the pool, an operation starts without waking another thread first.
-    pool.install(|| answer(arguments, console))
+    pool.install(|| mergan_tensor::cuda::catch(|| answer(arguments, console))?)
 }
 
 fn answer(arguments: &Arguments, console: &Console) -> Result<ExitCode> {
@@ -55,6 +56,7 @@ fn answer(arguments: &Arguments, console: &Console) -> Result<ExitCode> {
         Command::Compare(arguments) => commands::compare::run(arguments, console)?,
         Command::Report(arguments) => commands::report::run(arguments, console)?,
         Command::Animate(arguments) => commands::animate::run(arguments, console)?,
+        Command::Selftest(arguments) => return commands::selftest::run(arguments, console),
         Command::Doctor(arguments) => return commands::doctor::run(arguments, console),
         Command::Completions(arguments) => commands::completions::completions(arguments, console)?,
         Command::Man(arguments) => commands::completions::man(arguments, console)?,

@@ -105,6 +105,14 @@ pub trait Network: Clone {
         })
     }
 
+    /// A copy on another device, in which the same parameters are variables.
+    fn moved_to(&self, device: Device) -> Self {
+        self.map(|value| {
+            let moved = value.to_device(device);
+            if value.is_tracked() { moved.variable() } else { moved }
+        })
+    }
+
     /// `self + weight * (other - self)`, parameter by parameter, frozen: one step of a running average of weights.
     fn towards(&self, other: &Self, weight: f64) -> Self {
         self.zip(other, |here, other| &here.detach() + &(&other.detach() - &here.detach()).scale(weight))

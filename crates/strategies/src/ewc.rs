@@ -11,7 +11,7 @@
 use std::path::Path;
 
 use mergan_models::{Conditions, Critic, Generator, Network, Standing, Weights, WeightsError};
-use mergan_tensor::Tensor;
+use mergan_tensor::{Device, Tensor};
 use serde::Deserialize;
 
 use crate::draws::Purpose;
@@ -63,6 +63,10 @@ const FISHER: &str = "strategy.fisher.";
 impl Strategy for ElasticWeightConsolidation {
     fn needs_snapshot(&self) -> bool {
         true
+    }
+
+    fn move_to(&mut self, device: Device) {
+        self.fisher = self.fisher.as_ref().map(|fisher| fisher.on(device));
     }
 
     fn generator_terms(&self, step: &Step) -> Vec<Term> {
@@ -164,7 +168,7 @@ mod tests {
     use super::*;
     use approx::assert_relative_eq;
     use mergan_models::{Architecture, ModelConfig};
-    use mergan_tensor::{Address, Device, Random};
+    use mergan_tensor::{Address, Random};
 
     const SIZES: ModelConfig =
         ModelConfig { architecture: Architecture::Digit, width: 2, channels: 1, classes: 3, latent: 6 };

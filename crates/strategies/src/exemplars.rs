@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use mergan_models::{Generator, Weights, WeightsError, from_bytes};
+use mergan_models::{Generator, Network, Weights, WeightsError, from_bytes};
 use mergan_tensor::{Device, Tensor};
 use serde::Deserialize;
 
@@ -31,6 +31,10 @@ pub struct Options {
 const BUFFER: &str = "strategy.exemplars.";
 
 impl Strategy for Exemplars {
+    fn move_to(&mut self, device: Device) {
+        self.buffer.values_mut().for_each(|images| *images = images.to_device(device));
+    }
+
     fn mixes_in_past(&self) -> bool {
         true
     }
@@ -54,7 +58,8 @@ impl Strategy for Exemplars {
     fn end_task(&mut self, end: &TaskEnd) -> Result<(), Error> {
         let images = end.images(self.options.per_class);
         for &class in end.classes() {
-            self.buffer.insert(class, from_bytes(images.of_class(class).images()?.view(), Device::Cpu));
+            let kept = from_bytes(images.of_class(class).images()?.view(), end.generator.device());
+            self.buffer.insert(class, kept);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use mergan_models::{Conditions, Critic, Generator, Network};
-use mergan_tensor::{Adam, AdamOptions, Tensor, no_grad};
+use mergan_tensor::{Adam, AdamOptions, Device, Tensor, no_grad};
 
 use crate::draws::{Draws, Purpose};
 use crate::losses;
@@ -80,6 +80,16 @@ impl Learner {
             critic: critic.trainable(),
             generator_adam: Adam::new(options),
             critic_adam: Adam::new(options),
+        }
+    }
+
+    /// The same networks and optimisers on another device.
+    pub(crate) fn moved_to(&self, device: Device) -> Self {
+        Learner {
+            generator: self.generator.moved_to(device),
+            critic: self.critic.moved_to(device),
+            generator_adam: self.generator_adam.moved_to(device),
+            critic_adam: self.critic_adam.moved_to(device),
         }
     }
 

@@ -4,8 +4,8 @@
 //! the batches that training used: class-pure ones, or mixed ones for a generator that was trained on those. With standing
 //! statistics, measured on such batches, each image is made by itself.
 
-use mergan_models::{Conditions, Generator, Standing, to_bytes};
-use mergan_tensor::{Device, Random, Tensor, no_grad};
+use mergan_models::{Conditions, Generator, Network, Standing, to_bytes};
+use mergan_tensor::{Random, Tensor, no_grad};
 use ndarray::{Array4, Axis, concatenate};
 
 use crate::dgr::Solver;
@@ -197,7 +197,8 @@ impl Sampling {
     fn latents(&self, generator: &Generator, purpose: Purpose, class: usize, index: usize, n: usize) -> Tensor {
         let noise = Random::new(self.seed);
         let latent = generator.config().latent;
-        let draws = Draws { noise: &noise, device: Device::Cpu, latent, task: class, iteration: index, inner: 0 };
+        let draws =
+            Draws { noise: &noise, device: generator.device(), latent, task: class, iteration: index, inner: 0 };
         draws.latents(purpose, n)
     }
 }

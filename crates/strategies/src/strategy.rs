@@ -9,7 +9,7 @@ use std::path::Path;
 
 use mergan_datasets::{Labelled, TaskSequence};
 use mergan_models::{Conditions, Critic, Generator, Network, Weights, WeightsError};
-use mergan_tensor::{Random, Tensor, no_grad};
+use mergan_tensor::{Device, Random, Tensor, no_grad};
 use serde::de::DeserializeOwned;
 
 use crate::dgr::{self, Solver};
@@ -191,6 +191,9 @@ impl TaskEnd<'_> {
 
 /// What keeps a generator from forgetting. Every method has the default of a strategy that adds nothing.
 pub trait Strategy: Send {
+    /// Moves the tensors that the strategy remembers to another device.
+    fn move_to(&mut self, _device: Device) {}
+
     /// The classes whose real images task `task` (counted from 0) sees.
     fn classes(&self, tasks: &TaskSequence, task: usize) -> Vec<usize> {
         tasks.tasks()[task].clone()

@@ -120,6 +120,21 @@ impl<'d> Trainer<'d> {
         })
     }
 
+    /// The same training on another device. Devices round differently, so its results agree with those of another device
+    /// to rounding only; on one device they are the same bits again.
+    pub fn on(mut self, device: Device) -> Self {
+        self.learner = self.learner.moved_to(device);
+        self.average = self.average.on(device);
+        self.old = self.old.map(|old| Snapshot { generator: old.generator.on(device), critic: old.critic.on(device) });
+        self.strategy.move_to(device);
+        self
+    }
+
+    /// The device that computes.
+    pub fn device(&self) -> Device {
+        self.average.device()
+    }
+
     /// A training that goes on from a checkpoint of the same configuration, to the same bits as if it had never
     /// stopped.
     ///
@@ -283,7 +298,7 @@ impl<'d> Trainer<'d> {
     /// As [`Trainer::advance`].
     pub fn seconds_per_iteration(&self) -> Result<Vec<f64>, Error> {
         const TIMED: usize = 2;
-        let mut probe = Trainer::new(self.config.clone(), self.average.config().classes, self.train)?;
+        let mut probe = Trainer::new(self.config.clone(), self.average.config().classes, self.train)?.on(self.device());
         let mut seconds = Vec::new();
         while probe.task < probe.config.tasks {
             // The first iteration has no generator step, and warms up.
@@ -376,6 +391,7 @@ impl<'d> Trainer<'d> {
         };
         let conditions = self.strategy.conditions(&members);
         let done = self.iteration as f64 / self.config.iterations(self.task) as f64;
+        let device = self.average.device();
         let round = |inner| Round {
             strategy: &*self.strategy,
             old: self.old.as_ref(),
@@ -388,7 +404,7 @@ impl<'d> Trainer<'d> {
             rate: training.rate * (1.0 - done * (1.0 - training.final_rate)),
             draws: Draws {
                 noise: &self.noise,
-                device: Device::Cpu,
+                device,
                 latent: self.config.model.latent,
                 task: self.task,
                 iteration: self.iteration,
@@ -405,7 +421,7 @@ impl<'d> Trainer<'d> {
             decay => self.average.towards(&self.learner.generator, 1.0 - decay),
         };
         for inner in 0..training.critic_steps {
-            let batch = batches.get(self.iteration * training.critic_steps + inner, &self.noise, Device::Cpu)?;
+            let batch = batches.get(self.iteration * training.critic_steps + inner, &self.noise, device)?;
             let critic = self.learner.critic_step(&round(inner), batch);
             if inner + 1 == training.critic_steps {
                 losses.0.extend(critic.0);

@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 
 use crate::adam::Adam;
 use crate::cuda::recording;
-use crate::ops::Conv2d;
 use crate::ops::cases::{self, case, numbers};
+use crate::ops::{Conv2d, conv2d_by_every_tile};
 use crate::random::{Address, Random};
 use crate::shape::Shape;
 use crate::storage::Device;
@@ -62,7 +62,22 @@ impl Case {
 /// Every operation at small shapes, with ragged ends: quick even where every access to memory is checked.
 pub fn small_cases() -> Vec<Case> {
     let operations = cases::cases().into_iter().map(|case| operation(case, 2));
-    operations.chain([adam("adam", &[[1, 5, 1, 1], [7, 3, 3, 3]]), random("random numbers", [3, 5, 2, 1])]).collect()
+    let others = [
+        tiles("tiles of a convolution, stride 2", [3, 18, 7, 6], [35, 18, 5, 5], Conv2d::square(2, 2)),
+        tiles("tiles of a convolution, channels in fours", [5, 20, 5, 4], [68, 20, 3, 3], Conv2d::square(1, 1)),
+        tiles("tiles of a convolution, a pixel a tile", [64, 8, 2, 3], [12, 8, 3, 2], Conv2d::square(1, 1)),
+        operation(
+            case("conv2d_weight_grad, many channels", &[[3, 5, 7, 6], [3, 66, 4, 3]], |t| {
+                t[0].conv2d_weight_grad(&t[1], Conv2d::square(2, 2), [66, 5, 5, 5])
+            }),
+            1,
+        ),
+        operation(case("sum over many images", &[[150, 5, 2, 3]], |t| t[0].sum_to([1, 5, 1, 1]).square()), 1),
+        operation(case("sum of many numbers", &[[150, 5, 2, 3]], |t| t[0].sum().square()), 1),
+        adam("adam", &[[1, 5, 1, 1], [7, 3, 3, 3], [2, 600, 1, 1]]),
+        random("random numbers", [3, 5, 2, 1]),
+    ];
+    operations.chain(others).collect()
 }
 
 /// The layers of the networks for digits at a batch of `n` and the paper's width, with their first derivatives.
@@ -135,6 +150,22 @@ fn operation(case: cases::Case, orders: usize) -> Case {
             largest_error(&results, &compute(Device::Reference).0, summands)
         }),
     }
+}
+
+/// A convolution of images `x` and a kernel `w` and its input gradient by every kernel that computes tiles, on devices that
+/// have such kernels.
+fn tiles(name: &'static str, x: [usize; 4], w: [usize; 4], conv: Conv2d) -> Case {
+    let error = move |device| {
+        let [x, w] = [(0, x), (1, w)].map(|(stream, shape)| numbers(stream, shape.into(), device));
+        let plain = |tensor: &Tensor| tensor.to_device(Device::Reference);
+        let expected = plain(&x).conv2d(&plain(&w), conv);
+        let dy = numbers(2, expected.shape(), device);
+        let expected = [expected, plain(&dy).conv2d_input_grad(&plain(&w), conv, x.shape())];
+        let results = conv2d_by_every_tile([&x, &w, &dy], conv);
+        let summands = w.shape().len() / w.shape().n.min(w.shape().c);
+        results.iter().map(|results| largest_error(results, &expected, summands)).fold(0.0, worse)
+    };
+    Case { name, error: Box::new(error) }
 }
 
 /// Three steps of the optimiser.

@@ -19,7 +19,8 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
     let newest = run.newest_task()?;
     let task = arguments.task.unwrap_or(newest);
     ensure!((1..=newest).contains(&task), "task {task} is not learned; choose one of 1 to {newest}");
-    let trained = Trained::load(&run.generator(task))?;
+    let device = arguments.device.open(console)?;
+    let trained = Trained::load(&run.generator(task))?.on(device);
     let data = arguments.data.load(&config.dataset, &config.images, console)?;
     let scorer = Scorer::obtain(arguments.scorer.as_deref(), &data, &arguments.data.cache(), console)?;
     let inception = (!arguments.metrics.is_empty()).then(|| -> Result<_> {

@@ -10,4 +10,5 @@ pub mod export;
 pub mod fid;
 pub mod report;
 pub mod sample;
+pub mod selftest;
 pub mod train;

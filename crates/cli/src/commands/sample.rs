@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
-use mergan_models::{Conditions, to_bytes};
+use mergan_models::{Conditions, Network, to_bytes};
 use mergan_strategies::{Grouping, Source};
-use mergan_tensor::{Device, Tensor};
+use mergan_tensor::Tensor;
 use ndarray::Array4;
 
 use crate::args::SampleArguments;
@@ -22,7 +22,8 @@ pub fn run(arguments: &SampleArguments, console: &Console) -> Result<()> {
         "--floats: a PNG holds bytes; name a FILE.npy with --out"
     );
     let path = RunDir::generator_of(&arguments.source)?;
-    let trained = Trained::load(&path)?;
+    let device = arguments.device.open(console)?;
+    let trained = Trained::load(&path)?.on(device);
     let position = trained.usage.position(&arguments.class)?;
     let name = &trained.usage.class_names[position];
     let source = if arguments.batch_statistics { trained.source() } else { trained.standing_source() };
@@ -76,7 +77,7 @@ fn at(trained: &Trained, source: Source, position: usize, path: &Path) -> Result
         "{} holds {rows} latents of {numbers} numbers; the generator takes {expected}",
         path.display()
     );
-    let latents = Tensor::from_array(&latents, Device::Cpu);
+    let latents = Tensor::from_array(&latents, trained.generator.device());
     let conditions = Conditions::pure(&trained.usage.classes[position..=position]);
     let batches = (0..rows).step_by(trained.usage.batch).map(|first| {
         let batch = latents.rows(first..rows.min(first + trained.usage.batch));

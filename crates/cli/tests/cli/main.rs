@@ -1,6 +1,7 @@
 //! The real binary, from its command line to its files. All runs are smoke runs on the drawn shapes: seconds, no network.
 
 mod data;
+mod devices;
 mod errors;
 mod faults;
 mod fid;

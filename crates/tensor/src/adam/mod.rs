@@ -55,6 +55,16 @@ impl Adam {
         Adam { options, steps, moments }
     }
 
+    /// The same optimiser for parameters on another device.
+    pub fn moved_to(&self, device: Device) -> Adam {
+        let moments = self.moments.iter();
+        let moments = moments.map(|Moments { first, second }| Moments {
+            first: first.to_device(device),
+            second: second.to_device(device),
+        });
+        Adam { moments: moments.collect(), ..self.clone() }
+    }
+
     /// Steps taken.
     pub fn steps(&self) -> u32 {
         self.steps

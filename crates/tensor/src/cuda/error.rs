@@ -10,10 +10,10 @@ use super::driver::DriverError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
     /// There is no driver on this machine.
-    #[error("there is no CUDA device: NVIDIA's driver (libcuda) is not installed. Install it, or use the device cpu")]
+    #[error("there is no CUDA device: NVIDIA's driver (libcuda) is not installed")]
     NoDriver,
     /// There is a driver, but it does not work.
-    #[error("there is no CUDA device: NVIDIA's driver says {0}. Check it with nvidia-smi, or use the device cpu")]
+    #[error("there is no CUDA device: NVIDIA's driver says: {0}")]
     Driver(String),
     /// There are GPUs, but not so many.
     #[error("there is no device cuda:{ordinal}: the machine has {count}, counted from cuda:0")]
@@ -24,7 +24,7 @@ pub enum DeviceError {
         count: usize,
     },
     /// The device is older than the kernels.
-    #[error("{device} has compute capability {}.{}; the kernels need 7.5 (Turing, 2018) or newer. Use the device cpu", .capability.0, .capability.1)]
+    #[error("{device} has compute capability {}.{}; the kernels need 7.5 (Turing, 2018) or newer", .capability.0, .capability.1)]
     TooOld {
         /// The device.
         device: String,

@@ -17,6 +17,7 @@ mod pool2d;
 mod rows;
 mod upsample;
 
+pub(crate) use conv2d::conv2d_by_every_tile;
 pub use conv2d::{Conv2d, FrozenConv2d, conv2d_flops};
 pub use pool2d::Pool2d;
 

@@ -52,18 +52,20 @@ fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<
         );
     }
 
+    let device = arguments.device.open(console)?;
     let data = load(&config, arguments, console)?;
     let classes = data.class_names.len();
     if arguments.estimate {
         // The run whose first task is shared need not exist yet.
-        let trainer = Trainer::new(config, classes, &data.train)?;
+        let trainer = Trainer::new(config, classes, &data.train)?.on(device);
         return estimate(&trainer, usize::from(first_task.is_some()), arguments.json, console);
     }
     let scorer = scorer(&data, arguments, console)?;
     let trainer = match &first_task {
         None => Trainer::new(config, classes, &data.train)?,
         Some(other) => Trainer::fork(config, classes, &data.train, &checkpoints::path(other, Position::end_of(1)))?,
-    };
+    }
+    .on(device);
     run.create()?;
     let _lock = run.lock()?;
     run.require_unused()?;
@@ -80,11 +82,12 @@ fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<
 
 fn resume(run: &RunDir, arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
     let config = run.read_config()?;
+    let device = arguments.device.open(console)?;
     run.create()?;
     let _lock = run.lock()?;
     run.sweep()?;
     let data = load(&config, arguments, console)?;
-    let trainer = checkpoints::resume(run, &config, data.class_names.len(), &data.train, console)?;
+    let trainer = checkpoints::resume(run, &config, data.class_names.len(), &data.train, console)?.on(device);
     if arguments.estimate {
         return estimate(&trainer, trainer.tasks_learned(), arguments.json, console);
     }

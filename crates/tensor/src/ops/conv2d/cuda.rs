@@ -54,7 +54,11 @@ struct Map {
 
 /// The convolution: see `cpu::conv2d`.
 pub(super) fn conv2d(g: &Geometry, x: &Buffer, w: &Buffer, epilogue: Epilogue) -> Buffer {
-    let map = Map {
+    conv2d_map(g).run(g, x, w, epilogue)
+}
+
+fn conv2d_map(g: &Geometry) -> Map {
+    Map {
         inputs: g.ci,
         outputs: g.co,
         rows: g.output_pixels() * g.n,
@@ -64,14 +68,17 @@ pub(super) fn conv2d(g: &Geometry, x: &Buffer, w: &Buffer, epilogue: Epilogue) -
         short: "conv2d_short_f32",
         narrow: "conv2d_narrow_f32",
         tile: |tile| tile.conv2d,
-    };
-    map.run(g, x, w, epilogue)
+    }
 }
 
 /// The gradient of [`conv2d`] in `x`: see `cpu::input_grad`.
 pub(super) fn input_grad(g: &Geometry, dy: &Buffer, w: &Buffer, epilogue: Epilogue) -> Buffer {
+    input_grad_map(g).run(g, dy, w, epilogue)
+}
+
+fn input_grad_map(g: &Geometry) -> Map {
     let [sy, sx] = g.stride;
-    let map = Map {
+    Map {
         inputs: g.co,
         outputs: g.ci,
         rows: g.h.div_ceil(sy) * g.w.div_ceil(sx) * g.n,
@@ -81,8 +88,7 @@ pub(super) fn input_grad(g: &Geometry, dy: &Buffer, w: &Buffer, epilogue: Epilog
         short: "conv2d_input_grad_short_f32",
         narrow: "conv2d_input_grad_narrow_f32",
         tile: |tile| tile.input_grad,
-    };
-    map.run(g, dy, w, epilogue)
+    }
 }
 
 /// The gradient of [`conv2d`] in `w`: see `cpu::weight_grad`.
@@ -102,6 +108,17 @@ pub(super) fn weight_grad(g: &Geometry, x: &Buffer, dy: &Buffer) -> Buffer {
     add_parts(parts, g.weight_len())
 }
 
+/// The result of each kernel that computes tiles, with the reduction in one part and in several; the shapes that it takes to
+/// choose some of them are large.
+pub(crate) fn by_every_tile(g: &Geometry, [x, w, dy]: [&Buffer; 3]) -> Vec<[Buffer; 2]> {
+    let tiles = TILES.iter().flat_map(|tile| [(tile, 1), (tile, 3)]);
+    let maps = tiles.map(|(tile, parts)| {
+        let y = conv2d_map(g).run_tile(tile, parts, g, x, w, None);
+        [y, input_grad_map(g).run_tile(tile, parts, g, dy, w, None)]
+    });
+    maps.collect()
+}
+
 impl Map {
     fn run(&self, g: &Geometry, x: &Buffer, w: &Buffer, epilogue: Epilogue) -> Buffer {
         let (bias, slope) = epilogue.map_or((None, 1.0), |(bias, slope)| (Some(bias), slope as f32));
@@ -117,13 +134,24 @@ impl Map {
         if self.outputs <= NARROW {
             return direct(self.narrow, self.rows.div_ceil(8));
         }
-        let blocks = |tile: &Tile| [self.rows.div_ceil(tile.rows), self.outputs.div_ceil(tile.columns)];
-        let all = |tile: &Tile| blocks(tile).into_iter().product::<usize>() * self.classes;
+        let all = |tile: &Tile| self.blocks(tile).into_iter().product::<usize>() * self.classes;
         let tile = TILES.iter().find(|tile| all(tile) >= FULL).unwrap_or(&TILES[TILES.len() - 1]);
         let parts = (FULL / all(tile)).clamp(1, MOST_PARTS.min(self.taps));
+        self.run_tile(tile, parts, g, x, w, epilogue)
+    }
+
+    /// Blocks along the rows and the channels of one class.
+    fn blocks(&self, tile: &Tile) -> [usize; 2] {
+        [self.rows.div_ceil(tile.rows), self.outputs.div_ceil(tile.columns)]
+    }
+
+    /// Runs the kernel of this tile, with the taps in so many parts.
+    fn run_tile(&self, tile: &Tile, parts: usize, g: &Geometry, x: &Buffer, w: &Buffer, epilogue: Epilogue) -> Buffer {
+        let (bias, slope) = epilogue.map_or((None, 1.0), |(bias, slope)| (Some(bias), slope as f32));
+        let (context, geometry) = (x.context(), sizes(g));
         let y = Buffer::stale(context, parts * self.len);
         let launch = |bias: Option<&Buffer>, slope: f32| {
-            let ([count, len], [rows, columns]) = ([parts, self.len].map(|number| number as i32), blocks(tile));
+            let ([count, len], [rows, columns]) = ([parts, self.len].map(|number| number as i32), self.blocks(tile));
             let arguments: [&dyn Argument; 8] = [x, w, &bias, &y, &geometry, &count, &len, &slope];
             let grid = [rows, columns, self.classes * parts];
             context.launch((self.tile)(tile), grid, [tile.threads, 1, 1], &arguments);

@@ -186,6 +186,18 @@ impl Tensor {
     }
 }
 
+/// The convolution and its input gradient by each kernel that computes tiles; nothing on devices without such kernels.
+pub(crate) fn conv2d_by_every_tile([x, w, dy]: [&Tensor; 3], conv: Conv2d) -> Vec<[Tensor; 2]> {
+    let g = geometry("conv2d", x.shape(), w.shape(), conv);
+    let [Storage::Cuda(images), Storage::Cuda(kernel), Storage::Cuda(gradient)] = [x, w, dy].map(Tensor::storage)
+    else {
+        return Vec::new();
+    };
+    let results = cuda::by_every_tile(&g, [images, kernel, gradient]).into_iter();
+    let tensor = |shape, buffer| Tensor::constant(shape, Storage::Cuda(buffer));
+    results.map(|[y, input]| [tensor(g.output(), y), tensor(x.shape(), input)]).collect()
+}
+
 /// The geometry of an operation that is about to run.
 fn geometry(operation: &str, input: Shape, weight: Shape, conv: Conv2d) -> Geometry {
     let g = Geometry::new(input, weight, conv)

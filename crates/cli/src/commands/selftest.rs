@@ -1,0 +1,41 @@
+//! `mergan selftest`: whether a device computes what the reference device, plain loops in f64, computes.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use mergan_tensor::conformance::{Case, Outcome, digit_cases, small_cases};
+
+use crate::args::SelftestArguments;
+use crate::console::Console;
+
+/// Images of the batch that the layers of the networks are compared on: it divides into no tile.
+const BATCH: usize = 21;
+
+/// Answers `mergan selftest`; the exit code says whether the device is right.
+pub fn run(arguments: &SelftestArguments, console: &Console) -> Result<ExitCode> {
+    let device = arguments.device.open(console)?;
+    let cases: Vec<Case> = small_cases().into_iter().chain(digit_cases(BATCH)).collect();
+    let mut progress = console.progress("comparing with f64", cases.len() as u64);
+    let outcomes = cases.iter().enumerate().map(|(done, case)| {
+        progress.update(done as u64, || case.name().into());
+        case.check(device)
+    });
+    let outcomes: Vec<Outcome> = outcomes.collect();
+    drop(progress);
+    let wrong = outcomes.iter().filter(|outcome| !outcome.passed()).count();
+    for outcome in &outcomes {
+        let text = format!("{:>10.4}  {}", outcome.error, outcome.case);
+        if outcome.passed() {
+            console.detail(format!("right  {text}"));
+        } else {
+            console.print(format!("WRONG  {text}"))?;
+        }
+    }
+    let largest = outcomes.iter().map(|outcome| outcome.error).fold(0.0, f64::max);
+    console.print(format!(
+        "{device}: {} of {} comparisons agree with f64; the largest error is {largest:.3} of what rounding explains",
+        outcomes.len() - wrong,
+        outcomes.len()
+    ))?;
+    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,72 @@
+//! `--device`: what computes.
+
+use std::str::FromStr;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use mergan_tensor::{Device, cuda};
+
+use crate::console::Console;
+
+/// Which device computes.
+#[derive(Args)]
+pub struct DeviceArguments {
+    /// What computes: cpu, a GPU such as cuda:0, or auto for the first GPU where there is one. Devices round differently,
+    /// so results are the same bits only on the same device.
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: Choice,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Choice {
+    Auto,
+    Cpu,
+    Cuda(usize),
+}
+
+impl FromStr for Choice {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("cuda:").map(usize::from_str)) {
+            ("auto", _) => Ok(Choice::Auto),
+            ("cpu", _) => Ok(Choice::Cpu),
+            (_, Some(Ok(ordinal))) => Ok(Choice::Cuda(ordinal)),
+            _ => Err("choose auto, cpu or a GPU such as cuda:0".into()),
+        }
+    }
+}
+
+impl DeviceArguments {
+    /// Opens the device and says which it is.
+    pub fn open(&self, console: &Console) -> Result<Device> {
+        let device = match self.device {
+            Choice::Cpu => Device::Cpu,
+            Choice::Cuda(ordinal) => cuda::open(ordinal)
+                .with_context(|| format!("--device cuda:{ordinal} cannot be used; choose cpu, or auto"))?,
+            Choice::Auto => match cuda::open(0) {
+                Ok(device) => device,
+                Err(reason) => {
+                    console.note(format!("device cpu: {reason}"));
+                    return Ok(Device::Cpu);
+                }
+            },
+        };
+        console.note(format!("device {device}"));
+        Ok(device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_have_names() {
+        for (text, choice) in [("auto", Choice::Auto), ("cpu", Choice::Cpu), ("cuda:12", Choice::Cuda(12))] {
+            assert_eq!(text.parse(), Ok(choice));
+        }
+        for text in ["cuda", "cuda:", "cuda:-1", "gpu", "cuda:99999999999999999999"] {
+            assert!(text.parse::<Choice>().unwrap_err().contains("cuda:0"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! `--device` on a machine without a GPU, which every machine is when CUDA is told to show none.
+
+use std::process::Command as Process;
+
+use assert_cmd::Command;
+
+use crate::{complaint, finished_run, mergan, run_of};
+
+/// The command where no GPU is visible.
+fn without_gpu() -> Command {
+    let mut command = mergan();
+    command.env("CUDA_VISIBLE_DEVICES", "");
+    command
+}
+
+/// The commands that compute, with this device.
+fn commands(device: &str, check: impl Fn(&mut Command)) {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("disc.png");
+    let run = folder.path().join("run");
+    check(without_gpu().args(run_of("1", "sft", &run)).args(["--device", device]));
+    check(
+        without_gpu()
+            .arg("sample")
+            .arg(finished_run())
+            .args(["--class", "disc", "--count", "8", "--device", device, "--out"])
+            .arg(&out),
+    );
+    check(without_gpu().arg("evaluate").arg(finished_run()).args(["--samples", "8", "--device", device]));
+}
+
+#[test]
+fn auto_uses_the_processor_and_says_so_in_one_line() {
+    commands("auto", |command| {
+        let output = command.assert().success().get_output().clone();
+        let text = String::from_utf8(output.stderr).unwrap();
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains("device")).collect();
+        assert!(lines.len() == 1 && lines[0].contains("device cpu: there is no"), "{text}");
+    });
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_one_clear_error() {
+    commands("cuda:0", |command| {
+        let error = complaint(command.assert());
+        assert!(error.contains("--device cuda:0 cannot be used; choose cpu, or auto"), "{error}");
+        assert!(error.contains("there is no"), "{error}");
+    });
+}
+
+/// A driver as it answers on a machine whose GPU is gone.
+const DRIVER: &str = r#"
+int cuInit(unsigned flags) { return 100; }
+int cuGetErrorString(int error, const char** text) { *text = "no CUDA-capable device is detected"; return 0; }
+int cuGetErrorName(int error, const char** text) { *text = "CUDA_ERROR_NO_DEVICE"; return 0; }
+"#;
+
+#[test]
+fn a_driver_without_a_device_is_no_reason_to_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("driver.c");
+    std::fs::write(&source, DRIVER).unwrap();
+    let library = folder.path().join("libcuda.so");
+    let compiled = Process::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
+    assert!(compiled.expect("a C compiler, which the build needs too").success());
+    std::fs::copy(&library, folder.path().join("libcuda.so.1")).unwrap();
+
+    let selftest = |device| {
+        let mut command = mergan();
+        command.env("LD_LIBRARY_PATH", folder.path()).args(["selftest", "--device", device]);
+        command
+    };
+    let error = complaint(selftest("cuda:0").assert());
+    assert!(error.contains("NVIDIA's driver says: no CUDA-capable device is detected"), "{error}");
+    let output = selftest("auto").assert().success().get_output().clone();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("device cpu: there is no CUDA device: NVIDIA's driver says: no CUDA-capable"), "{text}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("cpu: ") && text.contains("comparisons agree with f64"), "{text}");
+}
+
+#[test]
+fn devices_that_do_not_exist_are_refused() {
+    let error = complaint(mergan().args(["selftest", "--device", "gpu"]).assert());
+    assert!(error.contains("choose auto, cpu or a GPU such as cuda:0"), "{error}");
+}
