@@ -36,8 +36,7 @@ pub fn critic_terms(
 pub fn gradient_penalty(critic: &Critic, real: &Tensor, fake: &Tensor, fraction: &Tensor) -> Tensor {
     let between = (real + &(&(fake - real) * fraction)).variable();
     let slope = critic.score(&between).sum().differentiable_gradients(&[&between]).remove(0);
-    let norm = slope.square().sum_to(fraction.shape()).sqrt();
-    norm.shift(-1.0).square().mean()
+    slope.unit_norm_penalty()
 }
 
 /// The generator's loss on one batch, without what a strategy adds: the critic's score (negated) and the class term on

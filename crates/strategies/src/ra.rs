@@ -74,7 +74,7 @@ impl Strategy for ReplayAlignment {
         let Some(Pairs { new, old, per_class, represents }) = Pairs::new(step, classes_per_step, whole_batches) else {
             return Vec::new();
         };
-        let squared = (&new - &old).square().sum();
+        let squared = new.squared_distance(&old);
         let value = match self.options.scaling {
             Scaling::Released => squared.scale(represents * 0.5 / step.past.len() as f64),
             Scaling::Sum => squared.scale(represents * 0.5),

@@ -119,6 +119,8 @@ pub fn digit_cases(n: usize) -> Vec<Case> {
         double("generator, layer 3", [32, 1], 16),
         norm("generator, norm 1", 128, 4),
         norm("generator, norm 3", 32, 16),
+        case("gradient penalty", &[[n, 1, 32, 32]], |t| t[0].unit_norm_penalty()),
+        case("pixel alignment", &[[n, 1, 32, 32], [n, 1, 32, 32]], |t| t[0].squared_distance(&t[1])),
         case("classes", &[[n, 10, 1, 1]], move |t| {
             t[0].cross_entropy(&(0..n).map(|image| image * 7 % 10).collect::<Vec<_>>())
         }),

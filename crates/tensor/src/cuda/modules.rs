@@ -29,7 +29,7 @@ macro_rules! modules {
 
 /// All modules.
 pub const MODULES: &[Module] = modules! {
-    compute_75: adam, batch_norm, broadcast, conv2d, cross_entropy, elementwise, flatten, leaky_relu, philox, rows;
+    compute_75: adam, batch_norm, broadcast, conv2d, cross_entropy, distances, elementwise, flatten, leaky_relu, philox, pool2d, rows;
 };
 
 /// A kernel of a module.

@@ -11,6 +11,11 @@ struct Shape {
     int n, c, h, w;
 };
 
+// The sizes of a convolution or a pooling, as in geometry.rs.
+struct Geometry {
+    int n, ci, h, w, co, kh, kw, oh, ow, stride_y, stride_x, padding_y, padding_x;
+};
+
 // The sum over the warp, in every lane.
 __device__ __forceinline__ float warp_sum(float value) {
 #pragma unroll

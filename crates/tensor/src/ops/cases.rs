@@ -84,6 +84,8 @@ pub(crate) fn cases() -> Vec<Case> {
             |t| t[0].layer_norm_leaky_relu(&t[1], &t[2], 1e-5, 1.0),
         ),
         case("upsample2d", &[images], |t| t[0].upsample2d()),
+        case("squared_distance", &[images, images], |t| t[0].squared_distance(&t[1]).square()),
+        case("unit_norm_penalty", &[images], |t| t[0].unit_norm_penalty().square()),
         case("cross_entropy", &[[3, 4, 1, 1]], |t| t[0].scale(3.0).cross_entropy(&[2, 0, 2])),
         case("linear", &[[3, 5, 1, 1], [4, 5, 1, 1]], |t| t[0].linear(&t[1])),
         case("conv2d, stride 2", &[[2, 3, 6, 7], [4, 3, 5, 5]], move |t| t[0].conv2d(&t[1], strided)),

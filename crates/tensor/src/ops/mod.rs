@@ -8,6 +8,7 @@ pub(crate) mod cases;
 mod channels;
 mod conv2d;
 mod cross_entropy;
+mod distances;
 pub(crate) mod elementwise;
 mod flatten;
 mod functions;

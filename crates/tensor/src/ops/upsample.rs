@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::Pool2d;
 use super::elementwise::planes_per_task;
+use super::pool2d;
 use crate::pool::Buffer;
 use crate::shape::Shape;
 use crate::storage::{Element, dispatch};
@@ -14,7 +15,7 @@ impl Tensor {
     pub fn upsample2d(&self) -> Tensor {
         let from = self.shape();
         let to = Shape { h: 2 * from.h, w: 2 * from.w, ..from };
-        let storage = dispatch!(self, |x| doubled(x, to));
+        let storage = dispatch!(self, |x| doubled(x, to), |x| pool2d::cuda::doubled(x, to));
         Tensor::from_operation(to, storage, &[self], |back| {
             vec![Some(back.upstream.average_pool2d(Pool2d::square(2, 2, 0)).scale(4.0))]
         })

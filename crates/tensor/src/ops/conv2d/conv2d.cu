@@ -21,11 +21,6 @@
 // decides: 10 us at 40 TFLOP/s. A 64 x 64 tile reads 32 numbers from shared memory for 64 x 16 multiplications of a
 // thread's 4 x 4 in each 16 channels: two loads of four numbers for sixteen fused operations.
 
-// The sizes of a convolution, as in geometry.rs.
-struct Geometry {
-    int n, ci, h, w, co, kh, kw, oh, ow, stride_y, stride_x, padding_y, padding_x;
-};
-
 // How one axis of the result, the source and the kernel belong together.
 struct Axis {
     // Pixels of the result; the i-th stands at first + next * i.

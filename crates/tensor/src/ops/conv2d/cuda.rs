@@ -103,7 +103,7 @@ pub(super) fn weight_grad(g: &Geometry, x: &Buffer, dy: &Buffer) -> Buffer {
     let rows = g.output_pixels() * g.n;
     let count = part_length(rows, across * down, 64);
     let parts = Buffer::stale(x.context(), rows.div_ceil(count) * g.weight_len());
-    let arguments: [&dyn Argument; 5] = [x, dy, &parts, &sizes(g), &(count as i32)];
+    let arguments: [&dyn Argument; 5] = [x, dy, &parts, &g.sizes(), &(count as i32)];
     x.context().launch(kernel, [across, down, rows.div_ceil(count)], [threads, 1, 1], &arguments);
     add_parts(parts, g.weight_len())
 }
@@ -122,7 +122,7 @@ pub(crate) fn by_every_tile(g: &Geometry, [x, w, dy]: [&Buffer; 3]) -> Vec<[Buff
 impl Map {
     fn run(&self, g: &Geometry, x: &Buffer, w: &Buffer, epilogue: Epilogue) -> Buffer {
         let (bias, slope) = epilogue.map_or((None, 1.0), |(bias, slope)| (Some(bias), slope as f32));
-        let (context, geometry) = (x.context(), sizes(g));
+        let (context, geometry) = (x.context(), g.sizes());
         let direct = |kernel, blocks| {
             let y = Buffer::stale(context, self.len);
             context.launch(kernel, [blocks, 1, self.classes], [256, 1, 1], &[x, w, &bias, &y, &geometry, &slope]);
@@ -148,7 +148,7 @@ impl Map {
     /// Runs the kernel of this tile, with the taps in so many parts.
     fn run_tile(&self, tile: &Tile, parts: usize, g: &Geometry, x: &Buffer, w: &Buffer, epilogue: Epilogue) -> Buffer {
         let (bias, slope) = epilogue.map_or((None, 1.0), |(bias, slope)| (Some(bias), slope as f32));
-        let (context, geometry) = (x.context(), sizes(g));
+        let (context, geometry) = (x.context(), g.sizes());
         let y = Buffer::stale(context, parts * self.len);
         let launch = |bias: Option<&Buffer>, slope: f32| {
             let ([count, len], [rows, columns]) = ([parts, self.len].map(|number| number as i32), self.blocks(tile));
@@ -163,10 +163,4 @@ impl Map {
         launch(None, 1.0);
         add_parts_leaky_relu(&y, self.len, bias, self.outputs, slope)
     }
-}
-
-/// The sizes as kernels take them.
-fn sizes(g: &Geometry) -> [i32; 13] {
-    let Geometry { n, ci, h, w, co, kh, kw, oh, ow, stride: [sy, sx], padding: [py, px] } = *g;
-    [n, ci, h, w, co, kh, kw, oh, ow, sy, sx, py, px].map(|size| size as i32)
 }

@@ -106,6 +106,12 @@ impl Geometry {
         self.output_pixels() * self.n * self.co
     }
 
+    /// The sizes as kernels take them.
+    pub(crate) fn sizes(&self) -> [i32; 13] {
+        let Geometry { n, ci, h, w, co, kh, kw, oh, ow, stride: [sy, sx], padding: [py, px] } = *self;
+        [n, ci, h, w, co, kh, kw, oh, ow, sy, sx, py, px].map(|size| size as i32)
+    }
+
     /// The input pixel that an output pixel reads through a tap, `None` in the padding.
     pub(crate) fn input_pixel(&self, output: usize, tap: usize) -> Option<usize> {
         let along = |axis: usize, output: usize, tap: usize, size: usize| {

@@ -4,6 +4,7 @@
 //! choice of one pixel of each window; choosing pixels and adding what was chosen back to where it came from are each
 //! other's gradient. So both are closed under differentiation of any order.
 
+pub(super) mod cuda;
 mod kernels;
 
 use std::sync::Arc;
@@ -59,7 +60,7 @@ impl Tensor {
     /// When the window is larger than the padded image, or the padding more than half of the window.
     pub fn average_pool2d(&self, pool: Pool2d) -> Tensor {
         let g = geometry("average_pool2d", self.shape(), pool);
-        let storage = dispatch!(self, |x| kernels::mean(&g, x));
+        let storage = dispatch!(self, |x| kernels::mean(&g, x), |x| cuda::mean(&g, x));
         let input = self.shape();
         Tensor::from_operation(g.output(), storage, &[self], move |back| {
             vec![Some(back.upstream.average_pool2d_input_grad(pool, input))]
@@ -75,7 +76,7 @@ impl Tensor {
         let input = input.into();
         let g = geometry("average_pool2d_input_grad", input, pool);
         assert_eq!(self.shape(), g.output(), "average_pool2d_input_grad to images of shape {input:?}");
-        let storage = dispatch!(self, |dy| kernels::mean_input_grad(&g, dy));
+        let storage = dispatch!(self, |dy| kernels::mean_input_grad(&g, dy), |dy| cuda::mean_input_grad(&g, dy));
         Tensor::from_operation(input, storage, &[self], move |back| vec![Some(back.upstream.average_pool2d(pool))])
     }
 

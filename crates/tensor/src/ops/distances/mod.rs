@@ -1,0 +1,69 @@
+//! Squared distances: from another tensor, which is the pixel alignment loss, and of each image's norm from one, which is
+//! the head of the gradient penalty.
+//!
+//! Both are compositions of other operations. On CUDA devices, where a small operation costs its launch, kernels compute
+//! them in two passes and their gradients in one, unless the gradient's own graph is recorded: then the composition runs.
+
+mod cuda;
+
+use crate::autograd::is_recording;
+use crate::shape::Shape;
+use crate::storage::Storage;
+use crate::tensor::Tensor;
+
+impl Tensor {
+    /// The sum of the squared differences from `other`, a scalar: twice what replay alignment adds to the loss of one class
+    /// (paper equation 12).
+    ///
+    /// # Panics
+    /// When the shapes differ.
+    pub fn squared_distance(&self, other: &Tensor) -> Tensor {
+        assert_eq!(self.shape(), other.shape(), "squared_distance of tensors");
+        let (Storage::Cuda(x), Storage::Cuda(y)) = (self.storage(), other.storage()) else {
+            return (self - other).square().sum();
+        };
+        let (a, b) = (self.clone(), other.clone());
+        let storage = Storage::Cuda(cuda::squared_distance(x, y));
+        Tensor::from_operation(Shape::SCALAR, storage, &[self, other], move |back| {
+            let upstream = back.upstream;
+            let to_a = match [&a, &b, upstream].map(Tensor::storage) {
+                [Storage::Cuda(a_numbers), Storage::Cuda(b_numbers), Storage::Cuda(upstream)] if !is_recording() => {
+                    let gradient = cuda::squared_distance_gradient(a_numbers, b_numbers, upstream);
+                    Tensor::constant(a.shape(), Storage::Cuda(gradient))
+                }
+                _ => &(&a - &b) * &upstream.scale(2.0),
+            };
+            let to_b = back.when(1, || -&to_a);
+            vec![Some(to_a), to_b]
+        })
+    }
+
+    /// The mean over images of `(norm - 1)^2`, the norm being that of all numbers of an image: a scalar. Of the critic's
+    /// gradients at images between real and fake ones it is the gradient penalty (Gulrajani et al., 2017).
+    ///
+    /// An image of zeros has a gradient of zeros, see [`Tensor::sqrt`].
+    pub fn unit_norm_penalty(&self) -> Tensor {
+        let images = self.shape().n;
+        let per_image = [images, 1, 1, 1];
+        let Storage::Cuda(x) = self.storage() else {
+            let norm = self.square().sum_to(per_image).sqrt();
+            return norm.shift(-1.0).square().mean();
+        };
+        let (norms, penalty) = cuda::unit_norm_penalty(x, self.shape());
+        let (x, norms) = (self.clone(), Tensor::constant(per_image.into(), Storage::Cuda(norms)));
+        Tensor::from_operation(Shape::SCALAR, Storage::Cuda(penalty), &[self], move |back| {
+            let gradient = match [&x, &norms, back.upstream].map(Tensor::storage) {
+                [Storage::Cuda(numbers), Storage::Cuda(norms), Storage::Cuda(upstream)] if !is_recording() => {
+                    let gradient = cuda::unit_norm_penalty_gradient(numbers, norms, upstream, x.shape());
+                    Tensor::constant(x.shape(), Storage::Cuda(gradient))
+                }
+                _ => {
+                    let norm = x.square().sum_to(per_image).sqrt();
+                    let factor = &norm.shift(-1.0) * &norm.reciprocal();
+                    &x * &(&factor * &back.upstream.scale(2.0 / images as f64))
+                }
+            };
+            vec![Some(gradient)]
+        })
+    }
+}

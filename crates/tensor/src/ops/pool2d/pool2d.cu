@@ -1,0 +1,49 @@
+// The mean of each window of an image and its transpose, and nearest-neighbour upsampling, channel by channel.
+//
+// A thread computes one number; neighbouring threads have neighbouring channels. Arithmetic: 4 bytes written a number and
+// as many read as a window has pixels, most of them from the cache: memory decides.
+
+// How many pixels of the image a window has that begins at `start` along an axis.
+__device__ __forceinline__ int inside(int start, int taps, int size) {
+    return min(start + taps, size) - max(start, 0);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+average_pool2d_f32(const float* __restrict__ x, float* __restrict__ y, Geometry g, int len) {
+    const int i = blockIdx.x * 256 + threadIdx.x, plane = g.n * g.ci;
+    if (i >= len) return;
+    const int pixel = i / plane, place = i % plane;
+    const int top = pixel / g.ow * g.stride_y - g.padding_y, left = pixel % g.ow * g.stride_x - g.padding_x;
+    float sum = 0.0f;
+    for (int py = max(top, 0); py < min(top + g.kh, g.h); ++py) {
+        for (int px = max(left, 0); px < min(left + g.kw, g.w); ++px) sum += x[(py * g.w + px) * plane + place];
+    }
+    y[i] = sum / (inside(top, g.kh, g.h) * inside(left, g.kw, g.w));
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+average_pool2d_input_grad_f32(const float* __restrict__ dy, float* __restrict__ dx, Geometry g, int len) {
+    const int i = blockIdx.x * 256 + threadIdx.x, plane = g.n * g.ci;
+    if (i >= len) return;
+    const int pixel = i / plane, place = i % plane;
+    const int y = pixel / g.w + g.padding_y, x = pixel % g.w + g.padding_x;
+    float sum = 0.0f;
+    // The windows that hold the pixel.
+    for (int oy = y < g.kh ? 0 : (y - g.kh) / g.stride_y + 1; oy <= y / g.stride_y && oy < g.oh; ++oy) {
+        const int rows = inside(oy * g.stride_y - g.padding_y, g.kh, g.h);
+        for (int ox = x < g.kw ? 0 : (x - g.kw) / g.stride_x + 1; ox <= x / g.stride_x && ox < g.ow; ++ox) {
+            const int columns = inside(ox * g.stride_x - g.padding_x, g.kw, g.w);
+            sum += dy[(oy * g.ow + ox) * plane + place] / (rows * columns);
+        }
+    }
+    dx[i] = sum;
+}
+
+// Every pixel becomes four; `to` is the shape of the result.
+extern "C" __global__ void __launch_bounds__(256)
+upsample2d_f32(const float* __restrict__ x, float* __restrict__ y, Shape to, int len) {
+    const int i = blockIdx.x * 256 + threadIdx.x, plane = to.n * to.c;
+    if (i >= len) return;
+    const int pixel = i / plane, source = pixel / to.w / 2 * (to.w / 2) + pixel % to.w / 2;
+    y[i] = x[source * plane + i % plane];
+}
