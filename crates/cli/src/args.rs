@@ -58,6 +58,8 @@ pub enum Command {
     Data(DataCommand),
     /// Train one strategy on a sequence of tasks, or go on with a run that was stopped.
     Train(Box<TrainArguments>),
+    /// Teach a finished run one more class, without the data before it.
+    Extend(ExtendArguments),
     /// Draw images from a trained generator.
     Sample(SampleArguments),
     /// Write a trained generator for other programs: as ONNX, or as safetensors that PyTorch reads.
@@ -83,7 +85,7 @@ pub enum Command {
 }
 
 /// Where data are looked for and kept.
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[command(next_help_heading = "Data")]
 pub struct DataArguments {
     /// A folder that holds the dataset's files already; it is only read.
@@ -99,7 +101,7 @@ pub struct DataArguments {
 }
 
 /// How pictures of any size and kind become images.
-#[derive(Args)]
+#[derive(Args, Default)]
 #[command(next_help_heading = "Own images")]
 pub struct ImageArguments {
     /// Height and width of the images, 32 or 64 [default: 32].
@@ -282,6 +284,55 @@ pub struct NewRun {
     /// The run whose first task this one shares instead of training it: a run of one task with the same seed.
     #[arg(long, value_name = "DIR")]
     pub first_task: Option<PathBuf>,
+}
+
+/// `mergan extend`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  mergan extend runs/ra --name zebra --images pictures/zebras")]
+pub struct ExtendArguments {
+    /// The finished run, which stays as it is.
+    #[arg(value_name = "DIR")]
+    pub run: PathBuf,
+    /// The name of the new class; that of a class of the dataset which the run has not learned means this one.
+    #[arg(long)]
+    pub name: String,
+    /// The folder of its pictures.
+    #[arg(long, value_name = "FOLDER")]
+    pub images: PathBuf,
+    /// The directory of the extended run, which must not exist [default: DIR-NAME].
+    #[arg(long, value_name = "DIR")]
+    pub into: Option<PathBuf>,
+    /// At most this many pictures, the first ones.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Save a checkpoint every N iterations, besides every minute and at the end.
+    #[arg(long, value_name = "N")]
+    pub checkpoint_every: Option<NonZeroUsize>,
+    /// Which device computes.
+    #[command(flatten)]
+    pub device: DeviceArguments,
+    /// Where data are looked for and kept.
+    #[command(flatten)]
+    pub data: DataArguments,
+}
+
+impl ExtendArguments {
+    /// How the extended run is trained.
+    pub fn training(&self) -> TrainArguments {
+        let (checkpoint_every, device, data) = (self.checkpoint_every, self.device.clone(), self.data.clone());
+        TrainArguments {
+            resume: None,
+            new: None,
+            images: ImageArguments::default(),
+            estimate: false,
+            json: false,
+            scorer: None,
+            checkpoint_every,
+            tensorboard: false,
+            device,
+            data,
+        }
+    }
 }
 
 /// The names of all strategies.

@@ -9,7 +9,7 @@ use mergan_tensor::{Device, cuda};
 use crate::console::Console;
 
 /// Which device computes.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct DeviceArguments {
     /// What computes: cpu, a GPU such as cuda:0, or auto for the first GPU where there is one. Devices round differently,
     /// so results are the same bits only on the same device.

@@ -25,6 +25,21 @@ pub fn write_square(path: &Path, images: &Array4<u8>) -> Result<()> {
     write(path, &rows, columns)
 }
 
+/// The rows of a grid of images of this shape (C, H, W), as they were written.
+pub fn read(path: &Path, [channels, height, width]: [usize; 3]) -> Result<Vec<Array4<u8>>> {
+    let grid = image::open(path).with_context(|| format!("reading {}", path.display()))?;
+    let (columns, rows) = (grid.width() as usize / width, grid.height() as usize / height);
+    let pixels = if channels == 1 { grid.into_luma8().into_raw() } else { grid.into_rgb8().into_raw() };
+    let canvas = Array3::from_shape_vec((rows * height, columns * width, channels), pixels)
+        .with_context(|| format!("{} is no grid of {height} x {width} images", path.display()))?;
+    let row = |row: usize| {
+        Array4::from_shape_fn((columns, channels, height, width), |(column, channel, y, x)| {
+            canvas[[row * height + y, column * width + x, channel]]
+        })
+    };
+    Ok((0..rows).map(row).collect())
+}
+
 fn encode(rows: &[ArrayView4<u8>], columns: usize) -> Result<Vec<u8>> {
     let (_, channels, height, width) = rows.first().context("there are no images")?.dim();
     let colour = match channels {
@@ -62,6 +77,19 @@ mod tests {
         assert_eq!(grid.dimensions(), (4, 4));
         let pixel = |x, y| grid.get_pixel(x, y).0[0];
         assert_eq!([pixel(1, 1), pixel(2, 0), pixel(0, 3), pixel(3, 3)], [10, 20, 30, 0]);
+    }
+
+    #[test]
+    fn a_grid_is_read_as_it_was_written() {
+        for channels in [1, 3] {
+            let rows = [5u8, 90].map(|start| {
+                Array4::from_shape_fn((3, channels, 4, 4), |(n, c, y, x)| start + (n * 20 + c * 7 + y * 4 + x) as u8)
+            });
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("grid.png");
+            write(&path, &rows.each_ref().map(|row| row.view()), 3).unwrap();
+            assert_eq!(read(&path, [channels, 4, 4]).unwrap(), rows);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod data;
 mod device;
 mod evaluation;
 mod events;
+mod extension;
 mod fid;
 mod generator;
 mod image_grid;
@@ -49,6 +50,7 @@ fn answer(arguments: &Arguments, console: &Console) -> Result<ExitCode> {
     match &arguments.command {
         Command::Data(arguments) => commands::data::run(arguments, console)?,
         Command::Train(arguments) => return commands::train::run(arguments, console),
+        Command::Extend(arguments) => return commands::extend::run(arguments, console),
         Command::Sample(arguments) => commands::sample::run(arguments, console)?,
         Command::Export(arguments) => commands::export::run(arguments, console)?,
         Command::Evaluate(arguments) => commands::evaluate::run(arguments, console)?,

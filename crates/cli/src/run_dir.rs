@@ -83,6 +83,11 @@ impl RunDir {
         self.task(task).join("scores.json")
     }
 
+    /// The classifier that scores a run which was extended.
+    pub fn scorer(&self) -> PathBuf {
+        self.root.join("scorer.safetensors")
+    }
+
     /// The last task that left a generator.
     pub fn newest_task(&self) -> Result<usize> {
         let tasks = fs::read_dir(self.root.join("tasks")).into_iter().flatten().flatten();

@@ -5,21 +5,28 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use mergan_datasets::Dataset;
+use mergan_datasets::{Dataset, Labelled};
 use mergan_metrics::Card;
 use mergan_models::{Classifier, FitOptions, FitProgress, Weights};
 use mergan_strategies::{Config, Sampling, Source};
 use mergan_tensor::{Device, Random};
+use ndarray::{Axis, concatenate};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::console::Console;
+use crate::generator::Trained;
+
+/// Images of each class that a classifier is trained on for want of real ones.
+const MOST_STAND_INS: usize = 2000;
 
 /// A classifier and what its cards say of it.
+#[derive(Clone)]
 pub struct Scorer {
     classifier: Classifier,
     note: Note,
     sha256: String,
+    file: PathBuf,
 }
 
 /// How a classifier was made, and how good it is.
@@ -34,6 +41,9 @@ struct Note {
     rate: f64,
     /// From 0 to 1, on the dataset's test images.
     test_accuracy: f64,
+    /// What it was trained on, where that was no dataset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stand_ins: Option<String>,
 }
 
 impl Scorer {
@@ -65,9 +75,31 @@ impl Scorer {
         }
     }
 
-    /// The share of real test images that it recognises, from 0 to 1.
+    /// The share of test images that it recognises, from 0 to 1.
     pub fn test_accuracy(&self) -> f64 {
         self.note.test_accuracy
+    }
+
+    /// Where it was read from.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Whether it was trained on images of this class.
+    pub fn knows(&self, class: usize) -> bool {
+        class < self.note.classes
+    }
+
+    /// Its layers and what is special to it.
+    fn network(&self) -> String {
+        let name = self.classifier.name();
+        self.note.stand_ins.as_ref().map_or_else(|| name.into(), |stand_ins| format!("{name} trained on {stand_ins}"))
+    }
+
+    /// What it is and how good it is, for a sentence.
+    pub fn description(&self) -> String {
+        let kind = if self.note.stand_ins.is_some() { "such test images" } else { "real test images" };
+        format!("{} (which recognises {:.2} % of {kind})", self.network(), 100.0 * self.note.test_accuracy)
     }
 
     /// The network.
@@ -83,7 +115,7 @@ impl Scorer {
     /// The card of numbers that this network gives, of so many images of each class of a run's generator.
     pub fn card(&self, config: &Config, sampling: &Sampling, source: Source, samples: usize) -> Card {
         Card {
-            network: self.classifier.name().into(),
+            network: self.network(),
             sha256: Some(self.sha256.clone()),
             test_accuracy: Some(self.note.test_accuracy),
             samples_per_class: Some(samples),
@@ -107,30 +139,79 @@ impl Scorer {
 
     /// The classifier in a file, of a dataset with images of this shape and so many classes.
     pub fn load(path: &Path, dataset: &str, shape: [usize; 3], classes: usize) -> Result<Self> {
-        let weights = Weights::load(path, Device::Cpu)?;
-        let note: Note = serde_json::from_str(&weights.note)
-            .with_context(|| format!("{} is no scoring classifier; choose another file, or none", path.display()))?;
-        if note.dataset != dataset {
+        let scorer = Scorer::open(path, shape)?;
+        if scorer.note.dataset != dataset {
             bail!(
                 "{} scores images of {}, not of {dataset}; choose another file, or none",
                 path.display(),
-                note.dataset
+                scorer.note.dataset
             );
         }
         ensure!(
-            (note.pixels, note.classes) == (shape.iter().product(), classes),
-            "{} scores images of other sizes or classes than {dataset} has; choose another file, or none",
+            scorer.note.classes == classes,
+            "{} scores images of other classes than {dataset} has; choose another file, or none",
+            path.display()
+        );
+        Ok(scorer)
+    }
+
+    /// The classifier in a file, whatever it was made for, of images of this shape.
+    pub fn open(path: &Path, shape: [usize; 3]) -> Result<Self> {
+        let weights = Weights::load(path, Device::Cpu)?;
+        let note: Note = serde_json::from_str(&weights.note)
+            .with_context(|| format!("{} is no scoring classifier; choose another file, or none", path.display()))?;
+        // Read off the file, so that a network of these sizes takes no more memory than it did.
+        let classes = Classifier::classes_of(&weights);
+        ensure!(
+            note.pixels == shape.iter().product::<usize>() && Some(note.classes) == classes,
+            "{} scores images of other sizes or classes than these; choose another file, or none",
             path.display()
         );
         let like = Classifier::new(shape, note.classes, Random::new(0), Device::Cpu);
         let classifier = weights.network(path, "", &like)?;
         let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
         let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Scorer { classifier, note, sha256 })
+        Ok(Scorer { classifier, note, sha256, file: path.into() })
     }
 
     /// Trains the classifier of a dataset; always with the same seed, so that it does not depend on the run.
     fn train(path: &Path, data: &Dataset, console: &Console) -> Result<()> {
+        Scorer::train_on(path, data, None, console)
+    }
+
+    /// Trains a classifier for a run that learns a class without the data before it. What the run's generator made of the
+    /// other classes, before it learned this one, stands in for their images.
+    pub fn train_on_stand_ins(
+        path: &Path,
+        before: &Trained,
+        data: &Dataset,
+        config: &Config,
+        console: &Console,
+    ) -> Result<()> {
+        let new = config.extensions.last().map_or("", |extension| &extension.name);
+        let (classes, train) = (&before.usage.classes, data.train.len().min(MOST_STAND_INS));
+        let made = before.usage.sampling(config.seed).images(before.source(), classes, train + train.div_ceil(10));
+        let with_made = |real: &Labelled, rows: std::ops::Range<usize>| -> Result<Labelled> {
+            let real = real.select(&(0..real.len().min(rows.len())).collect::<Vec<_>>());
+            let (mut images, mut labels) = (vec![real.images()?.into_owned()], real.labels().to_vec());
+            for (made, &class) in made.iter().zip(classes) {
+                let rows = rows.start.min(made.len_of(Axis(0)))..rows.end.min(made.len_of(Axis(0)));
+                labels.extend(vec![class; rows.len()]);
+                images.push(made.slice_axis(Axis(0), rows.into()).to_owned());
+            }
+            let views: Vec<_> = images.iter().map(|images| images.view()).collect();
+            Ok(Labelled::new(concatenate(Axis(0), &views).context("images of one size")?, labels)?)
+        };
+        let both = Dataset {
+            train: with_made(&data.train, 0..train)?,
+            test: with_made(&data.test, train..train + train.div_ceil(10))?,
+            ..data.clone()
+        };
+        let stand_ins = format!("real images of {new} and on what the generator before it made of the other classes");
+        Scorer::train_on(path, &both, Some(stand_ins), console)
+    }
+
+    fn train_on(path: &Path, data: &Dataset, stand_ins: Option<String>, console: &Console) -> Result<()> {
         let options = FitOptions::default();
         let (train, classes) = (&data.train, data.class_names.len());
         let mut progress = console.progress(format!("training the classifier that scores {}", data.name), 0);
@@ -151,6 +232,7 @@ impl Scorer {
             batch: options.batch,
             rate: options.rate,
             test_accuracy: classifier.accuracy(data.test.images()?.view(), data.test.labels()),
+            stand_ins,
         };
         console.note(format!("it recognises {:.2} % of the test images", 100.0 * note.test_accuracy));
         let mut weights = Weights::default();
@@ -176,6 +258,7 @@ mod tests {
             batch: 1,
             rate: 1.0,
             test_accuracy: 1.0,
+            stand_ins: None,
         };
         let message = |note: &Note| {
             let mut weights = Weights::default();
@@ -183,9 +266,8 @@ mod tests {
             weights.save(&path).unwrap();
             Scorer::load(&path, "shapes", [1, 32, 32], 10).err().unwrap().to_string()
         };
-        for strange in [note(usize::MAX, 10), note(1024, 1_000_000_000_000)] {
-            assert!(message(&strange).contains("other sizes or classes than shapes has"));
+        for strange in [note(usize::MAX, 10), note(1024, 1_000_000_000_000), note(1024, 10)] {
+            assert!(message(&strange).contains("other sizes or classes than these"));
         }
-        assert!(message(&note(1024, 10)).contains("holds no tensor"));
     }
 }

@@ -13,6 +13,7 @@ use ndarray::{Array2, Array4, ArrayView1, ArrayView4, Axis};
 use crate::layers::{Convolution, Gain, Initialiser, Linear};
 use crate::parameters::{Network, Parameter};
 use crate::pixels;
+use crate::weights::Weights;
 
 const CLASSIFIER_STREAM: u16 = 0x102;
 const ORDER_STREAM: u16 = 0x103;
@@ -135,6 +136,12 @@ impl Classifier {
         last.weight = last.weight.scale(0.0);
         last.bias = Tensor::full(f64::from(f32::MIN), last.bias.shape(), last.bias.device());
         larger.holding(self)
+    }
+
+    /// How many classes the classifier in these weights has, read off its last tensor.
+    pub fn classes_of(weights: &Weights) -> Option<usize> {
+        let biases = (1..).map(|layer| weights.axes(&format!("l{layer}.bias")));
+        biases.map_while(|axes| axes?.first().copied()).last()
     }
 
     /// The name of its layers, as metric cards have it.

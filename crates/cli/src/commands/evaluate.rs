@@ -7,10 +7,10 @@ use mergan_report::scores_table;
 use crate::args::EvaluateArguments;
 use crate::console::Console;
 use crate::evaluation::{Evaluation, InceptionScores};
+use crate::extension;
 use crate::fid::FeatureNetwork;
 use crate::generator::Trained;
 use crate::run_dir::RunDir;
-use crate::scorer::Scorer;
 
 /// Answers `mergan evaluate`.
 pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
@@ -21,8 +21,9 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
     ensure!((1..=newest).contains(&task), "task {task} is not learned; choose one of 1 to {newest}");
     let device = arguments.device.open(console)?;
     let trained = Trained::load(&run.generator(task))?.on(device);
-    let data = arguments.data.load(&config.dataset, &config.images, console)?;
-    let scorer = Scorer::obtain(arguments.scorer.as_deref(), &data, &arguments.data.cache(), console)?;
+    let data = extension::load(&run, &config, &arguments.data, console)?;
+    let cache = arguments.data.cache();
+    let scorer = extension::scorer(&run, &config, arguments.scorer.as_deref(), &data, &cache, console)?;
     let inception = (!arguments.metrics.is_empty()).then(|| -> Result<_> {
         let network = FeatureNetwork::obtain(&arguments.inception, &arguments.data, console)?;
         Ok(InceptionScores::new(network, &arguments.metrics))
@@ -43,8 +44,7 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
     let most = if fewer { "at most " } else { "" };
     console.print(format!("after task {task}, {most}{samples} images of each class\n"))?;
     console.print(scores_table(&scores, &data.class_names))?;
-    let test_accuracy = 100.0 * evaluation.scorer().test_accuracy();
-    console.print(format!("the classifier recognises {test_accuracy:.2} % of real test images"))
+    console.print(format!("recognised by {}", evaluation.scorer().description()))
 }
 
 /// The accuracy of a class, or the mean, in percent.

@@ -7,6 +7,7 @@ pub mod data;
 pub mod doctor;
 pub mod evaluate;
 pub mod export;
+pub mod extend;
 pub mod fid;
 pub mod report;
 pub mod sample;

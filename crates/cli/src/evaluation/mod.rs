@@ -99,14 +99,18 @@ impl<'e> Evaluation<'e> {
         warn_of_few(&mut scores, &[ACCURACY], classes, &scored.images, samples);
         self.standing(&scored, &mut scores);
         self.transfer(&scored, &mut scores);
-        self.distances(&scored, &mut scores)?;
-        self.inception(&scored, &mut scores)?;
-        self.reverse(&scored, &mut scores)?;
+        // An extended run goes without the real images that these and the exhibits need.
+        let has_real = self.config.extensions.is_empty();
+        if has_real {
+            self.distances(&scored, &mut scores)?;
+            self.inception(&scored, &mut scores)?;
+            self.reverse(&scored, &mut scores)?;
+        }
         if task > 1 {
             let old = Trained::load(&run.generator(task - 1))?;
             self.audit(&scored, &old, &mut scores);
         }
-        let (embedding, neighbours) = match self.is_milestone(task) {
+        let (embedding, neighbours) = match has_real && self.is_milestone(task) {
             true => (self.embedding(&scored)?, Some(self.neighbours(&scored)?)),
             false => (None, None),
         };

@@ -3,6 +3,7 @@
 mod data;
 mod devices;
 mod errors;
+mod extension;
 mod faults;
 mod fid;
 mod interruption;

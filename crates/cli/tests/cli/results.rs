@@ -328,6 +328,7 @@ fn every_command_shows_an_example() {
         &["data", "fetch"],
         &["data", "info"],
         &["train"],
+        &["extend"],
         &["sample"],
         &["evaluate"],
         &["export"],

@@ -19,6 +19,7 @@ use crate::args::{NewRun, TrainArguments};
 use crate::checkpoints::{self, Position};
 use crate::console::Console;
 use crate::events::{Event, EventLog};
+use crate::extension;
 use crate::run_dir::RunDir;
 use crate::scorer::Scorer;
 use crate::tensorboard::TensorBoard;
@@ -53,14 +54,15 @@ fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<
     }
 
     let device = arguments.device.open(console)?;
-    let data = load(&config, arguments, console)?;
+    announce(&config, console);
+    let data = arguments.data.load(&config.dataset, &config.images, console)?;
     let classes = data.class_names.len();
     if arguments.estimate {
         // The run whose first task is shared need not exist yet.
         let trainer = Trainer::new(config, classes, &data.train)?.on(device);
         return estimate(&trainer, usize::from(first_task.is_some()), arguments.json, console);
     }
-    let scorer = scorer(&data, arguments, console)?;
+    let scorer = Scorer::obtain(arguments.scorer.as_deref(), &data, &arguments.data.cache(), console)?;
     let trainer = match &first_task {
         None => Trainer::new(config, classes, &data.train)?,
         Some(other) => Trainer::fork(config, classes, &data.train, &checkpoints::path(other, Position::end_of(1)))?,
@@ -80,34 +82,37 @@ fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<
     train(&run, arguments, console, &data, scorer, trainer, events)
 }
 
-fn resume(run: &RunDir, arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
+/// Goes on with a run.
+pub fn resume(run: &RunDir, arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
     let config = run.read_config()?;
     let device = arguments.device.open(console)?;
     run.create()?;
     let _lock = run.lock()?;
     run.sweep()?;
-    let data = load(&config, arguments, console)?;
+    announce(&config, console);
+    let data = extension::load(run, &config, &arguments.data, console)?;
     let trainer = checkpoints::resume(run, &config, data.class_names.len(), &data.train, console)?.on(device);
+    let cache = arguments.data.cache();
     if arguments.estimate {
+        ensure!(config.extensions.is_empty(), "an extended run cannot be estimated: its earlier tasks have no data");
         return estimate(&trainer, trainer.tasks_learned(), arguments.json, console);
     }
-    let scorer = scorer(&data, arguments, console)?;
+    let scorer = extension::scorer(run, &config, arguments.scorer.as_deref(), &data, &cache, console)?;
     let mut events = EventLog::resume(&run.events())?;
     events.write(&begin(&command_line())?)?;
-    train(run, arguments, console, &data, scorer, trainer, events)
+    let code = train(run, arguments, console, &data, scorer, trainer, events)?;
+    if code == ExitCode::SUCCESS {
+        extension::print_effect(run, &config, &cache, console)?;
+    }
+    Ok(code)
 }
 
-/// Says what is trained, and loads what it is trained on.
-fn load(config: &Config, arguments: &TrainArguments, console: &Console) -> Result<Dataset> {
+/// Says what is trained.
+fn announce(config: &Config, console: &Console) {
     let Config { strategy, dataset, preset, seed, .. } = config;
     let threads = rayon::current_num_threads();
     let tasks = config.tasks;
     console.note(format!("{strategy} on {dataset}: preset {preset}, tasks {tasks}, seed {seed}, threads {threads}"));
-    arguments.data.load(dataset, &config.images, console)
-}
-
-fn scorer(data: &Dataset, arguments: &TrainArguments, console: &Console) -> Result<Scorer> {
-    Scorer::obtain(arguments.scorer.as_deref(), data, &arguments.data.cache(), console)
 }
 
 fn train(
@@ -119,7 +124,8 @@ fn train(
     trainer: Trainer,
     mut events: EventLog,
 ) -> Result<ExitCode> {
-    if trainer.config().preset == "paper" {
+    // Of the earlier tasks of an extended run there are no data to measure on.
+    if trainer.config().preset == "paper" && trainer.config().extensions.is_empty() {
         expected_seconds(&trainer, trainer.tasks_learned(), console)?;
     }
     if arguments.tensorboard {
