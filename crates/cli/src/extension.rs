@@ -49,10 +49,14 @@ pub fn scorer(
     }
 }
 
-/// The classifier that scored a run's last task: the run's own, or the one in the cache with the same weights.
-pub fn former_scorer(run: &RunDir, task: usize, shape: [usize; 3], cache: &Path) -> Option<Scorer> {
+/// The SHA-256 of the classifier that scored a task of a run.
+pub fn scored_by(run: &RunDir, task: usize) -> Option<String> {
     let scores: TaskScores = serde_json::from_slice(&fs::read(run.scores(task)).ok()?).ok()?;
-    let sha256 = scores.get(ACCURACY, None)?.card.sha256.clone()?;
+    scores.get(ACCURACY, None)?.card.sha256.clone()
+}
+
+/// The classifier of this SHA-256: a run's own, or one in the cache.
+pub fn find_scorer(sha256: &str, run: &RunDir, shape: [usize; 3], cache: &Path) -> Option<Scorer> {
     let cached = fs::read_dir(cache.join("scorers")).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut scorers = [run.scorer()].into_iter().chain(cached).filter_map(|path| Scorer::open(&path, shape).ok());
     scorers.find(|scorer| scorer.sha256() == sha256)
@@ -99,7 +103,8 @@ pub fn print_effect(run: &RunDir, config: &Config, cache: &Path, console: &Conso
     let (before, after) = (before?, after?);
     let shape = before.generator.config().image_shape();
     let own = Scorer::open(&run.scorer(), shape)?;
-    let scorer = former_scorer(run, task - 1, shape, cache).unwrap_or_else(|| own.clone());
+    let former = extension.scorer.as_ref().and_then(|sha256| find_scorer(sha256, run, shape, cache));
+    let scorer = former.unwrap_or_else(|| own.clone());
     let (classes, samples) = (&before.usage.classes, config.evaluation.samples);
     let accuracies = |trained: &Trained, scorer: &Scorer, classes: &[usize]| -> Vec<f64> {
         let images = trained.usage.sampling(config.seed).images(trained.source(), classes, samples);

@@ -60,6 +60,9 @@ pub struct Extension {
     pub limit: Option<usize>,
     /// The SHA-256 of the images as they are learned, in lower-case hexadecimal.
     pub sha256: String,
+    /// That of the classifier that scored the run before, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scorer: Option<String>,
 }
 
 /// Sizes of the networks.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
+use mergan_datasets::Dataset;
 use mergan_models::write_whole;
 use mergan_strategies::{Config, Extension, Trainer};
 
@@ -15,6 +16,7 @@ use super::train;
 use crate::args::ExtendArguments;
 use crate::checkpoints::{self, Position};
 use crate::console::Console;
+use crate::evaluation::Evaluation;
 use crate::extension;
 use crate::generator::Trained;
 use crate::image_grid::{self, COLUMNS};
@@ -45,7 +47,8 @@ pub fn run(arguments: &ExtendArguments, console: &Console) -> Result<ExitCode> {
         fs::canonicalize(&arguments.images).with_context(|| format!("finding {}", arguments.images.display()))?;
     let images = extension::images(&trained, &config, &folder, arguments.limit)?;
     let sha256 = extension::sha256(&images);
-    let extension = Extension { name: arguments.name.clone(), class, images: folder, limit: arguments.limit, sha256 };
+    let (name, limit, scorer) = (arguments.name.clone(), arguments.limit, extension::scored_by(&base, task));
+    let extension = Extension { name, class, images: folder, limit, sha256, scorer: scorer.clone() };
     let data = extension::dataset(&trained, &config, &extension, &images)?;
     let checkpoint = checkpoints::path(&base, Position::end_of(task));
     let trainer = Trainer::extend(extension, data.class_names.len(), &data.train, &checkpoint)?;
@@ -61,9 +64,13 @@ pub fn run(arguments: &ExtendArguments, console: &Console) -> Result<ExitCode> {
     rows.push(data.train.select(&(0..data.train.len().min(COLUMNS)).collect::<Vec<_>>()).images()?.into_owned());
     image_grid::write(&partial.real(), &rows.iter().map(|row| row.view()).collect::<Vec<_>>(), COLUMNS)?;
     let shape = data.train.image_shape();
-    match extension::former_scorer(&base, task, shape, &arguments.data.cache()).filter(|scorer| scorer.knows(class)) {
+    let scorer = scorer.and_then(|sha256| extension::find_scorer(&sha256, &base, shape, &arguments.data.cache()));
+    match scorer.filter(|scorer| scorer.knows(class)) {
         Some(scorer) => copy(scorer.file(), &partial.scorer())?,
-        None => Scorer::train_on_stand_ins(&partial.scorer(), &trained, &data, trainer.config(), console)?,
+        None => {
+            Scorer::train_on_stand_ins(&partial.scorer(), &trained, &data, trainer.config(), console)?;
+            score_again(&partial, &data, trainer.config(), console)?;
+        }
     }
     checkpoints::save(&partial, &trainer)?;
     let path = partial.config();
@@ -84,6 +91,16 @@ fn number(trained: &Trained, config: &Config, arguments: &ExtendArguments, conso
     let known = known.ok().and_then(|manifest| manifest.classes.iter().position(|class| class == name));
     let free = known.filter(|class| !learned.classes.contains(class));
     Ok(free.unwrap_or(trained.generator.config().classes))
+}
+
+/// Scores the tasks before the extension by the run's own classifier: numbers of two never stand in one report.
+fn score_again(run: &RunDir, data: &Dataset, config: &Config, console: &Console) -> Result<()> {
+    let scorer = Scorer::open(&run.scorer(), data.train.image_shape())?;
+    let evaluation = Evaluation::new(config, data, scorer, console)?;
+    (1..config.tasks).try_for_each(|task| {
+        let trained = Trained::load(&run.generator(task))?;
+        evaluation.task(run, &trained, task, config.evaluation.samples, config.seed)?.save(run)
+    })
 }
 
 /// `runs/ra-zebra` of `runs/ra`.

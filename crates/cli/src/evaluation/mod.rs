@@ -136,10 +136,16 @@ impl<'e> Evaluation<'e> {
     /// untrained generator's on all. No solver knows these classes; its generator makes the same images whatever is asked.
     fn transfer(&self, scored: &Scored, scores: &mut TaskScores) {
         let mut score = |metric, generator: &Generator, classes: &[usize]| {
+            // The networks before an extension have no place for its class.
+            let known = generator.config().classes;
+            let classes: Vec<_> = classes.iter().copied().filter(|&class| class < known).collect();
+            if classes.is_empty() {
+                return;
+            }
             let solver = scored.trained.solver.as_ref();
             let asked: Vec<_> = classes.iter().map(|&class| solver.map_or(class, |solver| solver.classes[0])).collect();
             let images = scored.sampling.images(generator, &asked, scored.samples);
-            scores.record(metric, &accuracies(classes, &self.read(&images)), &self.card(scored));
+            scores.record(metric, &accuracies(&classes, &self.read(&images)), &self.card(scored));
         };
         let generator = &scored.trained.generator;
         if let Some(next) = self.tasks.tasks().get(scored.task) {
