@@ -1,9 +1,11 @@
 //! The prepared format: images of one shape in an HDF5 file, which other software reads and writes too.
 //!
-//!     class_names        strings, one for each class
-//!     train/images       bytes, N x height x width x channels
-//!     train/labels       whole numbers, N: indices into class_names
-//!     validation, test   the same; either may be absent
+//! ```text
+//! class_names        strings, one for each class
+//! train/images       bytes, N x height x width x channels
+//! train/labels       whole numbers, N: indices into class_names
+//! validation, test   the same; either may be absent
+//! ```
 //!
 //! The C library is needed for it, so it is a feature of the crate; without it a file of this format is refused.
 
