@@ -1,5 +1,6 @@
 //! The real binary, from its command line to its files. All runs are smoke runs on the drawn shapes: seconds, no network.
 
+mod colour;
 mod data;
 mod devices;
 mod errors;
