@@ -3,15 +3,14 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
-use mergan_models::Resize;
 use mergan_strategies::STRATEGIES;
 use toml::{Table, Value};
 
 use crate::console::Verbosity;
 use crate::device::DeviceArguments;
-use crate::fid::Family;
+use crate::fid::{Family, InceptionArguments};
 
 /// What scripts can rely on.
 const EXIT_CODES: &str = "\
@@ -431,52 +430,6 @@ pub struct EvaluateArguments {
     /// Where data are looked for and kept.
     #[command(flatten)]
     pub data: DataArguments,
-}
-
-/// The network whose features are compared.
-#[derive(Args)]
-#[command(next_help_heading = "Network")]
-pub struct InceptionArguments {
-    /// Weights of Inception: pt_inception-2015-12-05-6726825d.pth, or a safetensors file [default: those in the cache, which
-    /// `mergan data fetch inception` gets].
-    #[arg(long, value_name = "FILE")]
-    pub weights: Option<PathBuf>,
-    /// The name of another network of the same layers, after which its distances are called: FD-NAME is no FID.
-    #[arg(long, value_name = "NAME", value_parser = network_name)]
-    pub network: Option<String>,
-    /// How images are brought to the network's size and range.
-    #[arg(long, value_enum, default_value = "tf1", value_name = "CONVENTION")]
-    pub resize: ResizeName,
-}
-
-/// The conventions of resizing, as they are called.
-#[derive(Clone, Copy, ValueEnum)]
-pub enum ResizeName {
-    /// TensorFlow 1's bilinear grid: Heusel et al. and TTUR.
-    Tf1,
-    /// Bilinear between the centres of pixels: pytorch-fid.
-    Torch,
-    /// Bicubic with antialiasing: clean-fid.
-    Clean,
-}
-
-impl From<ResizeName> for Resize {
-    fn from(name: ResizeName) -> Self {
-        match name {
-            ResizeName::Tf1 => Resize::Tf1,
-            ResizeName::Torch => Resize::Torch,
-            ResizeName::Clean => Resize::Clean,
-        }
-    }
-}
-
-/// Metrics are named after networks, so their names hold nothing that a table or a file could take for something else.
-fn network_name(name: &str) -> Result<String, String> {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.');
-    if !name.is_empty() && name.chars().all(plain) {
-        return Ok(name.to_ascii_lowercase());
-    }
-    Err("a network's name is made of letters, digits, dots and hyphens".into())
 }
 
 /// `mergan fid`.

@@ -182,17 +182,21 @@ mod tests {
         Random::new(1).normal(Address { inner, ..Address::default() }, [n, 8, 1, 1], Device::Reference)
     }
 
-    #[test]
-    fn of_one_batch_they_are_the_batch_statistics() {
-        let (generator, latents) = (generator(), latents(0, 6));
-        let conditions = Conditions::pure(&[2]);
+    /// Standing statistics of one batch are that batch's.
+    fn assert_of_the_batch(conditions: &Conditions, latents: &Tensor) {
+        let generator = generator();
         let standing = Standing::measure(&generator, [(conditions.clone(), latents.clone())]);
         let [batch, standing] =
-            [generator.forward(&latents, &conditions), generator.forward_standing(&latents, &conditions, &standing)]
+            [generator.forward(latents, conditions), generator.forward_standing(latents, conditions, &standing)]
                 .map(|images| images.to_vec::<f64>());
         for (a, b) in batch.iter().zip(&standing) {
             approx::assert_abs_diff_eq!(*a, *b, epsilon = 1e-9);
         }
+    }
+
+    #[test]
+    fn of_one_batch_they_are_the_batch_statistics() {
+        assert_of_the_batch(&Conditions::pure(&[2]), &latents(0, 6));
     }
 
     /// Before the first normalisation two batches are one: the law of total variance.
@@ -224,15 +228,7 @@ mod tests {
 
     #[test]
     fn classes_that_are_normalised_together_have_the_same_moments() {
-        let (generator, latents) = (generator(), latents(0, 8));
-        let conditions = Conditions::mixed(&[0, 3, 0, 3, 3, 3, 0, 0]);
-        let standing = Standing::measure(&generator, [(conditions.clone(), latents.clone())]);
-        let [batch, standing] =
-            [generator.forward(&latents, &conditions), generator.forward_standing(&latents, &conditions, &standing)]
-                .map(|images| images.to_vec::<f64>());
-        for (a, b) in batch.iter().zip(&standing) {
-            approx::assert_abs_diff_eq!(*a, *b, epsilon = 1e-9);
-        }
+        assert_of_the_batch(&Conditions::mixed(&[0, 3, 0, 3, 3, 3, 0, 0]), &latents(0, 8));
     }
 
     #[test]

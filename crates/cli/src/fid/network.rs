@@ -10,7 +10,8 @@ use mergan_tensor::Device;
 use ndarray::{Array2, ArrayView4, Axis, concatenate};
 use sha2::{Digest, Sha256};
 
-use crate::args::{DataArguments, InceptionArguments};
+use super::InceptionArguments;
+use crate::args::DataArguments;
 use crate::console::Console;
 
 /// Images that go through the network at a time. Results do not depend on it.

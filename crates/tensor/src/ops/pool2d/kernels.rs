@@ -24,6 +24,13 @@ fn fill_pixels<T: Send>(plane: usize, out: &mut [T], fill: impl Fn(usize, &mut [
     });
 }
 
+/// A result of `len` numbers, filled as [`fill_pixels`] does.
+fn by_pixel<T: Element>(g: &Geometry, len: usize, fill: impl Fn(usize, &mut [T]) + Sync) -> Buffer<T> {
+    let mut out = Buffer::stale(len);
+    fill_pixels(g.n * g.ci, &mut out, fill);
+    out
+}
+
 /// The pixels of a window.
 fn window(g: &Geometry, output: usize) -> impl Iterator<Item = usize> {
     g.taps().filter_map(move |tap| g.input_pixel(output, tap))
@@ -43,10 +50,9 @@ fn wins<T: Element>(x: T, largest: T) -> bool {
 /// The largest number of each window.
 pub(super) fn largest<T: Element>(g: &Geometry, x: &[T]) -> Buffer<T> {
     let plane = g.n * g.ci;
-    let mut out = Buffer::stale(g.output_len());
-    fill_pixels(
-        plane,
-        &mut out,
+    by_pixel(
+        g,
+        g.output_len(),
         #[inline(always)]
         |output, out| {
             for (i, input) in window(g, output).enumerate() {
@@ -60,8 +66,7 @@ pub(super) fn largest<T: Element>(g: &Geometry, x: &[T]) -> Buffer<T> {
                 }
             }
         },
-    );
-    out
+    )
 }
 
 /// Where the largest number of each window lies, the first of equal ones.
@@ -70,11 +75,14 @@ pub(super) fn choose(g: &Geometry, images: &Tensor) -> Chosen {
         let plane = g.n * g.ci;
         let mut chosen = vec![0; g.output_len()];
         fill_pixels(plane, &mut chosen, |output, chosen| {
-            for (i, place) in chosen.iter_mut().enumerate() {
-                let at = |pixel: usize| x[pixel * plane + i];
-                let largest =
-                    window(g, output).reduce(|best, pixel| if wins(at(pixel), at(best)) { pixel } else { best });
-                *place = largest.expect("a window has pixels") as u32;
+            let mut window = window(g, output);
+            chosen.fill(window.next().expect("a window has pixels") as u32);
+            for pixel in window {
+                for (i, best) in chosen.iter_mut().enumerate() {
+                    if wins(x[pixel * plane + i], x[*best as usize * plane + i]) {
+                        *best = pixel as u32;
+                    }
+                }
             }
         });
         chosen
@@ -89,22 +97,19 @@ pub(super) fn choose(g: &Geometry, images: &Tensor) -> Chosen {
 /// The chosen number of each window.
 pub(super) fn gather<T: Element>(g: &Geometry, chosen: &Chosen, x: &[T]) -> Buffer<T> {
     let plane = g.n * g.ci;
-    let mut out = Buffer::stale(g.output_len());
-    fill_pixels(plane, &mut out, |output, out| {
+    by_pixel(g, g.output_len(), |output, out| {
         for (i, (out, &pixel)) in out.iter_mut().zip(&chosen[output * plane..]).enumerate() {
             *out = x[pixel as usize * plane + i];
         }
-    });
-    out
+    })
 }
 
 /// The numbers of the windows, added up at the pixels that were chosen.
 pub(super) fn scatter<T: Element>(g: &Geometry, chosen: &Chosen, dy: &[T]) -> Buffer<T> {
     let plane = g.n * g.ci;
-    let mut out = Buffer::stale(g.input_len());
-    fill_pixels(
-        plane,
-        &mut out,
+    by_pixel(
+        g,
+        g.input_len(),
         #[inline(always)]
         |input, out| {
             out.fill(T::zero());
@@ -115,17 +120,15 @@ pub(super) fn scatter<T: Element>(g: &Geometry, chosen: &Chosen, dy: &[T]) -> Bu
                 }
             }
         },
-    );
-    out
+    )
 }
 
 /// The mean of each window.
 pub(super) fn mean<T: Element>(g: &Geometry, x: &[T]) -> Buffer<T> {
     let plane = g.n * g.ci;
-    let mut out = Buffer::stale(g.output_len());
-    fill_pixels(
-        plane,
-        &mut out,
+    by_pixel(
+        g,
+        g.output_len(),
         #[inline(always)]
         |output, out| {
             out.fill(T::zero());
@@ -135,17 +138,15 @@ pub(super) fn mean<T: Element>(g: &Geometry, x: &[T]) -> Buffer<T> {
             let share = T::from_f64(1.0 / window(g, output).count() as f64);
             out.iter_mut().for_each(|out| *out = *out * share);
         },
-    );
-    out
+    )
 }
 
 /// The transpose of [`mean`].
 pub(super) fn mean_input_grad<T: Element>(g: &Geometry, dy: &[T]) -> Buffer<T> {
     let plane = g.n * g.ci;
-    let mut out = Buffer::stale(g.input_len());
-    fill_pixels(
-        plane,
-        &mut out,
+    by_pixel(
+        g,
+        g.input_len(),
         #[inline(always)]
         |input, out| {
             out.fill(T::zero());
@@ -154,8 +155,7 @@ pub(super) fn mean_input_grad<T: Element>(g: &Geometry, dy: &[T]) -> Buffer<T> {
                 add(out, &dy[output * plane..][..plane], share);
             }
         },
-    );
-    out
+    )
 }
 
 #[inline(always)]
