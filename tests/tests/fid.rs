@@ -33,12 +33,7 @@ fn weights() -> Weights {
         let stream = stream_of(&name);
         let len: usize = axes.iter().product();
         let value = |i| (offset + size * (2.0 * unit(stream, i) - 1.0)) as f32;
-        let shape = match *axes {
-            [n, c, h, w] => Shape::new(n, c, h, w),
-            [n, c] => Shape::matrix(n, c),
-            _ => Shape::vector(len),
-        };
-        let tensor = Tensor::from_vec((0..len as u64).map(value).collect(), shape, Device::Cpu);
+        let tensor = Tensor::from_vec((0..len as u64).map(value).collect(), Shape::vector(len), Device::Cpu);
         weights.insert_as(name, &axes, &tensor);
     }
     weights

@@ -77,13 +77,18 @@ impl Weights {
         self.insert_as(name, &axes, tensor);
     }
 
-    /// Adds a tensor under the axes that it is to have in a file.
+    /// Adds a tensor's numbers, in their logical order, under the axes that they are to have in a file.
     ///
     /// # Panics
-    /// When they hold another number of elements.
+    /// When these hold another number of elements, or are none that a tensor can have.
     pub fn insert_as(&mut self, name: impl Into<String>, axes: &[usize], tensor: &Tensor) {
         assert_eq!(axes.iter().product::<usize>(), tensor.shape().len(), "a tensor under the axes {axes:?}");
-        self.tensors.insert(name.into(), (axes.into(), tensor.detach()));
+        let shape = logical_shape(axes).unwrap_or_else(|| panic!("a tensor under the axes {axes:?}"));
+        let numbers = match tensor.shape() == shape {
+            true => tensor.detach(),
+            false => Tensor::from_vec(tensor.to_vec::<f64>(), shape, tensor.device()),
+        };
+        self.tensors.insert(name.into(), (axes.into(), numbers));
     }
 
     /// Adds every parameter of a network, its name behind `prefix`.
