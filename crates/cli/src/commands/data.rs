@@ -57,9 +57,13 @@ pub fn run(command: &DataCommand, console: &Console) -> Result<()> {
             let [channels, height, width] = manifest.shape;
             let splits = manifest.splits;
             let here = if cached { "here" } else { "not fetched" };
+            // Own images and drawn ones have no files to fetch.
+            let files = (manifest.size() > 0).then(|| {
+                format!("\nfiles     {}, {here} ({})", megabytes(manifest.size()), data.cache().join(name).display())
+            });
             console.print(format!(
                 "{}\nlicence   {}\nhomepage  {}\nimages    {channels} x {height} x {width}; {} train, {} validation, {} \
-                 test\nclasses   {}\nfiles     {}, {here} ({})",
+                 test\nclasses   {}{}",
                 manifest.description,
                 manifest.licence,
                 manifest.homepage.as_deref().unwrap_or("none"),
@@ -67,8 +71,7 @@ pub fn run(command: &DataCommand, console: &Console) -> Result<()> {
                 splits.validation,
                 splits.test,
                 manifest.classes.join(", "),
-                megabytes(manifest.size()),
-                data.cache().join(name).display(),
+                files.unwrap_or_default(),
             ))
         }
     }

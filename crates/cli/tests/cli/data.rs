@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::{complaint, mergan};
 
 /// Two classes of twenty pictures: bright and dark ones, each with a spot somewhere.
-fn pictures() -> TempDir {
+pub fn own_pictures() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (class, ground) in [("bright", 220), ("dark", 30)] {
         fs::create_dir(folder.path().join(class)).unwrap();
@@ -37,7 +37,7 @@ fn train<'a>(dataset: &'a Path, run: &'a Path) -> [&'a str; 9] {
 
 #[test]
 fn a_folder_of_pictures_is_trained_on_and_scored() {
-    let (pictures, runs) = (pictures(), tempfile::tempdir().unwrap());
+    let (pictures, runs) = (own_pictures(), tempfile::tempdir().unwrap());
     let run = runs.path().join("run");
     fs::write(pictures.path().join("dark/07.png"), "no picture").unwrap();
     let error = complaint(mergan().args(train(pictures.path(), &run)).assert());
@@ -63,7 +63,7 @@ fn a_folder_of_pictures_is_trained_on_and_scored() {
 
 #[test]
 fn a_folder_is_described() {
-    let pictures = pictures();
+    let pictures = own_pictures();
     let info = said(mergan().args(["data", "info", text(pictures.path()), "--side", "64", "--limit", "10"]));
     assert!(info.contains("3 x 64 x 64; 18 train, 0 validation, 2 test") && info.contains("bright, dark"), "{info}");
     for (option, value, expected) in [
@@ -120,7 +120,7 @@ fn a_build_without_hdf5_says_how_to_get_it() {
 #[cfg(feature = "hdf5")]
 #[test]
 fn a_prepared_file_is_taken_by_every_command() {
-    let (pictures, folder) = (pictures(), tempfile::tempdir().unwrap());
+    let (pictures, folder) = (own_pictures(), tempfile::tempdir().unwrap());
     let (file, runs) = (folder.path().join("own.h5"), ["prepared", "pictures"].map(|run| folder.path().join(run)));
     let report = said(mergan().args(["data", "convert", text(pictures.path()), text(&file), "--grey"]));
     assert!(report.contains("bright: 18, dark: 18") && report.contains(text(&file)), "{report}");
@@ -135,11 +135,11 @@ fn a_prepared_file_is_taken_by_every_command() {
     said(mergan().arg("evaluate").arg(&runs[0]).args(["--samples", "4"]));
 }
 
-/// What this shell script says that runs the command; it must fail.
+/// What this shell script says that runs the command `program`; it must fail.
 #[cfg(feature = "hdf5")]
-fn refused(script: &str, arguments: &[&str]) -> String {
+fn refused(script: &str, program: &str, arguments: &[&str]) -> String {
     let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", script, env!("CARGO_BIN_EXE_mergan")]).args(arguments);
+    shell.args(["-c", script, program]).args(arguments);
     complaint(assert_cmd::Command::from(shell).assert())
 }
 
@@ -149,16 +149,21 @@ fn without_room_or_permission_nothing_is_left() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("shapes.h5");
+    let program = env!("CARGO_BIN_EXE_mergan");
     // Files may not grow past 50 kB, as if the disk were full; the images take 600 kB.
     let limited = "ulimit -f 100; trap '' XFSZ; exec \"$0\" \"$@\"";
-    let error = refused(limited, &["data", "convert", "shapes", text(&out)]);
+    let error = refused(limited, program, &["data", "convert", "shapes", text(&out)]);
     assert!(error.contains("cannot write") && error.contains("make room or give write permission"), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 
-    // A superuser may write everywhere, so that the command is given another user.
+    // A superuser may write everywhere, so that the command is given another user, and lies where that one may run it.
+    let public = tempfile::tempdir().unwrap();
+    fs::set_permissions(public.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = public.path().join("mergan");
+    fs::copy(env!("CARGO_BIN_EXE_mergan"), &program).unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
     let other = "[ $(id -u) = 0 ] && exec setpriv --reuid 65534 --clear-groups \"$0\" \"$@\"; exec \"$0\" \"$@\"";
-    let error = refused(other, &["data", "convert", "shapes", text(&out)]);
-    assert!(error.contains("ermission denied"), "{error}");
+    let error = refused(other, text(&program), &["data", "convert", "shapes", text(&out)]);
+    assert!(error.contains("cannot write") && error.contains("ermission denied"), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }

@@ -2,6 +2,7 @@
 //! noise, for the true ones are too large to lie in a repository.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -49,15 +50,22 @@ fn noise() -> &'static Path {
     })
 }
 
-/// Grey pictures of noise, brighter by `shift`.
+/// Grey pictures of noise, 32 pixels wide, brighter by `shift`.
 fn pictures(folder: &Path, count: usize, seed: u32, shift: u32) {
     fs::create_dir(folder).unwrap();
     for i in 0..count as u32 {
         let pixel = |x: u32, y: u32| ((x / 4 * 71 + y / 4 * 113 + (i + seed) * 37 * (x / 4 + 1)) % 150 + shift) as u8;
-        image::GrayImage::from_fn(24, 24, |x, y| image::Luma([pixel(x, y)]))
+        image::GrayImage::from_fn(32, 32, |x, y| image::Luma([pixel(x, y)]))
             .save(folder.join(format!("{i:03}.png")))
             .unwrap();
     }
+}
+
+/// `mergan fid` with that network.
+fn fid(real: PathBuf, generated: PathBuf) -> assert_cmd::Command {
+    let mut command = mergan();
+    command.arg("fid").args([real, generated]).args(["--network", "noise", "--weights"]).arg(noise());
+    command
 }
 
 fn rows(command: &mut assert_cmd::Command) -> Vec<Value> {
@@ -119,8 +127,7 @@ fn pictures_are_compared_and_statistics_stand_for_them() {
     pictures(&path("real"), 9, 0, 0);
     pictures(&path("generated"), 8, 100, 80);
     let fid = |real: &str, generated: &str, options: &[&str]| {
-        let mut command = mergan();
-        command.arg("fid").args([path(real), path(generated)]).args(["--network", "noise", "--weights"]).arg(noise());
+        let mut command = fid(path(real), path(generated));
         command.args(options);
         command
     };
@@ -145,15 +152,43 @@ fn pictures_are_compared_and_statistics_stand_for_them() {
     assert!((clean - distance).abs() > 1e-6 * distance);
 
     // A picture of another size.
-    image::GrayImage::new(24, 25).save(path("generated/zzz.png")).unwrap();
+    image::GrayImage::new(32, 33).save(path("generated/zzz.png")).unwrap();
     let error = complaint(fid("real", "generated", &[]).assert());
-    assert!(error.contains("mixed sizes") && error.contains("zzz.png has 24 x 25"), "{error}");
+    assert!(error.contains("mixed sizes") && error.contains("zzz.png has 32 x 33"), "{error}");
     fs::write(path("generated/zzz.png"), "no picture").unwrap();
     assert!(complaint(fid("real", "generated", &[]).assert()).contains("zzz.png is no picture"));
     pictures(&path("one"), 1, 0, 0);
     assert!(complaint(fid("real", "one", &[]).assert()).contains("1 samples are too few"));
     fs::create_dir(path("empty")).unwrap();
     assert!(complaint(fid("empty", "one", &[]).assert()).contains("holds no pictures"));
+}
+
+#[test]
+fn images_are_the_same_in_a_folder_in_arrays_and_in_a_prepared_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("classes")).unwrap();
+    pictures(&path("classes/grey"), 4, 0, 0);
+    pictures(&path("generated"), 3, 100, 80);
+    let mut array = header(Element::U8, &[4, 32, 32, 1]);
+    for i in 0..4 {
+        array.extend(image::open(path(&format!("classes/grey/{i:03}.png"))).unwrap().into_bytes());
+    }
+    fs::write(path("images.npy"), &array).unwrap();
+    let mut archive = zip::ZipWriter::new(fs::File::create(path("images.npz")).unwrap());
+    archive.start_file("arr_0.npy", zip::write::SimpleFileOptions::default()).unwrap();
+    archive.write_all(&array).unwrap();
+    archive.finish().unwrap();
+    if cfg!(feature = "hdf5") {
+        mergan().args(["data", "convert", "--grey"]).args([path("classes"), path("images.h5")]).assert().success();
+    }
+    let distance = |images: &str| value(&rows(&mut fid(path(images), path("generated"))), "fd_noise");
+    let expected = distance("classes/grey");
+    assert!(expected > 0.0);
+    for images in ["images.npy", "images.npz", "images.h5"].iter().filter(|name| path(name).exists()) {
+        let found = distance(images);
+        assert!((found - expected).abs() <= 1e-9 * expected, "{images}: {found} instead of {expected}");
+    }
 }
 
 #[test]
@@ -221,13 +256,6 @@ fn the_generators_of_a_run_are_scored_by_class_and_over_all() {
     // A run as one side of a distance.
     let folder = tempfile::tempdir().unwrap();
     pictures(&folder.path().join("real"), 4, 0, 0);
-    let mut command = mergan();
-    command.arg("fid").arg(folder.path().join("real")).arg(finished_run()).args([
-        "--samples",
-        "2",
-        "--network",
-        "noise",
-    ]);
-    let found = rows(command.arg("--weights").arg(noise()));
+    let found = rows(fid(folder.path().join("real"), finished_run().into()).args(["--samples", "2"]));
     assert_eq!(found[0]["card"]["generated"]["samples"], 6);
 }

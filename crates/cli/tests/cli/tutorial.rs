@@ -1,9 +1,11 @@
 //! The tutorial's commands, as they stand there.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use crate::cache;
+use crate::data::own_pictures;
 
 const TUTORIAL: &str = include_str!("../../../../docs/tutorial.md");
 
@@ -11,6 +13,7 @@ const TUTORIAL: &str = include_str!("../../../../docs/tutorial.md");
 #[test]
 fn its_commands_do_what_it_says() {
     let folder = tempfile::tempdir().unwrap();
+    fs::rename(own_pictures().keep(), folder.path().join("pictures")).unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_mergan"));
     let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
     let blocks = TUTORIAL.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
@@ -28,6 +31,7 @@ fn its_commands_do_what_it_says() {
         "learning.gif",
         "scores.json",
         "report.html",
+        "mine/report.html",
         "results.json",
         "ledger.md",
         "generator.onnx",
