@@ -7,12 +7,12 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use crate::cargo::cargo;
-use crate::{hdf5, kernels, outside, reproduce};
+use crate::{browser, hdf5, interop, kernels, outside, reproduce};
 
 /// A step, which says how many tests it ran.
 type Step = fn() -> Result<usize>;
 
-const STEPS: [(&str, Step); 11] = [
+const STEPS: [(&str, Step); 12] = [
     ("HDF5", || hdf5::install().map(|()| 0)),
     ("format", || check(cargo().args(["fmt", "--all", "--check"]))),
     ("lints", || {
@@ -32,7 +32,8 @@ const STEPS: [(&str, Step); 11] = [
     ("examples in documentation", || count(cargo().args(["test", "--workspace", "--doc"]).args(hdf5::FEATURES))),
     ("programs outside the workspace", outside::run),
     ("packages", packages),
-    ("smoke reproduction", smoke_reproduction),
+    ("smoke reproduction, opened in a browser", smoke_reproduction),
+    ("exports in other programs", || interop::run(&interop::Arguments::default()).map(|()| 0)),
 ];
 
 /// Runs every step, and stops at the first that fails.
@@ -67,10 +68,12 @@ fn packages() -> Result<usize> {
     check(cargo().args(["package", "--workspace", "--no-verify", "--allow-dirty"]).args(own))
 }
 
-/// Trains, scores and reports on a dataset of seconds.
+/// Trains, scores and reports on a dataset of seconds, and opens the report.
 fn smoke_reproduction() -> Result<usize> {
     let folder = tempfile::tempdir().context("making a temporary directory")?;
-    reproduce::run(&reproduce::Arguments::smoke(&folder.path().join("runs")))?;
+    let runs = folder.path().join("runs");
+    reproduce::run(&reproduce::Arguments::smoke(&runs))?;
+    browser::check(&runs.join("report.html"), None)?;
     Ok(0)
 }
 
