@@ -8,9 +8,12 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 
 use crate::cargo::{root, target_directory};
+use crate::debian;
 
 /// What Chromium is called on the systems that have it.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
+
+const ADVICE: &str = "no Chromium to open the report with; install Debian's package chromium";
 
 /// Opens the page and uses it; pictures of it go into `pictures`, where a folder is given.
 pub fn check(page: &Path, pictures: Option<&Path>) -> Result<()> {
@@ -33,10 +36,13 @@ pub fn check(page: &Path, pictures: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
+/// Installs Chromium where no browser of its kind is found.
+pub fn install() -> Result<()> {
+    chromium().map(drop).or_else(|_| debian::install("chromium", ADVICE))
+}
+
 fn chromium() -> Result<PathBuf> {
     let folders: Vec<_> = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
     let mut candidates = NAMES.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-    candidates
-        .find(|path| path.is_file())
-        .context("no Chromium to open the report with; install Debian's package chromium")
+    candidates.find(|path| path.is_file()).context(ADVICE)
 }

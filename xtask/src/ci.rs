@@ -13,7 +13,7 @@ use crate::{browser, hdf5, interop, kernels, outside, reproduce};
 type Step = fn() -> Result<usize>;
 
 const STEPS: [(&str, Step); 12] = [
-    ("HDF5", || hdf5::install().map(|()| 0)),
+    ("what the system has to have", || hdf5::install().and_then(|()| browser::install()).map(|()| 0)),
     ("format", || check(cargo().args(["fmt", "--all", "--check"]))),
     ("lints", || {
         check(

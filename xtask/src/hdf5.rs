@@ -1,9 +1,11 @@
 //! HDF5's C library, which prepared datasets need: whether it is here, and how to get it.
 
 use std::env;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
+
+use crate::debian;
 
 /// What cargo is told to build the command with prepared datasets.
 pub const FEATURES: [&str; 2] = ["--features", "mergan-cli/hdf5"];
@@ -22,15 +24,7 @@ pub fn features() -> &'static [&'static str] {
 
 /// Installs the library where it is not found.
 pub fn install() -> Result<()> {
-    if is_found() {
-        return Ok(());
-    }
-    for arguments in [&["update", "-qq"][..], &["install", "-y", "-qq", "libhdf5-dev"]] {
-        let mut apt = Command::new("apt-get");
-        let status = apt.args(arguments).stdin(Stdio::null()).status().context(ADVICE)?;
-        ensure!(status.success(), "{apt:?} ended with {status}; {ADVICE}");
-    }
-    Ok(())
+    if is_found() { Ok(()) } else { debian::install("libhdf5-dev", ADVICE) }
 }
 
 fn is_found() -> bool {

@@ -5,6 +5,7 @@ mod bench;
 mod browser;
 mod cargo;
 mod ci;
+mod debian;
 mod gpu;
 mod hdf5;
 mod interop;
