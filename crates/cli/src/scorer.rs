@@ -5,9 +5,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use mergan_datasets::{Dataset, Labelled};
+use mergan_datasets::{Dataset, Error, Labelled};
 use mergan_metrics::Card;
-use mergan_models::{Classifier, FitOptions, FitProgress, Weights};
+use mergan_models::{Classifier, FitOptions, FitProgress, Reading, Weights};
 use mergan_strategies::{Config, Sampling, Source};
 use mergan_tensor::{Device, Random};
 use ndarray::{Axis, concatenate};
@@ -19,6 +19,8 @@ use crate::generator::Trained;
 
 /// Images of each class that a classifier is trained on for want of real ones.
 const MOST_STAND_INS: usize = 2000;
+/// Images that are read at a time.
+const SLAB: usize = 1024;
 
 /// A classifier and what its cards say of it.
 #[derive(Clone)]
@@ -212,8 +214,8 @@ impl Scorer {
     }
 
     fn train_on(path: &Path, data: &Dataset, stand_ins: Option<String>, console: &Console) -> Result<()> {
-        let options = FitOptions::default();
         let (train, classes) = (&data.train, data.class_names.len());
+        let options = FitOptions::of_images(train.image_shape(), train.len());
         let mut progress = console.progress(format!("training the classifier that scores {}", data.name), 0);
         let report = |fit: FitProgress| {
             progress.set_total(fit.steps as u64);
@@ -231,7 +233,7 @@ impl Scorer {
             epochs: options.epochs,
             batch: options.batch,
             rate: options.rate,
-            test_accuracy: classifier.accuracy(data.test.images()?.view(), data.test.labels()),
+            test_accuracy: read_all(&classifier, &data.test)?.accuracy(data.test.labels()),
             stand_ins,
         };
         console.note(format!("it recognises {:.2} % of the test images", 100.0 * note.test_accuracy));
@@ -240,6 +242,11 @@ impl Scorer {
         weights.note = serde_json::to_string(&note).expect("names and numbers can be written as JSON");
         Ok(weights.save(path)?)
     }
+}
+
+/// What a classifier makes of images that need not be in memory at once.
+pub fn read_all(classifier: &Classifier, images: &Labelled) -> Result<Reading> {
+    Ok(classifier.read_from(images.slabs(SLAB).map(|slab| Ok::<_, Error>(slab.images()?.into_owned())))?)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 use std::convert::Infallible;
 
 use mergan_tensor::{Adam, AdamOptions, Address, Device, Pool2d, Random, Shape, Tensor, no_grad};
-use ndarray::{Array2, Array4, ArrayView1, ArrayView4, Axis};
+use ndarray::{Array2, Array4, ArrayBase, ArrayView1, ArrayView4, Axis, Data, Ix4};
 
 use crate::layers::{Convolution, Gain, Initialiser, Linear};
 use crate::parameters::{Network, Parameter};
@@ -92,6 +92,22 @@ impl Default for FitOptions {
         FitOptions { epochs: 5, batch: 256, rate: 1e-3 }
     }
 }
+
+impl FitOptions {
+    /// Those for `count` images of this shape (C, H, W): large sets are not passed over as often, and large images come in
+    /// smaller batches, whose activations take a few hundred megabytes.
+    pub fn of_images([_, height, width]: [usize; 3], count: usize) -> Self {
+        let usual = FitOptions::default();
+        let epochs = (ENOUGH_IMAGES / count.max(1)).clamp(1, usual.epochs);
+        let batch = (usual.batch * USUAL_PIXELS / (height * width).max(1)).clamp(1, usual.batch);
+        FitOptions { epochs, batch, ..usual }
+    }
+}
+
+/// As many images are enough to learn from, the same ones again or others.
+const ENOUGH_IMAGES: usize = 400_000;
+/// Pixels of an image up to which the usual batch is taken.
+const USUAL_PIXELS: usize = 32 * 32;
 
 /// Where a training stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -241,22 +257,37 @@ impl Classifier {
 
     /// What the classifier makes of images (N, C, H, W), in one pass.
     pub fn read(&self, images: ArrayView4<u8>) -> Reading {
+        let Ok(reading) = self.read_from([Ok::<_, Infallible>(images)]);
+        reading
+    }
+
+    /// As [`Classifier::read`], of images that need not be in memory at once.
+    ///
+    /// # Errors
+    /// The first error among the parts.
+    pub fn read_from<S: Data<Elem = u8>, E>(
+        &self,
+        parts: impl IntoIterator<Item = Result<ArrayBase<S, Ix4>, E>>,
+    ) -> Result<Reading, E> {
         let (mut features, mut logits) = (Vec::new(), Vec::new());
-        let (_, channels, height, width) = images.dim();
-        let batch = PREDICTION_NUMBERS / (channels * height * width).clamp(1, PREDICTION_NUMBERS);
-        no_grad(|| {
-            for batch in images.axis_chunks_iter(Axis(0), batch) {
-                let hidden = self.features(&pixels::from_bytes(batch, Device::Cpu));
-                logits.extend(self.last().forward(&hidden).to_vec::<f32>());
-                features.extend(hidden.to_vec::<f32>());
-            }
-        });
+        for images in parts {
+            let images = images?;
+            let (_, channels, height, width) = images.dim();
+            let batch = PREDICTION_NUMBERS / (channels * height * width).clamp(1, PREDICTION_NUMBERS);
+            no_grad(|| {
+                for batch in images.axis_chunks_iter(Axis(0), batch) {
+                    let hidden = self.features(&pixels::from_bytes(batch, Device::Cpu));
+                    logits.extend(self.last().forward(&hidden).to_vec::<f32>());
+                    features.extend(hidden.to_vec::<f32>());
+                }
+            });
+        }
         let Shape { n: classes, c: width, .. } = self.last().weight.shape();
-        let rows = |values, columns| {
-            let array = Array2::from_shape_vec((images.len_of(Axis(0)), columns), values);
+        let rows = |values: Vec<f32>, columns| {
+            let array = Array2::from_shape_vec((values.len() / columns, columns), values);
             array.expect("every image has a row")
         };
-        Reading { features: rows(features, width), logits: rows(logits, classes) }
+        Ok(Reading { features: rows(features, width), logits: rows(logits, classes) })
     }
 
     /// The likeliest class of every image (N, C, H, W).
@@ -269,9 +300,7 @@ impl Classifier {
     /// # Panics
     /// When there is not one label for every image.
     pub fn accuracy(&self, images: ArrayView4<u8>, labels: &[usize]) -> f64 {
-        assert_eq!(images.len_of(Axis(0)), labels.len(), "a label for every image");
-        let right = self.predict(images).iter().zip(labels).filter(|(a, b)| a == b).count();
-        right as f64 / labels.len() as f64
+        self.read(images).accuracy(labels)
     }
 
     fn last(&self) -> &Linear {
@@ -291,6 +320,17 @@ impl Reading {
         let likeliest =
             |row: ArrayView1<f32>| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or_default();
         self.logits.rows().into_iter().map(likeliest).collect()
+    }
+
+    /// The share of images whose likeliest class is their label.
+    ///
+    /// # Panics
+    /// When there is not one label for every image.
+    pub fn accuracy(&self, labels: &[usize]) -> f64 {
+        let found = self.labels();
+        assert_eq!(found.len(), labels.len(), "a label for every image");
+        let right = found.iter().zip(labels).filter(|(found, label)| found == label).count();
+        right as f64 / labels.len() as f64
     }
 
     /// The probability that the classifier gives `class`, for every image.
@@ -319,6 +359,15 @@ impl Network for Classifier {
 mod tests {
     use super::*;
     use ndarray::Array4;
+
+    #[test]
+    fn digits_are_passed_over_as_usual_and_large_sets_of_large_images_once_in_small_batches() {
+        let usual = FitOptions::default();
+        assert_eq!(FitOptions::of_images([1, 32, 32], 55_000), usual);
+        assert_eq!(FitOptions::of_images([3, 64, 64], 400_000), FitOptions { epochs: 1, batch: 64, ..usual });
+        assert_eq!(FitOptions::of_images([3, 64, 64], 0).epochs, 5);
+        assert_eq!(FitOptions::of_images([3, 9999, 9999], 1).batch, 1);
+    }
 
     #[test]
     fn convolutions_learn_where_colour_images_differ() {

@@ -97,7 +97,8 @@ impl Strategy for DeepGenerativeReplay {
         }
         // Nothing that the classifier which scores, of the same layers, has in common with it.
         let random = end.random.split(1 + end.task as u64);
-        let options = FitOptions { epochs: self.options.solver_epochs, ..FitOptions::default() };
+        let usual = FitOptions::of_images(real.image_shape(), labels.len());
+        let options = FitOptions { epochs: self.options.solver_epochs, ..usual };
         let classes = end.generator.config().classes;
         let classifier = Classifier::fit(joined(&images).view(), &labels, classes, options, random, |_| {});
         self.solver = Some(Solver { classifier, classes: learned });

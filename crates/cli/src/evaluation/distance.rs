@@ -12,6 +12,7 @@ use mergan_metrics::{
 use mergan_models::Reading;
 
 use super::{Evaluation, Scored};
+use crate::scorer::read_all;
 
 /// Statistics of features, by class.
 pub(super) type Features = BTreeMap<usize, FeatureStatistics>;
@@ -53,7 +54,7 @@ impl Evaluation<'_> {
         }
         let mut features = Features::new();
         for class in 0..self.data.class_names.len() {
-            let reading = self.scorer.classifier().read(self.data.test.of_class(class).images()?.view());
+            let reading = read_all(self.scorer.classifier(), &self.data.test.of_class(class))?;
             features
                 .extend(statistics(&reading).context("the features of the test images")?.map(|found| (class, found)));
         }

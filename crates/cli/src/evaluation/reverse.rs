@@ -11,6 +11,7 @@ use mergan_tensor::Random;
 use ndarray::{ArrayView4, Axis, concatenate};
 
 use super::{Evaluation, Scored, warn_of_few};
+use crate::scorer::read_all;
 
 impl Evaluation<'_> {
     /// Records the reverse accuracy where it is due: it takes as long as training the scoring classifier, so only the
@@ -36,7 +37,8 @@ impl Evaluation<'_> {
             bar.set_total(fit.steps as u64);
             bar.update(fit.step as u64, || format!("step {} of {}, loss {:.3}", fit.step, fit.steps, fit.loss));
         };
-        let (names, options) = (self.data.class_names.len(), FitOptions::default());
+        let (names, count) = (self.data.class_names.len(), generated.iter().map(|(_, images)| images.dim().0).sum());
+        let options = FitOptions::of_images(self.data.train.image_shape(), count);
         let values = reverse_accuracies(&generated, &self.data.test, names, options, progress)?;
         let card = self.card(scored);
         // Its network is not the scorer's, and lives no longer than this.
@@ -73,7 +75,7 @@ fn reverse_accuracies(
     let classifier = Classifier::fit(images.view(), &labels, classes, options, Random::new(0), progress);
     let mut recognised = Vec::new();
     for &(class, _) in generated {
-        let labels = classifier.predict(real.of_class(class).images()?.view());
+        let labels = read_all(&classifier, &real.of_class(class))?.labels();
         recognised.extend(class_accuracy(&labels, class).map(|share| (class, share)));
     }
     Ok(recognised)
