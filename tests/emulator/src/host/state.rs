@@ -206,6 +206,7 @@ impl State {
         // Threads read and write 16 bytes at once at most; what is longer is the compiler's way to fill an array.
         if len.is_power_of_two() && len <= 16 && !address.is_multiple_of(len) {
             self.found(format!("misaligned access of {len} bytes"), site, None);
+            return false;
         }
         let (space, words) = if let Some(words) = self.fixed.words(address, len) {
             words.iter_mut().for_each(|word| word.forget_earlier_blocks(&self.clock));

@@ -38,7 +38,8 @@ fn an_iteration_waits_for_nothing() {
                 None => break,
             }
         }
-        assert_eq!(iterations, 2 * trainer.config().iterations(0), "{strategy}");
+        let expected: usize = (0..2).map(|task| trainer.config().iterations(task)).sum();
+        assert_eq!(iterations, expected, "{strategy}");
     }
 }
 
