@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use mergan_benches::convolutions::{Convolution, Layer, Map, digits};
-use mergan_tensor::cuda::{self, Peak, Precision};
+use mergan_tensor::cuda::{self, DeviceError, Peak, Precision};
 use mergan_tensor::{Device, Shape, Tensor};
 
 /// Launches that are timed together, so that the device never waits for the host.
@@ -19,10 +19,11 @@ fn main() -> Result<()> {
     for precision in [Precision::F32, Precision::Tf32] {
         let device = match cuda::open(0, precision) {
             Ok(device) => device,
-            Err(reason) => {
-                println!("NOT RUN: {precision}: {reason}");
+            Err(reason @ DeviceError::NoTensorCores { .. }) => {
+                println!("NOT RUN: {reason}");
                 continue;
             }
+            Err(reason) => return Err(reason.into()),
         };
         let peak = cuda::peak(device).context("a GPU has a peak")?;
         println!("{device}, width {width}, batch {batch}: {peak}");

@@ -7,7 +7,7 @@ set -u
 cd "$(dirname "$0")"
 limit=${SLICE_SECONDS:-590}
 mkdir -p state
-export MERGAN_ROOT=$PWD/source MERGAN_LEDGER=$PWD/state/rows.tsv MERGAN_DATA=$PWD/data
+export RUST_BACKTRACE=0 MERGAN_ROOT=$PWD/source MERGAN_LEDGER=$PWD/state/rows.tsv MERGAN_DATA=$PWD/data
 
 device=$(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | head -1)
 if [ -z "$device" ]; then
