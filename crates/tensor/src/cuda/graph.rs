@@ -17,6 +17,9 @@ use crate::random::Address;
 use crate::storage::{Device, Storage};
 use crate::tensor::Tensor;
 
+/// What errors call it.
+const RECORDING: &str = "a graph of recorded work (MERGAN_CUDA_GRAPHS=0 in the environment does without)";
+
 /// A recorded function of tensors on a CUDA device.
 pub struct Graph {
     context: &'static Context,
@@ -151,14 +154,14 @@ impl Graph {
             region: Arc::new(Region { context, all: Mutex::default(), free: Mutex::default() }),
             kept: Vec::new(),
         };
-        context.done("beginning a graph", graphs.begin_capture());
+        context.done(RECORDING, graphs.begin_capture());
         context.set_capture(Some(capture));
         let before = CAPTURING.replace(true);
         // What the work leaves half done is lost with it.
         let results = catch_unwind(AssertUnwindSafe(|| work(&operands)));
         CAPTURING.set(before);
         let capture = context.set_capture(None).expect("the recording that was begun");
-        let graph = context.done("ending a graph", graphs.end_capture());
+        let graph = context.done(RECORDING, graphs.end_capture());
         let Capture { turn, kept, region, .. } = capture;
         let graph = |results| Graph { context, graph, turn, operands, results, _kept: (kept, region) };
         match results {
@@ -183,7 +186,7 @@ impl Graph {
         copy(context, operands.iter().copied().zip(&self.operands));
         let graphs = context.graphs().expect("the device that recorded it");
         // SAFETY: the graph was recorded on this device, and holds the memory that its kernels use.
-        context.done("launching a graph", unsafe { graphs.launch(graph) });
+        context.done(RECORDING, unsafe { graphs.launch(graph) });
         let results = alike(context, self.results.iter());
         copy(context, self.results.iter().zip(&results));
         results
@@ -210,19 +213,11 @@ fn buffer(tensor: &Tensor) -> &Buffer {
     }
 }
 
-/// Tensors of the same shapes, one after another, whose numbers are whatever the memory's last user left.
-fn alike<'t>(context: &'static Context, tensors: impl Iterator<Item = &'t Tensor> + Clone) -> Vec<Tensor> {
-    // Vectors of four numbers stay aligned.
-    const ALIGNED: usize = 64;
-    let room = |tensor: &Tensor| tensor.shape().len().next_multiple_of(ALIGNED);
-    let flat = Buffer::stale(context, tensors.clone().map(room).sum());
-    let mut start = 0;
-    let part = |tensor: &Tensor| {
-        let part = flat.part(start, tensor.shape().len());
-        start += room(tensor);
-        Tensor::constant(tensor.shape(), Storage::Cuda(part))
-    };
-    tensors.map(part).collect()
+/// Tensors of the same shapes, whose numbers are whatever the memory's last user left. Each has memory of its own, so that
+/// one that is kept keeps no others.
+fn alike<'t>(context: &'static Context, tensors: impl Iterator<Item = &'t Tensor>) -> Vec<Tensor> {
+    let stale = |tensor: &Tensor| Storage::Cuda(Buffer::stale(context, tensor.shape().len()));
+    tensors.map(|tensor| Tensor::constant(tensor.shape(), stale(tensor))).collect()
 }
 
 /// Copies each first tensor to the second.

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use mergan_emulator::launch::{self, Executor, LaunchError, Schedule};
 use mergan_emulator::ledger::{self, Tier};
 use mergan_emulator::sources::{self, Module};
-use mergan_tensor::cuda::{self, Driver, DriverError, Graphs, Launch, Precision};
-use mergan_tensor::{Device, conformance};
+use mergan_tensor::cuda::{self, Driver, DriverError, Graph, Graphs, Launch, Precision, Turn};
+use mergan_tensor::{Adam, Address, Device, Random, Tensor, conformance};
 
 use crate::support::{executor, rows};
 
@@ -212,4 +212,26 @@ fn every_operation_conforms_on_the_fast_host() {
 #[test]
 fn the_networks_layers_conform_on_the_fast_host() {
     every_operation_conforms(Tier::Fast, || conformance::digit_cases(3));
+}
+
+#[test]
+fn work_in_which_the_host_takes_part_is_not_recorded() {
+    let device = whole_device(Tier::Fast, Precision::F32);
+    let at = Address { iteration: 3, ..Address::default() };
+    let (x, turn) =
+        (Tensor::full(2.0, [5, 1, 1, 1], device), Turn { address: at, step: Adam::default().next_step(0.1) });
+    let captures = |work: &dyn Fn(&Tensor) -> Tensor| Graph::capture(&turn, &[&x], |x| vec![work(&x[0])]);
+    let random = Random::new(1);
+    let reads: &dyn Fn(&Tensor) -> Tensor = &|x| x.scale(x.sum().item());
+    let draws: &dyn Fn(&Tensor) -> Tensor = &|x| x.scale(random.below(at, 1, 9)[0] as f64);
+    let orders: &dyn Fn(&Tensor) -> Tensor = &|x| x.select_rows(&random.permutation(at, 5));
+    let elsewhere: &dyn Fn(&Tensor) -> Tensor =
+        &|x| x + &random.normal(Address { iteration: 4, ..at }, x.shape(), device);
+    for work in [reads, draws, orders, elsewhere] {
+        assert!(captures(work).is_none());
+        assert!(work(&x).sum().item().is_finite(), "the device goes on");
+    }
+    let graph = captures(&|x| x.scale(3.0)).expect("work of kernels alone");
+    let results = [1.0, 7.0].map(|value| graph.launch(&turn, &[&Tensor::full(value, [5, 1, 1, 1], device)]));
+    assert_eq!(results.map(|result| result[0].to_vec::<f32>()), [vec![3.0; 5], vec![21.0; 5]]);
 }
