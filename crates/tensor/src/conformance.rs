@@ -156,8 +156,8 @@ fn operation(case: cases::Case, orders: usize) -> Case {
         name,
         error: Box::new(move |device| {
             let (results, summands) = compute(device);
-            // A number that rounding takes across zero passes a rectifier on its other side. There are as many as operands
-            // err, and so many summands change at random.
+            // Numbers near zero pass a rectifier on its other side: a share of them as large as the operands' error. So many
+            // summands of a gradient change, at random, and the sum by the root of that share.
             let rounding = Rounding { operands: operand_rounding(device).sqrt() / Rounding::OPERATIONS, summands };
             rounding.largest_error(&results, &compute(Device::Reference).0)
         }),
