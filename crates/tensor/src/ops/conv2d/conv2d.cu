@@ -92,18 +92,18 @@ __device__ __forceinline__ void tile(P p, float (&a)[2][DEPTH][BM + PAD], float 
     };
 
     float sums[TM][TN] = {};
-    bool more = p.more();
-    if (more) {
-        fetch();
-        store(0);
-    }
-    __syncthreads();  // before the first step is read
-    for (int buffer = 0; more; buffer ^= 1) {
-        p.next();
-        more = p.more();
-        if (more) fetch();
-        multiply<BM, BN, TM, TN>(a[buffer], b[buffer], sums);
-        if (more) store(buffer ^ 1);
+    // The first round only fetches, the last one only multiplies.
+    bool filled = false;
+    for (int buffer = 1;; buffer ^= 1) {
+        const bool more = p.more();
+        if (more) {
+            fetch();
+            p.next();
+        }
+        if (filled) multiply<BM, BN, TM, TN>(a[buffer], b[buffer], sums);
+        if (!more) break;
+        store(buffer ^ 1);
+        filled = true;
         __syncthreads();  // before the next step is read
     }
 

@@ -94,7 +94,7 @@ __device__ __forceinline__ void tile(P p, float (&a)[STAGES][LEN_A], float (&b)[
 
     const int warp = threadIdx.x / 32, row = warp / (BN / WN) * WM, column = warp % (BN / WN) * WN;
     float sums[WM / 16][WN / 8][4] = {};
-#pragma unroll
+#pragma unroll 1
     for (int stage = 0; stage < STAGES - 1; ++stage) copy(stage);
     for (int stage = 0; ready > 0; stage = (stage + 1) % STAGES) {
         wait_for_all_copies_but<STAGES - 2>();
