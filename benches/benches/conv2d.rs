@@ -4,6 +4,7 @@
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use mergan_benches::convolutions::{Convolution, Map, digits};
+use mergan_tensor::Device;
 
 fn convolutions() -> impl Iterator<Item = Convolution> {
     [16, 32, 64].into_iter().flat_map(|width| digits(width, 64)).map(|layer| layer.convolution)
@@ -25,7 +26,7 @@ fn weight_grad(bencher: Bencher, convolution: &Convolution) {
 }
 
 fn measure(bencher: Bencher, convolution: &Convolution, map: Map) {
-    bencher.counter(ItemsCount::new(convolution.flops())).bench_local(convolution.map(map));
+    bencher.counter(ItemsCount::new(convolution.flops())).bench_local(convolution.map(map, Device::Cpu));
 }
 
 fn main() {

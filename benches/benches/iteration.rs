@@ -25,7 +25,7 @@ fn iteration<const WIDTH: i64>(bencher: Bencher, strategy: &str) {
     choice.changes.insert("model".into(), toml::Table::from_iter([("width".to_string(), WIDTH.into())]).into());
     let config = Config::resolve(&choice, data.class_names.len()).expect("a valid configuration");
     let mut trainer = Trainer::new(config, data.class_names.len(), &data.train).expect("a trainer");
-    while trainer.advance().expect("an iteration") != Some(Advance::TaskEnd { task: 1 }) {}
+    while !matches!(trainer.advance().expect("an iteration"), Some(Advance::TaskEnd { task: 1 })) {}
     // A task's first iteration has no generator step.
     trainer.advance().expect("an iteration");
     bencher.bench_local(|| trainer.advance().expect("an iteration"));

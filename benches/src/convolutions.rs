@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
-use mergan_tensor::{Conv2d, Shape, Tensor};
+use mergan_tensor::{Conv2d, Device, Shape, Tensor};
 
 use crate::server::numbers;
 
@@ -128,12 +128,17 @@ impl Convolution {
         Shape::new(images.n, kernel.n, h, w)
     }
 
-    /// A map of random numbers, to be computed as often as one likes.
-    pub fn map(self, map: Map) -> Box<dyn Fn() -> Tensor> {
+    /// The shapes of the operands and the result of any of its maps: images, kernel and images.
+    pub fn shapes(&self) -> [Shape; 3] {
+        [self.images, self.kernel, self.result()]
+    }
+
+    /// A map of random numbers, to be computed on a device as often as one likes.
+    pub fn map(self, map: Map, device: Device) -> Box<dyn Fn() -> Tensor> {
         let Convolution { images, kernel, conv } = self;
-        let x = || numbers(0, images);
-        let w = || numbers(1, kernel);
-        let dy = || numbers(2, self.result());
+        let x = || numbers(0, images).to_device(device);
+        let w = || numbers(1, kernel).to_device(device);
+        let dy = || numbers(2, self.result()).to_device(device);
         match map {
             Map::Conv2d => {
                 let (x, w) = (x(), w());

@@ -245,11 +245,11 @@ impl Recipe {
         let mut learner = Learner::new(&generator(sizes, GENERATOR), &critic(sizes), adam, |_| true);
         let past: Vec<usize> = (0..task).collect();
         let compare = |case: &str, row: usize, losses: &Losses, names: &[(&str, f64)]| {
-            for ((_, value), (suffix, factor)) in losses.0.iter().zip(names) {
+            for ((_, value), (suffix, factor)) in losses.read().iter().zip(names) {
                 let name = format!("{name}.{case}.{suffix}");
                 assert_equal(&name, [(value * factor, golden.get(&name)[row])], EXACT);
             }
-            assert_eq!(losses.0.len(), names.len());
+            assert_eq!(losses.names().len(), names.len());
         };
         let (classes, old, tally) = ([task], old(sizes), Tally::default());
         for iteration in 0..iterations {

@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use anyhow::{Context, Result, bail};
 use mergan_benches::convolutions::{Convolution, Layer, Map, digits, lsun};
 use mergan_benches::server::{serve, timed, with_threads};
+use mergan_tensor::Device;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -40,7 +41,7 @@ fn run() -> Result<()> {
     serve("ready", |what, count| {
         if current.as_ref().is_none_or(|(of, _)| of != what) {
             let (map, sizes) = what.split_once(' ').context("a line is `MAP SIZES N`")?;
-            current = Some((what.to_string(), sizes.parse::<Convolution>()?.map(map.parse::<Map>()?)));
+            current = Some((what.to_string(), sizes.parse::<Convolution>()?.map(map.parse::<Map>()?, Device::Cpu)));
         }
         let (_, map) = current.as_ref().context("a map was just made")?;
         // Not timed: fetches the numbers, and threads that slept.

@@ -1,25 +1,30 @@
-//! Our side of the timings on a GPU: `gpu-step WIDTH ITERATIONS` prints the median of the milliseconds of an iteration of
+//! Our side of the timings on a GPU: `gpu-step WIDTH ITERATIONS PRECISION` prints the median of the milliseconds of an iteration of
 //! the released code's recipe (a generator step and five critic steps of fine-tuning) on random images.
 
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use mergan_models::{Architecture, Critic, Generator, ModelConfig};
-use mergan_strategies::{Batch, Draws, Grouping, Learner, Round, Tally, build_strategy};
-use mergan_tensor::{AdamOptions, Address, Random, cuda};
+use mergan_strategies::{Batch, Draws, Grouping, Learner, Recorder, Round, Tally, build_strategy};
+use mergan_tensor::cuda::{self, Precision};
+use mergan_tensor::{AdamOptions, Address, Random};
 
 const BATCH: usize = 64;
 const CRITIC_STEPS: usize = 5;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [width, iterations] = arguments.as_slice() else { bail!("usage: gpu-step WIDTH ITERATIONS") };
+    let usage = "usage: gpu-step WIDTH ITERATIONS f32|tf32";
+    let [width, iterations, precision] = arguments.as_slice() else { bail!(usage) };
     let (width, iterations): (usize, usize) = (width.parse()?, iterations.parse()?);
-    let device = cuda::open(0)?;
+    let precisions = [Precision::F32, Precision::Tf32].into_iter();
+    let precision = precisions.into_iter().find(|known| known.to_string() == *precision).context(usage)?;
+    let device = cuda::open(0, precision)?;
     let sizes = ModelConfig { architecture: Architecture::Digit, width, channels: 1, classes: 10, latent: 128 };
     let (random, tally) = (Random::new(0), Tally::default());
     let (generator, critic) = (Generator::new(sizes, random, device), Critic::new(sizes, random, device));
     let mut learner = Learner::new(&generator, &critic, AdamOptions::default(), |_| true);
+    let mut recorder = Recorder::default();
     let strategy = build_strategy("sft", &toml::Table::new())?;
     let images = random.uniform(Address::default(), [BATCH, 1, 32, 32], device);
     let mut iterate = |iteration| {
@@ -37,17 +42,22 @@ fn main() -> Result<()> {
             tally: &tally,
         };
         let start = Instant::now();
-        // The losses that a step returns are numbers: it waits for the device.
-        learner.generator_step(&round(0));
+        let mut losses = recorder.generator_step(&mut learner, &round(0));
         for inner in 0..CRITIC_STEPS {
-            learner.critic_step(&round(inner), Batch { images: images.clone(), labels: vec![0; BATCH] });
+            losses = recorder.critic_step(
+                &mut learner,
+                &round(inner),
+                Batch { images: images.clone(), labels: vec![0; BATCH] },
+            );
         }
+        // This waits for the device.
+        losses.read();
         start.elapsed().as_secs_f64() * 1e3
     };
-    // Not timed: the first iterations load kernels and fill the pool.
+    // Not timed: the first iterations load kernels, fill the pool and record the graphs.
     (0..3).for_each(|iteration| _ = iterate(iteration));
     let mut times: Vec<f64> = (3..3 + iterations).map(iterate).collect();
     times.sort_by(f64::total_cmp);
-    println!("mergan, width {width}, exact f32: {:.3} ms", times[times.len() / 2]);
+    println!("mergan, width {width}, {precision}: {:.3} ms", times[times.len() / 2]);
     Ok(())
 }

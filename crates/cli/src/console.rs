@@ -28,6 +28,8 @@ pub struct Console {
 
 /// Plain lines of progress come at this distance.
 const LINES: Duration = Duration::from_secs(5);
+/// And the texts beside a bar at this one: what they say may have to be asked of a GPU that is at work.
+const TEXTS: Duration = Duration::from_millis(200);
 
 impl Console {
     /// A console that says this much.
@@ -84,7 +86,7 @@ impl Console {
         } else {
             self.note(&what);
         }
-        Progress { console: self, bar, what, line: Instant::now() }
+        Progress { console: self, bar, what, said: Instant::now() }
     }
 
     fn say(&self, least: Verbosity, text: impl Display) {
@@ -101,18 +103,21 @@ pub struct Progress<'c> {
     console: &'c Console,
     bar: ProgressBar,
     what: String,
-    /// When the last plain line came.
-    line: Instant,
+    /// When the last text came.
+    said: Instant,
 }
 
 impl Progress<'_> {
     /// So many steps are done; the text says more.
     pub fn update(&mut self, done: u64, text: impl FnOnce() -> String) {
+        self.bar.set_position(done);
+        if self.said.elapsed() < if self.console.draws { TEXTS } else { LINES } {
+            return;
+        }
+        self.said = Instant::now();
         if self.console.draws {
-            self.bar.set_position(done);
             self.bar.set_message(text());
-        } else if self.line.elapsed() >= LINES {
-            self.line = Instant::now();
+        } else {
             self.console.note(format!("{}: {}", self.what, text()));
         }
     }

@@ -1,10 +1,11 @@
-//! `--device`: what computes.
+//! `--device` and `--precision`: what computes, and how exactly.
 
 use std::str::FromStr;
 
-use anyhow::{Context, Result};
-use clap::Args;
-use mergan_tensor::{Device, cuda};
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use mergan_tensor::Device;
+use mergan_tensor::cuda::{self, Precision};
 
 use crate::console::Console;
 
@@ -15,6 +16,16 @@ pub struct DeviceArguments {
     /// so results are the same bits only on the same device.
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: Choice,
+    /// How a GPU multiplies in convolutions and matrix products: exactly, or on tensor cores, which are faster, keep
+    /// 11 of the 24 bits of an operand's mantissa and need a GPU of 2020 or newer.
+    #[arg(long, default_value = "f32", value_name = "PRECISION")]
+    precision: Multiplication,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum Multiplication {
+    F32,
+    Tf32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,16 +50,22 @@ impl FromStr for Choice {
 impl DeviceArguments {
     /// Opens the device and says which it is.
     pub fn open(&self, console: &Console) -> Result<Device> {
+        let precision = match self.precision {
+            Multiplication::F32 => Precision::F32,
+            Multiplication::Tf32 => Precision::Tf32,
+        };
         let device = match self.device {
-            Choice::Cpu => Device::Cpu,
-            Choice::Cuda(ordinal) => cuda::open(ordinal)
+            Choice::Cuda(ordinal) => cuda::open(ordinal, precision)
                 .with_context(|| format!("--device cuda:{ordinal} cannot be used; choose cpu, or auto"))?,
-            Choice::Auto => match cuda::open(0) {
+            Choice::Cpu if precision == Precision::F32 => Device::Cpu,
+            Choice::Cpu => bail!("--precision {precision} needs a GPU; --device cpu computes in f32"),
+            Choice::Auto => match cuda::open(0, precision) {
                 Ok(device) => device,
-                Err(reason) => {
+                Err(reason) if precision == Precision::F32 => {
                     console.note(format!("device cpu: {reason}"));
                     return Ok(Device::Cpu);
                 }
+                Err(reason) => bail!("--precision {precision} needs a GPU: {reason}"),
             },
         };
         console.note(format!("device {device}"));

@@ -24,6 +24,8 @@ pub enum Event<'a> {
         version: &'a str,
         /// The microkernel, which decides the last bits of the result.
         microkernel: &'a str,
+        /// The device and its precision, which decide more of them.
+        device: String,
         /// The number of threads, which decides the time only.
         threads: usize,
     },
@@ -135,7 +137,13 @@ mod tests {
     fn a_cut_line_goes_and_seconds_are_found_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
-        let start = Event::Start { command: "mergan train", version: "1", microkernel: "avx2", threads: 2 };
+        let start = Event::Start {
+            command: "mergan train",
+            version: "1",
+            microkernel: "avx2",
+            device: "cpu".into(),
+            threads: 2,
+        };
         let mut log = EventLog::create(&path, &start, None).unwrap();
         for (iterations, seconds) in [(10, 1.0), (20, 2.0), (20, 2.5)] {
             log.write(&Event::Checkpoint { tasks: 1, iterations, seconds }).unwrap();
@@ -152,7 +160,8 @@ mod tests {
     fn a_fork_takes_over_the_first_task_only() {
         let folder = tempfile::tempdir().unwrap();
         let [first, second] = ["first.jsonl", "second.jsonl"].map(|name| folder.path().join(name));
-        let start = |command| Event::Start { command, version: "1", microkernel: "avx2", threads: 2 };
+        let start =
+            |command| Event::Start { command, version: "1", microkernel: "avx2", device: "cpu".into(), threads: 2 };
         let mut log = EventLog::create(&first, &start("first"), None).unwrap();
         log.write(&Event::TaskEnd { task: 1, seconds: 3.0, replayed: BTreeMap::new() }).unwrap();
         log.write(&Event::Evaluation { task: 1, accuracy: 0.9, seconds: 1.0 }).unwrap();

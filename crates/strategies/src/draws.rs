@@ -102,6 +102,9 @@ impl Draws<'_> {
 
     /// At most `count` different ones of `classes` at random, in their order.
     pub fn choice(&self, purpose: Purpose, count: usize, classes: &[usize]) -> Vec<usize> {
+        if count >= classes.len() {
+            return classes.to_vec();
+        }
         let mut chosen = self.noise.permutation(self.address(purpose), classes.len());
         chosen.truncate(count);
         chosen.sort_unstable();

@@ -67,9 +67,47 @@ pub struct Batch {
     pub labels: Vec<usize>,
 }
 
-/// The terms of one step's loss, for whoever watches.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Losses(pub Vec<(&'static str, f64)>);
+/// The terms of the losses of one step or several, for whoever watches. They stay on their device until they are read,
+/// which waits for it.
+#[derive(Clone, Debug, Default)]
+pub struct Losses {
+    names: Vec<&'static str>,
+    /// A column of numbers for each step.
+    values: Vec<Tensor>,
+}
+
+impl Losses {
+    fn of(terms: &[Term]) -> Self {
+        let values: Vec<Tensor> = terms.iter().map(|term| term.value.detach()).collect();
+        let column = Tensor::concat(&values.iter().collect::<Vec<_>>());
+        Losses::new(terms.iter().map(|term| term.name).collect(), vec![column])
+    }
+
+    pub(crate) fn new(names: Vec<&'static str>, values: Vec<Tensor>) -> Self {
+        Losses { names, values }
+    }
+
+    pub(crate) fn into_values(self) -> Vec<Tensor> {
+        self.values
+    }
+
+    /// These and then those.
+    pub(crate) fn and(mut self, more: Losses) -> Self {
+        self.names.extend(more.names);
+        self.values.extend(more.values);
+        self
+    }
+
+    /// What the terms are called, in their order.
+    pub fn names(&self) -> &[&'static str] {
+        &self.names
+    }
+
+    /// The name and the value of each term. The device must have computed them first.
+    pub fn read(&self) -> Vec<(&'static str, f64)> {
+        self.names.iter().copied().zip(self.values.iter().flat_map(Tensor::to_vec::<f64>)).collect()
+    }
+}
 
 impl Learner {
     /// Networks with these weights and optimisers that have taken no step. Of the generator only the parameters that
@@ -164,5 +202,5 @@ impl Grouping {
 /// One step of Adam down the weighted sum of the terms.
 fn descend<N: Network>(network: &mut N, adam: &mut Adam, rate: f64, terms: Vec<Term>) -> Losses {
     network.descend(&losses::total(&terms), adam, rate);
-    Losses(terms.into_iter().map(|term| (term.name, term.value.item())).collect())
+    Losses::of(&terms)
 }

@@ -39,6 +39,7 @@ mod learner;
 pub mod losses;
 mod ra;
 mod ra_features;
+mod recorder;
 mod sampling;
 mod sft;
 mod strategy;
@@ -49,6 +50,7 @@ pub use dgr::Solver;
 pub use draws::{Draws, Noise, Purpose};
 pub use error::Error;
 pub use learner::{Batch, Grouping, Learner, Losses, Round};
+pub use recorder::Recorder;
 pub use sampling::{Sampling, Source};
 pub use strategy::{
     FromOptions, Registration, Replayed, Role, STRATEGIES, Snapshot, Step, Strategy, Tally, TaskEnd, Term,

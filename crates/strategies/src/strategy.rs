@@ -128,6 +128,12 @@ impl Tally {
         self.0.borrow().clone()
     }
 
+    /// Sets the counts back and returns what had been added.
+    pub(crate) fn take_back(&self, before: BTreeMap<usize, u64>) -> BTreeMap<usize, u64> {
+        let after = self.0.replace(before.clone());
+        after.into_iter().map(|(class, count)| (class, count - before.get(&class).unwrap_or(&0))).collect()
+    }
+
     /// `n` images of each of `classes` are replayed.
     pub fn add(&self, classes: &[usize], n: usize) {
         let mut counts = self.0.borrow_mut();

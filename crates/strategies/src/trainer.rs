@@ -17,6 +17,7 @@ use crate::config::{Config, Extension, ModelOptions, NewClasses};
 use crate::draws::Draws;
 use crate::error::Error;
 use crate::learner::{Grouping, Learner, Losses, Round};
+use crate::recorder::Recorder;
 use crate::sampling::{Sampling, Source};
 use crate::strategy::{Snapshot, Strategy, Tally, TaskEnd, build_strategy};
 
@@ -28,6 +29,8 @@ pub struct Trainer<'d> {
     noise: Random,
     strategy: Box<dyn Strategy>,
     learner: Learner,
+    /// What has been recorded of the current task's steps.
+    recorder: Recorder,
     /// The running average of the generator's weights.
     average: Generator,
     /// The networks as the last task left them, where the strategy asks for them.
@@ -38,10 +41,12 @@ pub struct Trainer<'d> {
     iteration: usize,
     /// The real images of the current task, once they are needed.
     batches: Option<Batches>,
+    /// The losses of iterations (counted from 1) of the current task that nobody has looked at yet.
+    unseen: Vec<(usize, Losses)>,
 }
 
 /// What [`Trainer::advance`] did.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Advance {
     /// One iteration: a generator step (but in a task's first iteration) and the critic steps.
     Iteration {
@@ -63,6 +68,9 @@ pub enum Advance {
 
 /// Losses beyond this are no training any more; healthy ones stay below a few hundred.
 const DIVERGED: f64 = 1e6;
+
+/// After so many iterations losses are looked at on devices that would have to be waited for; elsewhere at once.
+const UNSEEN: usize = 100;
 
 impl<'d> Trainer<'d> {
     /// A training at its beginning.
@@ -111,12 +119,14 @@ impl<'d> Trainer<'d> {
             noise,
             strategy,
             learner,
+            recorder: Recorder::default(),
             average: generator,
             old: None,
             tally: Tally::default(),
             task: 0,
             iteration: 0,
             batches: None,
+            unseen: Vec::new(),
         })
     }
 
@@ -124,6 +134,7 @@ impl<'d> Trainer<'d> {
     /// to rounding only; on one device they are the same bits again.
     pub fn on(mut self, device: Device) -> Self {
         self.learner = self.learner.moved_to(device);
+        self.recorder = Recorder::default();
         self.average = self.average.on(device);
         self.old = self.old.map(|old| Snapshot { generator: old.generator.on(device), critic: old.critic.on(device) });
         self.strategy.move_to(device);
@@ -210,8 +221,8 @@ impl<'d> Trainer<'d> {
     /// Does the next iteration, or ends the task whose iterations are done; `None` when all tasks are learned.
     ///
     /// # Errors
-    /// When a loss is no longer a number of sensible size: the training is lost from here, not its last checkpoint. When
-    /// a class has too few images for a batch.
+    /// When a loss is no longer a number of sensible size: the training is lost from here, not its last checkpoint. On CUDA
+    /// devices that is found some iterations later, but before a checkpoint. When a class has too few images for a batch.
     pub fn advance(&mut self) -> Result<Option<Advance>, Error> {
         if self.task == self.config.tasks {
             return Ok(None);
@@ -220,8 +231,15 @@ impl<'d> Trainer<'d> {
         if self.iteration < iterations {
             let losses = self.iterate()?;
             self.iteration += 1;
+            self.unseen.push((self.iteration, losses.clone()));
+            let most = if matches!(self.device(), Device::Cuda(_)) { UNSEEN } else { 1 };
+            if self.unseen.len() >= most {
+                self.require_sane_losses()?;
+                self.unseen.clear();
+            }
             return Ok(Some(Advance::Iteration { task: self.task + 1, iteration: self.iteration, iterations, losses }));
         }
+        self.require_sane_losses()?;
         self.require_finite()?;
         self.learner.generator = self.average.clone();
         self.begin_task(self.task + 1, false)?;
@@ -275,8 +293,10 @@ impl<'d> Trainer<'d> {
     /// Writes a checkpoint; `path` is whole at any time.
     ///
     /// # Errors
-    /// When the file cannot be written, or a weight is no longer a number: a checkpoint is always one to go on from.
+    /// When the file cannot be written, or a loss or a weight is no longer a number of sensible size: a checkpoint is always
+    /// one to go on from.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
+        self.require_sane_losses()?;
         self.require_finite()?;
         let mut weights = Weights::default();
         self.strategy.save(&mut weights);
@@ -301,12 +321,12 @@ impl<'d> Trainer<'d> {
         let mut probe = Trainer::new(self.config.clone(), self.average.config().classes, self.train)?.on(self.device());
         let mut seconds = Vec::new();
         while probe.task < probe.config.tasks {
-            // The first iteration has no generator step, and warms up.
-            probe.iterate()?;
+            // The first iteration has no generator step, and warms up. Reading the losses waits for the device.
+            probe.iterate()?.read();
             probe.iteration = 1;
             let start = Instant::now();
             for _ in 0..TIMED {
-                probe.iterate()?;
+                probe.iterate()?.read();
             }
             seconds.push(start.elapsed().as_secs_f64() / TIMED as f64);
             probe.skip_task()?;
@@ -356,7 +376,9 @@ impl<'d> Trainer<'d> {
         }
         let trains = |name: &str| self.strategy.trains(name, task);
         self.learner = Learner::new(&self.average, &self.learner.critic, self.config.adam(), trains);
+        self.recorder = Recorder::default();
         (self.task, self.iteration, self.batches) = (task, 0, None);
+        self.unseen.clear();
     }
 
     /// The networks and optimisers of a checkpoint, of the task that this training stands at.
@@ -374,6 +396,17 @@ impl<'d> Trainer<'d> {
                 Err(Error::Diverged { task: self.task + 1, iteration: self.iteration, name: "sum of weights", value })
             }
         }
+    }
+
+    /// Reads the losses that nobody has looked at yet.
+    fn require_sane_losses(&self) -> Result<(), Error> {
+        let is_sane = |value: f64| value.is_finite() && value.abs() <= DIVERGED;
+        for &(iteration, ref losses) in &self.unseen {
+            if let Some((name, value)) = losses.read().into_iter().find(|&(_, value)| !is_sane(value)) {
+                return Err(Error::Diverged { task: self.task + 1, iteration, name, value });
+            }
+        }
+        Ok(())
     }
 
     fn iterate(&mut self) -> Result<Losses, Error> {
@@ -412,9 +445,9 @@ impl<'d> Trainer<'d> {
             },
             tally: &self.tally,
         };
-        let mut losses = Losses(Vec::new());
+        let mut losses = Losses::default();
         if self.iteration > 0 {
-            losses = self.learner.generator_step(&round(0));
+            losses = self.recorder.generator_step(&mut self.learner, &round(0));
         }
         self.average = match training.average {
             0.0 => self.learner.generator.frozen(),
@@ -422,16 +455,11 @@ impl<'d> Trainer<'d> {
         };
         for inner in 0..training.critic_steps {
             let batch = batches.get(self.iteration * training.critic_steps + inner, &self.noise, device)?;
-            let critic = self.learner.critic_step(&round(inner), batch);
+            let critic = self.recorder.critic_step(&mut self.learner, &round(inner), batch);
             if inner + 1 == training.critic_steps {
-                losses.0.extend(critic.0);
+                losses = losses.and(critic);
             }
         }
-        match losses.0.iter().find(|(_, value)| !value.is_finite() || value.abs() > DIVERGED) {
-            None => Ok(losses),
-            Some(&(name, value)) => {
-                Err(Error::Diverged { task: self.task + 1, iteration: self.iteration + 1, name, value })
-            }
-        }
+        Ok(losses)
     }
 }

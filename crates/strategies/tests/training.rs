@@ -126,7 +126,7 @@ fn strategies_share_the_first_task_and_part_ways_after_it() {
     let after = |task: usize| -> Vec<Vec<u32>> {
         let learn = |strategy: &str| {
             let mut trainer = Trainer::new(config(strategy, toml::Table::new()), 10, &data.train).unwrap();
-            run(&mut trainer, |advance| *advance == Advance::TaskEnd { task });
+            run(&mut trainer, |advance| matches!(advance, Advance::TaskEnd { task: ended } if *ended == task));
             bits(trainer.generator())
         };
         STRATEGIES.iter().map(|strategy| learn(strategy.name)).collect()
@@ -245,9 +245,9 @@ fn a_class_that_the_solver_never_names_has_no_images() {
 fn per_class_parameters_leave_the_trunk_and_other_classes_alone() {
     let data = shapes();
     let mut trainer = Trainer::new(config("class-parameters", toml::Table::new()), 10, &data.train).unwrap();
-    run(&mut trainer, |advance| *advance == Advance::TaskEnd { task: 1 });
+    run(&mut trainer, |advance| matches!(advance, Advance::TaskEnd { task: 1 }));
     let mut before = trainer.generator().clone();
-    run(&mut trainer, |advance| *advance == Advance::TaskEnd { task: 2 });
+    run(&mut trainer, |advance| matches!(advance, Advance::TaskEnd { task: 2 }));
     let mut after = trainer.generator().clone();
     let mut learned = false;
     for (before, after) in before.parameters_mut().iter().zip(after.parameters_mut()) {
@@ -359,7 +359,7 @@ fn a_run_that_has_not_ended_is_not_extended() {
     let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
     let path = folder.path().join("middle.safetensors");
     let mut trainer = Trainer::new(config("ra", toml::Table::new()), 10, &data.train).unwrap();
-    run(&mut trainer, |advance| *advance == Advance::TaskEnd { task: 2 });
+    run(&mut trainer, |advance| matches!(advance, Advance::TaskEnd { task: 2 }));
     trainer.save(&path).unwrap();
     let error = Trainer::extend(extension("zebra", 10), 11, &data.train, &path).err().unwrap().to_string();
     assert!(error.contains("middle.safetensors: it does not stand at the end of its 3 tasks"), "{error}");

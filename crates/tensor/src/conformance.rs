@@ -12,8 +12,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::adam::Adam;
-use crate::cuda::recording;
+use crate::adam::{Adam, Moments};
+use crate::cuda::{self, Graph, Precision, Turn, recording};
 use crate::ops::cases::{self, case, numbers};
 use crate::ops::{Conv2d, conv2d_by_every_tile};
 use crate::random::{Address, Random};
@@ -35,7 +35,7 @@ pub struct Outcome {
     /// The largest error, as a multiple of what rounding explains. Above 1, the device is wrong; NaN means that it gave
     /// no number.
     pub error: f64,
-    /// The kernels that ran, and [`crate::cuda::ON_HOST`] if an operation has none. Empty for devices without kernels.
+    /// The kernels that ran; none on devices without kernels.
     pub kernels: BTreeSet<&'static str>,
 }
 
@@ -76,6 +76,7 @@ pub fn small_cases() -> Vec<Case> {
         operation(case("sum of many numbers", &[[150, 5, 2, 3]], |t| t[0].sum().square()), 1),
         adam("adam", &[[1, 5, 1, 1], [7, 3, 3, 3], [2, 600, 1, 1]]),
         random("random numbers", [3, 5, 2, 1]),
+        graph("a recorded step"),
     ];
     operations.chain(others).collect()
 }
@@ -127,6 +128,12 @@ pub fn digit_cases(n: usize) -> Vec<Case> {
     ];
     let layers = layers.into_iter().map(|case| operation(case, 1));
     layers
+        .chain([
+            layer("maps of layer 2", [n, 32, 16, 16], [64, 32, 5, 5], Conv2d::square(2, 2)),
+            layer("maps of layer 3", [n, 64, 8, 8], [128, 64, 5, 5], Conv2d::square(2, 2)),
+            layer("maps of the classes", [n, 128, 4, 4], [10, 128, 4, 4], Conv2d::POINT),
+            layer("maps of the latents", [n, 128, 1, 1], [2048, 128, 1, 1], Conv2d::POINT),
+        ])
         .chain([adam("adam, a layer", &[[128, 64, 5, 5], [1, 128, 1, 1]]), random("latents", [n, 128, 1, 1])])
         .collect()
 }
@@ -149,25 +156,74 @@ fn operation(case: cases::Case, orders: usize) -> Case {
         name,
         error: Box::new(move |device| {
             let (results, summands) = compute(device);
-            largest_error(&results, &compute(Device::Reference).0, summands)
+            // Numbers near zero pass a rectifier on its other side: a share of them as large as the operands' error. So many
+            // summands of a gradient change, at random, and the sum by the root of that share.
+            let rounding = Rounding { operands: operand_rounding(device).sqrt() / Rounding::OPERATIONS, summands };
+            rounding.largest_error(&results, &compute(Device::Reference).0)
         }),
     }
 }
 
-/// A convolution of images `x` and a kernel `w` and its input gradient by every kernel that computes tiles, on devices that
-/// have such kernels.
+/// [`maps`] by every kernel that computes tiles, on devices that have such kernels.
 fn tiles(name: &'static str, x: [usize; 4], w: [usize; 4], conv: Conv2d) -> Case {
+    maps(name, x, w, conv, conv2d_by_every_tile)
+}
+
+/// [`maps`] by the kernels that the shapes choose.
+fn layer(name: &'static str, x: [usize; 4], w: [usize; 4], conv: Conv2d) -> Case {
+    maps(name, x, w, conv, |operands, conv| vec![maps_of(operands, conv)])
+}
+
+/// The convolution of x with w, the input gradient of dy with w, and the weight gradient of x and dy.
+fn maps_of([x, w, dy]: [&Tensor; 3], conv: Conv2d) -> [Tensor; 3] {
+    [x.conv2d(w, conv), dy.conv2d_input_grad(w, conv, x.shape()), x.conv2d_weight_grad(dy, conv, w.shape())]
+}
+
+/// The three maps of a convolution of images `x` with a kernel `w` in some ways: of numbers that TF32 holds, whose products
+/// no precision rounds, and of numbers that it does not hold.
+fn maps(
+    name: &'static str,
+    x: [usize; 4],
+    w: [usize; 4],
+    conv: Conv2d,
+    ways: fn([&Tensor; 3], Conv2d) -> Vec<[Tensor; 3]>,
+) -> Case {
+    let [height, width] = conv.output_size([x[2], x[3]], [w[2], w[3]]).expect("the kernel fits");
+    let output = Shape::new(x[0], w[0], height, width);
+    let (x, w) = (Shape::from(x), Shape::from(w));
     let error = move |device| {
-        let [x, w] = [(0, x), (1, w)].map(|(stream, shape)| numbers(stream, shape.into(), device));
-        let plain = |tensor: &Tensor| tensor.to_device(Device::Reference);
-        let expected = plain(&x).conv2d(&plain(&w), conv);
-        let dy = numbers(2, expected.shape(), device);
-        let expected = [expected, plain(&dy).conv2d_input_grad(&plain(&w), conv, x.shape())];
-        let results = conv2d_by_every_tile([&x, &w, &dy], conv);
-        let summands = w.shape().len() / w.shape().n.min(w.shape().c);
-        results.iter().map(|results| largest_error(results, &expected, summands)).fold(0.0, worse)
+        let errors = [true, false].map(|held| {
+            let operands = [(0, x), (1, w), (2, output)].map(|(stream, shape)| {
+                let numbers = numbers(stream, shape, device);
+                if held { in_tf32(&numbers) } else { numbers }
+            });
+            let exact = operands.each_ref().map(|operand| operand.to_device(Device::Reference));
+            let expected = maps_of(exact.each_ref(), conv);
+            let summands = [w.len() / w.n.min(w.c), output.n * output.pixels()];
+            let rounding = Rounding {
+                operands: if held { 0.0 } else { operand_rounding(device) },
+                summands: summands[0].max(summands[1]),
+            };
+            let results = ways(operands.each_ref(), conv);
+            results.iter().map(|results| rounding.largest_error(results, &expected)).fold(0.0, worse)
+        });
+        worse(errors[0], errors[1])
     };
     Case { name, error: Box::new(error) }
+}
+
+/// The nearest numbers with eleven bits of mantissa.
+fn in_tf32(x: &Tensor) -> Tensor {
+    let nearest = |x: f32| f32::from_bits((x.to_bits() + 0x1000) & !0x1fff);
+    Tensor::from_vec(x.to_vec().into_iter().map(nearest).collect(), x.shape(), x.device())
+}
+
+/// The relative error of a product by the rounding of its operands.
+fn operand_rounding(device: Device) -> f64 {
+    match device {
+        Device::Cuda(index) if cuda::context(index).precision() == Precision::Tf32 => 2.0 * 0.5f64.powi(11),
+        _ => 0.0,
+    }
 }
 
 /// Three steps of the optimiser.
@@ -183,7 +239,9 @@ fn adam(name: &'static str, shapes: &'static [[usize; 4]]) -> Case {
         let moments = adam.moments().iter().flat_map(|moments| [moments.first.clone(), moments.second.clone()]);
         parameters.into_iter().chain(moments).collect::<Vec<_>>()
     };
-    Case { name, error: Box::new(move |device| largest_error(&compute(device), &compute(Device::Reference), 1)) }
+    let rounding = Rounding { operands: 0.0, summands: 1 };
+    let error = move |device| rounding.largest_error(&compute(device), &compute(Device::Reference));
+    Case { name, error: Box::new(error) }
 }
 
 /// Random numbers are the same bits everywhere.
@@ -196,21 +254,80 @@ fn random(name: &'static str, shape: [usize; 4]) -> Case {
     Case { name, error: Box::new(move |device| if bits(device) == bits(Device::Cpu) { 0.0 } else { f64::INFINITY }) }
 }
 
-/// Operations whose roundings a result may have gathered besides those of its sums.
-const OPERATIONS: f64 = 4.0;
+/// Steps that are recorded once and launched at other turns give the bits of steps that are done one by one.
+fn graph(name: &'static str) -> Case {
+    const SHAPES: [[usize; 4]; 3] = [[7, 3, 3, 3], [1, 5, 1, 1], [1, 1100, 1, 1]];
+    const RATE: f64 = 1e-2;
+    /// The parameters and means after a step whose gradients are random, and the sum of the gradients.
+    fn step(state: &[Tensor], adam: &Adam, rate: f64, address: Address) -> Vec<Tensor> {
+        let (parameters, means) = state.split_at(SHAPES.len());
+        let (mut parameters, mut adam) = (parameters.to_vec(), adam.with(adam.steps(), pairs(means)));
+        let gradients: Vec<Tensor> =
+            parameters.iter().map(|p| Random::new(7).normal(address, p.shape(), p.device())).collect();
+        adam.step(rate, parameters.iter_mut().collect(), &gradients);
+        let sum = gradients.iter().map(Tensor::sum).reduce(|a, b| &a + &b).expect("parameters");
+        let moments = adam.moments().iter().flat_map(|moments| [moments.first.clone(), moments.second.clone()]);
+        parameters.iter().map(Tensor::detach).chain(moments).chain([sum]).collect()
+    }
+    fn pairs(means: &[Tensor]) -> Vec<Moments> {
+        means.chunks_exact(2).map(|pair| Moments { first: pair[0].clone(), second: pair[1].clone() }).collect()
+    }
+    let error = move |device| {
+        let parameters = SHAPES.iter().zip(0..).map(|(&shape, stream)| numbers(stream, shape.into(), device));
+        let means = SHAPES.iter().flat_map(|&shape| [(); 2].map(|()| Tensor::zeros(shape, device)));
+        let mut plain: Vec<Tensor> = parameters.chain(means).collect();
+        let (mut launched, mut adam, mut graph) = (plain.clone(), Adam::default(), None);
+        for iteration in 1..4 {
+            let (rate, address) =
+                (RATE / f64::from(iteration), Address { iteration, inner: iteration + 5, ..Address::default() });
+            let turn = Turn { address, step: adam.next_step(rate) };
+            let operands: Vec<&Tensor> = launched.iter().collect();
+            let work = |state: &[Tensor]| step(state, &adam, rate, address);
+            graph = graph.or_else(|| Graph::capture(&turn, &operands, work));
+            launched = graph.as_ref().map_or_else(|| work(&launched), |graph| graph.launch(&turn, &operands));
+            plain = work(&plain);
+            let bits = |state: &[Tensor]| -> Vec<u32> {
+                state.iter().flat_map(Tensor::to_vec::<f32>).map(f32::to_bits).collect()
+            };
+            if bits(&launched) != bits(&plain) {
+                return f64::INFINITY;
+            }
+            launched.truncate(3 * SHAPES.len());
+            plain.truncate(3 * SHAPES.len());
+            adam = adam.with(iteration, Vec::new());
+        }
+        0.0
+    };
+    Case { name, error: Box::new(error) }
+}
 
-/// The largest error of some results, as a multiple of what rounding explains when sums have so many summands. A sum of
-/// m numbers errs by about sqrt(m) roundings of the largest.
-fn largest_error(results: &[Tensor], expected: &[Tensor], summands: usize) -> f64 {
-    let tolerance = OPERATIONS * f64::from(f32::EPSILON) * (2.0 + (summands as f64).sqrt());
-    let errors = results.iter().zip(expected).map(|(result, expected)| {
-        assert_eq!(result.shape(), expected.shape());
-        let (result, expected) = (result.to_vec::<f64>(), expected.to_vec::<f64>());
-        let largest = expected.iter().fold(f64::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
-        let error = result.iter().zip(&expected).map(|(result, expected)| (result - expected).abs());
-        error.fold(0.0, worse) / (tolerance * largest)
-    });
-    errors.fold(0.0, worse)
+/// What explains a difference between two devices.
+struct Rounding {
+    /// The relative error of each product.
+    operands: f64,
+    /// How many of them are summed.
+    summands: usize,
+}
+
+impl Rounding {
+    /// Operations whose roundings a result may have gathered besides those of its sums.
+    const OPERATIONS: f64 = 4.0;
+
+    /// The largest error of some results, as a multiple of what rounding explains. Each is compared with the largest number
+    /// of its tensor: a sum of m numbers errs by about sqrt(m) roundings of the largest. Errors of the summands themselves
+    /// are as random as the summands are, so that relative to the sum they stay what they are.
+    fn largest_error(&self, results: &[Tensor], expected: &[Tensor]) -> f64 {
+        let sums = f64::from(f32::EPSILON) * (2.0 + (self.summands as f64).sqrt());
+        let tolerance = Self::OPERATIONS * (self.operands + sums);
+        let errors = results.iter().zip(expected).map(|(result, expected)| {
+            assert_eq!(result.shape(), expected.shape());
+            let (result, expected) = (result.to_vec::<f64>(), expected.to_vec::<f64>());
+            let largest = expected.iter().fold(f64::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
+            let error = result.iter().zip(&expected).map(|(result, expected)| (result - expected).abs());
+            error.fold(0.0, worse) / (tolerance * largest)
+        });
+        errors.fold(0.0, worse)
+    }
 }
 
 /// The larger of two errors; no number is the worst.
@@ -237,7 +354,7 @@ mod tests {
         let right = Tensor::from_vec(vec![1.0, -3.0, 2.0], [3, 1, 1, 1], Device::Reference);
         let error = |values: [f64; 3]| {
             let result = Tensor::from_vec(values.to_vec(), [3, 1, 1, 1], Device::Reference);
-            largest_error(&[result], std::slice::from_ref(&right), 3)
+            Rounding { operands: 0.0, summands: 3 }.largest_error(&[result], std::slice::from_ref(&right))
         };
         assert!(error([1.0, -3.0 - 1e-6, 2.0]) < 1.0);
         assert!(error([1.001, -3.0, 2.0]) > 1.0);

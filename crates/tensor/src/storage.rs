@@ -21,7 +21,8 @@ pub enum Device {
     Cpu,
     /// The processor, in `f64`, with plain loops: the yardstick that every other device is checked against.
     Reference,
-    /// A CUDA device, in `f32`, by its place among those that [`cuda::open`] and [`cuda::install`] have opened.
+    /// A CUDA device, in `f32` and where it was asked for in TF32, by its place among those that [`cuda::open`] and
+    /// [`cuda::install`] have opened.
     Cuda(usize),
 }
 
@@ -30,7 +31,10 @@ impl fmt::Display for Device {
         match *self {
             Device::Cpu => f.write_str("cpu"),
             Device::Reference => f.write_str("reference"),
-            Device::Cuda(index) => f.write_str(&cuda::context(index).name()),
+            Device::Cuda(index) => {
+                let context = cuda::context(index);
+                write!(f, "{} in {}", context.name(), context.precision())
+            }
         }
     }
 }
@@ -155,28 +159,16 @@ fn transpose<T: Copy + Sync, U: Send>(x: &[T], columns: usize, out: &mut [U], co
 }
 
 /// Runs one operation on the device of its operands: a generic kernel on the buffers of the type that they have, and
-/// what stands after it on those of a CUDA device. Where nothing does, the kernel runs on the host.
+/// what stands after it on those of a CUDA device.
 ///
 /// Operands of different devices are a programming error and panic with their names.
 macro_rules! dispatch {
-    ($a:expr, |$x:ident| $kernel:expr) => {
-        dispatch!($a, |$x| $kernel, |x| {
-            let [result] = $crate::cuda::on_host([x], |[$x]| [$kernel]);
-            result
-        })
-    };
     ($a:expr, |$x:ident| $kernel:expr, |$dx:ident| $launch:expr) => {
         match $a.storage() {
             $crate::storage::Storage::F32($x) => $crate::storage::Storage::F32($kernel),
             $crate::storage::Storage::F64($x) => $crate::storage::Storage::F64($kernel),
             $crate::storage::Storage::Cuda($dx) => $crate::storage::Storage::Cuda($launch),
         }
-    };
-    ($a:expr, $b:expr, |$x:ident, $y:ident| $kernel:expr) => {
-        dispatch!($a, $b, |$x, $y| $kernel, |x, y| {
-            let [result] = $crate::cuda::on_host([x, y], |[$x, $y]| [$kernel]);
-            result
-        })
     };
     ($a:expr, $b:expr, |$x:ident, $y:ident| $kernel:expr, |$dx:ident, $dy:ident| $launch:expr) => {
         match ($a.storage(), $b.storage()) {
@@ -191,12 +183,6 @@ macro_rules! dispatch {
             }
             (x, y) => panic!("operands on different devices: {} and {}", x.device(), y.device()),
         }
-    };
-    ($a:expr, $b:expr, $c:expr, |$x:ident, $y:ident, $z:ident| $kernel:expr) => {
-        dispatch!($a, $b, $c, |$x, $y, $z| $kernel, |x, y, z| {
-            let [result] = $crate::cuda::on_host([x, y, z], |[$x, $y, $z]| [$kernel]);
-            result
-        })
     };
     (
         $a:expr, $b:expr, $c:expr, |$x:ident, $y:ident, $z:ident| $kernel:expr,

@@ -31,7 +31,7 @@ struct Manifest {
 #[derive(Serialize)]
 struct Entry {
     set: &'static str,
-    /// SHA-256 of the prelude and the source.
+    /// SHA-256 of the source and what stands before it.
     source: String,
     /// SHA-256 of the PTX.
     ptx: String,

@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn a_kernel_without_a_required_tier_fails() {
         let source = "extern \"C\" __global__ void add(int n) {}";
-        let module = Module { name: "add".into(), prelude: String::new(), source: source.into() };
+        let module = Module { name: "add".into(), headers: Vec::new(), source: source.into() };
         let row = |tier: Tier, source: &str| format!("add\t{}\t{source}\n", tier.name());
         let now = module.hash();
         let mut rows = row(Tier::Fast, &now) + &row(Tier::Fast, &now) + &row(Tier::Checked, &now);

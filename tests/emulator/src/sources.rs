@@ -1,4 +1,4 @@
-//! The kernels' source: every `.cu` file is a module, and the prelude stands before each of them.
+//! The kernels' source: every `.cu` file is a module. Before it stand the prelude and the `.cuh` files of its folder.
 
 use std::env;
 use std::fs;
@@ -7,16 +7,25 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
-/// The name under which compilers know the prelude.
-pub const PRELUDE: &str = "prelude.cuh";
+/// What stands before every `.cu` file of the project.
+const PRELUDE: &str = "crates/tensor/src/cuda/prelude.cuh";
+
+/// A text by the name under which compilers know it.
+#[derive(Clone, Debug)]
+pub struct Header {
+    /// The file's name.
+    pub name: String,
+    /// What is in it.
+    pub text: String,
+}
 
 /// A `.cu` file and what stands before it.
 #[derive(Clone, Debug)]
 pub struct Module {
     /// The file's name without its ending.
     pub name: String,
-    /// The text of the prelude.
-    pub prelude: String,
+    /// What stands before it, in this order.
+    pub headers: Vec<Header>,
     /// The text of the file.
     pub source: String,
 }
@@ -44,7 +53,8 @@ impl Module {
 
     /// SHA-256 of all that decides what the kernels compute, in hexadecimal.
     pub fn hash(&self) -> String {
-        hash([&self.prelude, &self.source].map(String::as_bytes))
+        let texts = self.headers.iter().map(|header| &header.text).chain([&self.source]);
+        hash(texts.map(String::as_bytes))
     }
 
     /// The file's name.
@@ -52,15 +62,20 @@ impl Module {
         format!("{}.cu", self.name)
     }
 
-    /// The same module with `from` replaced by `to`, in the file or in the prelude.
+    /// The same module with `from` replaced by `to`, in the file or in what stands before it.
     ///
     /// # Errors
     /// When `from` is not there exactly once.
     pub fn patched(&self, from: &str, to: &str) -> Result<Module> {
-        let places = self.prelude.matches(from).count() + self.source.matches(from).count();
+        let mut patched = self.clone();
+        let texts = patched.headers.iter_mut().map(|header| &mut header.text).chain([&mut patched.source]);
+        let mut places = 0;
+        for text in texts {
+            places += text.matches(from).count();
+            *text = text.replace(from, to);
+        }
         ensure!(places == 1, "{} has {places} places like `{from}`, not one", self.file());
-        let [prelude, source] = [&self.prelude, &self.source].map(|text| text.replace(from, to));
-        Ok(Module { name: self.name.clone(), prelude, source })
+        Ok(patched)
     }
 }
 
@@ -93,34 +108,42 @@ pub fn root() -> PathBuf {
 /// # Errors
 /// When a file cannot be read.
 pub fn modules() -> Result<Vec<Module>> {
-    let sources = root().join("crates/tensor/src");
-    let prelude = read(&sources.join("cuda").join(PRELUDE))?;
     let mut files = Vec::new();
-    find(&sources, &mut files)?;
-    let mut modules = files.iter().map(|file| load(file, &prelude)).collect::<Result<Vec<_>>>()?;
+    find(&root().join("crates/tensor/src"), "cu", &mut files)?;
+    let mut modules = files.iter().map(|file| load(file)).collect::<Result<Vec<_>>>()?;
     modules.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(modules)
 }
 
-/// A `.cu` file with this prelude before it.
+/// A `.cu` file with what stands before it.
 ///
 /// # Errors
-/// When the file cannot be read.
-pub fn load(file: &Path, prelude: &str) -> Result<Module> {
+/// When a file cannot be read.
+pub fn load(file: &Path) -> Result<Module> {
+    let mut headers = Vec::new();
+    find(file.parent().unwrap_or(file), "cuh", &mut headers)?;
+    headers.sort();
+    let prelude = root().join(PRELUDE);
+    headers.retain(|header| *header != prelude);
+    let headers = [prelude].into_iter().chain(headers).map(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Header { name, text: read(&path)? })
+    });
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Module { name, prelude: prelude.into(), source: read(file)? })
+    Ok(Module { name, headers: headers.collect::<Result<_>>()?, source: read(file)? })
 }
 
 fn read(file: &Path) -> Result<String> {
     fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))
 }
 
-fn find(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+/// Adds the files with this ending in a folder and in those inside.
+fn find(folder: &Path, ending: &str, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
         let path = entry?.path();
         if path.is_dir() {
-            find(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "cu") {
+            find(&path, ending, files)?;
+        } else if path.extension().is_some_and(|extension| extension == ending) {
             files.push(path);
         }
     }
@@ -135,7 +158,7 @@ mod tests {
     fn kernels_are_found_with_and_without_bounds() {
         let source = "extern \"C\" __global__ void plain(int n) {}\n__device__ void helper() {}\n\
                       extern \"C\" __global__ void __launch_bounds__(256)\nbounded(float* x) {}";
-        let module = Module { name: "two_tf32".into(), prelude: String::new(), source: source.into() };
+        let module = Module { name: "two_tf32".into(), headers: Vec::new(), source: source.into() };
         assert_eq!(module.kernels(), ["plain", "bounded"]);
         assert_eq!(module.set(), "compute_80");
         let patched = module.patched("int n", "long n").unwrap();

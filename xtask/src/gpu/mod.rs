@@ -47,6 +47,7 @@ fn assemble(folder: &Path) -> Result<()> {
         ("mergan-emulator", ["--test", "it"], "kernels-test"),
         ("mergan-cli", ["--bin", "mergan"], "mergan"),
         ("mergan-benches", ["--bin", "gpu-step"], "gpu-step"),
+        ("mergan-benches", ["--bin", "gpu-kernels"], "gpu-kernels"),
     ] {
         let program = build(package, target)?;
         let packed = folder.join("bin").join(name);
@@ -159,6 +160,7 @@ mod tests {
         };
         program("bin/kernels-test", test);
         program("bin/gpu-step", "echo \"width $1: 1 ms\"");
+        program("bin/gpu-kernels", "echo \"width $1: 1 us\"");
         program("bin/mergan", "echo no device");
         program("path/nvidia-smi", "echo 'Some GPU, 580.0'");
         program("path/python3", "exit 1");
@@ -180,7 +182,7 @@ mod tests {
         let folder = bundle("echo 'test result: ok. 1 passed'");
         let (code, said) = slice(folder.path(), "/nowhere", 590);
         if !Path::new("/usr/bin/nvidia-smi").exists() {
-            assert_eq!((code, said.contains("there is no GPU")), (Some(3), true), "{said}");
+            assert_eq!((code, said.contains("NOT RUN: there is no GPU")), (Some(3), true), "{said}");
             assert!(!folder.path().join("result.md").exists());
         }
     }
@@ -202,9 +204,13 @@ mod tests {
         let ran = fs::read_to_string(folder.path().join("ran")).unwrap();
         assert_eq!(ran.lines().filter(|test| *test == "gpu::every_operation").count(), 1);
         let result = fs::read_to_string(folder.path().join("result.md")).unwrap();
-        for expected in
-            ["Some GPU, 580.0, commit abc1234", "width 64: 1 ms", "NOT RUN: PyTorch", "add_f32\tT3 GPU\thash"]
-        {
+        for expected in [
+            "Some GPU, 580.0, commit abc1234",
+            "width 64: 1 ms",
+            "width 64: 1 us",
+            "NOT RUN: PyTorch",
+            "add_f32\tT3 GPU\thash",
+        ] {
             assert!(result.contains(expected), "{expected} in {result}");
         }
     }

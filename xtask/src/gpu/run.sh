@@ -7,11 +7,11 @@ set -u
 cd "$(dirname "$0")"
 limit=${SLICE_SECONDS:-590}
 mkdir -p state
-export MERGAN_ROOT=$PWD/source MERGAN_LEDGER=$PWD/state/rows.tsv MERGAN_DATA=$PWD/data
+export RUST_BACKTRACE=0 MERGAN_ROOT=$PWD/source MERGAN_LEDGER=$PWD/state/rows.tsv MERGAN_DATA=$PWD/data
 
 device=$(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | head -1)
 if [ -z "$device" ]; then
-    echo "there is no GPU: nvidia-smi names none. Nothing has run." >&2
+    echo "NOT RUN: there is no GPU; nvidia-smi names none." >&2
     exit 3
 fi
 
@@ -58,6 +58,7 @@ in_bash() { step "$1" "$2" bash -c "${*:3}"; }
 
 in_bash operations 120 kernels gpu::every_operation
 in_bash layers 120 kernels gpu::the_networks_layers
+in_bash graphs 240 kernels gpu::recorded_steps
 in_bash free-running 120 kernels gpu::ten_iterations
 for strategy in sft jtr ra; do
     in_bash "beside-the-cpu-$strategy" 540 kernels "gpu::two_hundred_iterations_of_$strategy"
@@ -65,9 +66,16 @@ done
 if command -v compute-sanitizer >/dev/null; then
     in_bash memcheck 540 sanitized memcheck
     in_bash racecheck 540 sanitized racecheck
+    in_bash synccheck 540 sanitized synccheck
 fi
+for width in 32 64; do
+    step "kernels-$width" 120 bin/gpu-kernels "$width" 64
+done
 for width in 16 32 64; do
-    step "step-$width" 120 bin/gpu-step "$width" 50
+    for precision in f32 tf32; do
+        step "step-$width-$precision" 120 bin/gpu-step "$width" 50 "$precision"
+    done
+    step "step-$width-f32-without-graphs" 120 env MERGAN_CUDA_GRAPHS=0 bin/gpu-step "$width" 50 f32
 done
 if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
     for width in 16 32 64; do

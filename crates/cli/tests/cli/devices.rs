@@ -13,25 +13,26 @@ fn without_gpu() -> Command {
     command
 }
 
-/// The commands that compute, with this device.
-fn commands(device: &str, check: impl Fn(&mut Command)) {
+/// The commands that compute, with these arguments for the device.
+fn commands(device: &[&str], check: impl Fn(&mut Command)) {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("disc.png");
     let run = folder.path().join("run");
-    check(without_gpu().args(run_of("1", "sft", &run)).args(["--device", device]));
+    check(without_gpu().args(run_of("1", "sft", &run)).args(device));
     check(
         without_gpu()
             .arg("sample")
             .arg(finished_run())
-            .args(["--class", "disc", "--count", "8", "--device", device, "--out"])
-            .arg(&out),
+            .args(["--class", "disc", "--count", "8", "--out"])
+            .arg(&out)
+            .args(device),
     );
-    check(without_gpu().arg("evaluate").arg(finished_run()).args(["--samples", "8", "--device", device]));
+    check(without_gpu().arg("evaluate").arg(finished_run()).args(["--samples", "8"]).args(device));
 }
 
 #[test]
 fn auto_uses_the_processor_and_says_so_in_one_line() {
-    commands("auto", |command| {
+    commands(&["--device", "auto"], |command| {
         let output = command.assert().success().get_output().clone();
         let text = String::from_utf8(output.stderr).unwrap();
         let lines: Vec<&str> = text.lines().filter(|line| line.contains("device")).collect();
@@ -41,11 +42,21 @@ fn auto_uses_the_processor_and_says_so_in_one_line() {
 
 #[test]
 fn a_gpu_that_is_not_there_is_one_clear_error() {
-    commands("cuda:0", |command| {
+    commands(&["--device", "cuda:0"], |command| {
         let error = complaint(command.assert());
         assert!(error.contains("--device cuda:0 cannot be used; choose cpu, or auto"), "{error}");
         assert!(error.contains("there is no"), "{error}");
     });
+}
+
+#[test]
+fn tensor_cores_without_a_gpu_are_one_clear_error() {
+    for (device, reason) in [("cpu", "--device cpu computes in f32"), ("auto", "there is no")] {
+        commands(&["--device", device, "--precision", "tf32"], |command| {
+            let error = complaint(command.assert());
+            assert!(error.contains("--precision tf32 needs a GPU") && error.contains(reason), "{error}");
+        });
+    }
 }
 
 /// A driver as it answers on a machine whose GPU is gone.

@@ -14,13 +14,15 @@ struct Parameter {
     long long len, first_block;
 };
 
+// Numbers that are the same for all of them; in memory, so that a graph finds those of its turn.
 struct Step {
     float rate, beta1, beta2, new1, new2, root_scale, epsilon;
 };
 
 extern "C" __global__ void __launch_bounds__(256)
 adam_f32(const Parameter* __restrict__ parameters, int count, float* __restrict__ values, float* __restrict__ firsts,
-         float* __restrict__ seconds, Step step) {
+         float* __restrict__ seconds, const Step* __restrict__ numbers) {
+    const Step step = *numbers;
     int number = 0;
     while (number + 1 < count && parameters[number + 1].first_block <= blockIdx.x) ++number;
     const Parameter parameter = parameters[number];

@@ -29,8 +29,7 @@ impl Step {
             .collect();
         let context = parameters[0][0].context();
         let flat = [0; 3].map(|_| Buffer::stale(context, blocks * BLOCK));
-        let Step { rate, beta1, beta2, root_scale, epsilon } = *self;
-        let numbers = [rate, beta1, beta2, 1.0 - beta1, 1.0 - beta2, root_scale, epsilon].map(|number| number as f32);
+        let numbers = context.captured_step().unwrap_or_else(|| Buffer::upload(context, &self.numbers().0));
         let table = Buffer::upload(context, &table);
         let [values, firsts, seconds] = &flat;
         let arguments: [&dyn Argument; 6] = [&table, &(parameters.len() as i32), values, firsts, seconds, &numbers];

@@ -75,6 +75,28 @@ impl Adam {
         &self.moments
     }
 
+    /// The same optimiser with this state.
+    pub fn with(&self, steps: u32, moments: Vec<Moments>) -> Adam {
+        Adam { steps, moments, ..self.clone() }
+    }
+
+    /// The numbers of the next step with this rate, as kernels take them: for [`Turn`](crate::cuda::Turn).
+    pub fn next_step(&self, rate: f64) -> StepNumbers {
+        self.step_after(self.steps, rate).numbers()
+    }
+
+    fn step_after(&self, steps: u32, rate: f64) -> Step {
+        let AdamOptions { beta1, beta2, epsilon } = self.options;
+        let number = f64::from(steps + 1);
+        Step {
+            rate: rate / (1.0 - beta1.powf(number)),
+            beta1,
+            beta2,
+            root_scale: (1.0 - beta2.powf(number)).sqrt().recip(),
+            epsilon,
+        }
+    }
+
     /// Moves every parameter against its gradient by a step of about `rate`. The parameters become new variables.
     ///
     /// # Panics
@@ -86,15 +108,8 @@ impl Adam {
             self.moments = parameters.iter().map(|p| Moments { first: zeros(p), second: zeros(p) }).collect();
         }
         assert_eq!(parameters.len(), self.moments.len(), "Adam was begun with another number of parameters");
+        let step = self.step_after(self.steps, rate);
         self.steps += 1;
-        let AdamOptions { beta1, beta2, epsilon } = self.options;
-        let step = Step {
-            rate: rate / (1.0 - beta1.powf(f64::from(self.steps))),
-            beta1,
-            beta2,
-            root_scale: (1.0 - beta2.powf(f64::from(self.steps))).sqrt().recip(),
-            epsilon,
-        };
         let operands: Vec<[&Tensor; 4]> = parameters
             .iter()
             .zip(gradients)
@@ -129,7 +144,16 @@ struct Step {
     epsilon: f64,
 }
 
+/// The numbers of a step of [`Adam`] as kernels take them, in the order of `Step` in adam.cu.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepNumbers(pub(crate) [f32; 7]);
+
 impl Step {
+    fn numbers(&self) -> StepNumbers {
+        let Step { rate, beta1, beta2, root_scale, epsilon } = *self;
+        StepNumbers([rate, beta1, beta2, 1.0 - beta1, 1.0 - beta2, root_scale, epsilon].map(|number| number as f32))
+    }
+
     /// For each parameter, given as its value, gradient and means: its new value and means.
     fn apply_to_all(&self, parameters: &[[&Tensor; 4]]) -> Vec<[Storage; 3]> {
         let different = || -> ! { panic!("Adam step of a parameter and a gradient on different devices") };

@@ -3,7 +3,8 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use super::context::{Argument, Context, ON_HOST, WORD, record};
+use super::context::{Argument, Context, WORD};
+use super::graph::Region;
 use crate::pool;
 
 /// An array of 32-bit numbers on a device, or a part of one.
@@ -13,15 +14,27 @@ pub(crate) struct Buffer {
     len: usize,
 }
 
-struct Memory {
+pub(super) struct Memory {
     context: &'static Context,
     address: u64,
     class: usize,
+    /// Where it belongs, if recorded work has allocated it.
+    region: Option<Arc<Region>>,
+}
+
+impl Memory {
+    /// Whether work has allocated it that is recorded in this region.
+    pub(super) fn is_of(&self, region: &Arc<Region>) -> bool {
+        self.region.as_ref().is_some_and(|own| Arc::ptr_eq(own, region))
+    }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        self.context.release(self.address, self.class);
+        match &self.region {
+            Some(region) => region.release(self.address, self.class),
+            None => self.context.release(self.address, self.class),
+        }
     }
 }
 
@@ -44,19 +57,34 @@ unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
 impl Buffer {
     /// A buffer whose contents are whatever its last user left: a kernel writes every element before any is read.
     pub(crate) fn stale(context: &'static Context, len: usize) -> Buffer {
-        let (address, class) = context.allocate(len);
-        Buffer { memory: Arc::new(Memory { context, address, class }), address, len }
+        match context.region() {
+            Some(region) => Buffer::new(context, region.allocate(len), Some(region), len),
+            None => Buffer::new(context, context.allocate(len), None, len),
+        }
+    }
+
+    fn new(context: &'static Context, memory: (u64, usize), region: Option<Arc<Region>>, len: usize) -> Buffer {
+        let (address, class) = memory;
+        Buffer { memory: Arc::new(Memory { context, address, class, region }), address, len }
     }
 
     /// A copy of these numbers; its length counts words of 32 bits.
     pub(crate) fn upload<T: Plain>(context: &'static Context, values: &[T]) -> Buffer {
+        let len = size_of_val(values).div_ceil(WORD);
+        // Recorded work finds them each time, so they are in none of the memory that it writes.
+        let buffer = Buffer::new(context, context.allocate(len), None, len);
+        buffer.overwrite(values);
+        buffer
+    }
+
+    /// Copies these numbers to its beginning.
+    pub(super) fn overwrite<T: Plain>(&self, values: &[T]) {
         let bytes = size_of_val(values);
-        let buffer = Buffer::stale(context, bytes.div_ceil(WORD));
+        assert!(bytes <= self.len * WORD, "{bytes} bytes to a buffer of {} words", self.len);
         // SAFETY: the numbers have no padding, so their memory is that many bytes.
         let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), bytes) };
         // SAFETY: the buffer is as long.
-        unsafe { context.write(buffer.address, bytes) };
-        buffer
+        unsafe { self.context().write(self.address, bytes) };
     }
 
     /// A copy on the host.
@@ -76,6 +104,10 @@ impl Buffer {
         Buffer { memory: self.memory.clone(), address: self.address + (start * WORD) as u64, len }
     }
 
+    pub(super) fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+
     pub(crate) fn context(&self) -> &'static Context {
         self.memory.context
     }
@@ -89,17 +121,6 @@ impl Buffer {
     }
 }
 
-/// Computes an operation that has no kernel: its operands are copied to the host and its results back.
-pub(crate) fn on_host<const N: usize, const K: usize>(
-    operands: [&Buffer; N],
-    compute: impl FnOnce([&[f32]; N]) -> [pool::Buffer<f32>; K],
-) -> [Buffer; K] {
-    record(ON_HOST);
-    let context = operands[0].context();
-    let operands = operands.map(Buffer::download);
-    compute(operands.each_ref().map(|operand| &**operand)).map(|result| Buffer::upload(context, &result))
-}
-
 impl Argument for Buffer {
     fn size(&self) -> usize {
         size_of::<u64>()
@@ -109,6 +130,9 @@ impl Argument for Buffer {
     }
     fn text(&self) -> String {
         format!("{} numbers", self.len)
+    }
+    fn buffer(&self) -> Option<&Buffer> {
+        Some(self)
     }
 }
 
@@ -123,5 +147,8 @@ impl Argument for Option<&Buffer> {
     }
     fn text(&self) -> String {
         self.map_or_else(|| "none".into(), Buffer::text)
+    }
+    fn buffer(&self) -> Option<&Buffer> {
+        *self
     }
 }

@@ -7,21 +7,45 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::buffer::Plain;
-use super::driver::{Driver, DriverError, Launch};
+use super::buffer::{Buffer, Plain};
+use super::driver::{Driver, DriverError, Graphs, Launch, Peak};
 use super::error::{DeviceError, fail};
-use super::modules;
-use crate::pool::length_class;
+use super::graph::{Capture, Region, refuse_capture};
+use super::{lock, modules};
+use crate::pool;
+use crate::random::Address;
 
 /// A device that was opened. It stays open until the process ends.
 pub(crate) struct Context {
     driver: Arc<dyn Driver>,
+    precision: Precision,
     /// The place among all devices that were opened.
     index: usize,
     /// Addresses of free memory by their number of words.
     free: Mutex<HashMap<usize, Vec<u64>>>,
+    capture: Mutex<Option<Capture>>,
     /// Bytes that buffers hold.
     held: AtomicUsize,
+}
+
+/// How a CUDA device multiplies in convolutions and matrix products. Sums are made in f32 always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// Exactly, as far as f32 goes.
+    #[default]
+    F32,
+    /// On tensor cores, which keep 11 of the 24 bits of an operand's mantissa. Where there are few channels it is the same
+    /// as f32.
+    Tf32,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Precision::F32 => "f32",
+            Precision::Tf32 => "tf32",
+        })
+    }
 }
 
 /// Bytes of a word: every buffer is an array of 32-bit numbers.
@@ -34,8 +58,7 @@ thread_local! {
     static RECORD: RefCell<Option<BTreeSet<&'static str>>> = const { RefCell::new(None) };
 }
 
-/// Runs `work` and gives the names of the kernels that it launched on this thread, and [`ON_HOST`] when an operation
-/// without a kernel was among it.
+/// Runs `work` and gives the names of the kernels that it launched on this thread.
 pub(crate) fn recording<R>(work: impl FnOnce() -> R) -> (R, BTreeSet<&'static str>) {
     let before = RECORD.replace(Some(BTreeSet::new()));
     let result = work();
@@ -43,31 +66,76 @@ pub(crate) fn recording<R>(work: impl FnOnce() -> R) -> (R, BTreeSet<&'static st
     (result, record)
 }
 
-/// Stands for the operations that have no kernel among the names of kernels.
-pub const ON_HOST: &str = "(on the host)";
-
 /// Notes the name of a kernel for [`recording`].
-pub(super) fn record(kernel: &'static str) {
+fn record(kernel: &'static str) {
     RECORD.with_borrow_mut(|record| record.as_mut().map(|record| record.insert(kernel)));
 }
 
 impl Context {
-    pub(super) fn new(driver: Arc<dyn Driver>, index: usize) -> Context {
-        Context { driver, index, free: Mutex::default(), held: AtomicUsize::new(0) }
+    pub(super) fn new(driver: Arc<dyn Driver>, precision: Precision, index: usize) -> Context {
+        Context {
+            driver,
+            precision,
+            index,
+            free: Mutex::default(),
+            capture: Mutex::default(),
+            held: AtomicUsize::new(0),
+        }
     }
 
     pub(crate) fn name(&self) -> String {
         self.driver.name()
     }
 
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    pub(super) fn peak(&self) -> Option<Peak> {
+        self.driver.peak(self.precision)
+    }
+
     pub(crate) fn index(&self) -> usize {
         self.index
+    }
+
+    pub(super) fn graphs(&self) -> Option<&dyn Graphs> {
+        self.driver.graphs()
+    }
+
+    /// Makes kernels that are launched from now on part of a recording, or of none any more; gives the one before.
+    pub(super) fn set_capture(&self, capture: Option<Capture>) -> Option<Capture> {
+        std::mem::replace(&mut *lock(&self.capture), capture)
+    }
+
+    /// Where the work that is being recorded has its memory.
+    pub(super) fn region(&self) -> Option<Arc<Region>> {
+        lock(&self.capture).as_ref().map(Capture::region)
+    }
+
+    /// While work is recorded, where the position of its random numbers is read.
+    pub(crate) fn captured_position(&self, address: Address) -> Option<Buffer> {
+        lock(&self.capture).as_ref().map(|capture| capture.position(address))
+    }
+
+    /// While work is recorded, where the numbers of a step of Adam are read.
+    pub(crate) fn captured_step(&self) -> Option<Buffer> {
+        lock(&self.capture).as_ref().map(Capture::step)
+    }
+
+    pub(super) fn pools_memory(&self) -> bool {
+        self.driver.pools_memory()
+    }
+
+    /// How many words a buffer of so many really has.
+    pub(super) fn length_class(&self, words: usize) -> usize {
+        if self.pools_memory() { pool::length_class(words) } else { words }
     }
 
     /// The address of `words` words whose contents are whatever their last user left, and how many they really are.
     pub(super) fn allocate(&self, words: usize) -> (u64, usize) {
         assert!(words <= LARGEST, "a tensor of {words} numbers is too large for a CUDA device");
-        let class = if self.driver.pools_memory() { length_class(words) } else { words };
+        let class = self.length_class(words);
         let bytes = class * WORD;
         let address = self.recycled(class).unwrap_or_else(|| {
             self.driver.allocate(bytes).unwrap_or_else(|error| match error {
@@ -80,12 +148,14 @@ impl Context {
     }
 
     fn recycled(&self, class: usize) -> Option<u64> {
-        self.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_mut(&class)?.pop()
+        lock(&self.free).get_mut(&class)?.pop()
     }
 
     /// Gives the free memory of other sizes back and tries again.
     fn allocate_in_need(&self, bytes: usize) -> u64 {
-        let free = std::mem::take(&mut *self.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        // Memory cannot be given back meanwhile.
+        refuse_capture();
+        let free = std::mem::take(&mut *lock(&self.free));
         for address in free.into_values().flatten() {
             // SAFETY: addresses in the pool come from the driver, and nobody uses them.
             unsafe { self.driver.free(address) };
@@ -108,7 +178,7 @@ impl Context {
             // SAFETY: the address comes from the driver, and its buffer is gone.
             return unsafe { self.driver.free(address) };
         }
-        let mut free = self.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut free = lock(&self.free);
         free.entry(class).or_default().push(address);
     }
 
@@ -123,6 +193,7 @@ impl Context {
     /// # Safety
     /// So many bytes are allocated at the address.
     pub(super) unsafe fn read(&self, bytes: &mut [u8], address: u64) {
+        refuse_capture();
         // SAFETY: the caller vouches for the address.
         let result = unsafe { self.driver.copy_from_device(bytes, address) };
         result.unwrap_or_else(|error| self.failed(&format!("copying {} bytes from it", bytes.len()), error));
@@ -146,6 +217,9 @@ impl Context {
         let launch = Launch { module: kernel.module, kernel: kernel.name, grid, block, shared: 0 };
         let mut pointers: Vec<*mut c_void> = arguments.iter().map(|argument| argument.pointer()).collect();
         record(kernel.name);
+        if let Some(capture) = &mut *lock(&self.capture) {
+            capture.keep(arguments);
+        }
         // SAFETY: there is a value of the right size for every parameter; addresses come from buffers, which their
         // caller's borrow keeps, and memory that is freed later is not handed out before the kernel has run.
         let result = unsafe { self.driver.launch(&launch, &mut pointers) };
@@ -162,6 +236,11 @@ impl Context {
         self.launch(name, [count.div_ceil(THREADS), 1, 1], [THREADS, 1, 1], arguments);
     }
 
+    /// What the driver gave.
+    pub(super) fn done<R>(&self, operation: &str, result: Result<R, DriverError>) -> R {
+        result.unwrap_or_else(|error| self.failed(operation, error))
+    }
+
     /// Ends the operation in which the device failed.
     fn failed<R>(&self, operation: &str, source: DriverError) -> R {
         fail(DeviceError::Failed { device: self.name(), operation: operation.into(), source })
@@ -176,6 +255,10 @@ pub(crate) trait Argument {
     fn pointer(&self) -> *mut c_void;
     /// How errors show it.
     fn text(&self) -> String;
+    /// The buffer, if it is one.
+    fn buffer(&self) -> Option<&Buffer> {
+        None
+    }
 }
 
 /// Plain values are given as they are.

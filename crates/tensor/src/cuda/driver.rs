@@ -2,6 +2,9 @@
 //! kernels without one.
 
 use std::ffi::c_void;
+use std::fmt;
+
+use super::context::Precision;
 
 /// A device that runs kernels: a GPU behind NVIDIA's driver, or a program that executes the same kernels on the CPU.
 ///
@@ -12,6 +15,11 @@ pub trait Driver: Send + Sync {
 
     /// The version of the instructions that the device has, such as 8.6.
     fn compute_capability(&self) -> (u32, u32);
+
+    /// What the device does in a second at best, in this precision; nothing for one that is not made for speed.
+    fn peak(&self, _precision: Precision) -> Option<Peak> {
+        None
+    }
 
     /// Bytes of memory that nobody has allocated.
     ///
@@ -65,11 +73,59 @@ pub trait Driver: Send + Sync {
     /// There is one pointer for each parameter, to a value of its type, and what addresses among them say is allocated.
     unsafe fn launch(&self, launch: &Launch, arguments: &mut [*mut c_void]) -> Result<(), DriverError>;
 
+    /// The device's way to record work, if it has one.
+    fn graphs(&self) -> Option<&dyn Graphs> {
+        None
+    }
+
     /// Waits for all work that was asked for.
     ///
     /// # Errors
     /// When some of it has failed.
     fn synchronize(&self) -> Result<(), DriverError>;
+}
+
+/// Work that is recorded once and launched as often as one likes.
+pub trait Graphs {
+    /// From here on kernels are recorded instead of run. Copies to the device are made at once and are no part of the
+    /// recording; nothing is copied from the device and no memory is given back until [`Graphs::end_capture`].
+    ///
+    /// # Errors
+    /// When the device does not answer.
+    fn begin_capture(&self) -> Result<(), DriverError>;
+
+    /// Ends the recording and returns its number.
+    ///
+    /// # Errors
+    /// When the device cannot do what was recorded.
+    fn end_capture(&self) -> Result<u64, DriverError>;
+
+    /// Runs the recorded kernels in their order.
+    ///
+    /// # Errors
+    /// When they cannot be started. That one failed may be known only later.
+    ///
+    /// # Safety
+    /// The recording has not been freed, and what addresses among its kernels' arguments say is allocated.
+    unsafe fn launch(&self, graph: u64) -> Result<(), DriverError>;
+
+    /// Forgets a recording, when the work that was asked for before is done.
+    fn free(&self, graph: u64);
+}
+
+/// What a device does in a second at best, by its clocks and widths.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Peak {
+    /// Additions and multiplications.
+    pub flops: f64,
+    /// Bytes read from memory or written to it.
+    pub bytes: f64,
+}
+
+impl fmt::Display for Peak {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} TFLOP/s and {:.0} GB/s at best", self.flops * 1e-12, self.bytes * 1e-9)
+    }
 }
 
 /// Which kernel runs on how many threads.

@@ -31,6 +31,18 @@ pub enum DeviceError {
         /// Its version.
         capability: (u32, u32),
     },
+    /// The device has no tensor cores for TF32.
+    #[error(
+        "{device} has compute capability {}.{}; TF32 needs 8.0 (Ampere, 2020) or newer; f32 runs on it",
+        .capability.0,
+        .capability.1
+    )]
+    NoTensorCores {
+        /// The device.
+        device: String,
+        /// Its version.
+        capability: (u32, u32),
+    },
     /// The device's memory is full.
     #[error(
         "{device} is out of memory: {} were asked for, {} are free and tensors hold {}. Use a smaller batch or width, or \

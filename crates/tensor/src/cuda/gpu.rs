@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cudarc::driver::{result, sys};
 
-use super::driver::{Driver, DriverError, Launch};
+use super::context::Precision;
+use super::driver::{Driver, DriverError, Graphs, Launch, Peak};
 use super::error::DeviceError;
 use super::modules::MODULES;
 
@@ -17,8 +19,16 @@ const OLDEST: (u32, u32) = (7, 5);
 pub(super) struct Gpu {
     name: String,
     capability: (u32, u32),
+    multiprocessors: f64,
+    /// Hertz of the multiprocessors and of the memory, at most.
+    clocks: [f64; 2],
+    /// Bytes that the memory moves in a half of its cycle.
+    memory_width: f64,
     context: sys::CUcontext,
     stream: sys::CUstream,
+    /// For copies to the GPU while the other stream records.
+    uploads: sys::CUstream,
+    capturing: AtomicBool,
     loaded: Mutex<Loaded>,
 }
 
@@ -55,20 +65,30 @@ impl Gpu {
             unsafe { result::device::get_attribute(device, attribute) }.map(|value| value as u32).map_err(says)
         };
         use sys::CUdevice_attribute::{
-            CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR,
+            CU_DEVICE_ATTRIBUTE_CLOCK_RATE as KILOHERTZ, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR,
             CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
+            CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH as MEMORY_BITS,
+            CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE as MEMORY_KILOHERTZ,
+            CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT as MULTIPROCESSORS,
         };
         let capability = (attribute(MAJOR)?, attribute(MINOR)?);
         let name = format!("cuda:{ordinal} ({model})");
         if capability < OLDEST {
             return Err(DeviceError::TooOld { device: name, capability });
         }
+        let multiprocessors = f64::from(attribute(MULTIPROCESSORS)?);
+        let clocks =
+            [KILOHERTZ, MEMORY_KILOHERTZ].map(|clock| attribute(clock).map(|kilohertz| 1e3 * f64::from(kilohertz)));
+        let [clock, memory_clock] = clocks;
+        let (clocks, memory_width) = ([clock?, memory_clock?], f64::from(attribute(MEMORY_BITS)?) / 8.0);
         // SAFETY: the device is one of the driver's; the context is never given back.
         let context = unsafe { result::primary_ctx::retain(device) }.map_err(says)?;
         // SAFETY: the context was just retained.
         unsafe { result::ctx::set_current(context) }.map_err(says)?;
-        let stream = result::stream::create(result::stream::StreamKind::NonBlocking).map_err(says)?;
-        Ok(Gpu { name, capability, context, stream, loaded: Mutex::default() })
+        let stream = || result::stream::create(result::stream::StreamKind::NonBlocking).map_err(says);
+        let (stream, uploads, capturing) = (stream()?, stream()?, AtomicBool::new(false));
+        let loaded = Mutex::default();
+        Ok(Gpu { name, capability, multiprocessors, clocks, memory_width, context, stream, uploads, capturing, loaded })
     }
 
     /// Makes the GPU the one that this thread's calls mean.
@@ -111,6 +131,20 @@ impl Driver for Gpu {
         self.capability
     }
 
+    fn peak(&self, precision: Precision) -> Option<Peak> {
+        // Fused multiplications and additions of a multiprocessor in a cycle (NVIDIA's architecture papers).
+        let fused = match (precision, self.capability) {
+            (Precision::F32, (7, _) | (8, 0)) => 64.0,
+            (Precision::F32, _) => 128.0,
+            (Precision::Tf32, (8, 0)) => 512.0,
+            (Precision::Tf32, (9 | 10, _)) => 1024.0,
+            (Precision::Tf32, _) => 128.0,
+        };
+        let [clock, memory_clock] = self.clocks;
+        let flops = 2.0 * fused * self.multiprocessors * clock;
+        Some(Peak { flops, bytes: 2.0 * memory_clock * self.memory_width })
+    }
+
     fn free_memory(&self) -> Result<usize, DriverError> {
         self.bind()?;
         result::mem_get_info().map(|(free, _total)| free).map_err(failed)
@@ -132,8 +166,15 @@ impl Driver for Gpu {
 
     unsafe fn copy_to_device(&self, address: u64, bytes: &[u8]) -> Result<(), DriverError> {
         self.bind()?;
+        let capturing = self.capturing.load(Ordering::Relaxed);
+        let stream = if capturing { self.uploads } else { self.stream };
         // SAFETY: the caller vouches for the address. Ordinary memory, as this is, is read before the call returns.
-        unsafe { result::memcpy_htod_async(address, bytes, self.stream) }.map_err(failed)
+        unsafe { result::memcpy_htod_async(address, bytes, stream) }.map_err(failed)?;
+        if capturing {
+            // SAFETY: the stream is this GPU's.
+            unsafe { result::stream::synchronize(stream) }.map_err(failed)?;
+        }
+        Ok(())
     }
 
     unsafe fn copy_from_device(&self, bytes: &mut [u8], address: u64) -> Result<(), DriverError> {
@@ -152,11 +193,60 @@ impl Driver for Gpu {
         unsafe { result::launch_kernel(function, grid, block, launch.shared, self.stream, arguments) }.map_err(failed)
     }
 
+    fn graphs(&self) -> Option<&dyn Graphs> {
+        Some(self)
+    }
+
     fn synchronize(&self) -> Result<(), DriverError> {
         self.bind()?;
         // SAFETY: the stream is this GPU's.
         unsafe { result::stream::synchronize(self.stream) }.map_err(failed)
     }
+}
+
+/// A graph's number is the address that the driver gave it.
+impl Graphs for Gpu {
+    fn begin_capture(&self) -> Result<(), DriverError> {
+        // What was asked for before is done, so that copies on the other stream cannot overtake it.
+        self.synchronize()?;
+        // Relaxed: memory is allocated meanwhile.
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
+        // SAFETY: the stream is this GPU's.
+        unsafe { result::stream::begin_capture(self.stream, mode) }.map_err(failed)?;
+        self.capturing.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn end_capture(&self) -> Result<u64, DriverError> {
+        self.bind()?;
+        self.capturing.store(false, Ordering::Relaxed);
+        // SAFETY: the stream is this GPU's, and records.
+        let graph = unsafe { result::stream::end_capture(self.stream) }.map_err(failed)?;
+        let flags = sys::CUgraphInstantiate_flags(0);
+        // SAFETY: the graph was just made, and is used no more after it is destroyed.
+        let executable = unsafe { result::graph::instantiate(graph, flags) };
+        // SAFETY: as above.
+        unsafe { result::graph::destroy(graph) }.map_err(failed)?;
+        Ok(executable.map_err(failed)?.expose_provenance() as u64)
+    }
+
+    unsafe fn launch(&self, graph: u64) -> Result<(), DriverError> {
+        self.bind()?;
+        // SAFETY: the caller vouches for the graph; the stream is this GPU's.
+        unsafe { result::graph::launch(executable(graph), self.stream) }.map_err(failed)
+    }
+
+    fn free(&self, graph: u64) {
+        if self.synchronize().is_ok() {
+            // SAFETY: the graph comes from `end_capture`, and its last launch is done. An error is one of the work before,
+            // which its own calls report.
+            let _ = unsafe { result::graph::exec_destroy(executable(graph)) };
+        }
+    }
+}
+
+fn executable(graph: u64) -> sys::CUgraphExec {
+    std::ptr::with_exposed_provenance_mut(graph as usize)
 }
 
 fn failed(error: result::DriverError) -> DriverError {

@@ -3,7 +3,7 @@
 //! ```
 //! use mergan_tensor::{Device, cuda};
 //!
-//! let device = match cuda::open(0) {
+//! let device = match cuda::open(0, cuda::Precision::F32) {
 //!     Ok(device) => device,
 //!     Err(reason) => {
 //!         println!("{reason}");
@@ -24,44 +24,67 @@ mod context;
 mod driver;
 mod error;
 mod gpu;
+mod graph;
 mod modules;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
-pub(crate) use buffer::{Buffer, on_host};
-pub use context::ON_HOST;
+pub(crate) use buffer::Buffer;
+pub use context::Precision;
 pub(crate) use context::{Argument, Context, recording};
-pub use driver::{Driver, DriverError, Launch};
+pub use driver::{Driver, DriverError, Graphs, Launch, Peak};
 pub use error::{DeviceError, catch};
+pub(crate) use graph::refuse_capture;
+pub use graph::{Graph, Turn};
 pub use modules::{Kernel, MODULES, Module, kernels};
 
 use crate::storage::Device;
 
+/// The oldest compute capability that multiplies in TF32.
+const TENSOR_CORES: (u32, u32) = (8, 0);
+
 static CONTEXTS: RwLock<Vec<&'static Context>> = RwLock::new(Vec::new());
 
-/// The GPU of this number, as CUDA counts them from 0. Opening one again gives the same device.
+/// The GPU of this number, as CUDA counts them from 0, computing in this precision. Opening one again gives the same
+/// device.
 ///
 /// # Errors
 /// When there is no driver, no such GPU, or it is too old for the kernels.
-pub fn open(ordinal: usize) -> Result<Device, DeviceError> {
-    static OPENED: Mutex<Vec<(usize, Device)>> = Mutex::new(Vec::new());
-    let mut opened = OPENED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    if let Some((_, device)) = opened.iter().find(|(number, _)| *number == ordinal) {
-        return Ok(*device);
+pub fn open(ordinal: usize, precision: Precision) -> Result<Device, DeviceError> {
+    static OPENED: Mutex<Vec<(usize, Precision, Device)>> = Mutex::new(Vec::new());
+    let mut opened = lock(&OPENED);
+    if let Some(&(.., device)) = opened.iter().find(|&&(number, other, _)| (number, other) == (ordinal, precision)) {
+        return Ok(device);
     }
-    let device = install(Arc::new(gpu::Gpu::new(ordinal)?));
-    opened.push((ordinal, device));
+    let device = install(Arc::new(gpu::Gpu::new(ordinal)?), precision)?;
+    opened.push((ordinal, precision, device));
     Ok(device)
 }
 
-/// A device of tensors that computes by this driver. It stays until the process ends.
-pub fn install(driver: Arc<dyn Driver>) -> Device {
+/// A device of tensors that computes by this driver, in this precision. It stays until the process ends.
+///
+/// # Errors
+/// When the driver's device is too old for the precision.
+pub fn install(driver: Arc<dyn Driver>, precision: Precision) -> Result<Device, DeviceError> {
+    let capability = driver.compute_capability();
+    if precision == Precision::Tf32 && capability < TENSOR_CORES {
+        return Err(DeviceError::NoTensorCores { device: driver.name(), capability });
+    }
     let mut contexts = CONTEXTS.write().unwrap_or_else(|poisoned| poisoned.into_inner());
     let index = contexts.len();
-    contexts.push(Box::leak(Box::new(Context::new(driver, index))));
-    Device::Cuda(index)
+    contexts.push(Box::leak(Box::new(Context::new(driver, precision, index))));
+    Ok(Device::Cuda(index))
+}
+
+/// What a CUDA device does in a second at best, in its precision; `None` for other devices, and for CUDA devices that are
+/// not made for speed.
+pub fn peak(device: Device) -> Option<Peak> {
+    match device {
+        Device::Cuda(index) => context(index).peak(),
+        Device::Cpu | Device::Reference => None,
+    }
 }
 
 /// The device of this number among those that were opened.
@@ -71,4 +94,9 @@ pub fn install(driver: Arc<dyn Driver>) -> Device {
 pub(crate) fn context(index: usize) -> &'static Context {
     let contexts = CONTEXTS.read().unwrap_or_else(|poisoned| poisoned.into_inner());
     contexts.get(index).copied().unwrap_or_else(|| panic!("no CUDA device {index} was opened; see cuda::open"))
+}
+
+/// What a mutex guards. A thread that panicked left it whole: nothing here is done by halves.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -1,7 +1,8 @@
 //! The kernels as they are embedded: PTX, which NVIDIA's driver compiles for the GPU that it finds.
 //!
-//! `cargo xtask ptx` makes `ptx/<set>/<module>.ptx` of every `.cu` file, with the prelude before it. A module is in the
-//! set `compute_80` when its name ends in `_tf32`, else in `compute_75`; a kernel's name is its own in all modules.
+//! `cargo xtask ptx` makes `ptx/<set>/<module>.ptx` of every `.cu` file, with the prelude and the `.cuh` files of its folder
+//! before it. A module is in the set `compute_80` when its name ends in `_tf32`, else in `compute_75`; a kernel's name is
+//! its own in all modules.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -29,7 +30,8 @@ macro_rules! modules {
 
 /// All modules.
 pub const MODULES: &[Module] = modules! {
-    compute_75: adam, batch_norm, broadcast, conv2d, cross_entropy, distances, elementwise, flatten, leaky_relu, philox, pool2d, rows;
+    compute_75: adam, batch_norm, broadcast, conv2d, copies, cross_entropy, distances, elementwise, flatten, leaky_relu, philox, pool2d, rows;
+    compute_80: conv2d_tf32;
 };
 
 /// A kernel of a module.

@@ -15,7 +15,11 @@ struct Memory {
 
 impl Memory {
     fn device(bytes: usize) -> Device {
-        install(Arc::new(Memory { bytes, allocated: Mutex::default() }))
+        install(Memory::driver(bytes), Precision::F32).expect("every device computes in f32")
+    }
+
+    fn driver(bytes: usize) -> Arc<dyn Driver> {
+        Arc::new(Memory { bytes, allocated: Mutex::default() })
     }
 }
 
@@ -127,8 +131,17 @@ fn mistakes_of_the_program_are_not_caught() {
 
 #[test]
 fn a_device_that_is_not_there_is_an_error() {
-    let error = open(usize::MAX).unwrap_err().to_string();
+    let error = open(usize::MAX, Precision::F32).unwrap_err().to_string();
     assert!(error.starts_with("there is no"), "{error}");
+}
+
+#[test]
+fn an_old_device_has_no_tensor_cores() {
+    let error = install(Memory::driver(0), Precision::Tf32).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "memory has compute capability 7.5; TF32 needs 8.0 (Ampere, 2020) or newer; f32 runs on it"
+    );
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::elementwise::planes_per_task;
-use crate::cuda;
+use super::rows::cuda;
+use crate::cuda::context;
 use crate::pool::Buffer;
 use crate::shape::Shape;
 use crate::storage::{Device, Element, Storage, dispatch};
@@ -40,7 +41,7 @@ impl Tensor {
         let from = self.shape();
         assert!(range.start < range.end && range.end <= from.c, "channels {range:?} of a tensor of shape {from:?}");
         let to = Shape { c: range.len(), ..from };
-        let storage = dispatch!(self, |x| taken(x, from.c, &range));
+        let storage = dispatch!(self, |x| taken(x, from.c, &range), |x| cuda::taken(x, from.c, &range));
         Tensor::from_operation(to, storage, &[self], move |back| {
             let zeros = |c: usize| (c > 0).then(|| Tensor::zeros(Shape { c, ..from }, back.upstream.device()));
             let (before, after) = (zeros(range.start), zeros(from.c - range.end));
@@ -90,12 +91,11 @@ fn join(parts: &[&Tensor], shape: Shape) -> Storage {
             Storage::F64(join(&numbers, shape))
         }
         Device::Cuda(index) => {
-            let downloaded = rows(parts, |storage| match storage {
-                Storage::Cuda(x) => Some(x.download()),
+            let parts = rows(parts, |storage| match storage {
+                Storage::Cuda(x) => Some(x),
                 _ => None,
             });
-            let rows: Vec<_> = downloaded.iter().map(|(numbers, c)| (&**numbers, *c)).collect();
-            Storage::Cuda(cuda::Buffer::upload(cuda::context(index), &join(&rows, shape)))
+            Storage::Cuda(cuda::joined(context(index), parts.into_iter(), [shape.c, shape.n * shape.pixels()]))
         }
     }
 }

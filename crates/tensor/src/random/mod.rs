@@ -12,6 +12,7 @@ mod cuda;
 use rayon::prelude::*;
 
 use crate::cpu::vectorised;
+use crate::cuda::refuse_capture;
 use crate::shape::Shape;
 use crate::storage::Device;
 use crate::tensor::Tensor;
@@ -72,6 +73,7 @@ impl Random {
 
     /// `count` whole numbers distributed evenly over `0..bound`.
     pub fn below(&self, address: Address, count: usize, bound: usize) -> Vec<usize> {
+        refuse_capture();
         // The high half of a 32 x 32 bit product; its bias, at most bound / 2^32, is far below anything measurable here.
         let scale = |word: u32| ((u64::from(word) * bound as u64) >> 32) as usize;
         self.words(address, count).map(scale).collect()
@@ -85,6 +87,7 @@ impl Random {
 
     /// The numbers `0..len` in random order (Fisher and Yates).
     pub fn permutation(&self, address: Address, len: usize) -> Vec<usize> {
+        refuse_capture();
         let mut order: Vec<usize> = (0..len).collect();
         for (i, word) in (1..len).rev().zip(self.words(address, len)) {
             order.swap(i, ((u64::from(word) * (i as u64 + 1)) >> 32) as usize);

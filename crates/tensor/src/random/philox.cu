@@ -20,6 +20,11 @@ struct Place {
     unsigned inner, iteration, purpose;
 };
 
+// The place, with inner step and iteration from memory where a graph has them there.
+__device__ __forceinline__ Place moved(Place at, const unsigned* __restrict__ position) {
+    return position ? Place{position[0], position[1], at.purpose} : at;
+}
+
 __device__ __forceinline__ Words philox(Words counter, Key key) {
 #pragma unroll
     for (int round = 0; round < 10; ++round) {
@@ -84,18 +89,22 @@ __device__ __forceinline__ void place(float* y, Shape shape, int len, int i, con
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) normal_f32(float* y, Shape shape, int len, Key key, Place at) {
+extern "C" __global__ void __launch_bounds__(256)
+normal_f32(float* y, Shape shape, int len, Key key, Place recorded, const unsigned* position) {
     const int i = blockIdx.x * 256 + threadIdx.x;
     if (4 * i >= len) return;
+    const Place at = moved(recorded, position);
     const Words words = philox({(unsigned)i, at.inner, at.iteration, at.purpose}, key);
     const float2 a = normals(words.a, words.b), b = normals(words.c, words.d);
     const float numbers[4] = {a.x, a.y, b.x, b.y};
     place(y, shape, len, i, numbers);
 }
 
-extern "C" __global__ void __launch_bounds__(256) uniform_f32(float* y, Shape shape, int len, Key key, Place at) {
+extern "C" __global__ void __launch_bounds__(256)
+uniform_f32(float* y, Shape shape, int len, Key key, Place recorded, const unsigned* position) {
     const int i = blockIdx.x * 256 + threadIdx.x;
     if (4 * i >= len) return;
+    const Place at = moved(recorded, position);
     const Words words = philox({(unsigned)i, at.inner, at.iteration, at.purpose}, key);
     const float scale = 1.0f / 16777216.0f;
     const float numbers[4] = {(words.a >> 8) * scale, (words.b >> 8) * scale, (words.c >> 8) * scale,

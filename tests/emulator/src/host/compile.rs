@@ -7,7 +7,7 @@ use std::thread;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::sources::{Module, PRELUDE, hash};
+use crate::sources::{Module, hash};
 
 const SHIM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/host/shim");
 const HEADERS: [&str; 2] = [include_str!("shim/cuda.h"), include_str!("shim/tensor_core.h")];
@@ -78,11 +78,13 @@ pub fn compile(modules: &[Module], build: Build, cache: &Path) -> Result<PathBuf
     Ok(library)
 }
 
-/// The prelude and the module, in a namespace of their own, and for each kernel what the run time looks for.
+/// The module and what stands before it, in a namespace of their own, and for each kernel what the run time looks for.
 fn unit(module: &Module) -> String {
     let exports: String = module.kernels().iter().map(|kernel| format!("EMU_EXPORT({kernel})\n")).collect();
-    let Module { name, prelude, source } = module;
-    format!("namespace {name} {{\n#line 1 \"{PRELUDE}\"\n{prelude}\n#line 1 \"{name}.cu\"\n{source}\n{exports}}}\n")
+    let texts = module.headers.iter().map(|header| (header.name.clone(), &header.text));
+    let texts = texts.chain([(module.file(), &module.source)]);
+    let texts: String = texts.map(|(name, text)| format!("#line 1 \"{name}\"\n{text}\n")).collect();
+    format!("namespace {} {{\n{texts}{exports}}}\n", module.name)
 }
 
 /// What g++ is called for.

@@ -78,7 +78,7 @@ ptxas info    : Used 12 registers, used 0 barriers, 360 bytes cmem[0]
     #[test]
     fn the_log_is_read_by_kernel() {
         let source = "extern \"C\" __global__ void first() {}\nextern \"C\" __global__ void second() {}";
-        let module = Module { name: "two".into(), prelude: String::new(), source: source.into() };
+        let module = Module { name: "two".into(), headers: Vec::new(), source: source.into() };
         let expected = [("first", 12, 0, 0), ("second", 255, 20, 4096)];
         let expected =
             expected.map(|(name, registers, spills, shared)| Usage { name: name.into(), registers, spills, shared });

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 pub use self::fetch::VERSION;
 use self::library::Library;
 pub use self::log::Usage;
-use crate::sources::{Module, PRELUDE};
+use crate::sources::Module;
 
 /// What every module is compiled with: the language of the host's tier, and lines for whoever looks for a fault.
 pub const FLAGS: [&str; 2] = ["--std=c++17", "--generate-line-info"];
@@ -66,8 +66,9 @@ impl Nvrtc {
     fn run(&self, module: &Module, architecture: &str, more: &[&str]) -> Result<library::Output> {
         // The compiler is given names without folders, so that the lines in the output are the same everywhere.
         let file = module.file();
-        let source = format!("#include \"{PRELUDE}\"\n#include \"{file}\"\n");
-        let headers = [(PRELUDE, module.prelude.as_str()), (file.as_str(), module.source.as_str())];
+        let headers = module.headers.iter().map(|header| (header.name.as_str(), header.text.as_str()));
+        let headers: Vec<(&str, &str)> = headers.chain([(file.as_str(), module.source.as_str())]).collect();
+        let source: String = headers.iter().map(|(name, _)| format!("#include \"{name}\"\n")).collect();
         let mut options = vec![format!("--gpu-architecture={architecture}")];
         options.extend(FLAGS.iter().chain(more).map(|&flag| flag.to_string()));
         let output = self.library.compile(&module.name, &source, &headers, &options)?;

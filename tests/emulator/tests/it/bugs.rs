@@ -129,7 +129,7 @@ const BUGS: [Bug; 14] = [
     Bug {
         name: "no wait for asynchronous copies",
         module: "samples_tf32",
-        from: "            wait_for_all_but<1>();\n",
+        from: "            wait_for_all_copies_but<1>();\n",
         to: "",
         run: tensor_cores,
         checked: "read of data that cp.async has not been waited for, in shared memory at samples_tf32.cu",
@@ -142,7 +142,7 @@ const BUGS: [Bug; 14] = [
         to: "",
         run: tensor_cores,
         checked: "race, write after read, in shared memory at samples_tf32.cu",
-        interpreted: "race, write after read, in shared memory at samples_tf32.cu",
+        interpreted: "race, write after read, in shared memory at prelude.cuh",
     },
     Bug {
         name: "no synchronisation of the warp",

@@ -2,7 +2,7 @@
 //! for large shapes would take long to check there.
 
 use mergan_emulator::launch::{Executor, LaunchError, Schedule};
-use mergan_emulator::ledger::{self, Tier};
+use mergan_emulator::ledger;
 use mergan_emulator::sources::{self, Module};
 
 use crate::support::{TIERS, Value, download, executor, launch, numbers, rows, upload};
@@ -124,10 +124,12 @@ impl Run<'_> {
         };
         launch(device, kernel, [grid, [threads, 1, 1]], 0, &values)?;
         let computed = download(device, buffers[result], parts * lengths[result]);
+        // The relative error of a product: tensor cores round both operands to eleven bits.
+        let operands = if kernel.ends_with("_tf32") { 2.0 * 0.5f64.powi(11) } else { 0.0 };
         let largest = expected.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
         let errors = (0..lengths[result]).map(|i| {
             let sum: f64 = computed.iter().skip(i).step_by(lengths[result]).copied().map(f64::from).sum();
-            let tolerance = 4.0 * f64::from(f32::EPSILON) * (2.0 + f64::sqrt(summands[i])) * largest;
+            let tolerance = 4.0 * (operands + f64::from(f32::EPSILON) * (2.0 + f64::sqrt(summands[i]))) * largest;
             (sum - expected[i]).abs() / tolerance
         });
         // An error that is no number is the largest of all.
@@ -137,7 +139,7 @@ impl Run<'_> {
 
 /// Every kernel with its tile (without rows: a thread for each number; without columns: a warp for each row), threads, and
 /// parts.
-const KERNELS: [(&str, [usize; 2], u32, usize); 12] = [
+const KERNELS: [(&str, [usize; 2], u32, usize); 22] = [
     ("conv2d_128x64_f32", [128, 64], 256, 1),
     ("conv2d_64x64_f32", [64, 64], 256, 1),
     ("conv2d_32x32_f32", [32, 32], 64, 3),
@@ -148,13 +150,23 @@ const KERNELS: [(&str, [usize; 2], u32, usize); 12] = [
     ("conv2d_input_grad_short_f32", [0, 256], 256, 1),
     ("conv2d_narrow_f32", [8, 0], 256, 1),
     ("conv2d_input_grad_narrow_f32", [8, 0], 256, 1),
+    ("conv2d_weight_grad_128x64_f32", [128, 64], 256, 2),
     ("conv2d_weight_grad_64x64_f32", [64, 64], 256, 2),
     ("conv2d_weight_grad_32x32_f32", [32, 32], 64, 3),
+    ("conv2d_128x64_tf32", [128, 64], 256, 1),
+    ("conv2d_64x64_tf32", [64, 64], 128, 1),
+    ("conv2d_32x32_tf32", [32, 32], 64, 3),
+    ("conv2d_input_grad_128x64_tf32", [128, 64], 256, 1),
+    ("conv2d_input_grad_64x64_tf32", [64, 64], 128, 1),
+    ("conv2d_input_grad_32x32_tf32", [32, 32], 64, 2),
+    ("conv2d_weight_grad_128x64_tf32", [128, 64], 256, 2),
+    ("conv2d_weight_grad_64x64_tf32", [64, 64], 128, 2),
+    ("conv2d_weight_grad_32x32_tf32", [32, 32], 64, 3),
 ];
 
-/// Runs every kernel and gives the first error that rounding does not explain, with the kernel's name.
-pub fn check(device: &dyn Executor, mut compared: impl FnMut(&'static str)) -> Result<(), String> {
-    for (kernel, tile, threads, parts) in KERNELS {
+/// Runs every kernel of the module and gives the first error that rounding does not explain, with the kernel's name.
+pub fn check(device: &dyn Executor, module: &Module, mut compared: impl FnMut(&'static str)) -> Result<(), String> {
+    for (kernel, tile, threads, parts) in KERNELS.into_iter().filter(|(kernel, ..)| module.kernels().contains(kernel)) {
         for sizes in RAGGED {
             // A warp for each row is for few channels in the result.
             let sizes = &match tile {
@@ -175,11 +187,14 @@ pub fn check(device: &dyn Executor, mut compared: impl FnMut(&'static str)) -> R
 
 #[test]
 fn every_kernel_at_ragged_sizes() {
-    let modules = sources::modules().expect("the project's kernels");
-    let module: Module = modules.into_iter().find(|module| module.name == "conv2d").expect("the convolutions");
-    for tier in TIERS {
-        let device = executor(tier, std::slice::from_ref(&module), Schedule::Shuffled(2));
-        let row = |kernel: &str, tier: Tier| ledger::compared(&rows(), &module, kernel, tier).expect("the ledger");
-        check(device.as_ref(), |kernel| row(kernel, tier)).unwrap();
+    for module in sources::modules().expect("the project's kernels") {
+        if !module.name.starts_with("conv2d") {
+            continue;
+        }
+        for tier in TIERS {
+            let device = executor(tier, std::slice::from_ref(&module), Schedule::Shuffled(2));
+            let row = |kernel: &str| ledger::compared(&rows(), &module, kernel, tier).expect("the ledger");
+            check(device.as_ref(), &module, row).unwrap();
+        }
     }
 }

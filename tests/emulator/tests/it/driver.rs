@@ -1,13 +1,16 @@
 //! The executors as devices of tensors.
 
+use std::cell::Cell;
+use std::collections::HashMap;
 use std::ffi::c_void;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use mergan_emulator::launch::{self, Executor, LaunchError, Schedule};
 use mergan_emulator::ledger::{self, Tier};
 use mergan_emulator::sources::{self, Module};
-use mergan_tensor::cuda::{self, Driver, DriverError, Launch};
-use mergan_tensor::{Device, conformance};
+use mergan_tensor::cuda::{self, Driver, DriverError, Graph, Graphs, Launch, Precision, Turn};
+use mergan_tensor::{Adam, Address, Device, Random, Tensor, conformance};
 
 use crate::support::{executor, rows};
 
@@ -15,6 +18,27 @@ use crate::support::{executor, rows};
 struct Emulated {
     tier: Tier,
     executor: Box<dyn Executor>,
+    /// What has been recorded since a recording began.
+    capture: Mutex<Option<Vec<Recorded>>>,
+    graphs: Mutex<HashMap<u64, Vec<Recorded>>>,
+}
+
+/// A launch with its arguments' bytes.
+#[derive(Clone)]
+struct Recorded {
+    launch: Launch,
+    arguments: Vec<Vec<u8>>,
+}
+
+impl Emulated {
+    /// # Safety
+    /// As for [`Driver::launch`].
+    unsafe fn run(&self, launch: &Launch, arguments: &[*mut c_void]) -> Result<(), DriverError> {
+        let &Launch { kernel, grid, block, shared, .. } = launch;
+        let launch = launch::Launch { kernel, grid, block, shared: shared as usize, arguments };
+        // SAFETY: the caller vouches for the arguments.
+        unsafe { self.executor.launch(&launch) }.map_err(failed)
+    }
 }
 
 fn failed(error: LaunchError) -> DriverError {
@@ -52,14 +76,30 @@ impl Driver for Emulated {
     }
 
     unsafe fn copy_from_device(&self, bytes: &mut [u8], address: u64) -> Result<(), DriverError> {
+        if self.capture.lock().unwrap().is_some() {
+            return Err(DriverError::Failed("nothing is copied from a device that records".into()));
+        }
+        READS.set(READS.get() + 1);
         self.executor.read(address, bytes).map_err(failed)
     }
 
     unsafe fn launch(&self, launch: &Launch, arguments: &mut [*mut c_void]) -> Result<(), DriverError> {
-        let &Launch { kernel, grid, block, shared, .. } = launch;
-        let launch = launch::Launch { kernel, grid, block, shared: shared as usize, arguments };
-        // SAFETY: the caller vouches for the arguments.
-        unsafe { self.executor.launch(&launch) }.map_err(failed)
+        let mut capture = self.capture.lock().unwrap();
+        let Some(capture) = &mut *capture else {
+            // SAFETY: the caller vouches for the arguments.
+            return unsafe { self.run(launch, arguments) };
+        };
+        let kernel = cuda::kernels().find(|kernel| kernel.name == launch.kernel).expect("a kernel of the project");
+        let arguments = arguments.iter().zip(kernel.parameters).map(|(argument, size)| {
+            // SAFETY: the caller vouches for a value of the parameter's type, which has so many bytes.
+            unsafe { std::slice::from_raw_parts(argument.cast::<u8>(), size) }.to_vec()
+        });
+        capture.push(Recorded { launch: *launch, arguments: arguments.collect() });
+        Ok(())
+    }
+
+    fn graphs(&self) -> Option<&dyn Graphs> {
+        Some(self)
     }
 
     fn synchronize(&self) -> Result<(), DriverError> {
@@ -67,9 +107,54 @@ impl Driver for Emulated {
     }
 }
 
+/// Recordings as a GPU makes them: nothing is run meanwhile, and a copy from the device is an error.
+impl Graphs for Emulated {
+    fn begin_capture(&self) -> Result<(), DriverError> {
+        let before = self.capture.lock().unwrap().replace(Vec::new());
+        assert!(before.is_none(), "one recording at a time");
+        Ok(())
+    }
+
+    fn end_capture(&self) -> Result<u64, DriverError> {
+        let recorded = self.capture.lock().unwrap().take().expect("a recording that was begun");
+        let number = GRAPHS.fetch_add(1, Ordering::Relaxed);
+        self.graphs.lock().unwrap().insert(number, recorded);
+        Ok(number)
+    }
+
+    unsafe fn launch(&self, graph: u64) -> Result<(), DriverError> {
+        let recorded = self.graphs.lock().unwrap()[&graph].clone();
+        for Recorded { launch, mut arguments } in recorded {
+            let pointers: Vec<*mut c_void> =
+                arguments.iter_mut().map(|argument| argument.as_mut_ptr().cast()).collect();
+            // SAFETY: these are the arguments of the recording, and the caller vouches for what they point to.
+            unsafe { self.run(&launch, &pointers) }?;
+        }
+        Ok(())
+    }
+
+    fn free(&self, graph: u64) {
+        self.graphs.lock().unwrap().remove(&graph).expect("a recording is freed once");
+    }
+}
+
+thread_local! {
+    static READS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How often this thread has copied from a device.
+pub fn reads() -> usize {
+    READS.get()
+}
+
+/// Recordings made so far, by all devices.
+static GRAPHS: AtomicU64 = AtomicU64::new(0);
+
 /// A device of this tier with these modules.
-pub fn device(tier: Tier, modules: &[Module]) -> Device {
-    cuda::install(Arc::new(Emulated { tier, executor: executor(tier, modules, Schedule::Shuffled(1)) }))
+pub fn device(tier: Tier, modules: &[Module], precision: Precision) -> Device {
+    let executor = executor(tier, modules, Schedule::Shuffled(1));
+    let driver = Emulated { tier, executor, capture: Mutex::default(), graphs: Mutex::default() };
+    cuda::install(Arc::new(driver), precision).expect("the device has tensor cores")
 }
 
 /// Compares every operation with the reference device, and writes into the ledger which kernels that were.
@@ -93,8 +178,8 @@ pub fn conforms(tier: Tier, device: Device, cases: Vec<conformance::Case>) {
 }
 
 /// The device of a tier with all of the project's kernels.
-pub fn whole_device(tier: Tier) -> Device {
-    device(tier, &sources::modules().expect("the project's kernels"))
+pub fn whole_device(tier: Tier, precision: Precision) -> Device {
+    device(tier, &sources::modules().expect("the project's kernels"), precision)
 }
 
 /// The small cases, and a layer whose sum is cut into parts.
@@ -103,22 +188,50 @@ fn cases() -> Vec<conformance::Case> {
     conformance::small_cases().into_iter().chain(layers).collect()
 }
 
+fn every_operation_conforms(tier: Tier, cases: fn() -> Vec<conformance::Case>) {
+    for precision in [Precision::F32, Precision::Tf32] {
+        conforms(tier, whole_device(tier, precision), cases());
+    }
+}
+
 #[test]
 fn every_operation_conforms_on_the_checked_host() {
-    conforms(Tier::Checked, whole_device(Tier::Checked), cases());
+    every_operation_conforms(Tier::Checked, cases);
 }
 
 #[test]
 fn every_operation_conforms_in_the_interpreter() {
-    conforms(Tier::Interpreter, whole_device(Tier::Interpreter), cases());
+    every_operation_conforms(Tier::Interpreter, cases);
 }
 
 #[test]
 fn every_operation_conforms_on_the_fast_host() {
-    conforms(Tier::Fast, whole_device(Tier::Fast), conformance::small_cases());
+    every_operation_conforms(Tier::Fast, conformance::small_cases);
 }
 
 #[test]
 fn the_networks_layers_conform_on_the_fast_host() {
-    conforms(Tier::Fast, whole_device(Tier::Fast), conformance::digit_cases(3));
+    every_operation_conforms(Tier::Fast, || conformance::digit_cases(3));
+}
+
+#[test]
+fn work_in_which_the_host_takes_part_is_not_recorded() {
+    let device = whole_device(Tier::Fast, Precision::F32);
+    let at = Address { iteration: 3, ..Address::default() };
+    let (x, turn) =
+        (Tensor::full(2.0, [5, 1, 1, 1], device), Turn { address: at, step: Adam::default().next_step(0.1) });
+    let captures = |work: &dyn Fn(&Tensor) -> Tensor| Graph::capture(&turn, &[&x], |x| vec![work(&x[0])]);
+    let random = Random::new(1);
+    let reads: &dyn Fn(&Tensor) -> Tensor = &|x| x.scale(x.sum().item());
+    let draws: &dyn Fn(&Tensor) -> Tensor = &|x| x.scale(random.below(at, 1, 9)[0] as f64);
+    let orders: &dyn Fn(&Tensor) -> Tensor = &|x| x.select_rows(&random.permutation(at, 5));
+    let elsewhere: &dyn Fn(&Tensor) -> Tensor =
+        &|x| x + &random.normal(Address { iteration: 4, ..at }, x.shape(), device);
+    for work in [reads, draws, orders, elsewhere] {
+        assert!(captures(work).is_none());
+        assert!(work(&x).sum().item().is_finite(), "the device goes on");
+    }
+    let graph = captures(&|x| x.scale(3.0)).expect("work of kernels alone");
+    let results = [1.0, 7.0].map(|value| graph.launch(&turn, &[&Tensor::full(value, [5, 1, 1, 1], device)]));
+    assert_eq!(results.map(|result| result[0].to_vec::<f32>()), [vec![3.0; 5], vec![21.0; 5]]);
 }

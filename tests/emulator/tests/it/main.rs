@@ -7,4 +7,5 @@ mod gpu;
 mod planted;
 mod samples;
 mod support;
+mod trainer;
 mod training;

@@ -3,7 +3,8 @@
 use mergan_emulator::launch::Schedule;
 use mergan_emulator::ledger::Tier;
 use mergan_emulator::sources::{self, Module};
-use mergan_tensor::{conformance, cuda};
+use mergan_tensor::conformance;
+use mergan_tensor::cuda::{self, Precision};
 
 use crate::convolutions;
 use crate::driver::device;
@@ -19,22 +20,14 @@ struct Fault {
     found: &'static str,
 }
 
-const FAULTS: [Fault; 10] = [
-    // The next stage is read while others still fill it.
+const FAULTS: [Fault; 17] = [
+    // A step is read while others still write it, or before they do.
     Fault {
         module: "conv2d",
         case: None,
-        from: "        if (more) store(buffer ^ 1);\n        __syncthreads();\n",
-        to: "        if (more) store(buffer ^ 1);\n",
-        found: "race, read after write, in shared memory at conv2d.cu",
-    },
-    // The first stage is read while others still fill it.
-    Fault {
-        module: "conv2d",
-        case: None,
-        from: "    __syncthreads();\n    for (int buffer = 0; row < last; buffer ^= 1) {",
-        to: "    for (int buffer = 0; row < last; buffer ^= 1) {",
-        found: "read of uninitialised memory, in shared memory at conv2d.cu",
+        from: "        __syncthreads();  // before the next step is read\n",
+        to: "",
+        found: ", in shared memory at conv2d.cu",
     },
     // The padding on the left is the end of the row above.
     Fault {
@@ -53,14 +46,84 @@ const FAULTS: [Fault; 10] = [
         found: "out of bounds, read of",
     },
     // Vectors are loaded where they are not aligned.
-    Fault { module: "conv2d", case: None, from: "left >= 4 && aligned", to: "left >= 4", found: "misaligned access" },
+    Fault {
+        module: "conv2d",
+        case: None,
+        from: "            if (aligned) {\n",
+        to: "            if (true) {\n",
+        found: "misaligned access",
+    },
     // All parts of a sum are written to the same place.
     Fault {
         module: "conv2d",
         case: None,
-        from: "float* out = y + part * len + output_start",
-        to: "float* out = y + output_start",
+        from: "out(y + part * len)",
+        to: "out(y)",
         found: "race, write after write, in global memory at conv2d.cu",
+    },
+    // The stage is read while it is on its way.
+    Fault {
+        module: "conv2d_tf32",
+        case: None,
+        from: "        wait_for_all_copies_but<STAGES - 2>();\n",
+        to: "",
+        found: "read of data that cp.async has not been waited for, in shared memory at conv2d_tf32.cu",
+    },
+    // One step too few is waited for.
+    Fault {
+        module: "conv2d_tf32",
+        case: None,
+        from: "wait_for_all_copies_but<STAGES - 2>",
+        to: "wait_for_all_copies_but<STAGES - 1>",
+        found: "read of data that cp.async has not been waited for, in shared memory at conv2d_tf32.cu",
+    },
+    // A stage is filled while others still multiply it.
+    Fault {
+        module: "conv2d_tf32",
+        case: None,
+        from: "        __syncthreads();\n        copy((stage",
+        to: "        copy((stage",
+        found: "race, ",
+    },
+    // The two halves of a fragment's rows change places.
+    Fault {
+        module: "conv2d_tf32",
+        case: None,
+        from: "group + e % 2 * 8, k + member + e / 2 * 4",
+        to: "group + e / 2 * 8, k + member + e % 2 * 4",
+        found: "is wrong",
+    },
+    // A lane's results go to the row of another.
+    Fault {
+        module: "conv2d_tf32",
+        case: None,
+        from: "sums[i / 2][j][i % 2 * 2 + e]",
+        to: "sums[i / 2][j][i % 2 + 2 * e]",
+        found: "is wrong",
+    },
+    // Sixteen bytes are copied where they are not aligned.
+    Fault {
+        module: "conv2d_tf32",
+        case: None,
+        from: "            if (aligned) {\n",
+        to: "            if (true) {\n",
+        found: "misaligned",
+    },
+    // A graph draws the random numbers of the step that it was recorded with.
+    Fault {
+        module: "philox",
+        case: Some("a recorded step"),
+        from: "position ? Place{position[0], position[1], at.purpose} : at",
+        to: "at",
+        found: "is wrong",
+    },
+    // The last block of a copy goes beyond its end.
+    Fault {
+        module: "copies",
+        case: Some("a recorded step"),
+        from: "if (i < copy.len) ",
+        to: "",
+        found: "out of bounds, ",
     },
     // Rows are added before they are there.
     Fault {
@@ -106,9 +169,9 @@ fn verdict(fault: &Fault, tier: Tier) -> String {
     let Some(name) = fault.case else {
         let module = modules.iter().find(|module| module.name == fault.module).expect("the faulty module");
         let device = executor(tier, std::slice::from_ref(module), Schedule::Forward);
-        return convolutions::check(device.as_ref(), |_| {}).err().unwrap_or_else(|| "nothing".into());
+        return convolutions::check(device.as_ref(), module, |_| {}).err().unwrap_or_else(|| "nothing".into());
     };
-    let device = device(tier, &modules);
+    let device = device(tier, &modules, Precision::F32);
     let cases = conformance::small_cases().into_iter().filter(|case| case.name().contains(name));
     let wrong = cases.map(|case| cuda::catch(|| case.check(device))).find_map(|outcome| match outcome {
         Ok(outcome) if outcome.passed() => None,

@@ -38,9 +38,8 @@ fn ptx(module: &Module) -> String {
 
 /// A module of the tests' own, after the project's prelude.
 pub fn sample(name: &str) -> Module {
-    let prelude = fs::read_to_string(sources::root().join("crates/tensor/src/cuda").join(sources::PRELUDE));
     let file: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernels").join(name).with_extension("cu");
-    sources::load(&file, &prelude.expect("the prelude")).expect("a sample")
+    sources::load(&file).expect("a sample")
 }
 
 /// A device of a tier for these modules.

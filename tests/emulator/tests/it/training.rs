@@ -3,8 +3,9 @@
 use mergan_emulator::ledger::Tier;
 use mergan_models::{Architecture, Critic, Generator, ModelConfig, Network};
 use mergan_strategies::{
-    Batch, Choice, Config, Draws, Grouping, Learner, Losses, Round, Snapshot, Strategy, Tally, build_strategy,
+    Batch, Choice, Config, Draws, Grouping, Learner, Losses, Recorder, Round, Snapshot, Strategy, Tally, build_strategy,
 };
+use mergan_tensor::cuda::Precision;
 use mergan_tensor::{Adam, AdamOptions, Address, Device, Moments, Random};
 
 use crate::driver::whole_device;
@@ -80,7 +81,14 @@ fn distance<N: Network>(ours: &N, theirs: &N) -> f64 {
 
 impl Recipe {
     /// A generator step and the critic's steps; all losses.
-    fn iterate(&self, learner: &mut Learner, old: &Snapshot, strategy: &dyn Strategy, iteration: usize) -> Vec<Losses> {
+    fn iterate(
+        &self,
+        learner: &mut Learner,
+        mut recorder: Option<&mut Recorder>,
+        old: &Snapshot,
+        strategy: &dyn Strategy,
+        iteration: usize,
+    ) -> Vec<Losses> {
         let device = old.generator.values()[0].device();
         let (noise, tally) = (Random::new(5), Tally::default());
         let round = |inner| Round {
@@ -96,38 +104,66 @@ impl Recipe {
             draws: Draws { noise: &noise, device, latent: self.sizes.latent, task: TASK, iteration, inner },
             tally: &tally,
         };
-        let mut losses = vec![learner.generator_step(&round(0))];
+        let mut losses = vec![match &mut recorder {
+            Some(recorder) => recorder.generator_step(learner, &round(0)),
+            None => learner.generator_step(&round(0)),
+        }];
         for inner in 0..self.critic_steps {
             let address =
                 Address { stream: 99, iteration: iteration as u32, inner: inner as u32, ..Address::default() };
             let images = noise.normal(address, [self.batch, 1, 32, 32], device).tanh();
-            losses.push(learner.critic_step(&round(inner), Batch { images, labels: vec![TASK; self.batch] }));
+            let real = Batch { images, labels: vec![TASK; self.batch] };
+            losses.push(match &mut recorder {
+                Some(recorder) => recorder.critic_step(learner, &round(inner), real),
+                None => learner.critic_step(&round(inner), real),
+            });
         }
         losses
     }
 }
 
+/// What a training begins with, on the CPU.
+struct Start {
+    strategy: Box<dyn Strategy>,
+    learner: Learner,
+    old: Snapshot,
+}
+
+impl Start {
+    fn new(name: &str, recipe: &Recipe) -> Start {
+        let (dataset, preset) = ("mnist".into(), "smoke".into());
+        let preset = Choice { dataset, strategy: name.into(), preset, ..Choice::default() };
+        let options = Config::resolve(&preset, 10).expect("the preset smoke").options;
+        let networks = |seed| {
+            let random = Random::new(seed);
+            (Generator::new(recipe.sizes, random, Device::Cpu), Critic::new(recipe.sizes, random, Device::Cpu))
+        };
+        let ((generator, critic), (old_generator, old_critic)) = (networks(3), networks(4));
+        Start {
+            strategy: build_strategy(name, &options).expect("the strategy"),
+            learner: Learner::new(&generator, &critic, ADAM, |_| true),
+            old: Snapshot { generator: old_generator, critic: old_critic },
+        }
+    }
+
+    fn old_on(&self, device: Device) -> Snapshot {
+        Snapshot { generator: self.old.generator.on(device), critic: self.old.critic.on(device) }
+    }
+}
+
 /// Trains on the CPU and on a device, and compares losses and weights after each iteration.
 pub fn follow(name: &str, device: Device, recipe: &Recipe) {
-    let preset = Choice { dataset: "mnist".into(), strategy: name.into(), preset: "smoke".into(), ..Choice::default() };
-    let options = Config::resolve(&preset, 10).expect("the preset smoke").options;
-    let strategy = build_strategy(name, &options).expect("the strategy");
-    let networks = |seed| {
-        let random = Random::new(seed);
-        (Generator::new(recipe.sizes, random, Device::Cpu), Critic::new(recipe.sizes, random, Device::Cpu))
-    };
-    let ((generator, critic), (old_generator, old_critic)) = (networks(3), networks(4));
-    let mut cpu = Learner::new(&generator, &critic, ADAM, |_| true);
-    let mut other = moved(&cpu, device);
-    let old_there = Snapshot { generator: old_generator.on(device), critic: old_critic.on(device) };
-    let old = Snapshot { generator: old_generator, critic: old_critic };
+    let start = Start::new(name, recipe);
+    let (strategy, old_there) = (start.strategy.as_ref(), start.old_on(device));
+    let mut cpu = start.learner;
+    let (mut other, mut recorder) = (moved(&cpu, device), Recorder::default());
     for iteration in 0..recipe.iterations {
         if !recipe.free {
             other = moved(&cpu, device);
         }
-        let expected = recipe.iterate(&mut cpu, &old, strategy.as_ref(), iteration);
-        let losses = recipe.iterate(&mut other, &old_there, strategy.as_ref(), iteration);
-        for (ours, theirs) in losses.iter().zip(&expected).flat_map(|(a, b)| a.0.iter().zip(&b.0)) {
+        let expected = recipe.iterate(&mut cpu, None, &start.old, strategy, iteration);
+        let losses = recipe.iterate(&mut other, Some(&mut recorder), &old_there, strategy, iteration);
+        for (ours, theirs) in losses.iter().zip(&expected).flat_map(|(a, b)| a.read().into_iter().zip(b.read())) {
             let error = (ours.1 - theirs.1).abs() / theirs.1.abs().max(1.0);
             assert!(
                 error < recipe.losses,
@@ -141,10 +177,30 @@ pub fn follow(name: &str, device: Device, recipe: &Recipe) {
         let allowed = recipe.steps * if recipe.free { (iteration + 1) as f64 } else { 1.0 };
         assert!(apart < allowed, "{name}, iteration {iteration}: weights are {apart} steps apart");
     }
+    assert_eq!(recorder.is_recorded(), [true; 2], "{name}");
+}
+
+/// Trains freely with steps that are recorded and launched, and with steps that are not, and compares all bits.
+pub fn recorded_steps_give_the_bits_of_plain_ones(device: Device, recipe: &Recipe) {
+    for name in ["sft", "jtr", "ra"] {
+        let start = Start::new(name, recipe);
+        let old = start.old_on(device);
+        let (mut recorded, mut recorder) = (moved(&start.learner, device), Recorder::default());
+        let mut plain = recorded.clone();
+        for iteration in 0..recipe.iterations {
+            let losses = recipe.iterate(&mut recorded, Some(&mut recorder), &old, start.strategy.as_ref(), iteration);
+            let expected = recipe.iterate(&mut plain, None, &old, start.strategy.as_ref(), iteration);
+            let read = |losses: &[Losses]| losses.iter().flat_map(Losses::read).collect::<Vec<_>>();
+            assert_eq!(read(&losses), read(&expected), "{name}, iteration {iteration}");
+            assert_eq!(distance(&recorded.generator, &plain.generator), 0.0, "{name}, iteration {iteration}");
+            assert_eq!(distance(&recorded.critic, &plain.critic), 0.0, "{name}, iteration {iteration}");
+        }
+        assert_eq!(recorder.is_recorded(), [true; 2], "{name}");
+    }
 }
 
 fn follows_the_cpu(strategy: &str) {
-    follow(strategy, whole_device(Tier::Fast), &SMOKE);
+    follow(strategy, whole_device(Tier::Fast, Precision::F32), &SMOKE);
 }
 
 #[test]
@@ -160,4 +216,17 @@ fn jtr_follows_the_cpu() {
 #[test]
 fn ra_follows_the_cpu() {
     follows_the_cpu("ra");
+}
+
+#[test]
+fn ra_follows_the_cpu_on_tensor_cores() {
+    // Operands keep 11 bits; a critic's loss is a difference of sums that cancel.
+    let recipe = Recipe { losses: 1e-2, ..SMOKE };
+    follow("ra", whole_device(Tier::Fast, Precision::Tf32), &recipe);
+}
+
+#[test]
+fn recorded_steps_give_the_bits_of_plain_steps() {
+    let recipe = Recipe { iterations: 4, ..SMOKE };
+    recorded_steps_give_the_bits_of_plain_ones(whole_device(Tier::Fast, Precision::F32), &recipe);
 }

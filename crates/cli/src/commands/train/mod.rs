@@ -14,6 +14,7 @@ use indicatif::FormattedDuration;
 use mergan_datasets::Dataset;
 use mergan_models::write_whole;
 use mergan_strategies::{Config, Trainer, build_strategy};
+use mergan_tensor::Device;
 
 use crate::args::{NewRun, TrainArguments};
 use crate::checkpoints::{self, Position};
@@ -75,7 +76,7 @@ fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<
         run.take_frames(other)?;
     }
     let first_events = first_task.map(|other| other.events());
-    let events = EventLog::create(&run.events(), &begin(&command_line())?, first_events.as_deref())?;
+    let events = EventLog::create(&run.events(), &begin(&command_line(), device)?, first_events.as_deref())?;
     checkpoints::save(&run, &trainer)?;
     let path = run.config();
     write_whole(&path, trainer.config().to_toml().as_bytes()).with_context(|| format!("writing {}", path.display()))?;
@@ -99,7 +100,7 @@ pub fn resume(run: &RunDir, arguments: &TrainArguments, console: &Console) -> Re
     }
     let scorer = extension::scorer(run, &config, arguments.scorer.as_deref(), &data, &cache, console)?;
     let mut events = EventLog::resume(&run.events())?;
-    events.write(&begin(&command_line())?)?;
+    events.write(&begin(&command_line(), device)?)?;
     let code = train(run, arguments, console, &data, scorer, trainer, events)?;
     if code == ExitCode::SUCCESS {
         extension::print_effect(run, &config, &cache, console)?;
@@ -172,9 +173,14 @@ fn expected_seconds(trainer: &Trainer, learned: usize, console: &Console) -> Res
     Ok(total)
 }
 
-fn begin(command: &str) -> Result<Event<'_>> {
-    let microkernel = mergan_tensor::microkernel()?;
-    Ok(Event::Start { command, version: env!("CARGO_PKG_VERSION"), microkernel, threads: rayon::current_num_threads() })
+fn begin(command: &str, device: Device) -> Result<Event<'_>> {
+    Ok(Event::Start {
+        command,
+        version: env!("CARGO_PKG_VERSION"),
+        microkernel: mergan_tensor::microkernel()?,
+        device: device.to_string(),
+        threads: rayon::current_num_threads(),
+    })
 }
 
 /// This process's command line, quoted so that a shell reads it as it was.

@@ -118,7 +118,7 @@ impl<'s> Session<'s> {
     /// Puts an iteration into the log, and saves a checkpoint when it is time.
     fn record(&mut self, task: usize, iteration: usize, iterations: usize, losses: &Losses) -> Result<()> {
         if iteration.is_multiple_of((iterations / EVENTS).max(1)) || iteration == iterations {
-            let losses = losses.0.iter().copied().collect();
+            let losses = losses.read().into_iter().collect();
             self.events.write(&Event::Progress { task, iteration, iterations, losses, seconds: self.seconds })?;
         }
         // The first iterations change most.
@@ -228,7 +228,7 @@ impl<'s> Session<'s> {
         let position = iterations(config, tasks) + done as u64;
         progress.update(position, || {
             let left = iterations(config, config.tasks) - position;
-            let losses: String = losses.0.iter().map(|(name, value)| format!(", {name} {value:.3}")).collect();
+            let losses: String = losses.read().iter().map(|(name, value)| format!(", {name} {value:.3}")).collect();
             let (task, of) = (tasks + 1, config.iterations(tasks));
             format!("task {task}/{}, iteration {done}/{of}, {} left{losses}", config.tasks, self.pace.left(left))
         });

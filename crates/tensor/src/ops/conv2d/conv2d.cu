@@ -1,15 +1,7 @@
-// The three maps of a convolution in exact f32.
+// The three maps of a convolution in exact f32; correlation.cuh says what they multiply.
 //
-// Images lie as x[h][w][n][ci] and y[oh][ow][n][co], weights as w[kh][kw][co][ci], so at a pixel and a tap the convolution
-// is a product of contiguous matrices. `conv2d` and `conv2d_input_grad` are both *correlations*: each row of the result (a
-// pixel of an image) sums, tap by tap, a row of the source times the tap's matrix. With strides the input gradient falls
-// into classes of pixels, one for each remainder of the position, and each class is a dense correlation of its own with
-// the taps that reach it: every result is gathered, none is added to twice. `conv2d_weight_grad` is one product of
-// matrices whose reduction runs over all pixels and images.
-//
-//   tiles     a block computes BM rows x BN channels; 16 input channels at a time of source and weights go through shared
-//             memory, the next ones being on their way in registers. Where a tile's rows lie in one pixel, taps in the
-//             padding are skipped.
+//   tiles     a block computes BM rows x BN columns; DEPTH numbers of the reduction at a time go through shared memory, the
+//             next ones being on their way in registers.
 //   short     few input channels: a thread for each number of the result.
 //   narrow    few output channels: a warp for each row of the result.
 //
@@ -21,85 +13,42 @@
 // decides: 10 us at 40 TFLOP/s. A 64 x 64 tile reads 32 numbers from shared memory for 64 x 16 multiplications of a
 // thread's 4 x 4 in each 16 channels: two loads of four numbers for sixteen fused operations.
 
-// How one axis of the result, the source and the kernel belong together.
-struct Axis {
-    // Pixels of the result; the i-th stands at first + next * i.
-    int size, first, next;
-    // Pixels of the source; the i-th result reads, through the j-th tap, number scale * i + base + step * j.
-    int source, scale, base, step;
-    // The taps; the j-th is number tap_first + tap_next * j of the kernel.
-    int taps, tap_first, tap_next;
-};
-
-struct Correlation {
-    Axis y, x;
-    // Images, channels of the source and of the result, and the widths of the result's images and of the kernel.
-    int images, inputs, outputs, out_width, kernel_width;
-};
-
-__device__ __forceinline__ Correlation correlation(const Geometry& g) {
-    return {{g.oh, 0, 1, g.h, g.stride_y, -g.padding_y, 1, g.kh, 0, 1},
-            {g.ow, 0, 1, g.w, g.stride_x, -g.padding_x, 1, g.kw, 0, 1},
-            g.n, g.ci, g.co, g.ow, g.kw};
-}
-
-// Pixels of the input whose position leaves the remainder `first`, and the taps that reach them.
-__device__ __forceinline__ Axis class_of(int first, int size, int source, int stride, int padding, int taps) {
-    const int tap = (first + padding) % stride;
-    return {first < size ? (size - first + stride - 1) / stride : 0, first, stride,
-            source, 1, (first + padding - tap) / stride, -1,
-            tap < taps ? (taps - tap + stride - 1) / stride : 0, tap, stride};
-}
-
-__device__ __forceinline__ Correlation input_correlation(const Geometry& g, int number) {
-    return {class_of(number / g.stride_x, g.h, g.oh, g.stride_y, g.padding_y, g.kh),
-            class_of(number % g.stride_x, g.w, g.ow, g.stride_x, g.padding_x, g.kw),
-            g.n, g.co, g.ci, g.w, g.kw};
-}
-
-// A row of the result: a pixel of an image.
-struct Row {
-    int y, x, image;
-};
-
-__device__ __forceinline__ Row row_of(const Correlation& c, int number) {
-    const int pixel = number / c.images;
-    return {pixel / c.x.size, pixel % c.x.size, number % c.images};
-}
-
-// Where the result's row begins.
-__device__ __forceinline__ int output_start(const Correlation& c, const Row& row) {
-    const int y = c.y.first + c.y.next * row.y, x = c.x.first + c.x.next * row.x;
-    return ((y * c.out_width + x) * c.images + row.image) * c.outputs;
-}
-
-// Where the source's row begins that a tap reads, or -1 in the padding.
-__device__ __forceinline__ int source_start(const Correlation& c, const Row& row, int tap_y, int tap_x) {
-    const int y = c.y.scale * row.y + c.y.base + c.y.step * tap_y, x = c.x.scale * row.x + c.x.base + c.x.step * tap_x;
-    const bool inside = y >= 0 && y < c.y.source && x >= 0 && x < c.x.source;
-    return inside ? ((y * c.x.source + x) * c.images + row.image) * c.inputs : -1;
-}
-
-// The number of a tap in the kernel.
-__device__ __forceinline__ int tap_number(const Correlation& c, int tap_y, int tap_x) {
-    return (c.y.tap_first + c.y.tap_next * tap_y) * c.kernel_width + c.x.tap_first + c.x.tap_next * tap_x;
-}
-
-// Where the weight of a tap lies for an input and an output channel: the convolution reads the kernel as it is stored,
-// [co][ci], and its input gradient the transpose.
-template <bool FORWARD> __device__ __forceinline__ int weight_index(const Correlation& c, int tap, int input, int output) {
-    return FORWARD ? (tap * c.outputs + output) * c.inputs + input : (tap * c.inputs + input) * c.outputs + output;
-}
-
-// Four neighbouring numbers, zero where `left` says that there are fewer. `aligned` is the same for all threads.
-__device__ __forceinline__ float4 load4(const float* __restrict__ x, int left, bool aligned) {
-    if (left >= 4 && aligned) return *(const float4*)x;
-    return make_float4(left > 0 ? x[0] : 0.0f, left > 1 ? x[1] : 0.0f, left > 2 ? x[2] : 0.0f, left > 3 ? x[3] : 0.0f);
-}
-
-constexpr int DEPTH = 16;
 // Four more columns than a tile has keep lanes that write a column in different banks.
 constexpr int PAD = 4;
+
+__device__ __forceinline__ float number(const float* __restrict__ x, int place) {
+    return place < 0 ? 0.0f : x[place];
+}
+
+// One operand's tile of the next step, in registers. place(i, row, k) says where its numbers lie.
+template <bool ALONG_K, int SIZE, int THREADS> struct Staged {
+    float4 next[SIZE * DEPTH / 4 / THREADS];
+
+    template <class Place> __device__ __forceinline__ void fetch(const float* __restrict__ x, bool aligned, Place place) {
+        for_each_four<ALONG_K, SIZE, THREADS>([&](int i, int row, int k) {
+            const int at = place(i, row, k);
+            if (aligned) {
+                next[i] = at < 0 ? make_float4(0.0f, 0.0f, 0.0f, 0.0f) : *(const float4*)(x + at);
+            } else {
+                const auto other = [&](int j) { return number(x, place(i, ALONG_K ? row : row + j, ALONG_K ? k + j : k)); };
+                next[i] = make_float4(number(x, at), other(1), other(2), other(3));
+            }
+        });
+    }
+
+    __device__ __forceinline__ void store(float (&tile)[DEPTH][SIZE + PAD]) const {
+        for_each_four<ALONG_K, SIZE, THREADS>([&](int i, int row, int k) {
+            if (ALONG_K) {
+                tile[k][row] = next[i].x;
+                tile[k + 1][row] = next[i].y;
+                tile[k + 2][row] = next[i].z;
+                tile[k + 3][row] = next[i].w;
+            } else {
+                *(float4*)&tile[k][row] = next[i];
+            }
+        });
+    }
+};
 
 // sums += a^T b for DEPTH rows of a tile: each thread TM x TN of its numbers.
 template <int BM, int BN, int TM, int TN>
@@ -121,161 +70,93 @@ multiply(const float (&a)[DEPTH][BM + PAD], const float (&b)[DEPTH][BN + PAD], f
     }
 }
 
-// A tile of one part of a correlation. Blocks: (rows, channels, class of pixels and part).
-template <int BM, int BN, int TM, int TN, bool FORWARD>
-__device__ __forceinline__ void
-correlate(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-          float* __restrict__ y, const Correlation& c, int part, int parts, int len, float slope,
-          float (&a)[2][DEPTH][BM + PAD], float (&b)[2][DEPTH][BN + PAD]) {
-    constexpr int THREADS = BM / TM * (BN / TN), A = BM * DEPTH / 4 / THREADS, B = BN * DEPTH / 4 / THREADS;
-    const int first = blockIdx.x * BM, rows = c.y.size * c.x.size * c.images, column = blockIdx.y * BN;
-    if (first >= rows) return;
-    const bool aligned = c.inputs % 4 == 0, aligned_out = c.outputs % 4 == 0;
+// A tile of a product. Blocks: (rows, columns, the rest).
+template <int BM, int BN, int TM, int TN, class P>
+__device__ __forceinline__ void tile(P p, float (&a)[2][DEPTH][BM + PAD], float (&b)[2][DEPTH][BN + PAD]) {
+    constexpr int THREADS = BM / TM * (BN / TN);
+    const int first_row = blockIdx.x * BM, first_column = blockIdx.y * BN;
+    // Other classes of pixels may have more rows than this one.
+    if (first_row >= p.rows()) return;
+    p.begin(first_row, BM);
+    for_each_four<P::A_ALONG_K, BM, THREADS>([&](int i, int row, int) { p.reads(i, first_row + row); });
 
-    // The rows that this thread reads, and the pixel of all rows where there is just one.
-    Row sources[A];
-    bool exists[A];
-#pragma unroll
-    for (int i = 0; i < A; ++i) {
-        const int row = first + (threadIdx.x + i * THREADS) / 4;
-        sources[i] = row_of(c, row);
-        exists[i] = row < rows;
-    }
-    const Row pixel = row_of(c, first);
-    const bool one_pixel = first / c.images == (min(first + BM, rows) - 1) / c.images;
-
-    // The next numbers to read: a tap and the first of its input channels.
-    int left = c.y.taps * c.x.taps, tap_y = 0, tap_x = 0, channel = 0;
-    const int skipped = left * part / parts;
-    left = left * (part + 1) / parts - skipped;
-    if (left > 0) {
-        tap_y = skipped / c.x.taps;
-        tap_x = skipped % c.x.taps;
-    }
-    const auto next_tap = [&] {
-        --left;
-        if (++tap_x == c.x.taps) {
-            tap_x = 0;
-            ++tap_y;
-        }
-    };
-    const auto skip_padding = [&] {
-        while (one_pixel && left > 0 && source_start(c, pixel, tap_y, tap_x) < 0) next_tap();
-    };
-
-    float4 next_a[A], next_b[B];
+    Staged<P::A_ALONG_K, BM, THREADS> next_a;
+    Staged<P::B_ALONG_K, BN, THREADS> next_b;
     const auto fetch = [&] {
-        const int tap = tap_number(c, tap_y, tap_x);
-#pragma unroll
-        for (int i = 0; i < A; ++i) {
-            const int k = channel + (threadIdx.x + i * THREADS) % 4 * 4;
-            const int start = exists[i] ? source_start(c, sources[i], tap_y, tap_x) : -1;
-            next_a[i] = load4(x + start + k, start < 0 ? 0 : c.inputs - k, aligned);
-        }
-#pragma unroll
-        for (int i = 0; i < B; ++i) {
-            const int place = threadIdx.x + i * THREADS;
-            if (FORWARD) {
-                const int output = column + place / 4, k = channel + place % 4 * 4;
-                next_b[i] = load4(w + weight_index<FORWARD>(c, tap, k, output),
-                                  output < c.outputs ? c.inputs - k : 0, aligned);
-            } else {
-                const int output = column + place % (BN / 4) * 4, k = channel + place / (BN / 4);
-                next_b[i] = load4(w + weight_index<FORWARD>(c, tap, k, output),
-                                  k < c.inputs ? c.outputs - output : 0, aligned_out);
-            }
-        }
+        next_a.fetch(p.a, p.aligned_a, [&](int i, int row, int k) { return p.place_a(i, first_row + row, k); });
+        next_b.fetch(p.b, p.aligned_b, [&](int, int column, int k) { return p.place_b(first_column + column, k); });
     };
     const auto store = [&](int buffer) {
-#pragma unroll
-        for (int i = 0; i < A; ++i) {
-            const int row = (threadIdx.x + i * THREADS) / 4, k = (threadIdx.x + i * THREADS) % 4 * 4;
-            a[buffer][k][row] = next_a[i].x;
-            a[buffer][k + 1][row] = next_a[i].y;
-            a[buffer][k + 2][row] = next_a[i].z;
-            a[buffer][k + 3][row] = next_a[i].w;
-        }
-#pragma unroll
-        for (int i = 0; i < B; ++i) {
-            const int place = threadIdx.x + i * THREADS;
-            if (FORWARD) {
-                const int output = place / 4, k = place % 4 * 4;
-                b[buffer][k][output] = next_b[i].x;
-                b[buffer][k + 1][output] = next_b[i].y;
-                b[buffer][k + 2][output] = next_b[i].z;
-                b[buffer][k + 3][output] = next_b[i].w;
-            } else {
-                *(float4*)&b[buffer][place / (BN / 4)][place % (BN / 4) * 4] = next_b[i];
-            }
-        }
+        next_a.store(a[buffer]);
+        next_b.store(b[buffer]);
     };
 
     float sums[TM][TN] = {};
-    skip_padding();
-    bool more = left > 0;
-    if (more) {
-        fetch();
-        store(0);
-    }
-    __syncthreads();
-    for (int buffer = 0; more; buffer ^= 1) {
-        channel += DEPTH;
-        if (channel >= c.inputs) {
-            channel = 0;
-            next_tap();
-            skip_padding();
+    // The first round only fetches, the last one only multiplies.
+    bool filled = false;
+    for (int buffer = 1;; buffer ^= 1) {
+        const bool more = p.more();
+        if (more) {
+            fetch();
+            p.next();
         }
-        more = left > 0;
-        if (more) fetch();
-        multiply<BM, BN, TM, TN>(a[buffer], b[buffer], sums);
-        if (more) store(buffer ^ 1);
-        __syncthreads();
+        if (filled) multiply<BM, BN, TM, TN>(a[buffer], b[buffer], sums);
+        if (!more) break;
+        store(buffer ^ 1);
+        filled = true;
+        __syncthreads();  // before the next step is read
     }
 
+    int columns[TN];
+#pragma unroll
+    for (int j = 0; j < TN; ++j) columns[j] = p.column_start(first_column + threadIdx.x % (BN / TN) * TN + j);
 #pragma unroll
     for (int i = 0; i < TM; ++i) {
-        const int row = first + threadIdx.x / (BN / TN) * TM + i;
-        if (row >= rows) break;
-        float* out = y + part * len + output_start(c, row_of(c, row));
+        const int row = p.row_start(first_row + threadIdx.x / (BN / TN) * TM + i);
 #pragma unroll
         for (int j = 0; j < TN; ++j) {
-            const int output = column + threadIdx.x % (BN / TN) * TN + j;
-            if (output < c.outputs) out[output] = rectified(bias ? sums[i][j] + bias[output] : sums[i][j], slope);
+            if (row >= 0 && columns[j] >= 0) p.out[row + columns[j]] = p.finished(columns[j], sums[i][j]);
         }
     }
 }
 
 // The kernels of a correlation are given the source, the weights, the bias (or null), the result, the sizes, the number of
-// parts, the length of one and the slope of the rectifier.
+// parts, the length of one and the slope of the rectifier. Blocks: (rows, columns, class of pixels and part).
 
 extern "C" __global__ void __launch_bounds__(256)
 conv2d_128x64_f32(const float* x, const float* w, const float* bias, float* y, Geometry g, int parts, int len,
                   float slope) {
     __shared__ __align__(16) float a[2][DEPTH][128 + PAD], b[2][DEPTH][64 + PAD];
-    correlate<128, 64, 8, 4, true>(x, w, bias, y, correlation(g), blockIdx.z, parts, len, slope, a, b);
+    const int part = blockIdx.z;
+    const Correlation c = correlation(g);
+    tile<128, 64, 8, 4>(Correlated<true, 2>(c, x, w, bias, y, slope, part, parts, len), a, b);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
 conv2d_64x64_f32(const float* x, const float* w, const float* bias, float* y, Geometry g, int parts, int len,
                  float slope) {
     __shared__ __align__(16) float a[2][DEPTH][64 + PAD], b[2][DEPTH][64 + PAD];
-    correlate<64, 64, 4, 4, true>(x, w, bias, y, correlation(g), blockIdx.z, parts, len, slope, a, b);
+    const int part = blockIdx.z;
+    const Correlation c = correlation(g);
+    tile<64, 64, 4, 4>(Correlated<true, 1>(c, x, w, bias, y, slope, part, parts, len), a, b);
 }
 
 extern "C" __global__ void __launch_bounds__(64)
 conv2d_32x32_f32(const float* x, const float* w, const float* bias, float* y, Geometry g, int parts, int len,
                  float slope) {
     __shared__ __align__(16) float a[2][DEPTH][32 + PAD], b[2][DEPTH][32 + PAD];
-    correlate<32, 32, 4, 4, true>(x, w, bias, y, correlation(g), blockIdx.z, parts, len, slope, a, b);
+    const int part = blockIdx.z;
+    const Correlation c = correlation(g);
+    tile<32, 32, 4, 4>(Correlated<true, 2>(c, x, w, bias, y, slope, part, parts, len), a, b);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-conv2d_input_grad_128x64_f32(const float* x, const float* w, const float* bias, float* y, Geometry g, int parts, int len,
-                             float slope) {
+conv2d_input_grad_128x64_f32(const float* x, const float* w, const float* bias, float* y, Geometry g, int parts,
+                             int len, float slope) {
     __shared__ __align__(16) float a[2][DEPTH][128 + PAD], b[2][DEPTH][64 + PAD];
     const int part = blockIdx.z % parts;
     const Correlation c = input_correlation(g, blockIdx.z / parts);
-    correlate<128, 64, 8, 4, false>(x, w, bias, y, c, part, parts, len, slope, a, b);
+    tile<128, 64, 8, 4>(Correlated<false, 2>(c, x, w, bias, y, slope, part, parts, len), a, b);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
@@ -284,7 +165,7 @@ conv2d_input_grad_64x64_f32(const float* x, const float* w, const float* bias, f
     __shared__ __align__(16) float a[2][DEPTH][64 + PAD], b[2][DEPTH][64 + PAD];
     const int part = blockIdx.z % parts;
     const Correlation c = input_correlation(g, blockIdx.z / parts);
-    correlate<64, 64, 4, 4, false>(x, w, bias, y, c, part, parts, len, slope, a, b);
+    tile<64, 64, 4, 4>(Correlated<false, 1>(c, x, w, bias, y, slope, part, parts, len), a, b);
 }
 
 extern "C" __global__ void __launch_bounds__(64)
@@ -293,7 +174,27 @@ conv2d_input_grad_32x32_f32(const float* x, const float* w, const float* bias, f
     __shared__ __align__(16) float a[2][DEPTH][32 + PAD], b[2][DEPTH][32 + PAD];
     const int part = blockIdx.z % parts;
     const Correlation c = input_correlation(g, blockIdx.z / parts);
-    correlate<32, 32, 4, 4, false>(x, w, bias, y, c, part, parts, len, slope, a, b);
+    tile<32, 32, 4, 4>(Correlated<false, 2>(c, x, w, bias, y, slope, part, parts, len), a, b);
+}
+
+// The gradient's part in each part of the rows; parts[part][tap][co][ci]. Blocks: (output channels, columns, part).
+
+extern "C" __global__ void __launch_bounds__(256)
+conv2d_weight_grad_128x64_f32(const float* x, const float* dy, float* parts, Geometry g, int count) {
+    __shared__ __align__(16) float a[2][DEPTH][128 + PAD], b[2][DEPTH][64 + PAD];
+    tile<128, 64, 8, 4>(WeightGradient(g, x, dy, parts, count), a, b);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+conv2d_weight_grad_64x64_f32(const float* x, const float* dy, float* parts, Geometry g, int count) {
+    __shared__ __align__(16) float a[2][DEPTH][64 + PAD], b[2][DEPTH][64 + PAD];
+    tile<64, 64, 4, 4>(WeightGradient(g, x, dy, parts, count), a, b);
+}
+
+extern "C" __global__ void __launch_bounds__(64)
+conv2d_weight_grad_32x32_f32(const float* x, const float* dy, float* parts, Geometry g, int count) {
+    __shared__ __align__(16) float a[2][DEPTH][32 + PAD], b[2][DEPTH][32 + PAD];
+    tile<32, 32, 4, 4>(WeightGradient(g, x, dy, parts, count), a, b);
 }
 
 // A thread for each number of the result. Blocks: (256 numbers of a class, 1, class).
@@ -373,101 +274,4 @@ conv2d_narrow_f32(const float* x, const float* w, const float* bias, float* y, G
 extern "C" __global__ void __launch_bounds__(256)
 conv2d_input_grad_narrow_f32(const float* x, const float* w, const float* bias, float* y, Geometry g, float slope) {
     correlate_narrow<false>(x, w, bias, y, input_correlation(g, blockIdx.z), slope);
-}
-
-// parts[part][tap][co][ci] = the sum over up to `count` rows (output pixel, image) of dy^T x. Rows of a tile are output
-// channels, its columns are (tap, input channel). Blocks: (channels, columns, part).
-template <int BM, int BN, int TM, int TN>
-__device__ __forceinline__ void
-correlate_weights(const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ parts, const Geometry& g,
-                  int count, float (&a)[2][DEPTH][BM + PAD], float (&b)[2][DEPTH][BN + PAD]) {
-    constexpr int THREADS = BM / TM * (BN / TN), A = BM * DEPTH / 4 / THREADS, B = BN * DEPTH / 4 / THREADS;
-    const int first = blockIdx.x * BM, column = blockIdx.y * BN, columns = g.kh * g.kw * g.ci;
-    const int last = min((int)(blockIdx.z + 1) * count, g.oh * g.ow * g.n);
-    const bool aligned_a = g.co % 4 == 0, aligned_b = g.ci % 4 == 0;
-    int row = blockIdx.z * count;
-
-    // The number of x that a row multiplies in a column, or -1 in the padding and beyond the last row and column.
-    const auto source = [&](int row, int column) {
-        if (row >= last || column >= columns) return -1;
-        const int pixel = row / g.n, tap = column / g.ci;
-        const int y = pixel / g.ow * g.stride_y - g.padding_y + tap / g.kw;
-        const int x = pixel % g.ow * g.stride_x - g.padding_x + tap % g.kw;
-        const bool inside = y >= 0 && y < g.h && x >= 0 && x < g.w;
-        return inside ? ((y * g.w + x) * g.n + row % g.n) * g.ci + column % g.ci : -1;
-    };
-    const auto number = [&](int row, int column) {
-        const int place = source(row, column);
-        return place < 0 ? 0.0f : x[place];
-    };
-
-    float4 next_a[A], next_b[B];
-    const auto fetch = [&] {
-#pragma unroll
-        for (int i = 0; i < A; ++i) {
-            const int place = threadIdx.x + i * THREADS;
-            const int k = row + place / (BM / 4), channel = first + place % (BM / 4) * 4;
-            next_a[i] = load4(dy + k * g.co + channel, k < last ? g.co - channel : 0, aligned_a);
-        }
-#pragma unroll
-        for (int i = 0; i < B; ++i) {
-            const int place = threadIdx.x + i * THREADS;
-            const int k = row + place / (BN / 4), c = column + place % (BN / 4) * 4;
-            if (aligned_b) {
-                // Four neighbours belong to one tap.
-                const int start = source(k, c);
-                next_b[i] = load4(x + start, start < 0 ? 0 : 4, true);
-            } else {
-                next_b[i] = make_float4(number(k, c), number(k, c + 1), number(k, c + 2), number(k, c + 3));
-            }
-        }
-    };
-    const auto store = [&](int buffer) {
-#pragma unroll
-        for (int i = 0; i < A; ++i) {
-            const int place = threadIdx.x + i * THREADS;
-            *(float4*)&a[buffer][place / (BM / 4)][place % (BM / 4) * 4] = next_a[i];
-        }
-#pragma unroll
-        for (int i = 0; i < B; ++i) {
-            const int place = threadIdx.x + i * THREADS;
-            *(float4*)&b[buffer][place / (BN / 4)][place % (BN / 4) * 4] = next_b[i];
-        }
-    };
-
-    float sums[TM][TN] = {};
-    fetch();
-    store(0);
-    __syncthreads();
-    for (int buffer = 0; row < last; buffer ^= 1) {
-        row += DEPTH;
-        if (row < last) fetch();
-        multiply<BM, BN, TM, TN>(a[buffer], b[buffer], sums);
-        if (row < last) store(buffer ^ 1);
-        __syncthreads();
-    }
-
-    float* out = parts + blockIdx.z * columns * g.co;
-#pragma unroll
-    for (int j = 0; j < TN; ++j) {
-        const int c = column + threadIdx.x % (BN / TN) * TN + j;
-        if (c >= columns) break;
-#pragma unroll
-        for (int i = 0; i < TM; ++i) {
-            const int channel = first + threadIdx.x / (BN / TN) * TM + i;
-            if (channel < g.co) out[(c / g.ci * g.co + channel) * g.ci + c % g.ci] = sums[i][j];
-        }
-    }
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-conv2d_weight_grad_64x64_f32(const float* x, const float* dy, float* parts, Geometry g, int count) {
-    __shared__ __align__(16) float a[2][DEPTH][64 + PAD], b[2][DEPTH][64 + PAD];
-    correlate_weights<64, 64, 4, 4>(x, dy, parts, g, count, a, b);
-}
-
-extern "C" __global__ void __launch_bounds__(64)
-conv2d_weight_grad_32x32_f32(const float* x, const float* dy, float* parts, Geometry g, int count) {
-    __shared__ __align__(16) float a[2][DEPTH][32 + PAD], b[2][DEPTH][32 + PAD];
-    correlate_weights<32, 32, 4, 4>(x, dy, parts, g, count, a, b);
 }

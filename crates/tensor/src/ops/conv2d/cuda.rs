@@ -1,7 +1,7 @@
-//! The three maps as kernels; `conv2d.cu` says how they compute. Here the shapes choose among them.
+//! The three maps as kernels; `conv2d.cu` and `conv2d_tf32.cu` say how they compute. Here the shapes choose among them.
 
 use super::geometry::Geometry;
-use crate::cuda::{Argument, Buffer};
+use crate::cuda::{Argument, Buffer, Context, Precision};
 use crate::ops::broadcast::cuda::{add_parts, add_parts_leaky_relu, part_length};
 
 /// Up to so many channels, a side of a convolution has kernels of its own.
@@ -11,27 +11,45 @@ const FULL: usize = 128;
 /// As many parts are added quickly.
 const MOST_PARTS: usize = 16;
 
-/// A kernel that computes tiles of the result.
+/// The kernels that compute tiles of a size.
 struct Tile {
     rows: usize,
     columns: usize,
     threads: usize,
     conv2d: &'static str,
     input_grad: &'static str,
+    weight_grad: &'static str,
+}
+
+macro_rules! tile {
+    ($precision:literal, $rows:literal x $columns:literal, $threads:literal threads) => {
+        Tile {
+            rows: $rows,
+            columns: $columns,
+            threads: $threads,
+            conv2d: concat!("conv2d_", $rows, "x", $columns, "_", $precision),
+            input_grad: concat!("conv2d_input_grad_", $rows, "x", $columns, "_", $precision),
+            weight_grad: concat!("conv2d_weight_grad_", $rows, "x", $columns, "_", $precision),
+        }
+    };
 }
 
 /// From the one that reads its operands least often to the one that needs the fewest numbers.
-const TILES: [Tile; 3] = [
-    Tile {
-        rows: 128,
-        columns: 64,
-        threads: 256,
-        conv2d: "conv2d_128x64_f32",
-        input_grad: "conv2d_input_grad_128x64_f32",
-    },
-    Tile { rows: 64, columns: 64, threads: 256, conv2d: "conv2d_64x64_f32", input_grad: "conv2d_input_grad_64x64_f32" },
-    Tile { rows: 32, columns: 32, threads: 64, conv2d: "conv2d_32x32_f32", input_grad: "conv2d_input_grad_32x32_f32" },
-];
+type Tiles = [Tile; 3];
+
+const F32: Tiles =
+    [tile!("f32", 128 x 64, 256 threads), tile!("f32", 64 x 64, 256 threads), tile!("f32", 32 x 32, 64 threads)];
+
+const TF32: Tiles =
+    [tile!("tf32", 128 x 64, 256 threads), tile!("tf32", 64 x 64, 128 threads), tile!("tf32", 32 x 32, 64 threads)];
+
+/// The tiles in the precision of a device.
+fn tiles(context: &Context) -> &'static Tiles {
+    match context.precision() {
+        Precision::F32 => &F32,
+        Precision::Tf32 => &TF32,
+    }
+}
 
 /// A bias for each channel and the slope of the rectifier.
 pub(super) type Epilogue<'a> = Option<(&'a Buffer, f64)>;
@@ -94,27 +112,30 @@ fn input_grad_map(g: &Geometry) -> Map {
 /// The gradient of [`conv2d`] in `w`: see `cpu::weight_grad`.
 pub(super) fn weight_grad(g: &Geometry, x: &Buffer, dy: &Buffer) -> Buffer {
     let columns = g.kh * g.kw * g.ci;
-    let blocks = |size: usize| [g.co.div_ceil(size), columns.div_ceil(size)];
-    let (kernel, threads, [across, down]) = if g.co >= 64 && columns >= 64 {
-        ("conv2d_weight_grad_64x64_f32", 256, blocks(64))
-    } else {
-        ("conv2d_weight_grad_32x32_f32", 64, blocks(32))
-    };
-    let rows = g.output_pixels() * g.n;
+    let fits = |tile: &&Tile| g.co >= tile.rows && columns >= tile.columns;
+    let tiles = tiles(x.context());
+    weight_grad_by(tiles.iter().find(fits).unwrap_or(&tiles[tiles.len() - 1]), g, x, dy)
+}
+
+/// The same by the kernel of this tile.
+fn weight_grad_by(tile: &Tile, g: &Geometry, x: &Buffer, dy: &Buffer) -> Buffer {
+    let (columns, rows) = (g.kh * g.kw * g.ci, g.output_pixels() * g.n);
+    let [across, down] = [g.co.div_ceil(tile.rows), columns.div_ceil(tile.columns)];
     let count = part_length(rows, across * down, 64);
     let parts = Buffer::stale(x.context(), rows.div_ceil(count) * g.weight_len());
     let arguments: [&dyn Argument; 5] = [x, dy, &parts, &g.sizes(), &(count as i32)];
-    x.context().launch(kernel, [across, down, rows.div_ceil(count)], [threads, 1, 1], &arguments);
+    x.context().launch(tile.weight_grad, [across, down, rows.div_ceil(count)], [tile.threads, 1, 1], &arguments);
     add_parts(parts, g.weight_len())
 }
 
-/// The result of each kernel that computes tiles, with the reduction in one part and in several; the shapes that it takes to
-/// choose some of them are large.
-pub(crate) fn by_every_tile(g: &Geometry, [x, w, dy]: [&Buffer; 3]) -> Vec<[Buffer; 2]> {
-    let tiles = TILES.iter().flat_map(|tile| [(tile, 1), (tile, 3)]);
+/// The three maps by each tile's kernels, with the taps in one part and in several; the shapes that it takes to choose some
+/// of them are large.
+pub(crate) fn by_every_tile(g: &Geometry, [x, w, dy]: [&Buffer; 3]) -> Vec<[Buffer; 3]> {
+    let tiles = tiles(x.context()).iter().flat_map(|tile| [(tile, 1), (tile, 3)]);
     let maps = tiles.map(|(tile, parts)| {
         let y = conv2d_map(g).run_tile(tile, parts, g, x, w, None);
-        [y, input_grad_map(g).run_tile(tile, parts, g, dy, w, None)]
+        let dx = input_grad_map(g).run_tile(tile, parts, g, dy, w, None);
+        [y, dx, weight_grad_by(tile, g, x, dy)]
     });
     maps.collect()
 }
@@ -135,7 +156,8 @@ impl Map {
             return direct(self.narrow, self.rows.div_ceil(8));
         }
         let all = |tile: &Tile| self.blocks(tile).into_iter().product::<usize>() * self.classes;
-        let tile = TILES.iter().find(|tile| all(tile) >= FULL).unwrap_or(&TILES[TILES.len() - 1]);
+        let tiles = tiles(context);
+        let tile = tiles.iter().find(|tile| all(tile) >= FULL).unwrap_or(&tiles[tiles.len() - 1]);
         let parts = (FULL / all(tile)).clamp(1, MOST_PARTS.min(self.taps));
         self.run_tile(tile, parts, g, x, w, epilogue)
     }

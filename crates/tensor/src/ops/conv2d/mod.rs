@@ -186,8 +186,8 @@ impl Tensor {
     }
 }
 
-/// The convolution and its input gradient by each kernel that computes tiles; nothing on devices without such kernels.
-pub(crate) fn conv2d_by_every_tile([x, w, dy]: [&Tensor; 3], conv: Conv2d) -> Vec<[Tensor; 2]> {
+/// The three maps by each kernel that computes tiles; nothing on devices without such kernels.
+pub(crate) fn conv2d_by_every_tile([x, w, dy]: [&Tensor; 3], conv: Conv2d) -> Vec<[Tensor; 3]> {
     let g = geometry("conv2d", x.shape(), w.shape(), conv);
     let [Storage::Cuda(images), Storage::Cuda(kernel), Storage::Cuda(gradient)] = [x, w, dy].map(Tensor::storage)
     else {
@@ -195,7 +195,7 @@ pub(crate) fn conv2d_by_every_tile([x, w, dy]: [&Tensor; 3], conv: Conv2d) -> Ve
     };
     let results = cuda::by_every_tile(&g, [images, kernel, gradient]).into_iter();
     let tensor = |shape, buffer| Tensor::constant(shape, Storage::Cuda(buffer));
-    results.map(|[y, input]| [tensor(g.output(), y), tensor(x.shape(), input)]).collect()
+    results.map(|[y, dx, dw]| [tensor(g.output(), y), tensor(x.shape(), dx), tensor(w.shape(), dw)]).collect()
 }
 
 /// The geometry of an operation that is about to run.

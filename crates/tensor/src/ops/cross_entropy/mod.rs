@@ -1,8 +1,14 @@
 //! Softmax cross-entropy: the class term of the AC-GAN loss and the loss of every classifier.
+//!
+//! It is a composition of other operations. On CUDA devices, where a small operation costs its launch, one kernel computes
+//! it and one its gradient, unless the gradient's own graph is recorded: then the composition runs.
 
-use crate::cuda;
+mod cuda;
+
+use crate::autograd::is_recording;
+use crate::cuda::Buffer as DeviceBuffer;
 use crate::shape::Shape;
-use crate::storage::{Element, dispatch};
+use crate::storage::{Element, Storage, dispatch};
 use crate::tensor::Tensor;
 
 impl Tensor {
@@ -17,30 +23,49 @@ impl Tensor {
             labels.len() == n && labels.iter().all(|&label| label < classes),
             "cross_entropy of {n} rows of {classes} logits with labels {labels:?}"
         );
-        // The largest logit is subtracted so that no exponential overflows. It cancels, so it is a constant.
-        let logits = self - &self.row_maxima();
-        let log_sums = logits.exp().sum_to(Shape::matrix(n, 1)).ln();
-        let mut chosen = vec![0.0; n * classes];
-        labels.iter().enumerate().for_each(|(row, label)| chosen[row * classes + label] = 1.0);
-        let chosen = Tensor::from_vec(chosen, self.shape(), self.device());
-        (&log_sums.sum() - &(&logits * &chosen).sum()).scale(1.0 / n as f64)
+        let Storage::Cuda(x) = self.storage() else {
+            let logits = self.below_maxima();
+            let log_sums = logits.exp().sum_to(Shape::matrix(n, 1)).ln();
+            let chosen = (&logits * &self.chosen(labels)).sum();
+            return (&log_sums.sum() - &chosen).scale(1.0 / n as f64);
+        };
+        let numbers: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
+        let numbers = DeviceBuffer::upload(x.context(), &numbers);
+        let [log_sums, loss] = cuda::cross_entropy(x, &numbers);
+        let (x, labels) = (self.clone(), labels.to_vec());
+        Tensor::from_operation(Shape::SCALAR, Storage::Cuda(loss), &[self], move |back| {
+            let gradient = match [&x, back.upstream].map(Tensor::storage) {
+                [Storage::Cuda(logits), Storage::Cuda(upstream)] if !is_recording() => {
+                    let gradient = cuda::cross_entropy_gradient([logits, &numbers, &log_sums, upstream]);
+                    Tensor::constant(x.shape(), Storage::Cuda(gradient))
+                }
+                _ => {
+                    let exponentials = x.below_maxima().exp();
+                    let shares = &exponentials * &exponentials.sum_to(Shape::matrix(n, 1)).reciprocal();
+                    &(&shares - &x.chosen(&labels)) * &back.upstream.scale(1.0 / n as f64)
+                }
+            };
+            vec![Some(gradient)]
+        })
     }
 
-    /// The largest element of each row of a matrix, as a constant.
-    fn row_maxima(&self) -> Tensor {
+    /// The logits less the largest of their row, so that no exponential overflows. It cancels, so it is a constant.
+    fn below_maxima(&self) -> Tensor {
         fn maxima<T: Element>(x: &[T], columns: usize) -> crate::pool::Buffer<T> {
             let maxima: Vec<T> =
                 x.chunks_exact(columns).map(|row| row.iter().copied().fold(T::neg_infinity(), T::max)).collect();
             maxima.as_slice().into()
         }
-        fn on_device(x: &cuda::Buffer, rows: usize, columns: usize) -> cuda::Buffer {
-            let maxima = cuda::Buffer::stale(x.context(), rows);
-            let arguments: [&dyn cuda::Argument; 4] = [x, &maxima, &(rows as i32), &(columns as i32)];
-            // A row is read by a warp, a block has eight.
-            x.context().launch("row_maxima_f32", [rows.div_ceil(8), 1, 1], [256, 1, 1], &arguments);
-            maxima
-        }
         let Shape { n, c, .. } = self.shape();
-        Tensor::constant(Shape::matrix(n, 1), dispatch!(self, |x| maxima(x, c), |x| on_device(x, n, c)))
+        let maxima = dispatch!(self, |x| maxima(x, c), |x| cuda::row_maxima(x, n));
+        self - &Tensor::constant(Shape::matrix(n, 1), maxima)
+    }
+
+    /// 1 where a column is the row's label, else 0.
+    fn chosen(&self, labels: &[usize]) -> Tensor {
+        let classes = self.shape().c;
+        let mut chosen = vec![0.0; labels.len() * classes];
+        labels.iter().enumerate().for_each(|(row, label)| chosen[row * classes + label] = 1.0);
+        Tensor::from_vec(chosen, self.shape(), self.device())
     }
 }

@@ -1,6 +1,6 @@
-//! The linear ones as kernels. The choice of a maximum is made on the host.
+//! The same as kernels.
 
-use crate::cuda::Buffer;
+use crate::cuda::{Argument, Buffer};
 use crate::ops::conv2d::Geometry;
 use crate::shape::Shape;
 
@@ -11,6 +11,42 @@ pub(super) fn mean(g: &Geometry, x: &Buffer) -> Buffer {
 /// The transpose of [`mean`].
 pub(super) fn mean_input_grad(g: &Geometry, dy: &Buffer) -> Buffer {
     run("average_pool2d_input_grad_f32", g, dy, g.input_len())
+}
+
+/// The largest number of each window.
+pub(super) fn largest(g: &Geometry, x: &Buffer) -> Buffer {
+    let y = Buffer::stale(x.context(), g.output_len());
+    max_pool2d(g, x, Some(&y), None);
+    y
+}
+
+/// The pixel where it lies.
+pub(super) fn choose(g: &Geometry, x: &Buffer) -> Buffer {
+    let chosen = Buffer::stale(x.context(), g.output_len());
+    max_pool2d(g, x, None, Some(&chosen));
+    chosen
+}
+
+fn max_pool2d(g: &Geometry, x: &Buffer, y: Option<&Buffer>, chosen: Option<&Buffer>) {
+    let len = g.output_len();
+    x.context().launch_for_each("max_pool2d_f32", len, &[x, &y, &chosen, &g.sizes(), &(len as i32)]);
+}
+
+/// The chosen number of each window.
+pub(super) fn gather(g: &Geometry, chosen: &Buffer, x: &Buffer) -> Buffer {
+    let y = Buffer::stale(x.context(), g.output_len());
+    let numbers = [g.n * g.ci, y.len()].map(|number| number as i32);
+    let arguments: [&dyn Argument; 5] = [x, chosen, &y, &numbers[0], &numbers[1]];
+    x.context().launch_for_each("chosen_pixels_f32", y.len(), &arguments);
+    y
+}
+
+/// The numbers of the windows, added up at the pixels that were chosen.
+pub(super) fn scatter(g: &Geometry, chosen: &Buffer, dy: &Buffer) -> Buffer {
+    let dx = Buffer::stale(dy.context(), g.input_len());
+    let arguments: [&dyn Argument; 5] = [dy, chosen, &dx, &g.sizes(), &(dx.len() as i32)];
+    dy.context().launch_for_each("add_to_chosen_pixels_f32", dx.len(), &arguments);
+    dx
 }
 
 fn run(kernel: &'static str, g: &Geometry, x: &Buffer, len: usize) -> Buffer {

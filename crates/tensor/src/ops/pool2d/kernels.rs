@@ -7,11 +7,7 @@ use super::super::conv2d::Geometry;
 use super::super::elementwise::planes_per_task;
 use crate::cpu::vectorised;
 use crate::pool::Buffer;
-use crate::storage::{Element, Storage};
-use crate::tensor::Tensor;
-
-/// For every number of the result, the input pixel that it was taken from.
-pub(super) type Chosen = Vec<u32>;
+use crate::storage::Element;
 
 /// Fills every pixel of `out`; `fill` is given the pixel's number and its numbers.
 fn fill_pixels<T: Send>(plane: usize, out: &mut [T], fill: impl Fn(usize, &mut [T]) + Sync) {
@@ -69,33 +65,26 @@ pub(super) fn largest<T: Element>(g: &Geometry, x: &[T]) -> Buffer<T> {
     )
 }
 
-/// Where the largest number of each window lies, the first of equal ones.
-pub(super) fn choose(g: &Geometry, images: &Tensor) -> Chosen {
-    fn choose<T: Element>(g: &Geometry, x: &[T]) -> Chosen {
-        let plane = g.n * g.ci;
-        let mut chosen = vec![0; g.output_len()];
-        fill_pixels(plane, &mut chosen, |output, chosen| {
-            let mut window = window(g, output);
-            chosen.fill(window.next().expect("a window has pixels") as u32);
-            for pixel in window {
-                for (i, best) in chosen.iter_mut().enumerate() {
-                    if wins(x[pixel * plane + i], x[*best as usize * plane + i]) {
-                        *best = pixel as u32;
-                    }
+/// For every number of the result the input pixel where the largest of its window lies, the first of equal ones.
+pub(super) fn choose<T: Element>(g: &Geometry, x: &[T]) -> Vec<u32> {
+    let plane = g.n * g.ci;
+    let mut chosen = vec![0; g.output_len()];
+    fill_pixels(plane, &mut chosen, |output, chosen| {
+        let mut window = window(g, output);
+        chosen.fill(window.next().expect("a window has pixels") as u32);
+        for pixel in window {
+            for (i, best) in chosen.iter_mut().enumerate() {
+                if wins(x[pixel * plane + i], x[*best as usize * plane + i]) {
+                    *best = pixel as u32;
                 }
             }
-        });
-        chosen
-    }
-    match images.storage() {
-        Storage::F32(x) => choose(g, x),
-        Storage::F64(x) => choose(g, x),
-        Storage::Cuda(x) => choose(g, &x.download()),
-    }
+        }
+    });
+    chosen
 }
 
 /// The chosen number of each window.
-pub(super) fn gather<T: Element>(g: &Geometry, chosen: &Chosen, x: &[T]) -> Buffer<T> {
+pub(super) fn gather<T: Element>(g: &Geometry, chosen: &[u32], x: &[T]) -> Buffer<T> {
     let plane = g.n * g.ci;
     by_pixel(g, g.output_len(), |output, out| {
         for (i, (out, &pixel)) in out.iter_mut().zip(&chosen[output * plane..]).enumerate() {
@@ -105,7 +94,7 @@ pub(super) fn gather<T: Element>(g: &Geometry, chosen: &Chosen, x: &[T]) -> Buff
 }
 
 /// The numbers of the windows, added up at the pixels that were chosen.
-pub(super) fn scatter<T: Element>(g: &Geometry, chosen: &Chosen, dy: &[T]) -> Buffer<T> {
+pub(super) fn scatter<T: Element>(g: &Geometry, chosen: &[u32], dy: &[T]) -> Buffer<T> {
     let plane = g.n * g.ci;
     by_pixel(
         g,

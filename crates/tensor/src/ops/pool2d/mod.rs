@@ -10,10 +10,10 @@ mod kernels;
 use std::sync::Arc;
 
 use super::conv2d::{Conv2d, Geometry};
+use crate::cuda::Buffer as DeviceBuffer;
 use crate::shape::Shape;
-use crate::storage::dispatch;
+use crate::storage::{Storage, dispatch};
 use crate::tensor::Tensor;
-use kernels::Chosen;
 
 /// The settings of a 2-d pooling, each for height and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +34,22 @@ impl Pool2d {
     }
 }
 
+/// For every number of a maximum, the input pixel that it was taken from.
+enum Chosen {
+    Host(Vec<u32>),
+    Cuda(DeviceBuffer),
+}
+
+impl Chosen {
+    fn new(g: &Geometry, images: &Tensor) -> Chosen {
+        match images.storage() {
+            Storage::F32(x) => Chosen::Host(kernels::choose(g, x)),
+            Storage::F64(x) => Chosen::Host(kernels::choose(g, x)),
+            Storage::Cuda(x) => Chosen::Cuda(cuda::choose(g, x)),
+        }
+    }
+}
+
 impl Tensor {
     /// The largest number of each window of images `[n, c, h, w]`: shape `[n, c, oh, ow]`, sizes as of a convolution. A
     /// window that holds a NaN gives NaN.
@@ -44,11 +60,11 @@ impl Tensor {
     /// When the window is larger than the padded image, or the padding more than half of the window.
     pub fn max_pool2d(&self, pool: Pool2d) -> Tensor {
         let g = geometry("max_pool2d", self.shape(), pool);
-        let storage = dispatch!(self, |x| kernels::largest(&g, x));
+        let storage = dispatch!(self, |x| kernels::largest(&g, x), |x| cuda::largest(&g, x));
         let x = self.detach();
         Tensor::from_operation(g.output(), storage, &[self], move |back| {
             // Found again rather than kept: networks that only run forward need no choice.
-            let chosen = Arc::new(kernels::choose(&g, &x));
+            let chosen = Arc::new(Chosen::new(&g, &x));
             vec![Some(back.upstream.unchoose(&g, &chosen))]
         })
     }
@@ -82,7 +98,12 @@ impl Tensor {
 
     /// The numbers of this tensor, an image, that were chosen for each window.
     fn choose(&self, g: &Geometry, chosen: &Arc<Chosen>) -> Tensor {
-        let storage = dispatch!(self, |x| kernels::gather(g, chosen, x));
+        let storage = match (self.storage(), &**chosen) {
+            (Storage::F32(x), Chosen::Host(chosen)) => Storage::F32(kernels::gather(g, chosen, x)),
+            (Storage::F64(x), Chosen::Host(chosen)) => Storage::F64(kernels::gather(g, chosen, x)),
+            (Storage::Cuda(x), Chosen::Cuda(chosen)) => Storage::Cuda(cuda::gather(g, chosen, x)),
+            (x, _) => panic!("what another device than {} chose", x.device()),
+        };
         let (g, chosen) = (*g, chosen.clone());
         Tensor::from_operation(g.output(), storage, &[self], move |back| {
             vec![Some(back.upstream.unchoose(&g, &chosen))]
@@ -91,7 +112,12 @@ impl Tensor {
 
     /// The numbers of this tensor, one a window, added up where they were chosen; zeros elsewhere.
     fn unchoose(&self, g: &Geometry, chosen: &Arc<Chosen>) -> Tensor {
-        let storage = dispatch!(self, |dy| kernels::scatter(g, chosen, dy));
+        let storage = match (self.storage(), &**chosen) {
+            (Storage::F32(dy), Chosen::Host(chosen)) => Storage::F32(kernels::scatter(g, chosen, dy)),
+            (Storage::F64(dy), Chosen::Host(chosen)) => Storage::F64(kernels::scatter(g, chosen, dy)),
+            (Storage::Cuda(dy), Chosen::Cuda(chosen)) => Storage::Cuda(cuda::scatter(g, chosen, dy)),
+            (dy, _) => panic!("what another device than {} chose", dy.device()),
+        };
         let (g, chosen) = (*g, chosen.clone());
         Tensor::from_operation(g.input(), storage, &[self], move |back| vec![Some(back.upstream.choose(&g, &chosen))])
     }

@@ -1,5 +1,7 @@
 //! The same moves as kernels. The numbers of the rows are copied to the device first.
 
+use std::ops::Range;
+
 use crate::cuda::{Argument, Buffer, Context};
 use crate::shape::Shape;
 
@@ -25,20 +27,36 @@ fn run(kernel: &'static str, x: &Buffer, from: Shape, numbers: &[i32], n: usize)
     out
 }
 
-/// Batches one after another, each with the numbers of one of its planes.
-pub(super) fn joined<'a>(
+/// Matrices side by side, each with the number of its columns: batches one after another, whose rows are pixels, or
+/// channels, whose rows are pixels of images. The result has so many columns and rows.
+pub(in crate::ops) fn joined<'a>(
     context: &'static Context,
-    batches: impl Iterator<Item = (&'a Buffer, usize)>,
-    shape: Shape,
+    parts: impl Iterator<Item = (&'a Buffer, usize)>,
+    [columns, rows]: [usize; 2],
 ) -> Buffer {
-    let out = Buffer::stale(context, shape.len());
+    let out = Buffer::stale(context, columns * rows);
     let mut start = 0;
-    for (batch, plane) in batches {
-        let numbers = [plane, shape.plane(), start, batch.len()].map(|number| number as i32);
-        let [small, large, place, len] = &numbers;
-        let arguments: [&dyn Argument; 6] = [batch, &out, small, large, place, len];
-        context.launch_for_each("place_rows_f32", batch.len(), &arguments);
-        start += plane;
+    for (part, width) in parts {
+        copy_columns(part, [width, 0], &out, [columns, start], width);
+        start += width;
     }
     out
+}
+
+/// Columns of a matrix that has so many.
+pub(in crate::ops) fn taken(x: &Buffer, columns: usize, range: &Range<usize>) -> Buffer {
+    let out = Buffer::stale(x.context(), x.len() / columns * range.len());
+    copy_columns(x, [columns, range.start], &out, [range.len(), 0], range.len());
+    out
+}
+
+/// Copies columns of one matrix into another; of each are given its number of columns and the first that is meant.
+fn copy_columns(x: &Buffer, [from, skip]: [usize; 2], y: &Buffer, [to, place]: [usize; 2], width: usize) {
+    if width == 0 {
+        return;
+    }
+    let len = x.len() / from * width;
+    let [from, skip, to, place, width, count] = &[from, skip, to, place, width, len].map(|number| number as i32);
+    let arguments: [&dyn Argument; 8] = [x, y, from, skip, to, place, width, count];
+    x.context().launch_for_each("copy_columns_f32", len, &arguments);
 }

@@ -1,7 +1,7 @@
 //! Choosing rows of the batch axis. A selection and the sum of rows back to where they came from are each other's
 //! gradient; joining batches is made of them.
 
-mod cuda;
+pub(super) mod cuda;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ impl Tensor {
                     Storage::Cuda(x) => (x, batch.shape().plane()),
                     other => panic!("concat on different devices: {} and {}", batches[0].device(), other.device()),
                 });
-                Storage::Cuda(cuda::joined(context(index), parts, shape))
+                Storage::Cuda(cuda::joined(context(index), parts, [shape.plane(), shape.pixels()]))
             }
         };
         let lengths: Vec<usize> = batches.iter().map(|batch| batch.shape().n).collect();

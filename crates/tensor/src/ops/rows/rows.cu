@@ -26,9 +26,10 @@ add_rows_f32(const float* __restrict__ x, const int* __restrict__ starts, float*
     y[i] = sum;
 }
 
-// Copies planes of `plane` numbers into larger ones, from place `start` on.
+// Copies `width` columns of a matrix, from `skip` on, into one of other columns, from `place` on.
 extern "C" __global__ void __launch_bounds__(256)
-place_rows_f32(const float* __restrict__ x, float* __restrict__ y, int plane, int larger, int start, int len) {
+copy_columns_f32(const float* __restrict__ x, float* __restrict__ y, int from, int skip, int to, int place, int width,
+                 int len) {
     const int i = blockIdx.x * 256 + threadIdx.x;
-    if (i < len) y[i / plane * larger + start + i % plane] = x[i];
+    if (i < len) y[i / width * to + place + i % width] = x[i / width * from + skip + i % width];
 }
