@@ -474,6 +474,9 @@ pub struct FidArguments {
     /// The network whose features are compared.
     #[command(flatten)]
     pub inception: InceptionArguments,
+    /// Which device computes.
+    #[command(flatten)]
+    pub device: DeviceArguments,
     /// Where data are looked for and kept.
     #[command(flatten)]
     pub data: DataArguments,

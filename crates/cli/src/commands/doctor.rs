@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use mergan_datasets::{ImageOptions, Manifest, names};
+use mergan_tensor::cuda::{self, Precision};
 use serde::Serialize;
 
 use crate::args::DoctorArguments;
@@ -92,11 +93,11 @@ fn instructions() -> Vec<&'static str> {
     if here.is_empty() { vec!["portable"] } else { here }
 }
 
-/// The driver of an NVIDIA card, as the kernel shows it.
+/// The GPU that a training would take.
 fn gpu() -> Finding {
-    match fs::read_to_string("/proc/driver/nvidia/version") {
-        Ok(text) => Finding::new("gpu", State::Fine, text.lines().next().unwrap_or_default()),
-        Err(_) => Finding::new("gpu", State::Absent, "no NVIDIA driver is loaded; the processor does the work"),
+    match cuda::open(0, Precision::F32) {
+        Ok(device) => Finding::new("gpu", State::Fine, device.to_string()),
+        Err(reason) => Finding::new("gpu", State::Absent, format!("{reason}; the processor does the work")),
     }
 }
 

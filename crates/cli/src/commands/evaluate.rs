@@ -25,7 +25,7 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
     let cache = arguments.data.cache();
     let scorer = extension::scorer(&run, &config, arguments.scorer.as_deref(), &data, &cache, console)?;
     let inception = (!arguments.metrics.is_empty()).then(|| -> Result<_> {
-        let network = FeatureNetwork::obtain(&arguments.inception, &arguments.data, console)?;
+        let network = FeatureNetwork::obtain(&arguments.inception, &arguments.data, device, console)?;
         Ok(InceptionScores::new(network, &arguments.metrics))
     });
     let evaluation = Evaluation::new(&config, &data, scorer, console)?.with_inception(inception.transpose()?);

@@ -57,7 +57,8 @@ pub fn run(arguments: &FidArguments, console: &Console) -> Result<()> {
     let network = if arguments.features {
         None
     } else {
-        Some(FeatureNetwork::obtain(&arguments.inception, &arguments.data, console)?)
+        let device = arguments.device.open(console)?;
+        Some(FeatureNetwork::obtain(&arguments.inception, &arguments.data, device, console)?)
     };
     let real = sample(arguments, &arguments.real, network.as_ref(), console)?;
     if arguments.save_statistics {

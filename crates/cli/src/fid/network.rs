@@ -27,11 +27,16 @@ pub struct FeatureNetwork {
 }
 
 impl FeatureNetwork {
-    /// The network with the weights in the file that was given, else with those in the cache.
+    /// The network on `device` with the weights in the file that was given, else with those in the cache.
     ///
     /// # Errors
     /// When there are none, or they are those of another network that was not given a name.
-    pub fn obtain(arguments: &InceptionArguments, data: &DataArguments, console: &Console) -> Result<Self> {
+    pub fn obtain(
+        arguments: &InceptionArguments,
+        data: &DataArguments,
+        device: Device,
+        console: &Console,
+    ) -> Result<Self> {
         let manifest = inception_weights();
         let path = match &arguments.weights {
             Some(path) => path.clone(),
@@ -52,7 +57,7 @@ impl FeatureNetwork {
                 &expected[..8]
             );
         }
-        let network = Inception::new(&Weights::load(&path, Device::Cpu)?, &path)?;
+        let network = Inception::new(&Weights::load(&path, device)?, &path)?;
         Ok(FeatureNetwork { network, name: arguments.network.clone(), sha256, resize: arguments.resize.into() })
     }
 

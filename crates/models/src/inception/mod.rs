@@ -47,6 +47,7 @@ impl Tap {
 /// The network.
 pub struct Inception {
     parts: Vec<Built>,
+    device: Device,
 }
 
 /// A [`Part`] with its weights.
@@ -59,7 +60,7 @@ enum Built {
 }
 
 impl Inception {
-    /// The network with weights named as torchvision names them (`Mixed_5b.branch1x1.conv.weight`,
+    /// The network, on the device of the weights, which are named as torchvision names them (`Mixed_5b.branch1x1.conv.weight`,
     /// `Mixed_5b.branch1x1.bn.running_mean`, ..., `fc.weight`); `path` names the file in errors.
     ///
     /// # Errors
@@ -68,8 +69,8 @@ impl Inception {
         let file = File { weights, path };
         let (parts, channels) = file.sequence(layout::network(), INPUTS)?;
         // Not used, but it tells this network from one that was trained on other classes.
-        file.tensor("fc.weight", &[OUTPUTS, channels])?;
-        Ok(Inception { parts })
+        let classifier = file.tensor("fc.weight", &[OUTPUTS, channels])?;
+        Ok(Inception { parts, device: classifier.device() })
     }
 
     /// The names and axes of all tensors that the network is made of, but for those of the unused classifier.
@@ -106,7 +107,8 @@ impl Inception {
     /// When the images have neither one nor three channels.
     pub fn read(&self, images: ArrayView4<u8>, resize: Resize, tap: Tap) -> Array2<f32> {
         let count = images.dim().0;
-        let features = self.features(&resize.apply(images, [SIDE; 2]), &[tap]).remove(0);
+        let images = resize.apply(images, [SIDE; 2]).to_device(self.device);
+        let features = self.features(&images, &[tap]).remove(0);
         let rows = Array2::from_shape_vec((count, tap.features()), features.to_vec::<f32>());
         rows.expect("every image has its features")
     }

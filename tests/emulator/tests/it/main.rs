@@ -4,6 +4,7 @@ mod bugs;
 mod convolutions;
 mod driver;
 mod gpu;
+mod inception;
 mod planted;
 mod samples;
 mod support;
