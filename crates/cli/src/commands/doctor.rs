@@ -1,6 +1,5 @@
 //! `mergan doctor`: what this machine has for the work, and whether it is whole.
 
-use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
