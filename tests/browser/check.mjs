@@ -63,6 +63,8 @@ async function useSliders(tab) {
 }
 
 async function picture(tab, name, whole) {
+  // What sticks to the window's edge stays in its place where the page has not been scrolled.
+  await tab.evaluate(() => scrollTo(0, 0));
   if (folder) await tab.screenshot({ path: path.join(folder, `${name}.png`), fullPage: whole });
 }
 
