@@ -127,54 +127,42 @@ extern "C" __global__ void __launch_bounds__(256)
 conv2d_128x64_f32(const float* x, const float* w, const float* bias, float* y, Geometry g, int parts, int len,
                   float slope) {
     __shared__ __align__(16) float a[2][DEPTH][128 + PAD], b[2][DEPTH][64 + PAD];
-    const int part = blockIdx.z;
-    const Correlation c = correlation(g);
-    tile<128, 64, 8, 4>(Correlated<true, 2>(c, x, w, bias, y, slope, part, parts, len), a, b);
+    tile<128, 64, 8, 4>(Correlated<true, 2>(g, x, w, bias, y, slope, parts, len), a, b);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
 conv2d_64x64_f32(const float* x, const float* w, const float* bias, float* y, Geometry g, int parts, int len,
                  float slope) {
     __shared__ __align__(16) float a[2][DEPTH][64 + PAD], b[2][DEPTH][64 + PAD];
-    const int part = blockIdx.z;
-    const Correlation c = correlation(g);
-    tile<64, 64, 4, 4>(Correlated<true, 1>(c, x, w, bias, y, slope, part, parts, len), a, b);
+    tile<64, 64, 4, 4>(Correlated<true, 1>(g, x, w, bias, y, slope, parts, len), a, b);
 }
 
 extern "C" __global__ void __launch_bounds__(64)
 conv2d_32x32_f32(const float* x, const float* w, const float* bias, float* y, Geometry g, int parts, int len,
                  float slope) {
     __shared__ __align__(16) float a[2][DEPTH][32 + PAD], b[2][DEPTH][32 + PAD];
-    const int part = blockIdx.z;
-    const Correlation c = correlation(g);
-    tile<32, 32, 4, 4>(Correlated<true, 2>(c, x, w, bias, y, slope, part, parts, len), a, b);
+    tile<32, 32, 4, 4>(Correlated<true, 2>(g, x, w, bias, y, slope, parts, len), a, b);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
 conv2d_input_grad_128x64_f32(const float* x, const float* w, const float* bias, float* y, Geometry g, int parts,
                              int len, float slope) {
     __shared__ __align__(16) float a[2][DEPTH][128 + PAD], b[2][DEPTH][64 + PAD];
-    const int part = blockIdx.z % parts;
-    const Correlation c = input_correlation(g, blockIdx.z / parts);
-    tile<128, 64, 8, 4>(Correlated<false, 2>(c, x, w, bias, y, slope, part, parts, len), a, b);
+    tile<128, 64, 8, 4>(Correlated<false, 2>(g, x, w, bias, y, slope, parts, len), a, b);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
 conv2d_input_grad_64x64_f32(const float* x, const float* w, const float* bias, float* y, Geometry g, int parts, int len,
                             float slope) {
     __shared__ __align__(16) float a[2][DEPTH][64 + PAD], b[2][DEPTH][64 + PAD];
-    const int part = blockIdx.z % parts;
-    const Correlation c = input_correlation(g, blockIdx.z / parts);
-    tile<64, 64, 4, 4>(Correlated<false, 1>(c, x, w, bias, y, slope, part, parts, len), a, b);
+    tile<64, 64, 4, 4>(Correlated<false, 1>(g, x, w, bias, y, slope, parts, len), a, b);
 }
 
 extern "C" __global__ void __launch_bounds__(64)
 conv2d_input_grad_32x32_f32(const float* x, const float* w, const float* bias, float* y, Geometry g, int parts, int len,
                             float slope) {
     __shared__ __align__(16) float a[2][DEPTH][32 + PAD], b[2][DEPTH][32 + PAD];
-    const int part = blockIdx.z % parts;
-    const Correlation c = input_correlation(g, blockIdx.z / parts);
-    tile<32, 32, 4, 4>(Correlated<false, 2>(c, x, w, bias, y, slope, part, parts, len), a, b);
+    tile<32, 32, 4, 4>(Correlated<false, 2>(g, x, w, bias, y, slope, parts, len), a, b);
 }
 
 // The gradient's part in each part of the rows; parts[part][tap][co][ci]. Blocks: (output channels, columns, part).

@@ -127,54 +127,42 @@ extern "C" __global__ void __launch_bounds__(256)
 conv2d_128x64_tf32(const float* x, const float* w, const float* bias, float* y, Geometry g, int parts, int len,
                    float slope) {
     __shared__ __align__(16) float a[STAGES][128 * (DEPTH + 4)], b[STAGES][64 * (DEPTH + 4)];
-    const int part = blockIdx.z;
-    const Correlation c = correlation(g);
-    tile<128, 64, 32, 32>(Correlated<true, 2>(c, x, w, bias, y, slope, part, parts, len), a, b);
+    tile<128, 64, 32, 32>(Correlated<true, 2>(g, x, w, bias, y, slope, parts, len), a, b);
 }
 
 extern "C" __global__ void __launch_bounds__(128)
 conv2d_64x64_tf32(const float* x, const float* w, const float* bias, float* y, Geometry g, int parts, int len,
                   float slope) {
     __shared__ __align__(16) float a[STAGES][64 * (DEPTH + 4)], b[STAGES][64 * (DEPTH + 4)];
-    const int part = blockIdx.z;
-    const Correlation c = correlation(g);
-    tile<64, 64, 32, 32>(Correlated<true, 2>(c, x, w, bias, y, slope, part, parts, len), a, b);
+    tile<64, 64, 32, 32>(Correlated<true, 2>(g, x, w, bias, y, slope, parts, len), a, b);
 }
 
 extern "C" __global__ void __launch_bounds__(64)
 conv2d_32x32_tf32(const float* x, const float* w, const float* bias, float* y, Geometry g, int parts, int len,
                   float slope) {
     __shared__ __align__(16) float a[STAGES][32 * (DEPTH + 4)], b[STAGES][32 * (DEPTH + 4)];
-    const int part = blockIdx.z;
-    const Correlation c = correlation(g);
-    tile<32, 32, 16, 32>(Correlated<true, 2>(c, x, w, bias, y, slope, part, parts, len), a, b);
+    tile<32, 32, 16, 32>(Correlated<true, 2>(g, x, w, bias, y, slope, parts, len), a, b);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
 conv2d_input_grad_128x64_tf32(const float* x, const float* w, const float* bias, float* y, Geometry g, int parts,
                               int len, float slope) {
     __shared__ __align__(16) float a[STAGES][128 * (DEPTH + 4)], b[STAGES][DEPTH * (64 + 8)];
-    const int part = blockIdx.z % parts;
-    const Correlation c = input_correlation(g, blockIdx.z / parts);
-    tile<128, 64, 32, 32>(Correlated<false, 2>(c, x, w, bias, y, slope, part, parts, len), a, b);
+    tile<128, 64, 32, 32>(Correlated<false, 2>(g, x, w, bias, y, slope, parts, len), a, b);
 }
 
 extern "C" __global__ void __launch_bounds__(128)
 conv2d_input_grad_64x64_tf32(const float* x, const float* w, const float* bias, float* y, Geometry g, int parts,
                              int len, float slope) {
     __shared__ __align__(16) float a[STAGES][64 * (DEPTH + 4)], b[STAGES][DEPTH * (64 + 8)];
-    const int part = blockIdx.z % parts;
-    const Correlation c = input_correlation(g, blockIdx.z / parts);
-    tile<64, 64, 32, 32>(Correlated<false, 2>(c, x, w, bias, y, slope, part, parts, len), a, b);
+    tile<64, 64, 32, 32>(Correlated<false, 2>(g, x, w, bias, y, slope, parts, len), a, b);
 }
 
 extern "C" __global__ void __launch_bounds__(64)
 conv2d_input_grad_32x32_tf32(const float* x, const float* w, const float* bias, float* y, Geometry g, int parts,
                              int len, float slope) {
     __shared__ __align__(16) float a[STAGES][32 * (DEPTH + 4)], b[STAGES][DEPTH * (32 + 8)];
-    const int part = blockIdx.z % parts;
-    const Correlation c = input_correlation(g, blockIdx.z / parts);
-    tile<32, 32, 16, 32>(Correlated<false, 2>(c, x, w, bias, y, slope, part, parts, len), a, b);
+    tile<32, 32, 16, 32>(Correlated<false, 2>(g, x, w, bias, y, slope, parts, len), a, b);
 }
 
 // The gradient's part in each part of the rows; parts[part][tap][co][ci]. Blocks: (output channels, columns, part).

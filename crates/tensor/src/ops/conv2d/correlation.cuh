@@ -126,6 +126,12 @@ template <bool FORWARD, int ROWS> struct Correlated {
     // The step: a tap and the first of its input channels.
     int left, tap_y, tap_x, channel;
 
+    // Block z of the grid computes a part of the convolution, or of a class of its input gradient.
+    __device__ __forceinline__ Correlated(const Geometry& g, const float* x, const float* w, const float* bias, float* y,
+                                          float slope, int parts, int len)
+        : Correlated(FORWARD ? correlation(g) : input_correlation(g, blockIdx.z / parts), x, w, bias, y, slope,
+                     FORWARD ? blockIdx.z : blockIdx.z % parts, parts, len) {}
+
     __device__ __forceinline__ Correlated(const Correlation& c, const float* x, const float* w, const float* bias, float* y,
                                           float slope, int part, int parts, int len)
         : c(c), a(x), b(w), bias(bias), out(y + part * len), slope(slope), aligned_a(c.inputs % 4 == 0),
