@@ -6,9 +6,9 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use mergan_benches::server::{numbers, serve, timed, with_threads};
-use mergan_models::{Inception, Resize, Tap, Weights};
-use mergan_tensor::{Shape, conv2d_flops};
+use mergan_benches::server::{serve, timed, with_threads};
+use mergan_models::{Inception, Resize, Tap};
+use mergan_tensor::{Device, Random, conv2d_flops};
 use ndarray::Array4;
 
 fn main() -> Result<()> {
@@ -18,7 +18,7 @@ fn main() -> Result<()> {
 }
 
 fn run() -> Result<()> {
-    let network = Inception::new(&weights(), Path::new("random weights"))?;
+    let network = Inception::new(&Inception::noise(Random::new(0), Device::Cpu), Path::new("noise"))?;
     let read = |side: usize, count: usize| {
         let images = Array4::from_shape_fn((count, 3, side, side), |(n, c, y, x)| ((n + c + y * x) % 256) as u8);
         network.read(images.view(), Resize::Torch, Tap::Last)
@@ -31,20 +31,4 @@ fn run() -> Result<()> {
         let (side, count) = (side.parse()?, count.parse()?);
         timed(repetitions, || Ok(read(side, count)))
     })
-}
-
-/// Weights of a size that keeps the size of what goes through the network.
-fn weights() -> Weights {
-    let mut weights = Weights::default();
-    let classifier = ("fc.weight".to_string(), vec![1008, 2048]);
-    for ((name, axes), stream) in Inception::tensors().into_iter().chain([classifier]).zip(0..) {
-        let len: usize = axes.iter().product();
-        let unit = numbers(stream, Shape::vector(len));
-        let tensor = match axes.len() {
-            4 => unit.shift(-0.5).scale((24.0 / (len / axes[0]) as f64).sqrt()),
-            _ => unit.shift(0.5),
-        };
-        weights.insert_as(name, &axes, &tensor);
-    }
-    weights
 }

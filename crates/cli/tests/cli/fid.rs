@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use mergan_datasets::npy::{Element, header};
 use mergan_models::{Inception, Weights};
-use mergan_tensor::{Device, Shape, Tensor};
+use mergan_tensor::{Device, Random, Tensor};
 use serde_json::Value;
 
 use crate::{complaint, finished_run, mergan};
@@ -30,22 +30,8 @@ fn corners(mean: [f64; 3], deviation: [f64; 3]) -> Vec<Vec<f64>> {
 fn noise() -> &'static Path {
     static FILE: OnceLock<PathBuf> = OnceLock::new();
     FILE.get_or_init(|| {
-        let mut weights = Weights::default();
-        let mut state = 1u64;
-        for (name, axes) in Inception::tensors().into_iter().chain([("fc.weight".into(), vec![1008, 2048])]) {
-            let len = axes.iter().product::<usize>();
-            let size = if axes.len() == 4 { (6.0 / (len / axes[0]) as f32).sqrt() } else { 0.1 };
-            let offset = if name.ends_with("running_var") || name.ends_with("bn.weight") { 1.0 } else { 0.0 };
-            let mut next = || {
-                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-                offset + size * ((state >> 40) as f32 / 8_388_608.0 - 1.0)
-            };
-            let numbers = (0..len).map(|_| next()).collect();
-            let tensor = Tensor::from_vec(numbers, Shape::vector(len), Device::Cpu);
-            weights.insert_as(name, &axes, &tensor);
-        }
         let path = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep().join("noise.safetensors");
-        weights.save(&path).unwrap();
+        Inception::noise(Random::new(1), Device::Cpu).save(&path).unwrap();
         path
     })
 }

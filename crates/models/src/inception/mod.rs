@@ -8,7 +8,7 @@ mod resize;
 
 use std::path::Path;
 
-use mergan_tensor::{Device, FrozenConv2d, Pool2d, Shape, Tensor, no_grad};
+use mergan_tensor::{Address, Device, FrozenConv2d, Pool2d, Random, Shape, Tensor, no_grad};
 use ndarray::{Array2, ArrayView4};
 
 use crate::weights::{Weights, WeightsError};
@@ -78,6 +78,23 @@ impl Inception {
         let mut tensors = Vec::new();
         list(&layout::network(), INPUTS, &mut tensors);
         tensors
+    }
+
+    /// Weights of noise, of a size that keeps the size of what goes through the network: to time it, and to compare devices,
+    /// where the true ones are not at hand.
+    pub fn noise(random: Random, device: Device) -> Weights {
+        let mut weights = Weights::default();
+        let classifier = ("fc.weight".to_string(), vec![OUTPUTS, Tap::Last.features()]);
+        for ((name, axes), stream) in Inception::tensors().into_iter().chain([classifier]).zip(0..) {
+            let len: usize = axes.iter().product();
+            let unit = random.uniform(Address { stream, ..Address::default() }, Shape::vector(len), Device::Cpu);
+            let tensor = match axes.len() {
+                4 => unit.shift(-0.5).scale((24.0 / (len / axes[0]) as f64).sqrt()),
+                _ => unit.shift(0.5),
+            };
+            weights.insert_as(name, &axes, &tensor.to_device(device));
+        }
+        weights
     }
 
     /// The features of images `[n, 3, 299, 299]` in [-1, 1] at each of `taps`, `[n, features, 1, 1]`. What comes after the
