@@ -17,8 +17,8 @@ fn main() -> Result<()> {
     let usage = "usage: gpu-step WIDTH ITERATIONS f32|tf32";
     let [width, iterations, precision] = arguments.as_slice() else { bail!(usage) };
     let (width, iterations): (usize, usize) = (width.parse()?, iterations.parse()?);
-    let precisions = [Precision::F32, Precision::Tf32].into_iter();
-    let precision = precisions.into_iter().find(|known| known.to_string() == *precision).context(usage)?;
+    let mut precisions = [Precision::F32, Precision::Tf32].into_iter();
+    let precision = precisions.find(|known| known.to_string() == *precision).context(usage)?;
     let device = cuda::open(0, precision)?;
     let sizes = ModelConfig { architecture: Architecture::Digit, width, channels: 1, classes: 10, latent: 128 };
     let (random, tally) = (Random::new(0), Tally::default());
