@@ -2,7 +2,8 @@
 //! small critic. A penalty whose double backward is missing, per pixel or of the wrong head cannot pass.
 
 use mergan_models::{Critic, ModelConfig, Network};
-use mergan_strategies::losses::{critic_terms, gradient_penalty, total};
+use mergan_strategies::Term;
+use mergan_strategies::losses::{LossWeights, critic_terms, generator_terms, gradient_penalty, total};
 use mergan_tensor::{Device, Random, Tensor};
 use mergan_tests::{images, uniform};
 
@@ -19,7 +20,7 @@ fn small_critic() -> Critic {
 
 fn loss(critic: &Critic) -> Tensor {
     let fraction = uniform(3, [BATCH, 1, 1, 1], |u| (u + 1.0) / 2.0);
-    total(&critic_terms(critic, &images(1, BATCH), &images(2, BATCH), &fraction, &[2, 0], 10.0))
+    total(&critic_terms(critic, &images(1, BATCH), &images(2, BATCH), &fraction, &[2, 0], LossWeights::default()))
 }
 
 #[test]
@@ -76,4 +77,14 @@ fn the_norm_is_over_all_pixels_of_an_image() {
     let expected = slopes.chunks(1024).map(|image| (image.iter().map(|s| s * s).sum::<f64>().sqrt() - 1.0).powi(2));
     let penalty = gradient_penalty(&critic, &real, &fake, &fraction).item();
     approx::assert_relative_eq!(penalty, expected.sum::<f64>() / BATCH as f64, max_relative = 1e-12);
+}
+
+#[test]
+fn terms_weigh_what_they_are_told_to() {
+    let (critic, weights) = (small_critic(), LossWeights { penalty: 3.0, class: 0.5 });
+    let (real, fake, fraction) = (images(1, BATCH), images(2, BATCH), uniform(3, [BATCH, 1, 1, 1], |_| 0.5));
+    let told = |terms: &[Term]| terms.iter().map(|term| (term.name, term.weight)).collect::<Vec<_>>();
+    let terms = critic_terms(&critic, &real, &fake, &fraction, &[2, 0], weights);
+    assert_eq!(told(&terms), [("wasserstein", 1.0), ("penalty", 3.0), ("class_real", 0.5)]);
+    assert_eq!(told(&generator_terms(&critic, &fake, &[2, 0], weights)), [("adversarial", 1.0), ("class_fake", 0.5)]);
 }

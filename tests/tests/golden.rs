@@ -2,7 +2,7 @@
 
 use approx::relative_eq;
 use mergan_models::{Architecture, Conditions, Critic, ModelConfig, Network, Standing};
-use mergan_strategies::losses::{critic_terms, generator_terms, gradient_penalty, total};
+use mergan_strategies::losses::{LossWeights, critic_terms, generator_terms, gradient_penalty, total};
 use mergan_strategies::{
     Batch, Choice, Config, Draws, Grouping, Learner, Losses, Role, Round, Snapshot, Step, Strategy, Tally, Term,
     build_strategy,
@@ -86,7 +86,7 @@ fn the_critics_loss() {
     assert_equal("forward.logits", golden.pairs("forward.logits", &verdict.logits), EXACT);
 
     let fraction = uniform(3, [4, 1, 1, 1], |u| (u + 1.0) / 2.0);
-    let terms = critic_terms(&critic, &real, &fake, &fraction, &[CLASS; 4], 10.0);
+    let terms = critic_terms(&critic, &real, &fake, &fraction, &[CLASS; 4], LossWeights::default());
     assert_terms(&golden, "critic", &terms, &[("wasserstein", 1.0), ("penalty", 1.0), ("classification", 1.0)]);
     assert_gradients(&golden, "critic", "critic", &critic, &total(&terms));
 }
@@ -126,7 +126,7 @@ fn wrong_penalties_are_told_from_the_right_one() {
 
 /// The gradient of the critic's whole loss, with this penalty, for its first kernel.
 fn critic_gradient(critic: &Critic, real: &Tensor, fake: &Tensor, fraction: &Tensor, penalty: &Tensor) -> Tensor {
-    let mut terms = critic_terms(critic, real, fake, fraction, &[CLASS; 4], 10.0);
+    let mut terms = critic_terms(critic, real, fake, fraction, &[CLASS; 4], LossWeights::default());
     terms.iter_mut().filter(|term| term.name == "penalty").for_each(|term| term.value = penalty.clone());
     total(&terms).gradients(&[&critic.values()[0]]).remove(0)
 }
@@ -135,7 +135,7 @@ fn critic_gradient(critic: &Critic, real: &Tensor, fake: &Tensor, fraction: &Ten
 fn the_generators_loss() {
     let (golden, critic, generator) = (Golden::open("losses"), critic(SIZES), generator(SIZES, GENERATOR));
     let fake = generator.forward(&latents(2, 4), &Conditions::pure(&[CLASS]));
-    let terms = generator_terms(&critic, &fake, &[CLASS; 4]);
+    let terms = generator_terms(&critic, &fake, &[CLASS; 4], LossWeights::default());
     assert_terms(&golden, "generator", &terms, &[("adversarial", 1.0), ("classification", 1.0)]);
     assert_gradients(&golden, "generator", "generator", &generator, &total(&terms));
 }
@@ -153,6 +153,7 @@ fn what_the_strategies_add() {
         conditions: &[CLASS],
         batch: 6,
         images: 6,
+        weights: LossWeights::default(),
         draws: draws(&Formula::Single, CLASS, 0, 0),
         tally: &tally,
     };
@@ -176,6 +177,13 @@ fn what_the_strategies_add() {
         assert!(strategy.critic_terms(&on_critic).is_empty() && strategy.generator_terms(&on_generator).is_empty());
     }
     assert!(strategy("ra").critic_terms(&on_critic).is_empty());
+
+    let weighed = |step: Step| Step { weights: LossWeights { class: 0.5, ..step.weights }, ..step };
+    let weights = |terms: &[Term]| terms.iter().map(|term| (term.name, term.weight)).collect::<Vec<_>>();
+    let terms = strategy("jtr").critic_terms(&weighed(on_critic));
+    assert_eq!(weights(&terms), [("replay_wasserstein", past), ("replay_class_real", 0.5 * past)]);
+    let terms = strategy("jtr").generator_terms(&weighed(on_generator));
+    assert_eq!(weights(&terms), [("replay_adversarial", past), ("replay_class_fake", 0.5 * past)]);
 }
 
 #[test]
@@ -209,11 +217,11 @@ fn residual_networks() {
     assert_equal("forward.logits", golden.pairs("forward.logits", &verdict.logits), EXACT);
 
     let fraction = uniform(3, [2, 1, 1, 1], |u| (u + 1.0) / 2.0);
-    let terms = critic_terms(&critic, &real, &fake.detach(), &fraction, &[CLASS; 2], 10.0);
+    let terms = critic_terms(&critic, &real, &fake.detach(), &fraction, &[CLASS; 2], LossWeights::default());
     assert_terms(&golden, "critic", &terms, &[("wasserstein", 1.0), ("penalty", 1.0), ("classification", 1.0)]);
     assert_gradients(&golden, "critic", "critic", &critic, &total(&terms));
 
-    let terms = generator_terms(&critic, &fake, &[CLASS; 2]);
+    let terms = generator_terms(&critic, &fake, &[CLASS; 2], LossWeights::default());
     assert_terms(&golden, "generator", &terms, &[("adversarial", 1.0), ("classification", 1.0)]);
     assert_gradients(&golden, "generator", "generator", &generator, &total(&terms));
 }
@@ -261,7 +269,7 @@ impl Recipe {
                 grouping: Grouping::Pure,
                 batch,
                 images: batch,
-                penalty: 10.0,
+                weights: LossWeights::default(),
                 rate: 1e-4,
                 draws: draws(&Formula::Training, task, iteration, inner),
                 tally: &tally,

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use mergan_models::{Architecture, Critic, Generator, ModelConfig};
+use mergan_strategies::losses::LossWeights;
 use mergan_strategies::{Batch, Draws, Grouping, Learner, Recorder, Round, Tally, build_strategy};
 use mergan_tensor::cuda::{self, Precision};
 use mergan_tensor::{AdamOptions, Address, Random};
@@ -36,7 +37,7 @@ fn main() -> Result<()> {
             grouping: Grouping::Pure,
             batch: BATCH,
             images: BATCH,
-            penalty: 10.0,
+            weights: LossWeights::default(),
             rate: 1e-4,
             draws: Draws { noise: &random, device, latent: sizes.latent, task: 0, iteration, inner },
             tally: &tally,

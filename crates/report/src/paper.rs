@@ -144,7 +144,7 @@ pub(crate) const FOLLOWED: [(&str, &str); 13] = [
     (
         "EWC: the paper's lambda is 1e9, for a likelihood that it does not state; the code has no EWC.",
         "lambda 4e3, with the critic's score for the likelihood and the Fisher information of single samples under standing \
-         statistics, of the latest task as in equation 9 (preset quick accumulates it over the tasks)",
+         statistics, measured anew after every task as in equation 9",
     ),
     (
         "LSUN: the paper says that the generator has conditional batch norm; the code gives it the class beside the latent, \

@@ -100,6 +100,9 @@ pub struct TrainingOptions {
     pub beta2: f64,
     /// lambda_GP.
     pub penalty: f64,
+    /// lambda_CLS, of the class terms of both networks.
+    #[serde(default = "whole")]
+    pub class_weight: f64,
     /// How classes share a batch.
     pub grouping: Grouping,
     /// Where the class parameters of a new class start.
@@ -107,6 +110,11 @@ pub struct TrainingOptions {
     /// Decay of the running average of the generator's weights, which is what is snapshot, scored and continued from at
     /// the end of a task. 0 takes the weights themselves.
     pub average: f64,
+}
+
+/// Of configurations that do not name it.
+fn whole() -> f64 {
+    1.0
 }
 
 /// Where the generator's parameters of a class that it has not learned yet start.
@@ -249,7 +257,7 @@ impl Config {
             if holds { Ok(()) } else { Err(fault) }
         };
         let TrainingOptions { iterations, first_iterations, batch, critic_steps, rate, final_rate, .. } = self.training;
-        let TrainingOptions { beta1, beta2, penalty, average, .. } = self.training;
+        let TrainingOptions { beta1, beta2, penalty, class_weight, average, .. } = self.training;
         require(self.tasks > 0, "tasks", "at least 1")?;
         require(self.model.width > 0, "model.width", "at least 1")?;
         require(self.model.latent > 0, "model.latent", "at least 1")?;
@@ -262,6 +270,7 @@ impl Config {
         require((0.0..1.0).contains(&beta1), "training.beta1", "at least 0 and less than 1")?;
         require((0.0..1.0).contains(&beta2), "training.beta2", "at least 0 and less than 1")?;
         require(penalty >= 0.0 && penalty.is_finite(), "training.penalty", "at least 0")?;
+        require(class_weight >= 0.0 && class_weight.is_finite(), "training.class_weight", "at least 0")?;
         require((0.0..1.0).contains(&average), "training.average", "at least 0 and less than 1")?;
         require(self.evaluation.samples > 0, "evaluation.samples", "at least 1")?;
         require(self.evaluation.batch > 1, "evaluation.batch", "at least 2, for batch normalisation")?;

@@ -89,7 +89,10 @@ impl Strategy for JointReplay {
         let verdict = step.critic.forward(&Tensor::concat(&[&old, &new]));
         let wasserstein = &verdict.score.rows(n..2 * n).mean() - &verdict.score.rows(0..n).mean();
         let class = verdict.logits.rows(0..n).cross_entropy(&conditions.labels(n));
-        vec![Term::new("replay_wasserstein", weight, wasserstein), Term::new("replay_class_real", weight, class)]
+        vec![
+            Term::new("replay_wasserstein", weight, wasserstein),
+            Term::new("replay_class_real", weight * step.weights.class, class),
+        ]
     }
 
     fn generator_terms(&self, step: &Step) -> Vec<Term> {
@@ -99,7 +102,11 @@ impl Strategy for JointReplay {
         let verdict = step.critic.forward(&step.generator.forward(&step.replay_latents(n), &conditions));
         vec![
             Term::new("replay_adversarial", weight, -&verdict.score.mean()),
-            Term::new("replay_class_fake", weight, verdict.logits.cross_entropy(&conditions.labels(n))),
+            Term::new(
+                "replay_class_fake",
+                weight * step.weights.class,
+                verdict.logits.cross_entropy(&conditions.labels(n)),
+            ),
         ]
     }
 }

@@ -6,7 +6,7 @@ use mergan_models::{Conditions, Critic, Generator, Network};
 use mergan_tensor::{Adam, AdamOptions, Device, Tensor, no_grad};
 
 use crate::draws::{Draws, Purpose};
-use crate::losses;
+use crate::losses::{self, LossWeights};
 use crate::strategy::{Role, Snapshot, Step, Strategy, Tally, Term};
 
 /// A generator and a critic in training.
@@ -38,8 +38,8 @@ pub struct Round<'a> {
     pub batch: usize,
     /// Images of the critic's batch, real and replayed ones together, and as many fakes.
     pub images: usize,
-    /// The weight of the gradient penalty, lambda_GP.
-    pub penalty: f64,
+    /// The weights of the losses' terms.
+    pub weights: LossWeights,
     /// Adam's rate.
     pub rate: f64,
     /// The random numbers.
@@ -135,7 +135,7 @@ impl Learner {
     pub fn generator_step(&mut self, round: &Round) -> Losses {
         let (n, conditions) = (round.images, round.conditions(Purpose::GeneratorLabels));
         let fake = self.generator.forward(&round.draws.latents(Purpose::GeneratorLatents, n), &conditions);
-        let mut terms = losses::generator_terms(&self.critic, &fake, &conditions.labels(n));
+        let mut terms = losses::generator_terms(&self.critic, &fake, &conditions.labels(n), round.weights);
         terms.extend(round.strategy.generator_terms(&self.step(Role::Generator, round)));
         descend(&mut self.generator, &mut self.generator_adam, round.rate, terms)
     }
@@ -148,13 +148,13 @@ impl Learner {
         let latents = round.draws.latents(Purpose::CriticLatents, n);
         let fake = no_grad(|| self.generator.forward(&latents, &conditions));
         let fraction = round.draws.fractions(Purpose::Interpolation, n);
-        let mut terms = losses::critic_terms(&self.critic, &real.images, &fake, &fraction, &real.labels, round.penalty);
+        let mut terms = losses::critic_terms(&self.critic, &real.images, &fake, &fraction, &real.labels, round.weights);
         terms.extend(round.strategy.critic_terms(&step));
         descend(&mut self.critic, &mut self.critic_adam, round.rate, terms)
     }
 
     fn step<'a>(&'a self, role: Role, round: &'a Round) -> Step<'a> {
-        let Round { old, conditions, past, batch, images, draws, tally, .. } = *round;
+        let Round { old, conditions, past, batch, images, weights, draws, tally, .. } = *round;
         Step {
             role,
             generator: &self.generator,
@@ -164,6 +164,7 @@ impl Learner {
             conditions,
             batch,
             images,
+            weights,
             draws,
             tally,
         }

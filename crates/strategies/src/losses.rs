@@ -5,6 +5,22 @@ use mergan_tensor::Tensor;
 
 use crate::strategy::Term;
 
+/// What the terms of a loss count beside the critic's score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossWeights {
+    /// lambda_GP, of the gradient penalty.
+    pub penalty: f64,
+    /// lambda_CLS, of the class terms of both networks.
+    pub class: f64,
+}
+
+impl Default for LossWeights {
+    /// The paper's.
+    fn default() -> Self {
+        LossWeights { penalty: 10.0, class: 1.0 }
+    }
+}
+
 /// The critic's loss on one batch, without what a strategy adds: the Wasserstein distance (negated), the gradient
 /// penalty and the class term on real images.
 ///
@@ -16,15 +32,15 @@ pub fn critic_terms(
     fake: &Tensor,
     fraction: &Tensor,
     labels: &[usize],
-    penalty_weight: f64,
+    weights: LossWeights,
 ) -> Vec<Term> {
     let n = real.shape().n;
     let verdict = critic.forward(&Tensor::concat(&[real, fake]));
     let wasserstein = &verdict.score.rows(n..2 * n).mean() - &verdict.score.rows(0..n).mean();
     vec![
         Term::new("wasserstein", 1.0, wasserstein),
-        Term::new("penalty", penalty_weight, gradient_penalty(critic, real, fake, fraction)),
-        Term::new("class_real", 1.0, verdict.logits.rows(0..n).cross_entropy(labels)),
+        Term::new("penalty", weights.penalty, gradient_penalty(critic, real, fake, fraction)),
+        Term::new("class_real", weights.class, verdict.logits.rows(0..n).cross_entropy(labels)),
     ]
 }
 
@@ -41,11 +57,11 @@ pub fn gradient_penalty(critic: &Critic, real: &Tensor, fake: &Tensor, fraction:
 
 /// The generator's loss on one batch, without what a strategy adds: the critic's score (negated) and the class term on
 /// the fake images.
-pub fn generator_terms(critic: &Critic, fake: &Tensor, labels: &[usize]) -> Vec<Term> {
+pub fn generator_terms(critic: &Critic, fake: &Tensor, labels: &[usize], weights: LossWeights) -> Vec<Term> {
     let verdict = critic.forward(fake);
     vec![
         Term::new("adversarial", 1.0, -&verdict.score.mean()),
-        Term::new("class_fake", 1.0, verdict.logits.cross_entropy(labels)),
+        Term::new("class_fake", weights.class, verdict.logits.cross_entropy(labels)),
     ]
 }
 

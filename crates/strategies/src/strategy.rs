@@ -16,6 +16,7 @@ use crate::dgr::{self, Solver};
 use crate::draws::{Draws, Purpose};
 use crate::error::Error;
 use crate::learner::Batch;
+use crate::losses::LossWeights;
 use crate::{class_parameters, ewc, exemplars, jt, jtr, jtr_ra, ra, ra_features, sft};
 
 /// One summand of a loss.
@@ -72,6 +73,8 @@ pub struct Step<'a> {
     pub batch: usize,
     /// How many the critic's batch has, real and replayed ones together.
     pub images: usize,
+    /// The weights of the losses' terms.
+    pub weights: LossWeights,
     /// The step's random numbers.
     pub draws: Draws<'a>,
     /// Counts what is replayed.

@@ -17,6 +17,7 @@ use crate::config::{Config, Extension, ModelOptions, NewClasses};
 use crate::draws::Draws;
 use crate::error::Error;
 use crate::learner::{Grouping, Learner, Losses, Round};
+use crate::losses::LossWeights;
 use crate::recorder::Recorder;
 use crate::sampling::{Sampling, Source};
 use crate::strategy::{Snapshot, Strategy, Tally, TaskEnd, build_strategy};
@@ -433,7 +434,7 @@ impl<'d> Trainer<'d> {
             grouping: training.grouping,
             batch: training.batch,
             images,
-            penalty: training.penalty,
+            weights: LossWeights { penalty: training.penalty, class: training.class_weight },
             rate: training.rate * (1.0 - done * (1.0 - training.final_rate)),
             draws: Draws {
                 noise: &self.noise,

@@ -171,6 +171,9 @@ fn a_sample_depends_on_its_batch_only_where_that_is_asked_for() {
     };
     assert!(refused(&["--floats", "--out", "grid.png"]).contains("a PNG holds bytes"));
     assert!(refused(&["--count", "3", "--out", "images.npy"]).contains("--count"));
+    let mut drawn = mergan();
+    drawn.arg("sample").arg(finished_run()).args("--class ring --count 3 --floats --out images.npy".split(' '));
+    assert!(complaint(drawn.assert()).contains("--floats"));
     write_latents(&latents, &[]);
     assert!(refused(&["--out", "images.npy"]).contains("holds 0 latents of 16 numbers; the generator takes 16"));
     fs::write(&latents, "no numbers").unwrap();

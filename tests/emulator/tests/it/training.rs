@@ -2,6 +2,7 @@
 
 use mergan_emulator::ledger::Tier;
 use mergan_models::{Architecture, Critic, Generator, ModelConfig, Network};
+use mergan_strategies::losses::LossWeights;
 use mergan_strategies::{
     Batch, Choice, Config, Draws, Grouping, Learner, Losses, Recorder, Round, Snapshot, Strategy, Tally, build_strategy,
 };
@@ -99,7 +100,7 @@ impl Recipe {
             grouping: Grouping::Pure,
             batch: self.batch,
             images: self.batch,
-            penalty: 10.0,
+            weights: LossWeights::default(),
             rate: self.rate,
             draws: Draws { noise: &noise, device, latent: self.sizes.latent, task: TASK, iteration, inner },
             tally: &tally,
