@@ -144,7 +144,7 @@ fn the_generators_loss() {
 fn what_the_strategies_add() {
     let (golden, critic, generator) = (Golden::open("losses"), critic(SIZES), generator(SIZES, GENERATOR));
     let (old, tally) = (old(SIZES), Tally::default());
-    let step = |role| Step {
+    let step = |role, weights| Step {
         role,
         generator: &generator,
         critic: &critic,
@@ -153,11 +153,11 @@ fn what_the_strategies_add() {
         conditions: &[CLASS],
         batch: 6,
         images: 6,
-        weights: LossWeights::default(),
+        weights,
         draws: draws(&Formula::Single, CLASS, 0, 0),
         tally: &tally,
     };
-    let (on_critic, on_generator) = (step(Role::Critic), step(Role::Generator));
+    let [on_critic, on_generator] = [Role::Critic, Role::Generator].map(|role| step(role, LossWeights::default()));
 
     let terms = strategy("ra").generator_terms(&on_generator);
     assert_terms(&golden, "ra.generator", &terms, &[("alignment", 1e-3)]);
@@ -178,11 +178,11 @@ fn what_the_strategies_add() {
     }
     assert!(strategy("ra").critic_terms(&on_critic).is_empty());
 
-    let weighed = |step: Step| Step { weights: LossWeights { class: 0.5, ..step.weights }, ..step };
+    let lighter = |role| step(role, LossWeights { class: 0.5, ..LossWeights::default() });
     let weights = |terms: &[Term]| terms.iter().map(|term| (term.name, term.weight)).collect::<Vec<_>>();
-    let terms = strategy("jtr").critic_terms(&weighed(on_critic));
+    let terms = strategy("jtr").critic_terms(&lighter(Role::Critic));
     assert_eq!(weights(&terms), [("replay_wasserstein", past), ("replay_class_real", 0.5 * past)]);
-    let terms = strategy("jtr").generator_terms(&weighed(on_generator));
+    let terms = strategy("jtr").generator_terms(&lighter(Role::Generator));
     assert_eq!(weights(&terms), [("replay_adversarial", past), ("replay_class_fake", 0.5 * past)]);
 }
 
