@@ -365,6 +365,7 @@ pub struct SampleArguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["count", "seed"])]
     pub latents: Option<PathBuf>,
     /// Write the numbers that the generator makes, f32 from -1 to 1, instead of bytes.
+    // clap waives `requires` where something that conflicts with `latents` is given; so that is named here, too.
     #[arg(long, requires = "latents", conflicts_with_all = ["count", "seed"])]
     pub floats: bool,
     /// Where to: FILE.png is a grid, FILE.npy an array N x C x H x W of bytes.

@@ -10,6 +10,7 @@ use toml::Value;
 
 use crate::error::Error;
 use crate::learner::Grouping;
+use crate::losses::LossWeights;
 
 /// The configuration of a run, as its `config.toml` holds it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -101,7 +102,7 @@ pub struct TrainingOptions {
     /// lambda_GP.
     pub penalty: f64,
     /// lambda_CLS, of the class terms of both networks.
-    #[serde(default = "whole")]
+    #[serde(default = "paper_class_weight")]
     pub class_weight: f64,
     /// How classes share a batch.
     pub grouping: Grouping,
@@ -112,9 +113,9 @@ pub struct TrainingOptions {
     pub average: f64,
 }
 
-/// Of configurations that do not name it.
-fn whole() -> f64 {
-    1.0
+/// Of the configurations of runs that were made before they named it.
+fn paper_class_weight() -> f64 {
+    LossWeights::default().class
 }
 
 /// Where the generator's parameters of a class that it has not learned yet start.

@@ -100,13 +100,10 @@ impl Strategy for JointReplay {
         let n = step.past.len() * self.per_class(step);
         let conditions = Conditions::pure(step.past);
         let verdict = step.critic.forward(&step.generator.forward(&step.replay_latents(n), &conditions));
+        let class = verdict.logits.cross_entropy(&conditions.labels(n));
         vec![
             Term::new("replay_adversarial", weight, -&verdict.score.mean()),
-            Term::new(
-                "replay_class_fake",
-                weight * step.weights.class,
-                verdict.logits.cross_entropy(&conditions.labels(n)),
-            ),
+            Term::new("replay_class_fake", weight * step.weights.class, class),
         ]
     }
 }
