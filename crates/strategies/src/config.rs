@@ -395,6 +395,16 @@ mod tests {
     }
 
     #[test]
+    fn the_quick_preset_trains_longer_on_fashion_mnist() {
+        let resolve =
+            |dataset: &str| Config::resolve(&Choice { dataset: dataset.into(), ..choice("quick") }, 10).unwrap();
+        let [mnist, fashion] = ["mnist", "fashion"].map(resolve);
+        assert_eq!([&mnist, &fashion].map(|config| config.training.iterations), [1200, 2400]);
+        let says = |config: &Config| config.deviations.iter().any(|text| text.starts_with("on Fashion-MNIST"));
+        assert_eq!([&mnist, &fashion].map(says), [false, true]);
+    }
+
+    #[test]
     fn the_paper_preset_is_the_released_codes_recipe() {
         let config = Config::resolve(&choice("paper"), 10).unwrap();
         assert_eq!((config.model.width, config.model.latent), (32, 128));
