@@ -66,6 +66,7 @@ struct Line {
     iterations: Option<usize>,
     task: Option<usize>,
     seconds: Option<f64>,
+    device: Option<String>,
 }
 
 impl EventLog {
@@ -111,6 +112,13 @@ impl EventLog {
     /// Shows the sample grid of a learned task, a PNG, in TensorBoard's log.
     pub fn samples(&mut self, task: usize, path: &Path) -> Result<()> {
         self.tensorboard.as_mut().map_or(Ok(()), |tensorboard| tensorboard.samples(task, path))
+    }
+
+    /// The device that the run was trained on last.
+    pub fn device(&self) -> Result<Option<String>> {
+        let text = read(&self.path)?;
+        let mut lines = text.lines().rev().filter_map(|line| serde_json::from_str::<Line>(line).ok());
+        Ok(lines.find_map(|line| line.device))
     }
 
     /// The seconds that the task had taken when the checkpoint at `position` was written.

@@ -147,6 +147,20 @@ fn a_changed_configuration_is_refused() {
 }
 
 #[test]
+fn another_device_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = copy_of_finished(folder.path());
+    let warned = || String::from_utf8(resume(&run).success().get_output().stderr.clone()).unwrap();
+    assert!(!warned().contains("rounds differently"));
+    let events = run.join("events.jsonl");
+    let log = fs::read_to_string(&events).unwrap();
+    fs::write(&events, log.replace("\"device\":\"cpu\"", "\"device\":\"NVIDIA H100 in f32\"")).unwrap();
+    let text = warned();
+    assert!(text.contains("trained on NVIDIA H100 in f32 and goes on on cpu") && text.contains("--device"), "{text}");
+    assert!(!warned().contains("rounds differently"), "it went on on the processor meanwhile");
+}
+
+#[test]
 fn two_processes_do_not_train_one_run() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");

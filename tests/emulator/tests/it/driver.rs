@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -234,4 +235,21 @@ fn work_in_which_the_host_takes_part_is_not_recorded() {
     let graph = captures(&|x| x.scale(3.0)).expect("work of kernels alone");
     let results = [1.0, 7.0].map(|value| graph.launch(&turn, &[&Tensor::full(value, [5, 1, 1, 1], device)]));
     assert_eq!(results.map(|result| result[0].to_vec::<f32>()), [vec![3.0; 5], vec![21.0; 5]]);
+}
+
+/// In a process of its own, since the environment belongs to all of a process.
+#[test]
+fn the_environment_keeps_work_from_being_recorded() {
+    const VARIABLE: &str = "MERGAN_CUDA_GRAPHS";
+    if std::env::var_os(VARIABLE).is_none_or(|value| value != "0") {
+        let mut this = Command::new(std::env::current_exe().unwrap());
+        this.args(["--exact", "driver::the_environment_keeps_work_from_being_recorded"]).env(VARIABLE, "0");
+        let output = this.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+        return;
+    }
+    let x = Tensor::full(2.0, [5, 1, 1, 1], whole_device(Tier::Fast, Precision::F32));
+    let turn = Turn { address: Address::default(), step: Adam::default().next_step(0.1) };
+    assert!(Graph::capture(&turn, &[&x], |x| vec![x[0].scale(3.0)]).is_none());
 }

@@ -100,6 +100,12 @@ pub fn resume(run: &RunDir, arguments: &TrainArguments, console: &Console) -> Re
     }
     let scorer = extension::scorer(run, &config, arguments.scorer.as_deref(), &data, &cache, console)?;
     let mut events = EventLog::resume(&run.events())?;
+    if let Some(before) = events.device()?.filter(|before| *before != device.to_string()) {
+        console.warn(format!(
+            "the run was trained on {before} and goes on on {device}, which rounds differently: not to the bits of an \
+             uninterrupted run (`--device` chooses)"
+        ));
+    }
     events.write(&begin(&command_line(), device)?)?;
     let code = train(run, arguments, console, &data, scorer, trainer, events)?;
     if code == ExitCode::SUCCESS {
