@@ -129,13 +129,11 @@ template <bool FORWARD, int ROWS> struct Correlated {
     // Block z of the grid computes a part of the convolution, or of a class of its input gradient.
     __device__ __forceinline__ Correlated(const Geometry& g, const float* x, const float* w, const float* bias, float* y,
                                           float slope, int parts, int len)
-        : Correlated(FORWARD ? correlation(g) : input_correlation(g, blockIdx.z / parts), x, w, bias, y, slope,
-                     FORWARD ? blockIdx.z : blockIdx.z % parts, parts, len) {}
-
-    __device__ __forceinline__ Correlated(const Correlation& c, const float* x, const float* w, const float* bias, float* y,
-                                          float slope, int part, int parts, int len)
-        : c(c), a(x), b(w), bias(bias), out(y + part * len), slope(slope), aligned_a(c.inputs % 4 == 0),
-          aligned_b((FORWARD ? c.inputs : c.outputs) % 4 == 0), left(c.y.taps * c.x.taps), tap_y(0), tap_x(0), channel(0) {
+        : c(FORWARD ? correlation(g) : input_correlation(g, blockIdx.z / parts)), a(x), b(w), bias(bias), slope(slope),
+          aligned_a(c.inputs % 4 == 0), aligned_b((FORWARD ? c.inputs : c.outputs) % 4 == 0),
+          left(c.y.taps * c.x.taps), tap_y(0), tap_x(0), channel(0) {
+        const int part = FORWARD ? blockIdx.z : blockIdx.z % parts;
+        out = y + part * len;
         const int skipped = left * part / parts;
         left = left * (part + 1) / parts - skipped;
         if (left > 0) {
