@@ -57,8 +57,8 @@ const FAULTS: [Fault; 17] = [
     Fault {
         module: "conv2d",
         case: None,
-        from: "out(y + part * len)",
-        to: "out(y)",
+        from: "out = y + part * len;",
+        to: "out = y;",
         found: "race, write after write, in global memory at conv2d.cu",
     },
     // The stage is read while it is on its way.
