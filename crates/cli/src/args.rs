@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use crate::console::Verbosity;
 use crate::device::DeviceArguments;
-use crate::fid::{Family, InceptionArguments};
+use mergan_runs::fid::{Family, InceptionArguments};
 
 /// What scripts can rely on.
 const EXIT_CODES: &str = "\

@@ -2,10 +2,13 @@
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{FormattedDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mergan_metrics::{ACCURACY, TaskScores};
+use mergan_runs::{Happening, Iteration, Observer};
 
 /// How much is said besides results and errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +27,8 @@ pub struct Console {
     /// Whether progress is a bar; else it is plain lines.
     draws: bool,
     bars: MultiProgress,
+    /// The work of runs that is going on, the innermost last.
+    work: Mutex<Vec<Progress>>,
 }
 
 /// Plain lines of progress come at this distance.
@@ -36,7 +41,7 @@ impl Console {
     pub fn new(verbosity: Verbosity) -> Self {
         let draws = verbosity > Verbosity::Quiet && io::stderr().is_terminal();
         let target = if draws { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Console { verbosity, draws, bars: MultiProgress::with_draw_target(target) }
+        Console { verbosity, draws, bars: MultiProgress::with_draw_target(target), work: Mutex::default() }
     }
 
     /// Prints a result. A reader that has gone away, such as `head`, is no error.
@@ -75,7 +80,7 @@ impl Console {
     }
 
     /// Shows from now on how far `what` is, out of `total` steps.
-    pub fn progress(&self, what: impl Into<String>, total: u64) -> Progress<'_> {
+    pub fn progress(&self, what: impl Into<String>, total: u64) -> Progress {
         let what = what.into();
         let bar = self.bars.add(ProgressBar::new(total));
         if self.draws {
@@ -86,7 +91,25 @@ impl Console {
         } else {
             self.note(&what);
         }
-        Progress { console: self, bar, what, said: Instant::now() }
+        Progress { bar, what, said: Instant::now() }
+    }
+
+    /// So many steps of a piece of work are done; the text says more.
+    pub fn update(&self, progress: &mut Progress, done: u64, text: impl FnOnce() -> String) {
+        progress.bar.set_position(done);
+        if progress.said.elapsed() < if self.draws { TEXTS } else { LINES } {
+            return;
+        }
+        progress.said = Instant::now();
+        if self.draws {
+            progress.bar.set_message(text());
+        } else {
+            self.note(format!("{}: {}", progress.what, text()));
+        }
+    }
+
+    fn work(&self) -> MutexGuard<'_, Vec<Progress>> {
+        self.work.lock().expect("nothing panics while bars are drawn")
     }
 
     fn say(&self, least: Verbosity, text: impl Display) {
@@ -98,45 +121,70 @@ impl Console {
     }
 }
 
+impl Observer for Console {
+    fn happened(&self, happening: &Happening) {
+        let innermost = |done, total, text: &dyn Fn() -> String| {
+            if let Some(progress) = self.work().last_mut() {
+                progress.set_total(total);
+                self.update(progress, done, text);
+            }
+        };
+        match *happening {
+            Happening::Begins(work) => self.work().push(self.progress(work.to_string(), 0)),
+            Happening::Progress { done, total, detail, .. } => innermost(done, total, detail),
+            Happening::Iteration(iteration) => innermost(iteration.done, iteration.total, &|| describe(iteration)),
+            Happening::Ends(_) => drop(self.work().pop()),
+            Happening::Resumed { checkpoint } => self.detail(format!("going on from {}", checkpoint.display())),
+            Happening::Saved { tasks, iterations } => {
+                self.detail(format!("saved a checkpoint: {tasks} tasks and {iterations} iterations done"));
+            }
+            Happening::Learned { task, tasks, took } => {
+                self.note(format!("task {task} of {tasks} learned in {}", FormattedDuration(took)));
+            }
+            Happening::Scored(scores) => self.note(accuracies(scores)),
+            Happening::Finished { tasks, run } => {
+                self.note(format!("all {tasks} tasks learned; the run is in {}", run.display()));
+            }
+            Happening::ScorerTrained { test_accuracy } => {
+                self.note(format!("it recognises {:.2} % of the test images", 100.0 * test_accuracy));
+            }
+            Happening::Warning(text) => self.warn(text),
+            Happening::Detail(text) => self.detail(text),
+            _ => {}
+        }
+    }
+}
+
+/// `task 2/5, iteration 40/1200, 00:03:12 left, critic -3.142`.
+fn describe(at: &Iteration) -> String {
+    let losses: String = at.losses.read().iter().map(|(name, value)| format!(", {name} {value:.3}")).collect();
+    let Iteration { task, tasks, iteration, iterations, left, .. } = at;
+    format!("task {task}/{tasks}, iteration {iteration}/{iterations}, {} left{losses}", FormattedDuration(*left))
+}
+
+fn accuracies(scores: &TaskScores) -> String {
+    let percent = |class| 100.0 * scores.get(ACCURACY, class).map_or(f64::NAN, |score| score.value);
+    let classes = scores.classes.iter().zip(&scores.class_names);
+    let classes: Vec<_> = classes.map(|(&class, name)| format!("{name}: {:.1}", percent(Some(class)))).collect();
+    format!("accuracy after task {}: {:.2} % ({})", scores.task, percent(None), classes.join(", "))
+}
+
 /// How far a piece of work is. The bar goes away with it.
-pub struct Progress<'c> {
-    console: &'c Console,
+pub struct Progress {
     bar: ProgressBar,
     what: String,
     /// When the last text came.
     said: Instant,
 }
 
-impl Progress<'_> {
-    /// So many steps are done; the text says more.
-    pub fn update(&mut self, done: u64, text: impl FnOnce() -> String) {
-        self.bar.set_position(done);
-        if self.said.elapsed() < if self.console.draws { TEXTS } else { LINES } {
-            return;
-        }
-        self.said = Instant::now();
-        if self.console.draws {
-            self.bar.set_message(text());
-        } else {
-            self.console.note(format!("{}: {}", self.what, text()));
-        }
-    }
-
-    /// So many more steps are done.
-    pub fn advance(&mut self, steps: u64) {
-        let done = self.bar.position() + steps;
-        let total = self.bar.length().unwrap_or(done);
-        self.bar.set_position(done);
-        self.update(done, || format!("{done} of {total}"));
-    }
-
+impl Progress {
     /// The number of steps, now that it is known.
     pub fn set_total(&mut self, total: u64) {
         self.bar.set_length(total);
     }
 }
 
-impl Drop for Progress<'_> {
+impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use mergan_datasets::{Dataset, Error, Event, FetchOptions, Files, ImageOptions, Manifest, default_cache};
+use mergan_datasets::{Dataset, Event, FetchOptions, Files, ImageOptions, Manifest, default_cache};
 
 use crate::args::DataArguments;
 use crate::console::Console;
@@ -43,11 +43,12 @@ impl DataArguments {
         Ok(())
     }
 
-    fn with_options<T>(
+    /// What `work` makes of the options that say where data are and how pictures become images.
+    pub fn with_options<T, E: Into<anyhow::Error>>(
         &self,
         images: &ImageOptions,
         console: &Console,
-        work: impl FnOnce(&FetchOptions) -> Result<T, Error>,
+        work: impl FnOnce(&FetchOptions) -> Result<T, E>,
     ) -> Result<T> {
         // The bar appears with the first byte: nothing is shown when all files are at hand.
         let progress = RefCell::new(None);
@@ -60,7 +61,7 @@ impl DataArguments {
                 let mut progress = progress.borrow_mut();
                 let bar = progress.get_or_insert_with(|| console.progress(format!("preparing {dataset}"), 0));
                 bar.set_total(total);
-                bar.update(done, || format!("image {done} of {total}"));
+                console.update(bar, done, || format!("image {done} of {total}"));
             }
             Event::Skipped { picture, reason } => {
                 skipped.set(skipped.get() + 1);
@@ -70,7 +71,7 @@ impl DataArguments {
                 let mut progress = progress.borrow_mut();
                 let bar = progress.get_or_insert_with(|| console.progress("downloading", 0));
                 bar.set_total(total.unwrap_or(0));
-                bar.update(done, || match total {
+                console.update(bar, done, || match total {
                     Some(total) => format!("{file}, {} of {}", megabytes(done), megabytes(total)),
                     None => format!("{file}, {}", megabytes(done)),
                 });
@@ -83,7 +84,8 @@ impl DataArguments {
             images: images.clone(),
             observer: &observer,
             ..FetchOptions::default()
-        })?;
+        })
+        .map_err(Into::into)?;
         if skipped.get() > 0 {
             console.warn(format!("{} pictures that cannot be read were left out", skipped.get()));
         }

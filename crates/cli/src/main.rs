@@ -2,23 +2,12 @@
 //! [`commands`] answers one question.
 
 mod args;
-mod checkpoints;
 mod commands;
+mod config;
 mod console;
 mod data;
 mod device;
-mod evaluation;
-mod events;
-mod extension;
-mod fid;
-mod generator;
-mod image_grid;
-mod npy;
-mod onnx;
-mod protobuf;
-mod run_dir;
-mod scorer;
-mod tensorboard;
+mod signals;
 
 use std::process::ExitCode;
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::args::DoctorArguments;
 use crate::console::Console;
 use crate::data::megabytes;
-use crate::scorer::Scorer;
+use mergan_runs::Scorer;
 
 /// One thing that was looked at.
 #[derive(Serialize)]

@@ -9,8 +9,10 @@ use serde::Serialize;
 
 use crate::args::FidArguments;
 use crate::console::Console;
-use crate::fid::{FeatureNetwork, Found, ImageSet, Input, Sample, Subsets, distances, named, open, save_statistics};
-use crate::npy::read_matrix;
+use mergan_runs::export::npy::read_matrix;
+use mergan_runs::fid::{
+    FeatureNetwork, Found, ImageSet, Input, Sample, Subsets, distances, named, open, save_statistics,
+};
 
 /// One number as `--json` prints it.
 #[derive(Serialize)]
@@ -58,7 +60,7 @@ pub fn run(arguments: &FidArguments, console: &Console) -> Result<()> {
         None
     } else {
         let device = arguments.device.open(console)?;
-        Some(FeatureNetwork::obtain(&arguments.inception, &arguments.data, device, console)?)
+        Some(FeatureNetwork::obtain(&arguments.inception, &arguments.data.cache(), device, console)?)
     };
     let real = sample(arguments, &arguments.real, network.as_ref(), console)?;
     if arguments.save_statistics {
@@ -108,7 +110,7 @@ fn sample(
             let features = batches.map(|images| -> Result<Array2<f32>> {
                 let features = network.read(images?.view());
                 done += features.nrows();
-                progress.update(done as u64, || format!("{done} of {count}"));
+                console.update(&mut progress, done as u64, || format!("{done} of {count}"));
                 Ok(features)
             });
             Sample::gather(network.dimension(), keep, features).with_context(|| of(path))

@@ -17,7 +17,7 @@ pub fn run(arguments: &SelftestArguments, console: &Console) -> Result<ExitCode>
     let cases: Vec<Case> = small_cases().into_iter().chain(digit_cases(BATCH)).collect();
     let mut progress = console.progress("comparing with f64", cases.len() as u64);
     let outcomes = cases.iter().enumerate().map(|(done, case)| {
-        progress.update(done as u64, || case.name().into());
+        console.update(&mut progress, done as u64, || case.name().into());
         case.check(device)
     });
     let outcomes: Vec<Outcome> = outcomes.collect();

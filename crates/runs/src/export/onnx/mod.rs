@@ -3,12 +3,23 @@
 
 mod graph;
 
-use mergan_models::{Architecture, ModelConfig, Weights};
+use std::path::Path;
+
+use mergan_models::{Architecture, ModelConfig, Weights, write_whole};
 use mergan_tensor::{Device, Tensor};
 use serde_json::json;
 
-use crate::generator::Trained;
+use crate::error::{At, Error};
+use crate::trained::Trained;
 use graph::{Axis, Graph, Type};
+
+/// Writes a generator, whole or not at all; see [`model`].
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write(path: &Path, trained: &Trained) -> Result<(), Error> {
+    write_whole(path, &model(trained)).at("writing", path)
+}
 
 /// The model file of a generator.
 ///

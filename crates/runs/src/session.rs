@@ -1,25 +1,23 @@
 //! The loop around the trainer: what is written and said while it trains.
 
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use indicatif::FormattedDuration;
 use mergan_datasets::{Dataset, Labelled};
+use mergan_metrics::ACCURACY;
 use mergan_strategies::{Advance, Config, Losses, Trainer};
 use ndarray::ArrayView4;
 
-use super::signals::{Signal, Signals};
 use crate::checkpoints::{self, Position};
-use crate::commands::evaluate;
-use crate::console::{Console, Progress};
+use crate::dir::{RunDir, make_folder};
+use crate::error::{Error, While};
 use crate::evaluation::Evaluation;
-use crate::events::{Event, EventLog};
-use crate::generator::{Trained, Usage};
-use crate::image_grid::{self, COLUMNS};
-use crate::run_dir::RunDir;
+use crate::export::image_grid::{self, COLUMNS};
+use crate::log::{Event, EventLog};
+use crate::observer::{Happening, Iteration, Observer, Progress, Work};
+use crate::run::Outcome;
 use crate::scorer::Scorer;
+use crate::trained::{Trained, Usage};
 
 /// Checkpoints come at least this often.
 const CHECKPOINTS: Duration = Duration::from_secs(60);
@@ -29,7 +27,7 @@ const EVENTS: usize = 100;
 /// A training with everything around it.
 pub struct Session<'s> {
     run: &'s RunDir,
-    console: &'s Console,
+    observer: &'s dyn Observer,
     data: &'s Dataset,
     evaluation: Evaluation<'s>,
     trainer: Trainer<'s>,
@@ -50,21 +48,21 @@ impl<'s> Session<'s> {
     /// iterations.
     pub fn new(
         run: &'s RunDir,
-        console: &'s Console,
+        observer: &'s dyn Observer,
         data: &'s Dataset,
         scorer: Scorer,
         trainer: Trainer<'s>,
         events: EventLog,
         checkpoint_every: Option<usize>,
-    ) -> Result<Self> {
+    ) -> Result<Self, Error> {
         let seconds = events.seconds(Position::of(&trainer))?;
-        let evaluation = Evaluation::new(trainer.config(), data, scorer, console)?;
+        let evaluation = Evaluation::new(trainer.config(), data, scorer, observer)?;
         let (saved, pace) = (Instant::now(), Pace::default());
-        Ok(Session { run, console, data, evaluation, trainer, events, checkpoint_every, seconds, saved, pace })
+        Ok(Session { run, observer, data, evaluation, trainer, events, checkpoint_every, seconds, saved, pace })
     }
 
-    /// Trains to the end, or to the first signal, which is returned.
-    pub fn run(mut self, signals: &Signals) -> Result<Option<Signal>> {
+    /// Trains to the end, or until `stop` asks for an earlier one, which is looked for between iterations.
+    pub fn run(mut self, stop: &dyn Fn() -> bool) -> Result<Outcome, Error> {
         if !self.run.real().exists() {
             self.write_real()?;
         }
@@ -74,32 +72,32 @@ impl<'s> Session<'s> {
             self.finish_task(learned)?;
         }
         let config = self.trainer.config();
-        let mut progress =
-            self.console.progress(format!("training {}", config.strategy), iterations(config, config.tasks));
+        let work = Work::Training(config.strategy.clone());
+        let progress = Progress::begin(self.observer, work, iterations(config, config.tasks));
         loop {
-            if let Some(signal) = signals.caught() {
+            if stop() {
                 self.save()?;
-                return Ok(Some(signal));
+                return Ok(Outcome::Stopped);
             }
             // The end of a task starts to count anew.
             let replayed = self.trainer.replayed();
             let begun = Instant::now();
             let advance = self.trainer.advance();
             self.seconds += begun.elapsed().as_secs_f64();
-            let advance = advance.with_context(|| {
+            let advance = advance.while_(|| {
                 format!("training stopped; the last checkpoint is kept in {}", self.run.checkpoints().display())
             })?;
             match advance {
                 None => break,
                 Some(Advance::Iteration { task, iteration, iterations, losses }) => {
                     self.pace.add(begun.elapsed());
-                    self.show(&mut progress, &losses);
+                    self.show(progress.work(), &losses);
                     self.record(task, iteration, iterations, &losses)?;
                 }
                 Some(Advance::TaskEnd { task }) => {
                     self.events.write(&Event::TaskEnd { task, seconds: self.seconds, replayed })?;
-                    let took = FormattedDuration(Duration::from_secs_f64(self.seconds));
-                    self.console.note(format!("task {task} of {} learned in {took}", self.trainer.config().tasks));
+                    let (tasks, took) = (self.trainer.config().tasks, Duration::from_secs_f64(self.seconds));
+                    self.observer.happened(&Happening::Learned { task, tasks, took });
                     self.seconds = 0.0;
                     self.save()?;
                     self.finish_task(task)?;
@@ -107,16 +105,13 @@ impl<'s> Session<'s> {
             }
         }
         drop(progress);
-        self.console.note(format!(
-            "all {} tasks learned; the run is in {}",
-            self.trainer.tasks_learned(),
-            self.run.root().display()
-        ));
-        Ok(None)
+        let (tasks, run) = (self.trainer.tasks_learned(), self.run.root());
+        self.observer.happened(&Happening::Finished { tasks, run });
+        Ok(Outcome::Finished)
     }
 
     /// Puts an iteration into the log, and saves a checkpoint when it is time.
-    fn record(&mut self, task: usize, iteration: usize, iterations: usize, losses: &Losses) -> Result<()> {
+    fn record(&mut self, task: usize, iteration: usize, iterations: usize, losses: &Losses) -> Result<(), Error> {
         if iteration.is_multiple_of((iterations / EVENTS).max(1)) || iteration == iterations {
             let losses = losses.read().into_iter().collect();
             self.events.write(&Event::Progress { task, iteration, iterations, losses, seconds: self.seconds })?;
@@ -144,7 +139,7 @@ impl<'s> Session<'s> {
     }
 
     /// Puts the accuracy on the classes of the past into the log.
-    fn glance(&mut self, task: usize, iteration: usize) -> Result<()> {
+    fn glance(&mut self, task: usize, iteration: usize) -> Result<(), Error> {
         let begun = Instant::now();
         let past = self.trainer.tasks().classes_seen(task - 1);
         let found = self.evaluation.glance(&self.trainer.sampling(), self.trainer.source(), &past);
@@ -159,20 +154,20 @@ impl<'s> Session<'s> {
         })
     }
 
-    fn save(&mut self) -> Result<()> {
+    fn save(&mut self) -> Result<(), Error> {
         let Position { tasks, iterations } = Position::of(&self.trainer);
         self.events.write(&Event::Checkpoint { tasks, iterations, seconds: self.seconds })?;
         checkpoints::save(self.run, &self.trainer)?;
-        self.console.detail(format!("saved a checkpoint: {tasks} tasks and {iterations} iterations done"));
+        self.observer.happened(&Happening::Saved { tasks, iterations });
         self.saved = Instant::now();
         Ok(())
     }
 
     /// Writes what is left of a learned task: samples, the generator, and last its scores.
-    fn finish_task(&mut self, task: usize) -> Result<()> {
+    fn finish_task(&mut self, task: usize) -> Result<(), Error> {
         let begun = Instant::now();
         let folder = self.run.task(task);
-        fs::create_dir_all(&folder).with_context(|| format!("making the directory {}", folder.display()))?;
+        make_folder(&folder)?;
         let trained = self.trained(task);
         self.write_samples(&self.run.samples(task), &trained.usage.classes)?;
         self.events.samples(task, &self.run.samples(task))?;
@@ -181,14 +176,9 @@ impl<'s> Session<'s> {
         let measured = self.evaluation.task(self.run, &trained, task, evaluation.samples, *seed)?;
         measured.save(self.run)?;
 
-        let scores = &measured.scores;
-        let mean = evaluate::percent(scores, None);
-        let seconds = begun.elapsed().as_secs_f64();
-        self.events.write(&Event::Evaluation { task, accuracy: mean / 100.0, seconds })?;
-        let classes = scores.classes.iter().zip(&scores.class_names);
-        let classes: Vec<_> =
-            classes.map(|(&class, name)| format!("{name}: {:.1}", evaluate::percent(scores, Some(class)))).collect();
-        self.console.note(format!("accuracy after task {task}: {mean:.2} % ({})", classes.join(", ")));
+        let mean = measured.scores.get(ACCURACY, None).expect("every task has an accuracy").value;
+        self.events.write(&Event::Evaluation { task, accuracy: mean, seconds: begun.elapsed().as_secs_f64() })?;
+        self.observer.happened(&Happening::Scored(&measured.scores));
         Ok(())
     }
 
@@ -206,13 +196,13 @@ impl<'s> Session<'s> {
     }
 
     /// The grid of images of these classes at the latents that are always shown.
-    fn write_samples(&self, path: &Path, classes: &[usize]) -> Result<()> {
+    fn write_samples(&self, path: &Path, classes: &[usize]) -> Result<(), Error> {
         let rows = self.trainer.sampling().grid(self.trainer.source(), classes, COLUMNS);
         write_rows(path, rows.iter().map(|row| row.view()))
     }
 
     /// Real images of the classes of all tasks.
-    fn write_real(&self) -> Result<()> {
+    fn write_real(&self) -> Result<(), Error> {
         let tasks = self.trainer.tasks();
         let classes = tasks.classes_seen(tasks.tasks().len());
         let train = &self.data.train;
@@ -222,16 +212,21 @@ impl<'s> Session<'s> {
         write_rows(&self.run.real(), rows.iter().map(|row| row.view()))
     }
 
-    fn show(&self, progress: &mut Progress, losses: &Losses) {
+    fn show(&self, work: &Work, losses: &Losses) {
         let config = self.trainer.config();
-        let Position { tasks, iterations: done } = Position::of(&self.trainer);
-        let position = iterations(config, tasks) + done as u64;
-        progress.update(position, || {
-            let left = iterations(config, config.tasks) - position;
-            let losses: String = losses.read().iter().map(|(name, value)| format!(", {name} {value:.3}")).collect();
-            let (task, of) = (tasks + 1, config.iterations(tasks));
-            format!("task {task}/{}, iteration {done}/{of}, {} left{losses}", config.tasks, self.pace.left(left))
-        });
+        let Position { tasks, iterations: iteration } = Position::of(&self.trainer);
+        let (done, total) = (iterations(config, tasks) + iteration as u64, iterations(config, config.tasks));
+        self.observer.happened(&Happening::Iteration(&Iteration {
+            work,
+            task: tasks + 1,
+            tasks: config.tasks,
+            iteration,
+            iterations: config.iterations(tasks),
+            done,
+            total,
+            left: self.pace.left(total - done),
+            losses,
+        }));
     }
 }
 
@@ -241,8 +236,8 @@ impl Pace {
         self.0 = Some(self.0.map_or(took, |pace| 0.95 * pace + 0.05 * took));
     }
 
-    fn left(&self, iterations: u64) -> FormattedDuration {
-        FormattedDuration(Duration::from_secs_f64(self.0.unwrap_or_default() * iterations as f64))
+    fn left(&self, iterations: u64) -> Duration {
+        Duration::from_secs_f64(self.0.unwrap_or_default() * iterations as f64)
     }
 }
 
@@ -251,6 +246,6 @@ fn iterations(config: &Config, tasks: usize) -> u64 {
     (0..tasks).map(|task| config.iterations(task) as u64).sum()
 }
 
-fn write_rows<'i>(path: &Path, rows: impl Iterator<Item = ArrayView4<'i, u8>>) -> Result<()> {
+fn write_rows<'i>(path: &Path, rows: impl Iterator<Item = ArrayView4<'i, u8>>) -> Result<(), Error> {
     image_grid::write(path, &rows.collect::<Vec<_>>(), COLUMNS)
 }

@@ -3,7 +3,6 @@
 //! A generator that makes one good image of each class over and over has a high accuracy; no classifier learns from it to
 //! recognise the real ones.
 
-use anyhow::Result;
 use mergan_datasets::Labelled;
 use mergan_metrics::{Card, REVERSE_ACCURACY, TaskScores, class_accuracy};
 use mergan_models::{Classifier, FitOptions, FitProgress};
@@ -11,12 +10,14 @@ use mergan_tensor::Random;
 use ndarray::{ArrayView4, Axis, concatenate};
 
 use super::{Evaluation, Scored, warn_of_few};
+use crate::error::Error;
+use crate::observer::{Progress, Work};
 use crate::scorer::read_all;
 
 impl Evaluation<'_> {
     /// Records the reverse accuracy where it is due: it takes as long as training the scoring classifier, so only the
     /// last task has it, and those after which the paper measured. Of a single class every classifier knows all there is.
-    pub(super) fn reverse(&self, scored: &Scored, scores: &mut TaskScores) -> Result<()> {
+    pub(super) fn reverse(&self, scored: &Scored, scores: &mut TaskScores) -> Result<(), Error> {
         let classes = &scored.trained.usage.classes;
         let samples = self.config.evaluation.reverse_samples.min(scored.samples);
         if !self.is_milestone(scored.task)
@@ -32,7 +33,7 @@ impl Evaluation<'_> {
             // Of a class that a solver names too seldom there are fewer.
             .map(|(&class, images)| (class, images.slice_axis(Axis(0), (..samples.min(images.dim().0)).into())))
             .collect();
-        let mut bar = self.console.progress("training a classifier on generated images", 0);
+        let mut bar = Progress::begin(self.observer, Work::TrainingReverse, 0);
         let progress = |fit: FitProgress| {
             bar.set_total(fit.steps as u64);
             bar.update(fit.step as u64, || format!("step {} of {}, loss {:.3}", fit.step, fit.steps, fit.loss));
@@ -67,7 +68,7 @@ fn reverse_accuracies(
     classes: usize,
     options: FitOptions,
     progress: impl FnMut(FitProgress),
-) -> Result<Vec<(usize, f64)>> {
+) -> Result<Vec<(usize, f64)>, Error> {
     let views: Vec<_> = generated.iter().map(|(_, images)| images.view()).collect();
     let images = concatenate(Axis(0), &views).expect("images of one generator have one size");
     let labels: Vec<usize> =

@@ -11,8 +11,7 @@ use ndarray::{Array2, ArrayView4, Axis, concatenate};
 use sha2::{Digest, Sha256};
 
 use super::InceptionArguments;
-use crate::args::DataArguments;
-use crate::console::Console;
+use crate::observer::{Happening, Observer};
 
 /// Images that go through the network at a time. Results do not depend on it.
 pub const BATCH: usize = 16;
@@ -33,16 +32,16 @@ impl FeatureNetwork {
     /// When there are none, or they are those of another network that was not given a name.
     pub fn obtain(
         arguments: &InceptionArguments,
-        data: &DataArguments,
+        cache: &Path,
         device: Device,
-        console: &Console,
+        observer: &dyn Observer,
     ) -> Result<Self> {
         let manifest = inception_weights();
         let path = match &arguments.weights {
             Some(path) => path.clone(),
-            None => cached(&manifest, &data.cache())?,
+            None => cached(&manifest, cache)?,
         };
-        console.detail(format!("loading {}", path.display()));
+        observer.happened(&Happening::Detail(&format!("loading {}", path.display())));
         let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         drop(bytes);

@@ -1,12 +1,12 @@
 //! The training images that generated ones are nearest to: whether the generator makes images or repeats them.
 
-use anyhow::Result;
 use mergan_datasets::Labelled;
 use mergan_report::{ClassNeighbours, Neighbours};
 use ndarray::{Array4, ArrayView3, ArrayView4, Axis, Zip, concatenate};
 use rayon::prelude::*;
 
 use super::{Evaluation, Scored};
+use crate::error::Error;
 
 /// Images of each class on either side that are measured.
 const IMAGES: usize = 50;
@@ -26,7 +26,7 @@ impl Evaluation<'_> {
     ///
     /// # Errors
     /// When a real image cannot be read.
-    pub(super) fn neighbours(&self, scored: &Scored) -> Result<Found> {
+    pub(super) fn neighbours(&self, scored: &Scored) -> Result<Found, Error> {
         let classes = scored.trained.usage.classes.iter().zip(&scored.images);
         let of_class = |(&class, images): (&usize, &Array4<u8>)| {
             let (train, test) = (self.data.train.of_class(class), self.data.test.of_class(class));
@@ -46,13 +46,13 @@ impl Evaluation<'_> {
             let test = test.slabs(IMAGES).next().map_or(Ok(vec![]), |test| nearest(test.images()?.view(), &train))?;
             Ok((ClassNeighbours { class, generated: mean(&generated), test: mean(&test) }, row))
         };
-        let (classes, rows) = classes.map(of_class).collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        let (classes, rows) = classes.map(of_class).collect::<Result<Vec<_>, Error>>()?.into_iter().unzip();
         Ok(Found { neighbours: Neighbours { images: IMAGES, classes }, rows })
     }
 }
 
 /// For each of the first images, which of `among` is nearest, and the root mean square of the differences.
-fn nearest(images: ArrayView4<u8>, among: &Labelled) -> Result<Vec<(usize, f64)>> {
+fn nearest(images: ArrayView4<u8>, among: &Labelled) -> Result<Vec<(usize, f64)>, Error> {
     let images: Vec<_> = images.outer_iter().take(IMAGES).collect();
     let mut found = vec![(0, u64::MAX); images.len()];
     for (number, slab) in among.slabs(SLAB).enumerate() {

@@ -3,35 +3,39 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use mergan_models::write_whole;
 use ndarray::{Array3, Array4, ArrayView4, Axis, s};
+
+use crate::error::{At, Error};
 
 /// Images in a row of the grids of a run.
 pub const COLUMNS: usize = 10;
 
 /// Writes a PNG of one row for each of `rows` (N x C x H x W, all of one size); `columns` images fit in a row, and where
 /// there are fewer it stays black.
-pub fn write(path: &Path, rows: &[ArrayView4<u8>], columns: usize) -> Result<()> {
-    let png = encode(rows, columns).with_context(|| format!("making {}", path.display()))?;
-    write_whole(path, &png).with_context(|| format!("writing {}", path.display()))
+pub fn write(path: &Path, rows: &[ArrayView4<u8>], columns: usize) -> Result<(), Error> {
+    let png =
+        encode(rows, columns).map_err(|error| Error::file_for(path, format!("making {}", path.display()), error))?;
+    write_whole(path, &png).at("writing", path)
 }
 
 /// Writes the images, N x C x H x W, as a grid that is about as wide as high.
-pub fn write_square(path: &Path, images: &Array4<u8>) -> Result<()> {
+pub fn write_square(path: &Path, images: &Array4<u8>) -> Result<(), Error> {
     let columns = (images.len_of(Axis(0)) as f64).sqrt().ceil() as usize;
     let rows: Vec<_> = images.axis_chunks_iter(Axis(0), columns).collect();
     write(path, &rows, columns)
 }
 
 /// The rows of a grid of images of this shape (C, H, W), as they were written.
-pub fn read(path: &Path, [channels, height, width]: [usize; 3]) -> Result<Vec<Array4<u8>>> {
-    let grid = image::open(path).with_context(|| format!("reading {}", path.display()))?;
+pub fn read(path: &Path, [channels, height, width]: [usize; 3]) -> Result<Vec<Array4<u8>>, Error> {
+    let grid =
+        image::open(path).map_err(|error| Error::file_for(path, format!("reading {}", path.display()), error))?;
     let (columns, rows) = (grid.width() as usize / width, grid.height() as usize / height);
     let pixels = if channels == 1 { grid.into_luma8().into_raw() } else { grid.into_rgb8().into_raw() };
-    let canvas = Array3::from_shape_vec((rows * height, columns * width, channels), pixels)
-        .with_context(|| format!("{} is no grid of {height} x {width} images", path.display()))?;
+    let canvas = Array3::from_shape_vec((rows * height, columns * width, channels), pixels).map_err(|error| {
+        Error::file_for(path, format!("{} is no grid of {height} x {width} images", path.display()), error)
+    })?;
     let row = |row: usize| {
         Array4::from_shape_fn((columns, channels, height, width), |(column, channel, y, x)| {
             canvas[[row * height + y, column * width + x, channel]]
@@ -40,12 +44,12 @@ pub fn read(path: &Path, [channels, height, width]: [usize; 3]) -> Result<Vec<Ar
     Ok((0..rows).map(row).collect())
 }
 
-fn encode(rows: &[ArrayView4<u8>], columns: usize) -> Result<Vec<u8>> {
-    let (_, channels, height, width) = rows.first().context("there are no images")?.dim();
+fn encode(rows: &[ArrayView4<u8>], columns: usize) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+    let (_, channels, height, width) = rows.first().ok_or("there are no images")?.dim();
     let colour = match channels {
         1 => ExtendedColorType::L8,
         3 => ExtendedColorType::Rgb8,
-        _ => bail!("images of {channels} channels; a PNG takes 1 or 3"),
+        _ => return Err(format!("images of {channels} channels; a PNG takes 1 or 3").into()),
     };
     // The channels come last in a PNG.
     let mut canvas = Array3::<u8>::zeros((rows.len() * height, columns * width, channels));
@@ -57,7 +61,7 @@ fn encode(rows: &[ArrayView4<u8>], columns: usize) -> Result<Vec<u8>> {
         }
     }
     let (height, width, _) = canvas.dim();
-    let pixels = canvas.as_slice().context("the canvas is contiguous")?;
+    let pixels = canvas.as_slice().expect("the canvas is contiguous");
     let mut png = Cursor::new(Vec::new());
     PngEncoder::new(&mut png).write_image(pixels, width.try_into()?, height.try_into()?, colour)?;
     Ok(png.into_inner())

@@ -1,11 +1,11 @@
 //! Real and generated images side by side in the plane, as in figure 4 of the paper: t-SNE of the scoring classifier's
 //! features.
 
-use anyhow::{Context, Result};
 use bhtsne::tSNE;
 use mergan_report::{Embedding, Point};
 
 use super::{Evaluation, Scored};
+use crate::error::Error;
 
 /// Images of each class on either side.
 const IMAGES: usize = 25;
@@ -14,7 +14,7 @@ const PERPLEXITY: f32 = 20.0;
 
 impl Evaluation<'_> {
     /// The plane after a task; none of so few images that they have no neighbours.
-    pub(super) fn embedding(&self, scored: &Scored) -> Result<Option<Embedding>> {
+    pub(super) fn embedding(&self, scored: &Scored) -> Result<Option<Embedding>, Error> {
         let classes = scored.trained.usage.classes.iter();
         let mut images = Vec::new();
         for (&class, reading) in classes.zip(&scored.readings) {
@@ -38,7 +38,7 @@ impl Evaluation<'_> {
 }
 
 /// Places the features in the plane, always in the same way.
-fn place(features: &[&[f32]]) -> Result<Vec<[f32; 2]>> {
+fn place(features: &[&[f32]]) -> Result<Vec<[f32; 2]>, Error> {
     // A start that depends on nothing but the number of images: a spiral so small that it is forgotten at once.
     let start = (0..features.len()).flat_map(|i| {
         let turn = 2.4 * i as f32;
@@ -48,7 +48,7 @@ fn place(features: &[&[f32]]) -> Result<Vec<[f32; 2]>> {
     let start: Vec<f32> = start.collect();
     let squared = |a: &&[f32], b: &&[f32]| a.iter().zip(*b).map(|(a, b)| (a - b) * (a - b)).sum();
     // Its sums come in the order of its threads; one thread has one order.
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().context("starting a thread")?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
     let places = pool.install(|| {
         let mut tsne: tSNE<f32, &[f32]> = tSNE::new(features);
         tsne.perplexity(PERPLEXITY).initial_embedding(start).exact(squared).embedding()

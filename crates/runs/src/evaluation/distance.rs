@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
 use mergan_metrics::{
     Card, ClassScore, FeatureError, FeatureStatistics, FeatureStream, Score, TaskScores, frechet_distance,
     frechet_metrics,
@@ -12,6 +11,7 @@ use mergan_metrics::{
 use mergan_models::Reading;
 
 use super::{Evaluation, Scored};
+use crate::error::{Error, While};
 use crate::scorer::read_all;
 
 /// Statistics of features, by class.
@@ -19,13 +19,14 @@ pub(super) type Features = BTreeMap<usize, FeatureStatistics>;
 
 impl Evaluation<'_> {
     /// Records the distance of each class and their mean, and the distance over all classes at once.
-    pub(super) fn distances(&self, scored: &Scored, scores: &mut TaskScores) -> Result<()> {
+    pub(super) fn distances(&self, scored: &Scored, scores: &mut TaskScores) -> Result<(), Error> {
         let real = self.real_features()?;
         let card = Card { real_images: Some("all test images".into()), ..self.card(scored) };
         let classes = scored.trained.usage.classes.iter().zip(&scored.readings);
         let generated = classes.map(|(&class, reading)| Ok((class, statistics(reading)?)));
-        let generated =
-            generated.collect::<Result<Vec<_>, FeatureError>>().context("the features of the generated images")?;
+        let generated = generated
+            .collect::<Result<Vec<_>, FeatureError>>()
+            .while_(|| "the features of the generated images".into())?;
         let [of_class, over_all] = frechet_metrics(&card.network);
         record_classes(of_class, &generated, real, &card, scores)?;
         // Over all classes at once, a class that is lost is missing on one side only.
@@ -48,15 +49,16 @@ impl Evaluation<'_> {
     }
 
     /// Of the real test images of every class that has enough for a covariance.
-    fn real_features(&self) -> Result<&Features> {
+    fn real_features(&self) -> Result<&Features, Error> {
         if let Some(features) = self.real.get() {
             return Ok(features);
         }
         let mut features = Features::new();
         for class in 0..self.data.class_names.len() {
             let reading = read_all(self.scorer.classifier(), &self.data.test.of_class(class))?;
-            features
-                .extend(statistics(&reading).context("the features of the test images")?.map(|found| (class, found)));
+            features.extend(
+                statistics(&reading).while_(|| "the features of the test images".into())?.map(|found| (class, found)),
+            );
         }
         Ok(self.real.get_or_init(|| features))
     }

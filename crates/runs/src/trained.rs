@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use mergan_models::{Classifier, Generator, ModelConfig, Network, Standing, Weights};
+use mergan_models::{Classifier, Conditions, Generator, ModelConfig, Network, Standing, Weights};
 use mergan_strategies::{Grouping, Sampling, Solver, Source};
-use mergan_tensor::{Device, Random};
+use mergan_tensor::{Device, Random, Tensor};
+use ndarray::{Array2, Array4};
 use serde::{Deserialize, Serialize};
+
+use crate::dir::RunDir;
+use crate::error::Error;
 
 /// What the names of a solver's tensors begin with.
 const SOLVER: &str = "solver.";
@@ -38,7 +41,7 @@ pub struct Usage {
 
 impl Trained {
     /// Writes the file, whole or not at all.
-    pub fn save(&self, path: &Path) -> Result<()> {
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
         let mut weights = Weights::default();
         weights.insert_network("", &self.generator);
         self.standing.save(&mut weights);
@@ -49,12 +52,18 @@ impl Trained {
         Ok(weights.save(path)?)
     }
 
-    /// Reads a file. One without our note, as PyTorch would write it, is taken to know all its classes, to name them by
-    /// number and to have been trained in class-pure batches of 64; standing statistics that it lacks are measured.
-    pub fn load(path: &Path) -> Result<Self> {
+    /// Reads a file, or the newest generator of a run directory. A file without our note, as PyTorch would write it, is taken
+    /// to know all its classes, to name them by number and to have been trained in class-pure batches of 64; standing
+    /// statistics that it lacks are measured.
+    ///
+    /// # Errors
+    /// When there is no generator, or the file is damaged or of another kind.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let path = &RunDir::generator_of(path)?;
         let weights = Weights::load(path, Device::Cpu)?;
-        let sizes = ModelConfig::of(&weights).with_context(|| {
-            format!("{} holds no generator; give a generator.safetensors or a run directory", path.display())
+        let sizes = ModelConfig::of(&weights).ok_or_else(|| {
+            let path_ = path.display();
+            Error::file(path, format!("{path_} holds no generator; give a generator.safetensors or a run directory"))
         })?;
         let generator = weights.network(path, "", &Generator::new(sizes, Random::new(0), Device::Cpu))?;
         let usage = if weights.note.is_empty() {
@@ -65,12 +74,16 @@ impl Trained {
                 grouping: Grouping::Pure,
             }
         } else {
-            serde_json::from_str(&weights.note)
-                .with_context(|| format!("{} is no trained generator: its note is of another kind", path.display()))?
+            serde_json::from_str(&weights.note).map_err(|error| {
+                let reason = format!("{} is no trained generator: its note is of another kind", path.display());
+                Error::file_for(path, reason, error)
+            })?
         };
         let known = usage.classes.iter().all(|&class| class < sizes.classes);
         if !known || usage.classes.is_empty() || usage.classes.len() != usage.class_names.len() || usage.batch < 2 {
-            bail!("the note of {} does not fit its weights; restore the file from a copy", path.display());
+            let reason =
+                format!("the note of {} does not fit its weights; restore the file from a copy", path.display());
+            return Err(Error::file(path, reason));
         }
         let solver = if weights.names().any(|name| name.starts_with(SOLVER)) {
             let like = Classifier::new(sizes.image_shape(), sizes.classes, Random::new(0), Device::Cpu);
@@ -85,6 +98,62 @@ impl Trained {
             None => usage.sampling(0).standing(source, &usage.classes),
         };
         Ok(Trained { generator, solver, standing, usage })
+    }
+
+    /// `count` images of a class, by its name or else its number, at the latents of a seed: bytes, N x C x H x W, each
+    /// normalised by standing statistics, so that it does not depend on those beside it. There are fewer where a solver names
+    /// the images and finds too few of the class.
+    ///
+    /// # Errors
+    /// When the generator has not learned the class, or its solver names none of its images so.
+    pub fn draw(&self, class: &str, count: usize, seed: u64) -> Result<Array4<u8>, Error> {
+        self.draw_from(self.standing_source(), class, count, seed)
+    }
+
+    /// As [`draw`](Trained::draw), from [`source`](Trained::source) or [`standing_source`](Trained::standing_source).
+    ///
+    /// # Errors
+    /// As [`draw`](Trained::draw).
+    pub fn draw_from(&self, source: Source, class: &str, count: usize, seed: u64) -> Result<Array4<u8>, Error> {
+        let position = self.usage.position(class)?;
+        // In mixed batches a class is drawn among the others, as it was trained.
+        let learned = &self.usage.classes;
+        let (classes, position) = match self.usage.grouping {
+            Grouping::Pure => (&learned[position..=position], 0),
+            Grouping::Mixed => (learned.as_slice(), position),
+        };
+        let images = self.usage.sampling(seed).images(source, classes, count).swap_remove(position);
+        if images.is_empty() {
+            let reason = format!("the solver names none of its generator's images {class}: the class is lost");
+            return Err(Error::Request(reason));
+        }
+        Ok(images)
+    }
+
+    /// The images of a class at latents (N x latent): N x C x H x W, in (-1, 1).
+    ///
+    /// # Errors
+    /// When the generator has not learned the class or knows no classes, or the latents have another width.
+    pub fn draw_at(&self, source: Source, class: &str, latents: &Array2<f64>) -> Result<Tensor, Error> {
+        let position = self.usage.position(class)?;
+        if self.solver.is_some() {
+            let reason = "this generator knows no classes, its solver names what it made; leave --latents out and it draws \
+                          until there are enough of the class";
+            return Err(Error::Request(reason.into()));
+        }
+        let (rows, numbers) = latents.dim();
+        let expected = self.generator.config().latent;
+        if rows == 0 || numbers != expected {
+            let reason = format!("the array holds {rows} latents of {numbers} numbers; the generator takes {expected}");
+            return Err(Error::Request(reason));
+        }
+        let latents = Tensor::from_array(latents, self.generator.device());
+        let conditions = Conditions::pure(&self.usage.classes[position..=position]);
+        let batches = (0..rows).step_by(self.usage.batch).map(|first| {
+            let batch = latents.rows(first..rows.min(first + self.usage.batch));
+            source.generate(&batch, &conditions)
+        });
+        Ok(Tensor::concat(&batches.collect::<Vec<_>>().iter().collect::<Vec<_>>()))
     }
 
     /// The same on another device. The solver stays: it looks at bytes.
@@ -110,11 +179,12 @@ impl Usage {
     }
 
     /// Where among the learned classes the one of this name, or else of this number, is.
-    pub fn position(&self, class: &str) -> Result<usize> {
+    pub fn position(&self, class: &str) -> Result<usize, Error> {
         let by_name = self.class_names.iter().position(|name| name == class);
         let by_number = || self.classes.iter().position(|number| number.to_string() == class);
-        by_name.or_else(by_number).with_context(|| {
-            format!("the generator has learned no class `{class}`; choose one of: {}", self.class_names.join(", "))
+        by_name.or_else(by_number).ok_or_else(|| {
+            let names = self.class_names.join(", ");
+            Error::Request(format!("the generator has learned no class `{class}`; choose one of: {names}"))
         })
     }
 }

@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
 use mergan_datasets::Labelled;
 use mergan_models::WeightsError;
-use mergan_strategies::{Config, Error, Trainer};
+use mergan_strategies::{Config, Error as TrainingError, Trainer};
 
-use crate::console::Console;
-use crate::run_dir::RunDir;
+use crate::dir::RunDir;
+use crate::error::{At, Error};
+use crate::observer::{Happening, Observer};
 
 /// Where a training stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +55,7 @@ pub fn path(run: &RunDir, position: Position) -> PathBuf {
 }
 
 /// Saves a checkpoint, and of the others keeps only the newest that is older.
-pub fn save(run: &RunDir, trainer: &Trainer) -> Result<()> {
+pub fn save(run: &RunDir, trainer: &Trainer) -> Result<(), Error> {
     let position = Position::of(trainer);
     trainer.save(&path(run, position))?;
     let older = positions(&run.checkpoints())?.into_iter().find(|&other| other < position);
@@ -65,7 +65,7 @@ pub fn save(run: &RunDir, trainer: &Trainer) -> Result<()> {
         // What remains besides the two is older, damaged, or left of a process that was killed while it wrote.
         if !kept.contains(&Some(entry.clone())) {
             let path = directory.join(entry);
-            fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+            fs::remove_file(&path).at("removing", &path)?;
         }
     }
     Ok(())
@@ -77,35 +77,35 @@ pub fn resume<'d>(
     config: &Config,
     classes: usize,
     train: &'d Labelled,
-    console: &Console,
-) -> Result<Trainer<'d>> {
+    observer: &dyn Observer,
+) -> Result<Trainer<'d>, Error> {
     for position in positions(&run.checkpoints())? {
         let path = path(run, position);
         match Trainer::resume(config.clone(), classes, train, &path) {
             Ok(trainer) => {
-                console.detail(format!("going on from {}", path.display()));
+                observer.happened(&Happening::Resumed { checkpoint: &path });
                 return Ok(trainer);
             }
-            Err(error @ Error::Weights(WeightsError::Format { .. })) => {
-                console.warn(format!("{error}; trying an older checkpoint"));
+            Err(error @ TrainingError::Weights(WeightsError::Format { .. })) => {
+                observer.happened(&Happening::Warning(&format!("{error}; trying an older checkpoint")));
             }
             Err(error) => return Err(error.into()),
         }
     }
-    bail!("{} holds no checkpoint that can be read; start a new run", run.checkpoints().display())
+    let folder = run.checkpoints();
+    Err(Error::run(run.root(), format!("{} holds no checkpoint that can be read; start a new run", folder.display())))
 }
 
 /// The positions that have a checkpoint, newest first.
-fn positions(directory: &Path) -> Result<Vec<Position>> {
+fn positions(directory: &Path) -> Result<Vec<Position>, Error> {
     let mut positions: Vec<_> = read(directory)?.iter().filter_map(|name| Position::parse(name)).collect();
     positions.sort_unstable_by(|a, b| b.cmp(a));
     Ok(positions)
 }
 
-fn read(directory: &Path) -> Result<Vec<String>> {
-    let context = || format!("reading {}", directory.display());
-    let entries = fs::read_dir(directory).with_context(context)?;
-    entries.map(|entry| Ok(entry.with_context(context)?.file_name().to_string_lossy().into_owned())).collect()
+fn read(directory: &Path) -> Result<Vec<String>, Error> {
+    let entries = fs::read_dir(directory).at("reading", directory)?;
+    entries.map(|entry| Ok(entry.at("reading", directory)?.file_name().to_string_lossy().into_owned())).collect()
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use anyhow::{Context, Result};
 use mergan_datasets::npy::{Element, Npy, header};
 use mergan_models::write_whole;
 use ndarray::{Array2, ArrayView4, Ix2};
+
+use crate::error::{At, Error};
 
 /// A type of numbers that images are written as.
 pub trait Number: Copy {
@@ -32,17 +33,18 @@ impl Number for f32 {
 }
 
 /// Writes images, N x C x H x W, whole or not at all.
-pub fn write<T: Number>(path: &Path, images: ArrayView4<T>) -> Result<()> {
+pub fn write<T: Number>(path: &Path, images: ArrayView4<T>) -> Result<(), Error> {
     let mut file = header(T::ELEMENT, images.shape());
     images.iter().for_each(|number| number.write(&mut file));
-    write_whole(path, &file).with_context(|| format!("writing {}", path.display()))
+    write_whole(path, &file).at("writing", path)
 }
 
 /// Reads a matrix of f32 or f64 numbers, one row a sample.
-pub fn read_matrix(path: &Path) -> Result<Array2<f64>> {
-    let file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
-    let no_matrix =
-        || format!("{} is no matrix of f32 or f64 numbers; write one with numpy.save(FILE, numbers)", path.display());
-    let numbers = Npy::open(BufReader::new(file)).and_then(Npy::numbers).with_context(no_matrix)?;
-    numbers.into_dimensionality::<Ix2>().with_context(no_matrix)
+pub fn read_matrix(path: &Path) -> Result<Array2<f64>, Error> {
+    let file = File::open(path).at("reading", path)?;
+    let reason =
+        format!("{} is no matrix of f32 or f64 numbers; write one with numpy.save(FILE, numbers)", path.display());
+    let numbers = Npy::open(BufReader::new(file)).and_then(Npy::numbers);
+    let numbers = numbers.map_err(|error| Error::file_for(path, reason.clone(), error))?;
+    numbers.into_dimensionality::<Ix2>().map_err(|error| Error::file_for(path, reason, error))
 }

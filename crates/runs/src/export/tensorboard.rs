@@ -7,12 +7,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
 use mergan_strategies::Config;
 
 use crate::checkpoints::Position;
-use crate::events::Event;
-use crate::protobuf::Message;
+use crate::dir::make_folder;
+use crate::error::{At, Error};
+use crate::export::protobuf::Message;
+use crate::log::Event;
 
 /// An event file, open for more.
 pub struct TensorBoard {
@@ -23,11 +24,11 @@ pub struct TensorBoard {
 
 impl TensorBoard {
     /// A new file in `folder` for a run that stands at `position`: what TensorBoard read of later steps it forgets.
-    pub fn create(folder: &Path, config: &Config, position: Position) -> Result<Self> {
-        fs::create_dir_all(folder).with_context(|| format!("making the directory {}", folder.display()))?;
+    pub fn create(folder: &Path, config: &Config, position: Position) -> Result<Self, Error> {
+        make_folder(folder)?;
         let name = format!("events.out.tfevents.{:.6}.{}", seconds(), std::process::id());
         let path = folder.join(name);
-        let file = File::create_new(&path).with_context(|| format!("writing {}", path.display()))?;
+        let file = File::create_new(&path).at("writing", &path)?;
         let mut log = TensorBoard { path, file, config: config.clone() };
         log.record(Message::new().double(1, seconds()).bytes(3, "brain.Event:2"))?;
         let start = Message::new().int(1, 1);
@@ -37,7 +38,7 @@ impl TensorBoard {
     }
 
     /// Adds the numbers of an event.
-    pub fn write(&mut self, event: &Event) -> Result<()> {
+    pub fn write(&mut self, event: &Event) -> Result<(), Error> {
         let (task, iteration, scalars) = match event {
             Event::Progress { task, iteration, losses, .. } => {
                 let losses = losses.iter().map(|(name, value)| (format!("losses/{name}"), *value));
@@ -55,10 +56,10 @@ impl TensorBoard {
     }
 
     /// Adds the sample grid of a learned task, a PNG.
-    pub fn samples(&mut self, task: usize, path: &Path) -> Result<()> {
-        let reading = || format!("reading {}", path.display());
-        let png = fs::read(path).with_context(reading)?;
-        let (width, height) = image::image_dimensions(path).with_context(reading)?;
+    pub fn samples(&mut self, task: usize, path: &Path) -> Result<(), Error> {
+        let png = fs::read(path).at("reading", path)?;
+        let (width, height) = image::image_dimensions(path)
+            .map_err(|error| Error::file_for(path, format!("reading {}", path.display()), error))?;
         let image = Message::new().int(1, height.into()).int(2, width.into()).bytes(4, png);
         self.summary(self.step(task + 1, 0), &[Message::new().bytes(1, "samples").message(4, &image)])
     }
@@ -69,16 +70,16 @@ impl TensorBoard {
         (before + iteration) as i64
     }
 
-    fn summary(&mut self, step: i64, values: &[Message]) -> Result<()> {
+    fn summary(&mut self, step: i64, values: &[Message]) -> Result<(), Error> {
         let summary = Message::new().messages(1, values);
         self.record(Message::new().double(1, seconds()).int(2, step).message(5, &summary))
     }
 
-    fn record(&mut self, event: Message) -> Result<()> {
+    fn record(&mut self, event: Message) -> Result<(), Error> {
         let data = event.into_bytes();
         let length = (data.len() as u64).to_le_bytes();
         let record = [&length[..], &checksum(&length), &data, &checksum(&data)].concat();
-        self.file.write_all(&record).with_context(|| format!("writing {}", self.path.display()))
+        self.file.write_all(&record).at("writing", &self.path)
     }
 }
 

@@ -3,8 +3,9 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
 use mergan_strategies::Config;
+
+use crate::error::{At, Error};
 
 /// A run directory, which need not exist yet.
 #[derive(Clone, Debug)]
@@ -89,20 +90,21 @@ impl RunDir {
     }
 
     /// The last task that left a generator.
-    pub fn newest_task(&self) -> Result<usize> {
+    pub fn newest_task(&self) -> Result<usize, Error> {
         let tasks = fs::read_dir(self.root.join("tasks")).into_iter().flatten().flatten();
         let numbers = tasks.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         let newest = numbers.filter(|&task| self.generator(task).is_file()).max();
-        newest.with_context(|| {
-            format!(
-                "{} holds no finished task yet; give a run directory that `mergan train` wrote",
-                self.root.display()
+        newest.ok_or_else(|| {
+            let root = self.root.display();
+            Error::run(
+                &self.root,
+                format!("{root} holds no finished task yet; give a run directory that `mergan train` wrote"),
             )
         })
     }
 
     /// The newest generator, where `source` is a run directory, else `source` itself.
-    pub fn generator_of(source: &Path) -> Result<PathBuf> {
+    pub fn generator_of(source: &Path) -> Result<PathBuf, Error> {
         if !source.is_dir() {
             return Ok(source.into());
         }
@@ -111,83 +113,86 @@ impl RunDir {
     }
 
     /// Reads the configuration.
-    pub fn read_config(&self) -> Result<Config> {
+    pub fn read_config(&self) -> Result<Config, Error> {
         let path = self.config();
-        let text = fs::read_to_string(&path).with_context(|| {
-            format!("cannot read {}; give a run directory that `mergan train` wrote", path.display())
-        })?;
+        let text = fs::read_to_string(&path).map_err(|source| Error::NoRun { path: path.clone(), source })?;
         Ok(Config::parse(&text, &path.display().to_string())?)
     }
 
     /// Refuses a directory in which something else than a start that was cut short lies.
-    pub fn require_unused(&self) -> Result<()> {
+    pub fn require_unused(&self) -> Result<(), Error> {
         if !self.root.exists() {
             return Ok(());
         }
-        let entries = fs::read_dir(&self.root).with_context(|| format!("reading {}", self.root.display()))?;
-        for entry in entries {
-            let name = entry.with_context(|| format!("reading {}", self.root.display()))?.file_name();
+        for entry in fs::read_dir(&self.root).at("reading", &self.root)? {
+            let name = entry.at("reading", &self.root)?.file_name();
             // A file that was being written has a temporary name, which starts with a dot as the lock's does.
             let hidden = name.as_encoded_bytes().starts_with(b".");
             if !hidden && ![CHECKPOINTS, EVENTS, FRAMES].iter().any(|start| name == *start) {
-                bail!(
+                let root = self.root.display();
+                let reason = format!(
                     "the run directory {root} exists already; go on with it by `mergan train --resume {root}`, or choose \
-                     another one",
-                    root = self.root.display()
+                     another one"
                 );
+                return Err(Error::run(&self.root, reason));
             }
         }
         Ok(())
     }
 
     /// Makes the directory where there is none.
-    pub fn create(&self) -> Result<()> {
-        [self.checkpoints(), self.frames()].iter().try_for_each(|path| {
-            fs::create_dir_all(path).with_context(|| format!("making the directory {}", path.display()))
-        })
+    pub fn create(&self) -> Result<(), Error> {
+        [self.checkpoints(), self.frames()].iter().try_for_each(|path| make_folder(path))
     }
 
     /// Takes over the sample grids of another run, whose first and only task this one shares.
-    pub fn take_frames(&self, other: &RunDir) -> Result<()> {
+    pub fn take_frames(&self, other: &RunDir) -> Result<(), Error> {
         for entry in fs::read_dir(other.frames()).into_iter().flatten().flatten() {
             let to = self.frames().join(entry.file_name());
-            fs::copy(entry.path(), &to).with_context(|| format!("writing {}", to.display()))?;
+            fs::copy(entry.path(), &to).at("writing", &to)?;
         }
         Ok(())
     }
 
     /// Removes what processes that were killed while they wrote have left under temporary names.
-    pub fn sweep(&self) -> Result<()> {
-        let entries = |folder: &Path| -> Result<Vec<PathBuf>> {
+    pub fn sweep(&self) -> Result<(), Error> {
+        let entries = |folder: &Path| -> Result<Vec<PathBuf>, Error> {
             let entries = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
-            entries.with_context(|| format!("reading {}", folder.display()))
+            entries.at("reading", folder)
         };
         let mut folders = vec![self.root.clone(), self.frames()];
         if self.root.join("tasks").is_dir() {
             folders.extend(entries(&self.root.join("tasks"))?);
         }
-        for path in folders.iter().map(|folder| entries(folder)).collect::<Result<Vec<_>>>()?.concat() {
+        for path in folders.iter().map(|folder| entries(folder)).collect::<Result<Vec<_>, _>>()?.concat() {
             let name = path.file_name().unwrap_or_default();
             if name.as_encoded_bytes().starts_with(b".") && name != LOCK {
-                fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+                fs::remove_file(&path).at("removing", &path)?;
             }
         }
         Ok(())
     }
 
     /// Keeps other processes from training here until the returned file is dropped, or this process ends.
-    pub fn lock(&self) -> Result<File> {
+    pub fn lock(&self) -> Result<File, Error> {
         let path = self.root.join(LOCK);
-        let file = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
-        file.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => anyhow!(
-                "another process is training in {}; wait for it, or choose another run directory",
-                self.root.display()
-            ),
-            TryLockError::Error(error) => anyhow!(error).context(format!("locking {}", path.display())),
-        })?;
-        Ok(file)
+        let file = File::create(&path).at("writing", &path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::Error(source)) => Err(source).at("locking", &path),
+            Err(TryLockError::WouldBlock) => {
+                let root = self.root.display();
+                let reason =
+                    format!("another process is training in {root}; wait for it, or choose another run directory");
+                Err(Error::run(&self.root, reason))
+            }
+        }
     }
+}
+
+/// Makes a folder and those above it, where they are not there.
+pub(crate) fn make_folder(path: &Path) -> Result<(), Error> {
+    fs::create_dir_all(path).at("making the directory", path)
 }
 
 #[cfg(test)]

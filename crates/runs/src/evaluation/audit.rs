@@ -7,7 +7,7 @@ use mergan_strategies::Grouping;
 use ndarray::{Array4, ArrayView3, Axis};
 
 use super::{Evaluation, Scored, accuracies, positions, warn_of_few};
-use crate::generator::Trained;
+use crate::trained::Trained;
 
 impl Evaluation<'_> {
     /// Records, for each class of the past, how surely the scoring classifier recognises the old generator's images, and

@@ -1,11 +1,11 @@
 //! The classifier that scores generated images. It is trained on real ones once for each dataset and kept in the cache,
 //! so that all runs on a machine are scored by the same network.
 
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
-use mergan_datasets::{Dataset, Error, Labelled};
+use mergan_datasets::{Dataset, Error as DataError, Labelled};
 use mergan_metrics::Card;
 use mergan_models::{Classifier, FitOptions, FitProgress, Reading, Weights};
 use mergan_strategies::{Config, Sampling, Source};
@@ -14,8 +14,10 @@ use ndarray::{Axis, concatenate};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::console::Console;
-use crate::generator::Trained;
+use crate::dir::make_folder;
+use crate::error::{At, Error};
+use crate::observer::{Happening, Observer, Progress, Work};
+use crate::trained::Trained;
 
 /// Images of each class that a classifier is trained on for want of real ones.
 const MOST_STAND_INS: usize = 2000;
@@ -51,7 +53,7 @@ struct Note {
 impl Scorer {
     /// The classifier in `file`, where one is given; else the cached one of the dataset, which is trained where there is
     /// none.
-    pub fn obtain(file: Option<&Path>, data: &Dataset, cache: &Path, console: &Console) -> Result<Self> {
+    pub fn obtain(file: Option<&Path>, data: &Dataset, cache: &Path, observer: &dyn Observer) -> Result<Self, Error> {
         let Dataset { name, class_names, train, .. } = data;
         let load = |path: &Path| Scorer::load(path, name, train.image_shape(), class_names.len());
         if let Some(file) = file {
@@ -63,15 +65,15 @@ impl Scorer {
         }
         // Runs that start side by side train it once.
         let folder = path.parent().expect("the cache has a folder of scorers");
-        fs::create_dir_all(folder).with_context(|| format!("making the directory {}", folder.display()))?;
-        let lock: PathBuf = folder.join(".lock");
-        let lock = File::create(&lock).with_context(|| format!("writing {}", lock.display()))?;
-        lock.lock().context("waiting for another process that trains the scoring classifier")?;
+        make_folder(folder)?;
+        let path_of_lock = folder.join(".lock");
+        let lock = File::create(&path_of_lock).at("writing", &path_of_lock)?;
+        lock.lock().at("waiting for another process that trains the scoring classifier:", &path_of_lock)?;
         match load(&path) {
             Ok(scorer) => Ok(scorer),
             Err(reason) => {
-                console.detail(format!("{reason:#}"));
-                Scorer::train(&path, data, console)?;
+                observer.happened(&Happening::Detail(&reason.to_string()));
+                Scorer::train(&path, data, observer)?;
                 load(&path)
             }
         }
@@ -140,45 +142,39 @@ impl Scorer {
     }
 
     /// The classifier in a file, of a dataset with images of this shape and so many classes.
-    pub fn load(path: &Path, dataset: &str, shape: [usize; 3], classes: usize) -> Result<Self> {
+    pub fn load(path: &Path, dataset: &str, shape: [usize; 3], classes: usize) -> Result<Self, Error> {
         let scorer = Scorer::open(path, shape)?;
         if scorer.note.dataset != dataset {
-            bail!(
-                "{} scores images of {}, not of {dataset}; choose another file, or none",
-                path.display(),
-                scorer.note.dataset
-            );
+            return no_scorer(path, format!("scores images of {}, not of {dataset}", scorer.note.dataset));
         }
-        ensure!(
-            scorer.note.classes == classes,
-            "{} scores images of other classes than {dataset} has; choose another file, or none",
-            path.display()
-        );
+        if scorer.note.classes != classes {
+            return no_scorer(path, format!("scores images of other classes than {dataset} has"));
+        }
         Ok(scorer)
     }
 
     /// The classifier in a file, whatever it was made for, of images of this shape.
-    pub fn open(path: &Path, shape: [usize; 3]) -> Result<Self> {
+    pub fn open(path: &Path, shape: [usize; 3]) -> Result<Self, Error> {
         let weights = Weights::load(path, Device::Cpu)?;
-        let note: Note = serde_json::from_str(&weights.note)
-            .with_context(|| format!("{} is no scoring classifier; choose another file, or none", path.display()))?;
+        let note: Note = serde_json::from_str(&weights.note).map_err(|error| {
+            let reason = format!("{} is no scoring classifier; choose another file, or none", path.display());
+            Error::file_for(path, reason, error)
+        })?;
         // Read off the file, so that a network of these sizes takes no more memory than it did.
         let classes = Classifier::classes_of(&weights);
-        ensure!(
-            note.pixels == shape.iter().product::<usize>() && Some(note.classes) == classes,
-            "{} scores images of other sizes or classes than these; choose another file, or none",
-            path.display()
-        );
+        if note.pixels != shape.iter().product::<usize>() || Some(note.classes) != classes {
+            return no_scorer(path, "scores images of other sizes or classes than these");
+        }
         let like = Classifier::new(shape, note.classes, Random::new(0), Device::Cpu);
         let classifier = weights.network(path, "", &like)?;
-        let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        let bytes = fs::read(path).at("reading", path)?;
         let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Scorer { classifier, note, sha256, file: path.into() })
     }
 
     /// Trains the classifier of a dataset; always with the same seed, so that it does not depend on the run.
-    fn train(path: &Path, data: &Dataset, console: &Console) -> Result<()> {
-        Scorer::train_on(path, data, None, console)
+    fn train(path: &Path, data: &Dataset, observer: &dyn Observer) -> Result<(), Error> {
+        Scorer::train_on(path, data, None, observer)
     }
 
     /// Trains a classifier for a run that learns a class without the data before it. What the run's generator made of the
@@ -188,12 +184,12 @@ impl Scorer {
         before: &Trained,
         data: &Dataset,
         config: &Config,
-        console: &Console,
-    ) -> Result<()> {
+        observer: &dyn Observer,
+    ) -> Result<(), Error> {
         let new = config.extensions.last().map_or("", |extension| &extension.name);
         let (classes, train) = (&before.usage.classes, data.train.len().min(MOST_STAND_INS));
         let made = before.usage.sampling(config.seed).images(before.source(), classes, train + train.div_ceil(10));
-        let with_made = |real: &Labelled, rows: std::ops::Range<usize>| -> Result<Labelled> {
+        let with_made = |real: &Labelled, rows: std::ops::Range<usize>| -> Result<Labelled, Error> {
             let real = real.select(&(0..real.len().min(rows.len())).collect::<Vec<_>>());
             let (mut images, mut labels) = (vec![real.images()?.into_owned()], real.labels().to_vec());
             for (made, &class) in made.iter().zip(classes) {
@@ -202,7 +198,7 @@ impl Scorer {
                 images.push(made.slice_axis(Axis(0), rows.into()).to_owned());
             }
             let views: Vec<_> = images.iter().map(|images| images.view()).collect();
-            Ok(Labelled::new(concatenate(Axis(0), &views).context("images of one size")?, labels)?)
+            Ok(Labelled::new(concatenate(Axis(0), &views).expect("images of one size"), labels)?)
         };
         let both = Dataset {
             train: with_made(&data.train, 0..train)?,
@@ -210,18 +206,18 @@ impl Scorer {
             ..data.clone()
         };
         let stand_ins = format!("real images of {new} and on what the generator before it made of the other classes");
-        Scorer::train_on(path, &both, Some(stand_ins), console)
+        Scorer::train_on(path, &both, Some(stand_ins), observer)
     }
 
-    fn train_on(path: &Path, data: &Dataset, stand_ins: Option<String>, console: &Console) -> Result<()> {
+    fn train_on(path: &Path, data: &Dataset, stand_ins: Option<String>, observer: &dyn Observer) -> Result<(), Error> {
         let (train, classes) = (&data.train, data.class_names.len());
         let options = FitOptions::of_images(train.image_shape(), train.len());
-        let mut progress = console.progress(format!("training the classifier that scores {}", data.name), 0);
+        let mut progress = Progress::begin(observer, Work::TrainingScorer(data.name.clone()), 0);
         let report = |fit: FitProgress| {
             progress.set_total(fit.steps as u64);
             progress.update(fit.step as u64, || format!("step {} of {}, loss {:.3}", fit.step, fit.steps, fit.loss));
         };
-        let read = |chosen: &[usize]| Ok::<_, anyhow::Error>(train.select(chosen).images()?.into_owned());
+        let read = |chosen: &[usize]| Ok::<_, Error>(train.select(chosen).images()?.into_owned());
         let random = Random::new(0);
         let classifier =
             Classifier::fit_from(read, train.image_shape(), train.labels(), classes, options, random, report)?;
@@ -236,7 +232,7 @@ impl Scorer {
             test_accuracy: read_all(&classifier, &data.test)?.accuracy(data.test.labels()),
             stand_ins,
         };
-        console.note(format!("it recognises {:.2} % of the test images", 100.0 * note.test_accuracy));
+        observer.happened(&Happening::ScorerTrained { test_accuracy: note.test_accuracy });
         let mut weights = Weights::default();
         weights.insert_network("", &classifier);
         weights.note = serde_json::to_string(&note).expect("names and numbers can be written as JSON");
@@ -245,8 +241,12 @@ impl Scorer {
 }
 
 /// What a classifier makes of images that need not be in memory at once.
-pub fn read_all(classifier: &Classifier, images: &Labelled) -> Result<Reading> {
-    Ok(classifier.read_from(images.slabs(SLAB).map(|slab| Ok::<_, Error>(slab.images()?.into_owned())))?)
+pub fn read_all(classifier: &Classifier, images: &Labelled) -> Result<Reading, Error> {
+    Ok(classifier.read_from(images.slabs(SLAB).map(|slab| Ok::<_, DataError>(slab.images()?.into_owned())))?)
+}
+
+fn no_scorer(path: &Path, fault: impl Display) -> Result<Scorer, Error> {
+    Err(Error::file(path, format!("{} {fault}; choose another file, or none", path.display())))
 }
 
 #[cfg(test)]

@@ -5,13 +5,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use anyhow::{Context, Result};
 use mergan_metrics::{Card, ClassScore, Score, TaskScores};
 use ndarray::{ArrayView4, Axis};
 
 use super::{Evaluation, Scored};
-use crate::console::Progress;
+use crate::error::{Error, While};
 use crate::fid::{Family, FeatureNetwork, Found, Sample, Subsets, distances, enough};
+use crate::observer::{Progress, Work};
 
 /// Images that the network reads between two looks at the bar.
 const SLAB: usize = 256;
@@ -30,7 +30,7 @@ impl InceptionScores {
         InceptionScores { network, families: families.to_vec(), real: RefCell::default() }
     }
 
-    fn sample(&self, images: ArrayView4<u8>, progress: &mut Progress) -> Result<Option<Rc<Sample>>> {
+    fn sample(&self, images: ArrayView4<u8>, progress: &mut Progress) -> Result<Option<Rc<Sample>>, Error> {
         let keep = self.families.iter().any(|family| family.needs_features());
         let features = images.axis_chunks_iter(Axis(0), SLAB).map(|images| {
             let features = self.network.read(images);
@@ -43,11 +43,11 @@ impl InceptionScores {
 
 impl Evaluation<'_> {
     /// Records the distances of each class and their mean, and those over all classes at once.
-    pub(super) fn inception(&self, scored: &Scored, scores: &mut TaskScores) -> Result<()> {
+    pub(super) fn inception(&self, scored: &Scored, scores: &mut TaskScores) -> Result<(), Error> {
         let Some(inception) = &self.inception else { return Ok(()) };
         let classes = &scored.trained.usage.classes;
         let count: usize = scored.images.iter().map(|images| images.dim().0).sum();
-        let mut progress = self.console.progress("looking at the images with Inception", count as u64);
+        let mut progress = Progress::begin(self.observer, Work::ReadingFeatures, count as u64);
         let (mut samples, mut left_out) = (Vec::new(), Vec::new());
         for (&class, images) in classes.iter().zip(&scored.images) {
             let generated = inception.sample(images.view(), &mut progress)?;
@@ -69,10 +69,10 @@ impl Evaluation<'_> {
             distances(&inception.families, real, generated, subsets)
         };
         let by_class = samples.iter().map(|(class, real, generated)| {
-            let found = measure(real, generated).with_context(|| format!("the images of class {class}"))?;
+            let found = measure(real, generated).while_(|| format!("the images of class {class}"))?;
             Ok((*class, found))
         });
-        record(&by_class.collect::<Result<Vec<_>>>()?, &left_out, inception, &card, scores);
+        record(&by_class.collect::<Result<Vec<_>, Error>>()?, &left_out, inception, &card, scores);
         let joined = samples.iter().map(|(_, real, generated)| (real, generated));
         let pooled = joined.fold(None, |pooled: Option<[Rc<Sample>; 2]>, (real, generated)| {
             Some(match pooled {
@@ -94,7 +94,7 @@ impl Evaluation<'_> {
         inception: &InceptionScores,
         class: usize,
         progress: &mut Progress,
-    ) -> Result<Option<Rc<Sample>>> {
+    ) -> Result<Option<Rc<Sample>>, Error> {
         if let Some(known) = inception.real.borrow().get(&class) {
             return Ok(known.clone());
         }

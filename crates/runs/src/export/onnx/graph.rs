@@ -2,7 +2,7 @@
 
 use mergan_tensor::Tensor;
 
-use crate::protobuf::Message;
+use crate::export::protobuf::Message;
 
 /// The operators' version.
 pub const OPERATORS: i64 = 13;

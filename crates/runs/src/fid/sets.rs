@@ -13,8 +13,8 @@ use zip::ZipArchive;
 use super::distances::Sample;
 use super::network::BATCH;
 use super::{pictures, statistics};
-use crate::generator::Trained;
-use crate::run_dir::RunDir;
+use crate::dir::RunDir;
+use crate::trained::Trained;
 
 /// One side of a distance.
 pub enum Input {

@@ -10,7 +10,6 @@ mod reverse;
 use std::cell::OnceCell;
 use std::path::Path;
 
-use anyhow::{Context, Result};
 use mergan_datasets::{Dataset, TaskSequence};
 use mergan_metrics::{ACCURACY, Card, INITIAL_ACCURACY, NEXT_ACCURACY, STANDING_ACCURACY, TaskScores, class_accuracy};
 use mergan_models::{Generator, Reading, write_whole};
@@ -20,11 +19,12 @@ use mergan_tensor::{Device, Random};
 use ndarray::{Array4, Axis};
 use serde::Serialize;
 
-use crate::console::Console;
-use crate::generator::Trained;
-use crate::image_grid;
-use crate::run_dir::RunDir;
+use crate::dir::RunDir;
+use crate::error::{At, Error};
+use crate::export::image_grid;
+use crate::observer::Observer;
 use crate::scorer::Scorer;
+use crate::trained::Trained;
 use distance::Features;
 pub use inception::InceptionScores;
 use neighbours::Found;
@@ -35,7 +35,7 @@ pub struct Evaluation<'e> {
     tasks: TaskSequence,
     data: &'e Dataset,
     scorer: Scorer,
-    console: &'e Console,
+    observer: &'e dyn Observer,
     /// Of the real test images, once they are needed.
     real: OnceCell<Features>,
     inception: Option<InceptionScores>,
@@ -67,9 +67,9 @@ impl<'e> Evaluation<'e> {
     ///
     /// # Errors
     /// When the configuration's tasks do not fit the data.
-    pub fn new(config: &Config, data: &'e Dataset, scorer: Scorer, console: &'e Console) -> Result<Self> {
+    pub fn new(config: &Config, data: &'e Dataset, scorer: Scorer, observer: &'e dyn Observer) -> Result<Self, Error> {
         let tasks = config.task_sequence(data.class_names.len())?;
-        Ok(Evaluation { config: config.clone(), tasks, data, scorer, console, real: OnceCell::new(), inception: None })
+        Ok(Evaluation { config: config.clone(), tasks, data, scorer, observer, real: OnceCell::new(), inception: None })
     }
 
     /// The same, with what is measured by Inception besides.
@@ -86,7 +86,14 @@ impl<'e> Evaluation<'e> {
     ///
     /// # Errors
     /// When the generator of the task before or the real images cannot be read, or features are no numbers.
-    pub fn task(&self, run: &RunDir, trained: &Trained, task: usize, samples: usize, seed: u64) -> Result<Measured> {
+    pub fn task(
+        &self,
+        run: &RunDir,
+        trained: &Trained,
+        task: usize,
+        samples: usize,
+        seed: u64,
+    ) -> Result<Measured, Error> {
         let classes = &trained.usage.classes;
         let sampling = trained.usage.sampling(seed);
         let images = sampling.images(trained.source(), classes, samples);
@@ -191,7 +198,7 @@ impl<'e> Evaluation<'e> {
 
 impl Measured {
     /// Writes all of it into the run; the scores come last.
-    pub fn save(&self, run: &RunDir) -> Result<()> {
+    pub fn save(&self, run: &RunDir) -> Result<(), Error> {
         let folder = run.task(self.scores.task);
         if let Some(embedding) = &self.embedding {
             save_json(&folder.join(EMBEDDING), embedding)?;
@@ -206,9 +213,9 @@ impl Measured {
     }
 }
 
-fn save_json(path: &Path, value: &impl Serialize) -> Result<()> {
+fn save_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
     let text = serde_json::to_string_pretty(value).expect("what is measured is numbers and text") + "\n";
-    write_whole(path, text.as_bytes()).with_context(|| format!("writing {}", path.display()))
+    write_whole(path, text.as_bytes()).at("writing", path)
 }
 
 /// Warns of metrics of which classes have fewer than `samples` images, because a solver named too few so.

@@ -1,0 +1,145 @@
+//! `mergan train`: a new run, or one that goes on.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use indicatif::FormattedDuration;
+use mergan_runs::{Estimate, Outcome, Run, RunDir, Scorer, effect, load_data, require_startable};
+use mergan_strategies::{Config, Trainer};
+
+use crate::args::{NewRun, TrainArguments};
+use crate::config;
+use crate::console::Console;
+use crate::signals::Signals;
+
+/// Answers `mergan train`. The exit code says whether the training is finished (0) or was interrupted (128 and the
+/// signal's number).
+pub fn run(arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
+    match (&arguments.resume, &arguments.new) {
+        (Some(directory), _) => resume(directory, arguments, console),
+        (None, Some(new)) => start(new, arguments, console),
+        (None, None) => bail!("give --dataset, --strategy and --run for a new run, or --resume for one that goes on"),
+    }
+}
+
+fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
+    let (config, manifest) = config::resolve(new, arguments, console)?;
+    // The run whose first task is shared need not exist yet to estimate.
+    let first = new.first_task.as_deref();
+    require_startable(&new.run, &config, manifest.classes.len(), first.filter(|_| !arguments.estimate))?;
+    let device = arguments.device.open(console)?;
+    announce(&config, console);
+    let data = arguments.data.load(&config.dataset, &config.images, console)?;
+    if arguments.estimate || config.preset == "paper" {
+        let trainer = Trainer::new(config.clone(), data.class_names.len(), &data.train)?.on(device);
+        let estimate = Estimate::of(&trainer, usize::from(first.is_some()), console)?;
+        say(&estimate, console);
+        if arguments.estimate {
+            return print(&estimate, arguments.json, console);
+        }
+    }
+    let scorer = Scorer::obtain(arguments.scorer.as_deref(), &data, &arguments.data.cache(), console)?;
+    let run = match first {
+        None => Run::start(&new.run, config, &data),
+        Some(first) => Run::fork(&new.run, config, &data, first),
+    };
+    train(run?.on(device).scored_by(scorer), arguments, console)
+}
+
+/// Goes on with a run.
+pub fn resume(directory: &Path, arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
+    let config = RunDir::new(directory).read_config()?;
+    let device = arguments.device.open(console)?;
+    announce(&config, console);
+    let data = arguments.data.with_options(&config.images, console, |fetch| load_data(directory, fetch))?;
+    let run = Run::open(directory, &data)?.on(device);
+    if arguments.estimate || (config.preset == "paper" && config.extensions.is_empty()) {
+        let estimate = run.estimate(console)?;
+        say(&estimate, console);
+        if arguments.estimate {
+            return print(&estimate, arguments.json, console);
+        }
+    }
+    let cache = arguments.data.cache();
+    let scorer = match &arguments.scorer {
+        Some(file) => Scorer::obtain(Some(file), &data, &cache, console)?,
+        None => run.usual_scorer(&cache, console)?,
+    };
+    let code = train(run.scored_by(scorer), arguments, console)?;
+    if code == ExitCode::SUCCESS {
+        print_effect(directory, &config, &cache, console)?;
+    }
+    Ok(code)
+}
+
+fn train(run: Run, arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
+    let every = arguments.checkpoint_every.map(usize::from);
+    let mut run = run.checkpoint_every(every).with_tensorboard(arguments.tensorboard).commanded_by(command_line());
+    let signals = Signals::catch()?;
+    match (run.train(console, &|| signals.caught().is_some())?, signals.caught()) {
+        (Outcome::Stopped, Some(signal)) => {
+            let root = run.dir().root().display();
+            console.note(format!("interrupted, nothing is lost; go on with `mergan train --resume {root}`"));
+            Ok(signal.exit_code())
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Says what is trained.
+fn announce(config: &Config, console: &Console) {
+    let Config { strategy, dataset, preset, seed, .. } = config;
+    let threads = rayon::current_num_threads();
+    let tasks = config.tasks;
+    console.note(format!("{strategy} on {dataset}: preset {preset}, tasks {tasks}, seed {seed}, threads {threads}"));
+}
+
+/// Says how long a training will take.
+fn say(Estimate { seconds, iterations }: &Estimate, console: &Console) {
+    console.note(format!(
+        "expected duration (h:min:s): {} ({:.2} to {:.2} seconds an iteration)",
+        FormattedDuration(Duration::from_secs_f64(*seconds)),
+        iterations.iter().copied().fold(f64::INFINITY, f64::min),
+        iterations.iter().copied().fold(0.0, f64::max),
+    ));
+}
+
+/// Answers `mergan train --estimate`.
+fn print(Estimate { seconds, .. }: &Estimate, json: bool, console: &Console) -> Result<ExitCode> {
+    console.print(if json { format!("{{\"seconds\": {seconds:.1}}}") } else { format!("{seconds:.1}") })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what the last extension of a run did to the classes before it.
+fn print_effect(directory: &Path, config: &Config, cache: &Path, console: &Console) -> Result<()> {
+    let Some(effect) = effect(&RunDir::new(directory), config, cache)? else { return Ok(()) };
+    let row = |name: &str, then: f64, now: f64| {
+        console.print(format!("{name:<16} {:>9.2} {:>9.2}", 100.0 * then, 100.0 * now))
+    };
+    console.print(format!("{:<16} {:>9} {:>9}", "class", "before, %", "after, %"))?;
+    effect.earlier.iter().try_for_each(|(name, then, now)| row(name, *then, *now))?;
+    let count = effect.earlier.len() as f64;
+    let (then, now) = effect.earlier.iter().fold((0.0, 0.0), |sums, (_, then, now)| (sums.0 + then, sums.1 + now));
+    row("mean", then / count, now / count)?;
+    let (name, accuracy) = &effect.new;
+    console.print(format!("{name:<16} {:>9} {:>9.2}\n", "–", 100.0 * accuracy))?;
+    console.print(format!(
+        "The earlier classes are recognised by {}, {name} by {}; {} images of each class.",
+        effect.earlier_scorer,
+        effect.new_scorer.as_deref().unwrap_or("the same"),
+        effect.samples,
+    ))
+}
+
+/// This process's command line, quoted so that a shell reads it as it was.
+fn command_line() -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    let quote = |word: String| match !word.is_empty() && word.chars().all(plain) {
+        true => word,
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    };
+    let words = std::env::args_os().skip(1).map(|word| quote(word.to_string_lossy().into_owned()));
+    ["mergan".to_string()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,69 @@
+//! How a run learned, as a GIF of its sample grids.
+
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::Path;
+
+use image::codecs::gif::{GifEncoder, Repeat};
+use image::{Delay, Frame, ImageError, RgbaImage, imageops};
+
+use crate::dir::RunDir;
+use crate::error::{At, Error};
+use crate::export::image_grid::COLUMNS;
+
+/// Milliseconds that a frame is shown, and the last one.
+const FRAME: u32 = 120;
+const LAST: u32 = 3000;
+/// How thoroughly colours are chosen: from 1, the slowest, to 30.
+const SPEED: i32 = 10;
+
+/// Writes the animation of a run, whole or not at all; `columns` of the ten latents of its grids are shown. Returns how many
+/// frames it has.
+///
+/// # Errors
+/// When the run has no sample grids yet, or one of them cannot be read, or the file cannot be written.
+pub fn write(path: &Path, run: &RunDir, columns: u32) -> Result<usize, Error> {
+    let folder = run.frames();
+    let entries = fs::read_dir(&folder).map_err(|error| {
+        let folder_ = folder.display();
+        let reason = format!("reading {folder_}; give a run directory that `mergan train` of this version wrote");
+        Error::file_for(&folder, reason, error)
+    })?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>().at("reading", &folder)?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "png"));
+    // Names sort as the training went.
+    paths.sort();
+    if paths.is_empty() {
+        let reason = format!("{} holds no frames yet; let the training begin", folder.display());
+        return Err(Error::run(run.root(), reason));
+    }
+    let frames = paths.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
+    let unfinished = path.with_extension("gif.part");
+    encode(&unfinished, &frames, columns)
+        .map_err(|error| Error::file_for(path, format!("writing {}", path.display()), error))?;
+    fs::rename(&unfinished, path).at("writing", path)?;
+    Ok(frames.len())
+}
+
+fn open(path: &Path) -> Result<RgbaImage, Error> {
+    match image::open(path) {
+        Ok(image) => Ok(image.to_rgba8()),
+        Err(error) => Err(Error::file_for(path, format!("reading {}", path.display()), error)),
+    }
+}
+
+/// Grids grow by a row with each class; the canvas is as large as the last one.
+fn encode(path: &Path, frames: &[RgbaImage], columns: u32) -> Result<(), ImageError> {
+    let width = frames.iter().map(RgbaImage::width).max().unwrap_or(0);
+    let height = frames.iter().map(RgbaImage::height).max().unwrap_or(0);
+    let width = width * columns.min(COLUMNS as u32) / COLUMNS as u32;
+    let mut encoder = GifEncoder::new_with_speed(BufWriter::new(File::create(path)?), SPEED);
+    encoder.set_repeat(Repeat::Infinite)?;
+    for (i, frame) in frames.iter().enumerate() {
+        let mut canvas = RgbaImage::from_pixel(width, height, image::Rgba([0, 0, 0, 255]));
+        imageops::replace(&mut canvas, frame, 0, 0);
+        let milliseconds = if i + 1 == frames.len() { LAST } else { FRAME };
+        encoder.encode_frame(Frame::from_parts(canvas, 0, 0, Delay::from_numer_denom_ms(milliseconds, 1)))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! What others read: ONNX models, arrays of NumPy, image grids, animations and TensorBoard's event files.
+
+pub mod animation;
+pub mod image_grid;
+pub mod npy;
+pub mod onnx;
+mod protobuf;
+pub mod tensorboard;

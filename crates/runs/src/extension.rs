@@ -1,0 +1,271 @@
+//! Runs that learn one more class after they have ended, without the data before it (`mergan extend`).
+//!
+//! The finished run stays as it is: a copy of it learns the class. The copy is put together under another name, so that it
+//! is whole where it has its own, and from then on it is a run like any other. What the generator made of the other
+//! classes stands in for their images where a classifier has to be trained that scores all of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mergan_datasets::{Dataset, FetchOptions, ImageOptions, Labelled, pictures_of};
+use mergan_metrics::{ACCURACY, TaskScores, class_accuracy};
+use mergan_strategies::{Config, Extension, Trainer};
+use ndarray::{Array4, Axis};
+use sha2::{Digest, Sha256};
+
+use crate::checkpoints::{self, Position};
+use crate::dir::{RunDir, make_folder};
+use crate::error::{At, Error};
+use crate::evaluation::Evaluation;
+use crate::export::image_grid::{self, COLUMNS};
+use crate::observer::Observer;
+use crate::run::write_config;
+use crate::scorer::Scorer;
+use crate::trained::Trained;
+
+/// Of so many images of the new class, one is held out for testing.
+const HELD_OUT: usize = 10;
+
+/// A class that a finished run is to learn.
+#[derive(Clone, Debug)]
+pub struct NewClass<'a> {
+    /// Its name; that of a class of the dataset which the run has not learned means this one.
+    pub name: &'a str,
+    /// The folder of its pictures.
+    pub images: &'a Path,
+    /// At most this many of them, the first ones.
+    pub limit: Option<usize>,
+    /// The directory of the extended run, which must not exist; by default the run's with the name of the class behind it.
+    pub into: Option<&'a Path>,
+}
+
+/// The extended run is put together, ready to be opened and trained; its directory is returned.
+///
+/// `fetch` says where the dataset of the run and the cache of scoring classifiers are.
+///
+/// # Errors
+/// When the run has not ended or knows the class already, its strategy learns from real images of all classes, the pictures
+/// cannot be read, or the new directory cannot be written.
+pub fn extend(base: &RunDir, new: &NewClass, fetch: &FetchOptions, observer: &dyn Observer) -> Result<RunDir, Error> {
+    let config = base.read_config()?;
+    let (task, root) = (config.tasks, base.root());
+    if !base.scores(task).is_file() {
+        let root_ = root.display();
+        let reason =
+            format!("{root_} has not learned its {task} tasks yet; finish it by `mergan train --resume {root_}`");
+        return Err(Error::run(root, reason));
+    }
+    let into = new.into.map_or_else(|| beside(root, new.name), |into| Ok(into.into()))?;
+    if into.exists() {
+        let into_ = into.display();
+        let reason =
+            format!("{into_} exists already; go on with it by `mergan train --resume`, or choose another --into");
+        return Err(Error::run(&into, reason));
+    }
+
+    let trained = Trained::load(&base.generator(task))?;
+    let class = number(base, &trained, &config, new, fetch)?;
+    let folder = fs::canonicalize(new.images).at("finding", new.images)?;
+    let images = images(&trained, &config, &folder, new.limit)?;
+    let sha256 = sha256(&images);
+    let (name, limit, scorer) = (new.name.to_owned(), new.limit, scored_by(base, task));
+    let extension = Extension { name, class, images: folder, limit, sha256, scorer: scorer.clone() };
+    let data = dataset(&trained, &config, &extension, &images)?;
+    let checkpoint = checkpoints::path(base, Position::end_of(task));
+    let trainer = Trainer::extend(extension, data.class_names.len(), &data.train, &checkpoint)?;
+
+    let partial = RunDir::new(&hidden(&into)?);
+    if partial.root().exists() {
+        fs::remove_dir_all(partial.root()).at("removing", partial.root())?;
+    }
+    partial.create()?;
+    copy_folder(&base.root().join("tasks"), &partial.root().join("tasks"))?;
+    copy(&base.events(), &partial.events())?;
+    let mut rows = image_grid::read(&base.real(), trained.generator.config().image_shape())?;
+    rows.push(data.train.select(&(0..data.train.len().min(COLUMNS)).collect::<Vec<_>>()).images()?.into_owned());
+    image_grid::write(&partial.real(), &rows.iter().map(|row| row.view()).collect::<Vec<_>>(), COLUMNS)?;
+    let scorer = scorer.and_then(|sha256| find_scorer(&sha256, base, data.train.image_shape(), &fetch.cache));
+    match scorer.filter(|scorer| scorer.knows(class)) {
+        Some(scorer) => copy(scorer.file(), &partial.scorer())?,
+        None => {
+            Scorer::train_on_stand_ins(&partial.scorer(), &trained, &data, trainer.config(), observer)?;
+            score_again(&partial, &data, trainer.config(), observer)?;
+        }
+    }
+    checkpoints::save(&partial, &trainer)?;
+    write_config(&partial, trainer.config())?;
+    fs::rename(partial.root(), &into).at("naming", &into)?;
+    Ok(RunDir::new(&into))
+}
+
+/// The dataset of an extended run: the images of its last class and no others.
+pub(crate) fn load(run: &RunDir, config: &Config, extension: &Extension) -> Result<Dataset, Error> {
+    let before = Trained::load(&run.generator(config.tasks - 1))?;
+    let images = images(&before, config, &extension.images, extension.limit)?;
+    if sha256(&images) != extension.sha256 {
+        let folder = &extension.images;
+        let reason = format!(
+            "the images in {} are not those that this run began to learn; put them back, or extend anew",
+            folder.display()
+        );
+        return Err(Error::file(folder, reason));
+    }
+    dataset(&before, config, extension, &images)
+}
+
+/// What the last extension of a run did to the classes before it; accuracies are from 0 to 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Effect {
+    /// Each class that was known before: its name, its accuracy before and after.
+    pub earlier: Vec<(String, f64, f64)>,
+    /// The new class and its accuracy.
+    pub new: (String, f64),
+    /// How many images of each class were scored.
+    pub samples: usize,
+    /// What scored the earlier classes, for a sentence.
+    pub earlier_scorer: String,
+    /// What scored the new one, where that is another classifier.
+    pub new_scorer: Option<String>,
+}
+
+/// Measures what the last extension of a run did; `None` of a run that was not extended. The earlier classes are recognised
+/// by the classifier that scored the run before it was extended, where that is still in `cache`.
+///
+/// # Errors
+/// When the generators or the run's classifier cannot be read.
+pub fn effect(run: &RunDir, config: &Config, cache: &Path) -> Result<Option<Effect>, Error> {
+    let Some(extension) = config.extensions.last() else { return Ok(None) };
+    let task = config.tasks;
+    let (before, after) = (Trained::load(&run.generator(task - 1))?, Trained::load(&run.generator(task))?);
+    let shape = before.generator.config().image_shape();
+    let own = Scorer::open(&run.scorer(), shape)?;
+    let former = extension.scorer.as_ref().and_then(|sha256| find_scorer(sha256, run, shape, cache));
+    let scorer = former.unwrap_or_else(|| own.clone());
+    let (classes, samples) = (&before.usage.classes, config.evaluation.samples);
+    let accuracies = |trained: &Trained, scorer: &Scorer, classes: &[usize]| -> Vec<f64> {
+        let images = trained.usage.sampling(config.seed).images(trained.source(), classes, samples);
+        let share = |(images, &class): (&Array4<u8>, &usize)| {
+            class_accuracy(&scorer.classifier().predict(images.view()), class).unwrap_or(0.0)
+        };
+        images.iter().zip(classes).map(share).collect()
+    };
+    let [then, now] = [&before, &after].map(|trained| accuracies(trained, &scorer, classes));
+    let new = accuracies(&after, &own, &[extension.class])[0];
+    let names = before.usage.class_names.iter().cloned();
+    Ok(Some(Effect {
+        earlier: names.zip(then).zip(now).map(|((name, then), now)| (name, then, now)).collect(),
+        new: (extension.name.clone(), new),
+        samples,
+        earlier_scorer: scorer.description(),
+        new_scorer: (scorer.sha256() != own.sha256()).then(|| own.description()),
+    }))
+}
+
+/// The SHA-256 of the classifier that scored a task of a run.
+fn scored_by(run: &RunDir, task: usize) -> Option<String> {
+    let scores: TaskScores = serde_json::from_slice(&fs::read(run.scores(task)).ok()?).ok()?;
+    scores.get(ACCURACY, None)?.card.sha256.clone()
+}
+
+/// The classifier of this SHA-256: a run's own, or one in the cache.
+fn find_scorer(sha256: &str, run: &RunDir, shape: [usize; 3], cache: &Path) -> Option<Scorer> {
+    let cached = fs::read_dir(cache.join("scorers")).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut scorers = [run.scorer()].into_iter().chain(cached).filter_map(|path| Scorer::open(&path, shape).ok());
+    scorers.find(|scorer| scorer.sha256() == sha256)
+}
+
+/// The images of a folder as a run's networks take them.
+fn images(before: &Trained, config: &Config, folder: &Path, limit: Option<usize>) -> Result<Array4<u8>, Error> {
+    let [channels, side, _] = before.generator.config().image_shape();
+    let options = ImageOptions { side, channels, fit: config.images.fit, limit, skip_bad: false };
+    let pictures = pictures_of(folder, &options)?;
+    Ok(pictures.images()?.into_owned())
+}
+
+/// The SHA-256 of images, in lower-case hexadecimal.
+fn sha256(images: &Array4<u8>) -> String {
+    let bytes: Vec<u8> = images.iter().copied().collect();
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The images of the new class, every tenth held out for testing, among the classes of the networks.
+fn dataset(before: &Trained, config: &Config, extension: &Extension, images: &Array4<u8>) -> Result<Dataset, Error> {
+    let name = |class: usize| match before.usage.classes.iter().position(|&learned| learned == class) {
+        Some(position) => before.usage.class_names[position].clone(),
+        None if class == extension.class => extension.name.clone(),
+        None => class.to_string(),
+    };
+    let of = |rows: &[usize]| Labelled::new(images.select(Axis(0), rows), vec![extension.class; rows.len()]);
+    let rows = 0..images.len_of(Axis(0));
+    let (test, train): (Vec<_>, Vec<_>) = rows.partition(|row| row % HELD_OUT == HELD_OUT - 1);
+    Ok(Dataset {
+        name: config.dataset.clone(),
+        class_names: (0..before.generator.config().classes.max(extension.class + 1)).map(name).collect(),
+        train: of(&train)?,
+        validation: of(&[])?,
+        test: of(&test)?,
+    })
+}
+
+/// The number of the new class: that of the dataset's class of this name, where no task had it, else a new one.
+fn number(
+    base: &RunDir,
+    trained: &Trained,
+    config: &Config,
+    new: &NewClass,
+    fetch: &FetchOptions,
+) -> Result<usize, Error> {
+    let learned = &trained.usage;
+    if learned.class_names.iter().any(|name| name == new.name) {
+        return Err(Error::run(base.root(), format!("{} knows {} already", base.root().display(), new.name)));
+    }
+    // The data may be gone; then nothing is known of classes that were not learned.
+    let fetch = FetchOptions { images: config.images.clone(), ..fetch.clone() };
+    let known = mergan_datasets::info(&config.dataset, &fetch).ok();
+    let known = known.and_then(|manifest| manifest.classes.iter().position(|class| class == new.name));
+    let free = known.filter(|class| !learned.classes.contains(class));
+    Ok(free.unwrap_or(trained.generator.config().classes))
+}
+
+/// Scores the tasks before the extension by the run's own classifier: numbers of two never stand in one report.
+fn score_again(run: &RunDir, data: &Dataset, config: &Config, observer: &dyn Observer) -> Result<(), Error> {
+    let scorer = Scorer::open(&run.scorer(), data.train.image_shape())?;
+    let evaluation = Evaluation::new(config, data, scorer, observer)?;
+    (1..config.tasks).try_for_each(|task| {
+        let trained = Trained::load(&run.generator(task))?;
+        evaluation.task(run, &trained, task, config.evaluation.samples, config.seed)?.save(run)
+    })
+}
+
+/// `runs/ra-zebra` of `runs/ra`.
+fn beside(root: &Path, name: &str) -> Result<PathBuf, Error> {
+    if Path::new(name).file_name() != Some(name.as_ref()) {
+        return Err(Error::Request(format!("`{name}` cannot be part of a directory's name; choose one with --into")));
+    }
+    let root = fs::canonicalize(root).at("finding", root)?;
+    let folder = root.file_name();
+    let folder =
+        folder.ok_or_else(|| Error::Request("the run directory has no name; choose one with --into".into()))?;
+    Ok(root.with_file_name(format!("{}-{name}", folder.to_string_lossy())))
+}
+
+/// Where a run is put together.
+fn hidden(into: &Path) -> Result<PathBuf, Error> {
+    let name = into.file_name();
+    let name = name.ok_or_else(|| Error::Request(format!("{} is no name of a directory", into.display())))?;
+    Ok(into.with_file_name(format!(".{}.partial", name.to_string_lossy())))
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<(), Error> {
+    make_folder(to)?;
+    for entry in fs::read_dir(from).at("reading", from)? {
+        let path = entry.at("reading", from)?.path();
+        let to = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() { copy_folder(&path, &to)? } else { copy(&path, &to)? }
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::copy(from, to).map(|_| ()).at("copying to", to)
+}

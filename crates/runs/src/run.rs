@@ -1,0 +1,303 @@
+//! A run: one strategy trained on a sequence of tasks, in a directory of its own that is at any moment fit to go on from.
+//!
+//! A run can be killed at any moment and goes on to the same bits. What makes that so is the order of writing: at the end
+//! of a task the checkpoint before the generator and the scores made from it, and of a new run its configuration last.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use mergan_datasets::{Dataset, FetchOptions, default_cache};
+use mergan_metrics::TaskScores;
+use mergan_models::write_whole;
+use mergan_strategies::{Config, Trainer, build_strategy};
+use mergan_tensor::{Device, microkernel};
+
+use crate::checkpoints::{self, Position};
+use crate::dir::RunDir;
+use crate::error::{At, Error};
+use crate::evaluation::Evaluation;
+use crate::export::tensorboard::TensorBoard;
+use crate::extension;
+use crate::log::{Event, EventLog};
+use crate::observer::{Happening, Observer, Progress, Unobserved, Work};
+use crate::scorer::Scorer;
+use crate::session::Session;
+use crate::trained::Trained;
+
+/// A run that has been started.
+pub struct Run {
+    dir: RunDir,
+    config: Config,
+    data: Dataset,
+    device: Device,
+    scorer: Option<Scorer>,
+    checkpoint_every: Option<usize>,
+    tensorboard: bool,
+    command: String,
+    /// Keeps other processes from training here.
+    lock: Option<File>,
+}
+
+/// How a training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All tasks are learned and scored.
+    Finished,
+    /// It was asked to stop; [`Run::open`] and [`Run::train`] go on to the bits of a run that was never stopped.
+    Stopped,
+}
+
+impl Run {
+    /// A new run in `directory`, which must not exist or be empty.
+    ///
+    /// # Errors
+    /// When something else lies in the directory, the configuration does not fit the data, or the disk is full.
+    pub fn start(directory: &Path, config: Config, data: &Dataset) -> Result<Self, Error> {
+        let trainer = Trainer::new(config, data.class_names.len(), &data.train)?;
+        Run::begin(RunDir::new(directory), &trainer, data, None)
+    }
+
+    /// A new run that shares the first task of the run in `first`, a finished one of a single task with the same seed: so all
+    /// strategies start from the same network, as in the paper (caption of figure 5).
+    ///
+    /// # Errors
+    /// As [`Run::start`], and when the first task of that run is not the one that this configuration would train.
+    pub fn fork(directory: &Path, config: Config, data: &Dataset, first: &Path) -> Result<Self, Error> {
+        let first = RunDir::new(first);
+        let checkpoint = first_task(&first)?;
+        let trainer = Trainer::fork(config, data.class_names.len(), &data.train, &checkpoint)?;
+        Run::begin(RunDir::new(directory), &trainer, data, Some(&first))
+    }
+
+    fn begin(dir: RunDir, trainer: &Trainer, data: &Dataset, first: Option<&RunDir>) -> Result<Self, Error> {
+        dir.require_unused()?;
+        dir.create()?;
+        let lock = dir.lock()?;
+        // Another process may have been as quick.
+        dir.require_unused()?;
+        if let Some(other) = first {
+            dir.take_frames(other)?;
+        }
+        EventLog::create(&dir.events(), first.map(RunDir::events).as_deref())?;
+        checkpoints::save(&dir, trainer)?;
+        write_config(&dir, trainer.config())?;
+        Ok(Run { lock: Some(lock), ..Run::of(dir, trainer.config().clone(), data) })
+    }
+
+    /// The run in `directory`, with the data that it was started with; [`load_data`] finds those that have a name or a path.
+    ///
+    /// # Errors
+    /// When the directory holds no run.
+    pub fn open(directory: &Path, data: &Dataset) -> Result<Self, Error> {
+        let dir = RunDir::new(directory);
+        let config = dir.read_config()?;
+        Ok(Run::of(dir, config, data))
+    }
+
+    fn of(dir: RunDir, config: Config, data: &Dataset) -> Self {
+        Run {
+            dir,
+            config,
+            data: data.clone(),
+            device: Device::Cpu,
+            scorer: None,
+            checkpoint_every: None,
+            tensorboard: false,
+            command: String::new(),
+            lock: None,
+        }
+    }
+
+    /// Trains on another device than the CPU. Devices round differently; on one device results are the same bits again.
+    pub fn on(self, device: Device) -> Self {
+        Run { device, ..self }
+    }
+
+    /// Is scored by this classifier; by default by the one of the dataset, kept in the cache, or the run's own where it was
+    /// extended.
+    pub fn scored_by(self, scorer: Scorer) -> Self {
+        Run { scorer: Some(scorer), ..self }
+    }
+
+    /// Saves a checkpoint every so many iterations, besides every minute and at the end of each task.
+    pub fn checkpoint_every(self, iterations: Option<usize>) -> Self {
+        Run { checkpoint_every: iterations, ..self }
+    }
+
+    /// Writes TensorBoard's event files too.
+    pub fn with_tensorboard(self, tensorboard: bool) -> Self {
+        Run { tensorboard, ..self }
+    }
+
+    /// The command line that the log and reports name as what made the run.
+    pub fn commanded_by(self, command: impl Into<String>) -> Self {
+        Run { command: command.into(), ..self }
+    }
+
+    /// The run directory.
+    pub fn dir(&self) -> &RunDir {
+        &self.dir
+    }
+
+    /// Everything that decides the result.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Trains to the end, or until `stop` says so, which is asked between iterations. Each task is scored when it is
+    /// learned. A run that was stopped or killed goes on from its newest checkpoint, to the same bits.
+    ///
+    /// # Errors
+    /// When another process trains here, no checkpoint can be read, the training diverges, or the disk is full. What was
+    /// learned up to the last checkpoint stays.
+    pub fn train(&mut self, observer: &dyn Observer, stop: &dyn Fn() -> bool) -> Result<Outcome, Error> {
+        self.dir.create()?;
+        if self.lock.is_none() {
+            self.lock = Some(self.dir.lock()?);
+        }
+        self.dir.sweep()?;
+        let trainer = self.trainer(observer)?;
+        let scorer = match &self.scorer {
+            Some(scorer) => scorer.clone(),
+            None => self.usual_scorer(&default_cache(), observer)?,
+        };
+        let mut events = EventLog::resume(&self.dir.events())?;
+        if let Some(before) = events.device()?.filter(|before| *before != self.device.to_string()) {
+            observer.happened(&Happening::Warning(&format!(
+                "the run was trained on {before} and goes on on {}, which rounds differently: not to the bits of an \
+                 uninterrupted run (`--device` chooses)",
+                self.device
+            )));
+        }
+        events.write(&Event::Start {
+            command: &self.command,
+            version: env!("CARGO_PKG_VERSION"),
+            microkernel: microkernel()?,
+            device: self.device.to_string(),
+            threads: rayon::current_num_threads(),
+        })?;
+        if self.tensorboard {
+            events.mirror(TensorBoard::create(&self.dir.tensorboard(), &self.config, Position::of(&trainer))?);
+        }
+        let session = Session::new(&self.dir, observer, &self.data, scorer, trainer, events, self.checkpoint_every)?;
+        session.run(stop)
+    }
+
+    /// Scores the newest generator as it is scored when its task is learned.
+    ///
+    /// # Errors
+    /// When no task is learned yet, or a generator or the real images cannot be read. [`Evaluation`] has all the choices.
+    pub fn evaluate(&self, scorer: &Scorer) -> Result<TaskScores, Error> {
+        let task = self.dir.newest_task()?;
+        let trained = Trained::load(&self.dir.generator(task))?.on(self.device);
+        let evaluation = Evaluation::new(&self.config, &self.data, scorer.clone(), &Unobserved)?;
+        Ok(evaluation.task(&self.dir, &trained, task, self.config.evaluation.samples, self.config.seed)?.scores)
+    }
+
+    /// The classifier that scores this run where no other is given: that of the dataset, trained now where `cache` has none,
+    /// or the run's own where it was extended.
+    ///
+    /// # Errors
+    /// When it cannot be read, trained or kept.
+    pub fn usual_scorer(&self, cache: &Path, observer: &dyn Observer) -> Result<Scorer, Error> {
+        if self.config.extensions.is_empty() {
+            return Scorer::obtain(None, &self.data, cache, observer);
+        }
+        Scorer::open(&self.dir.scorer(), self.data.train.image_shape())
+    }
+
+    /// How long the rest of the training will take.
+    ///
+    /// # Errors
+    /// When no checkpoint can be read, or the run was extended: its earlier tasks have no data to measure on.
+    pub fn estimate(&self, observer: &dyn Observer) -> Result<Estimate, Error> {
+        if !self.config.extensions.is_empty() {
+            let reason = "an extended run cannot be estimated: its earlier tasks have no data";
+            return Err(Error::run(self.dir.root(), reason));
+        }
+        let trainer = self.trainer(observer)?;
+        Estimate::of(&trainer, trainer.tasks_learned(), observer)
+    }
+
+    fn trainer(&self, observer: &dyn Observer) -> Result<Trainer<'_>, Error> {
+        let classes = self.data.class_names.len();
+        Ok(checkpoints::resume(&self.dir, &self.config, classes, &self.data.train, observer)?.on(self.device))
+    }
+}
+
+/// How long a training will take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Estimate {
+    /// Seconds of training that are left.
+    pub seconds: f64,
+    /// Seconds that an iteration of each task takes.
+    pub iterations: Vec<f64>,
+}
+
+impl Estimate {
+    /// Measures a few iterations of each task; the first `learned` ones are not counted.
+    ///
+    /// # Errors
+    /// As [`Trainer::seconds_per_iteration`].
+    pub fn of(trainer: &Trainer, learned: usize, observer: &dyn Observer) -> Result<Self, Error> {
+        let config = trainer.config();
+        let progress = Progress::begin(observer, Work::Estimating, 0);
+        let iterations = trainer.seconds_per_iteration()?;
+        drop(progress);
+        let left = |(task, seconds): (usize, &f64)| {
+            let done = if task == trainer.tasks_learned() { trainer.iterations_done() } else { 0 };
+            (config.iterations(task) - done) as f64 * seconds
+        };
+        // Not `sum`, which makes -0 of nothing.
+        let seconds = iterations.iter().enumerate().skip(learned).map(left).fold(0.0, |total, seconds| total + seconds);
+        Ok(Estimate { seconds, iterations })
+    }
+}
+
+/// Refuses what cannot become a run in `directory`, before anything is downloaded or trained: the strategy's options, the
+/// tasks of `classes` classes, the directory, and the run in `first` whose first task is to be shared.
+///
+/// # Errors
+/// What is wrong, and what would be right.
+pub fn require_startable(directory: &Path, config: &Config, classes: usize, first: Option<&Path>) -> Result<(), Error> {
+    build_strategy(&config.strategy, &config.options)?;
+    config.task_sequence(classes)?;
+    RunDir::new(directory).require_unused()?;
+    first.map_or(Ok(()), |first| first_task(&RunDir::new(first)).map(drop))
+}
+
+/// The dataset of the run in `directory`, by what its configuration says; of an extended run the images of its last class and
+/// no others.
+///
+/// # Errors
+/// When the directory holds no run, or the images cannot be fetched or read.
+pub fn load_data(directory: &Path, fetch: &FetchOptions) -> Result<Dataset, Error> {
+    let dir = RunDir::new(directory);
+    let config = dir.read_config()?;
+    match config.extensions.last() {
+        Some(extension) => extension::load(&dir, &config, extension),
+        None => {
+            let fetch = FetchOptions { images: config.images.clone(), ..fetch.clone() };
+            Ok(mergan_datasets::load(&config.dataset, &fetch)?)
+        }
+    }
+}
+
+/// The checkpoint at the end of the only task of a run.
+fn first_task(first: &RunDir) -> Result<PathBuf, Error> {
+    let path = checkpoints::path(first, Position::end_of(1));
+    if path.is_file() {
+        return Ok(path);
+    }
+    let reason = format!(
+        "{} is not there; --first-task takes a finished run of one task (`mergan train --tasks 1 ...`)",
+        path.display()
+    );
+    Err(Error::run(first.root(), reason))
+}
+
+/// Writes the configuration of a run, which is then started.
+pub(crate) fn write_config(dir: &RunDir, config: &Config) -> Result<(), Error> {
+    let path = dir.config();
+    write_whole(&path, config.to_toml().as_bytes()).at("writing", &path)
+}
