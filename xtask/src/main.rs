@@ -14,6 +14,7 @@ mod outside;
 mod python;
 mod reproduce;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf, absolute};
 use std::process::ExitCode;
 
@@ -29,8 +30,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Train the strategies on a dataset, score them, and set the result beside the paper's.
-    Reproduce(reproduce::Arguments),
+    /// Train the strategies on a dataset, score them, and set the result beside the paper's: `mergan reproduce`, built now.
+    #[command(disable_help_flag = true)]
+    Reproduce {
+        /// What `mergan reproduce` takes, such as `mnist --seeds 3`; `--help` shows all of it.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        arguments: Vec<OsString>,
+    },
     /// Measure speed beside PyTorch.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -56,7 +62,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
-        Task::Reproduce(arguments) => reproduce::run(&arguments),
+        Task::Reproduce { arguments } => reproduce::run(&arguments),
         Task::Bench(bench) => bench::run(&bench),
         Task::Interop(arguments) => interop::run(&arguments),
         Task::Ptx(arguments) => kernels::ptx(&arguments),

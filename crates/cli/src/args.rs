@@ -71,6 +71,8 @@ pub enum Command {
     Compare(CompareArguments),
     /// Write up runs: results.json, ledger.md and a page that opens offline.
     Report(ReportArguments),
+    /// Train the strategies on a dataset, score them, and set the result beside the paper's.
+    Reproduce(ReproduceArguments),
     /// Show how a run learned, as an animated GIF.
     Animate(AnimateArguments),
     /// Compare what a device computes with f64: every operation, at small shapes and at those of the networks.
@@ -508,6 +510,35 @@ pub struct ReportArguments {
     /// Print the results as JSON instead of the table.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `mergan reproduce`.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  mergan reproduce mnist\n  mergan reproduce shapes --preset smoke --tasks 2 --out \
+                        /tmp/smoke"
+)]
+pub struct ReproduceArguments {
+    /// The dataset: mnist, fashion, svhn or lsun, or shapes for a smoke test.
+    pub dataset: String,
+    /// The recipe: smoke, quick or paper.
+    #[arg(long, default_value = "quick")]
+    pub preset: String,
+    /// The strategies, with commas between them.
+    #[arg(long, value_delimiter = ',', default_value = "sft,ewc,dgr,jtr,ra,jt", value_name = "NAMES")]
+    pub strategies: Vec<String>,
+    /// How many seeds: 0, 1, ...
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
+    pub seeds: u64,
+    /// How many tasks, of one class each [default: 10, and 4 of lsun].
+    #[arg(long, value_name = "N")]
+    pub tasks: Option<usize>,
+    /// Where to [default: runs/reproduce-DATASET, and runs/reproduce-DATASET-PRESET of other presets than quick].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Where data are looked for and kept.
+    #[command(flatten)]
+    pub data: DataArguments,
 }
 
 /// `mergan animate`.

@@ -1,6 +1,7 @@
 //! Datasets as the commands get them: with the progress of downloads on the console.
 
 use std::cell::{Cell, RefCell};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -10,6 +11,13 @@ use crate::args::DataArguments;
 use crate::console::Console;
 
 impl DataArguments {
+    /// The options that say the same to another process of this command.
+    pub fn options(&self) -> Vec<OsString> {
+        let paths = [("--data-dir", &self.data_dir), ("--cache", &self.cache)].into_iter();
+        let paths = paths.filter_map(|(name, path)| Some([name.into(), path.clone()?.into_os_string()]));
+        paths.flatten().chain(self.offline.then(|| "--offline".into())).collect()
+    }
+
     /// The cache of downloads and scoring classifiers.
     pub fn cache(&self) -> PathBuf {
         self.cache.clone().unwrap_or_else(default_cache)

@@ -46,6 +46,7 @@ fn answer(arguments: &Arguments, console: &Console) -> Result<ExitCode> {
         Command::Fid(arguments) => commands::fid::run(arguments, console)?,
         Command::Compare(arguments) => commands::compare::run(arguments, console)?,
         Command::Report(arguments) => commands::report::run(arguments, console)?,
+        Command::Reproduce(arguments) => commands::reproduce::run(arguments, console)?,
         Command::Animate(arguments) => commands::animate::run(arguments, console)?,
         Command::Selftest(arguments) => return commands::selftest::run(arguments, console),
         Command::Doctor(arguments) => return commands::doctor::run(arguments, console),

@@ -10,6 +10,7 @@ pub mod export;
 pub mod extend;
 pub mod fid;
 pub mod report;
+pub mod reproduce;
 pub mod sample;
 pub mod selftest;
 pub mod train;

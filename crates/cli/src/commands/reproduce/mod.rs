@@ -1,4 +1,4 @@
-//! `cargo xtask reproduce`: from a fresh clone to the table beside the paper's.
+//! `mergan reproduce`: from nothing to the table beside the paper's.
 //!
 //! For each seed the first task is trained once; then the strategies fork from it. Several processes of one thread each
 //! do more than one process of several threads, and results do not depend on threads.
@@ -6,130 +6,80 @@
 mod runs;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
+use anyhow::{Result, bail};
 
-use crate::cargo::{build_mergan, root};
+use super::report;
+use crate::args::{ReportArguments, ReproduceArguments};
+use crate::console::Console;
 use runs::{Identity, Run, State};
 
-/// `cargo xtask reproduce`.
-#[derive(Args)]
-#[command(
-    after_help = "Examples:\n  cargo xtask reproduce mnist\n  cargo xtask reproduce shapes --preset smoke --out \
-                        /tmp/smoke"
-)]
-pub struct Arguments {
-    /// The dataset: mnist, fashion, svhn or lsun, or shapes for a smoke test.
-    pub dataset: String,
-    /// The recipe: smoke, quick or paper.
-    #[arg(long, default_value = "quick")]
-    pub preset: String,
-    /// The strategies, with commas between them.
-    #[arg(long, value_delimiter = ',', default_value = "sft,ewc,dgr,jtr,ra,jt")]
-    pub strategies: Vec<String>,
-    /// How many seeds: 0, 1, ...
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
-    pub seeds: u64,
-    /// How many tasks, of one class each [default: 10, and 4 of lsun].
-    #[arg(long, value_name = "N")]
-    pub tasks: Option<usize>,
-    /// Where to [default: runs/reproduce-DATASET, and runs/reproduce-DATASET-PRESET of other presets than quick].
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// Threads in all [default: one for each core].
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroUsize>,
-}
-
-impl Arguments {
-    /// A reproduction of seconds, on two tasks of the drawn shapes.
-    pub fn smoke(out: &Path) -> Self {
-        Arguments {
-            dataset: "shapes".into(),
-            preset: "smoke".into(),
-            strategies: ["sft", "ewc", "dgr", "jtr", "ra", "jt"].map(String::from).into(),
-            seeds: 1,
-            tasks: Some(2),
-            out: Some(out.into()),
-            threads: None,
-        }
-    }
-}
-
 /// Trains what is not trained yet, and reports.
-pub fn run(arguments: &Arguments) -> Result<()> {
+pub fn run(arguments: &ReproduceArguments, console: &Console) -> Result<()> {
     let begun = Instant::now();
     let mut named = BTreeSet::new();
     if let Some(strategy) = arguments.strategies.iter().find(|strategy| !named.insert(*strategy)) {
         bail!("--strategies names {strategy} twice");
     }
-    let cores = || thread::available_parallelism().map_or(1, usize::from);
-    let threads = arguments.threads.map_or_else(cores, usize::from);
-    let mergan = build_mergan()?;
-    let out = match &arguments.out {
-        Some(out) => std::path::absolute(out).context("finding the current directory")?,
-        None => root().join("runs").join(default_folder(arguments)),
-    };
+    // The processes of the runs go side by side; this one waits.
+    let threads = rayon::current_num_threads();
+    let out = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(default_folder(arguments)));
     let first_tasks: Vec<Run> = (0..arguments.seeds).map(|seed| first_task(arguments, &out, seed)).collect();
     let forks: Vec<Run> = (0..arguments.seeds).flat_map(|seed| forks(arguments, &out, seed)).collect();
     let stages = [unfinished(&first_tasks)?, unfinished(&forks)?];
-    announce_duration(&mergan, &stages, threads)?;
+    announce_duration(&stages, threads, console)?;
     for runs in &stages {
-        side_by_side(runs, threads, |run, threads| run.train(&mergan, threads))?;
+        side_by_side(runs, threads, |run, threads| run.train(threads, console))?;
     }
 
-    let page = out.join("report.html");
-    let mut report = Command::new(&mergan);
-    report.arg("report").args(forks.iter().map(|run| &run.directory)).arg("--out").arg(&page);
-    println!();
-    ensure!(report.status().context("starting mergan report")?.success(), "mergan report failed");
+    let runs = forks.iter().map(|run| run.directory.clone()).collect();
+    report::run(&ReportArguments { runs, out: out.join("report.html"), json: false }, console)?;
     let seconds = first_tasks.iter().map(|run| run.seconds(1)).sum::<Result<f64>>()?
         + forks.iter().map(|run| run.seconds(2)).sum::<Result<f64>>()?;
-    println!(
+    console.note(format!(
         "training took {} of all processes together; this call took {}",
         duration(Duration::from_secs_f64(seconds)),
         duration(begun.elapsed())
-    );
+    ));
     Ok(())
 }
 
-fn default_folder(arguments: &Arguments) -> String {
-    let Arguments { dataset, preset, .. } = arguments;
+fn default_folder(arguments: &ReproduceArguments) -> String {
+    let ReproduceArguments { dataset, preset, .. } = arguments;
     if preset == "quick" { format!("reproduce-{dataset}") } else { format!("reproduce-{dataset}-{preset}") }
 }
 
 /// The first task of a seed, which all strategies share. SFT adds nothing, so its first task is everyone's.
-fn first_task(arguments: &Arguments, out: &Path, seed: u64) -> Run {
+fn first_task(arguments: &ReproduceArguments, out: &Path, seed: u64) -> Run {
     Run {
         name: format!("seed {seed}, first task"),
         directory: out.join(format!("seed{seed}/first-task")),
         identity: identity(arguments, "sft", seed, 1),
         first_task: None,
+        data: arguments.data.options(),
     }
 }
 
-fn forks(arguments: &Arguments, out: &Path, seed: u64) -> Vec<Run> {
+fn forks(arguments: &ReproduceArguments, out: &Path, seed: u64) -> Vec<Run> {
     let fork = |strategy: &String| Run {
         name: if arguments.seeds == 1 { strategy.clone() } else { format!("{strategy}, seed {seed}") },
         directory: out.join(format!("seed{seed}/{strategy}")),
         identity: identity(arguments, strategy, seed, tasks(arguments)),
         first_task: Some(first_task(arguments, out, seed).directory),
+        data: arguments.data.options(),
     };
     arguments.strategies.iter().map(fork).collect()
 }
 
-fn tasks(arguments: &Arguments) -> usize {
+fn tasks(arguments: &ReproduceArguments) -> usize {
     arguments.tasks.unwrap_or(if arguments.dataset == "lsun" { 4 } else { 10 })
 }
 
-fn identity(arguments: &Arguments, strategy: &str, seed: u64, tasks: usize) -> Identity {
+fn identity(arguments: &ReproduceArguments, strategy: &str, seed: u64, tasks: usize) -> Identity {
     [
         ("dataset", arguments.dataset.clone()),
         ("strategy", strategy.into()),
@@ -148,16 +98,17 @@ fn unfinished(runs: &[Run]) -> Result<Vec<&Run>> {
 
 /// Says how long the training will take. Each run is measured in the company that it will train in, and one that cannot
 /// be trained is refused here.
-fn announce_duration(mergan: &Path, stages: &[Vec<&Run>], threads: usize) -> Result<()> {
+fn announce_duration(stages: &[Vec<&Run>], threads: usize, console: &Console) -> Result<()> {
     let mut seconds = 0.0;
     for runs in stages {
-        let expected = side_by_side(runs, threads, |run, threads| run.expected_seconds(mergan, threads))?;
+        let expected = side_by_side(runs, threads, |run, threads| run.expected_seconds(threads, console))?;
         seconds += expected.iter().sum::<f64>() / processes(runs, threads) as f64;
     }
     let count: usize = stages.iter().map(Vec::len).sum();
     if count > 0 {
         let runs = if count == 1 { "run" } else { "runs" };
-        println!("expected training time: about {} for {count} {runs}", duration(Duration::from_secs_f64(seconds)));
+        let time = duration(Duration::from_secs_f64(seconds));
+        console.note(format!("expected training time: about {time} for {count} {runs}"));
     }
     Ok(())
 }

@@ -1,14 +1,16 @@
 //! One run of a reproduction: whether it is finished, training it, and the time it took.
 
+use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::cargo::root;
+use crate::console::Console;
 
 /// What decides a run's result: options of `mergan train`, which `config.toml` keeps under the same names.
 pub type Identity = [(&'static str, String); 5];
@@ -23,6 +25,8 @@ pub struct Run {
     pub identity: Identity,
     /// The run that it shares its first task with.
     pub first_task: Option<PathBuf>,
+    /// Options that say where data are.
+    pub data: Vec<OsString>,
 }
 
 /// How far a run is.
@@ -60,8 +64,8 @@ impl Run {
     }
 
     /// Trains it to the end with this many threads.
-    pub fn train(&self, mergan: &Path, threads: usize) -> Result<()> {
-        let status = self.call(mergan, threads, &[])?.status;
+    pub fn train(&self, threads: usize, console: &Console) -> Result<()> {
+        let status = self.call(threads, &[], console)?.status;
         match status.code() {
             Some(0) => Ok(()),
             Some(130 | 143) => bail!("training of {} was interrupted; call again and it goes on", self.name),
@@ -70,18 +74,17 @@ impl Run {
     }
 
     /// How many seconds its training will take with this many threads.
-    pub fn expected_seconds(&self, mergan: &Path, threads: usize) -> Result<f64> {
-        let output = self.call(mergan, threads, &["--estimate"])?;
+    pub fn expected_seconds(&self, threads: usize, console: &Console) -> Result<f64> {
+        let output = self.call(threads, &["--estimate"], console)?;
         ensure!(output.status.success(), "measuring {} ended with {}", self.name, output.status);
         let answer = String::from_utf8_lossy(&output.stdout);
         answer.trim().parse().with_context(|| format!("mergan train --estimate answered `{answer}`"))
     }
 
     /// Calls `mergan train` for this run, relays what it says and returns what it answers.
-    fn call(&self, mergan: &Path, threads: usize, flags: &[&str]) -> Result<Output> {
-        let mut train = Command::new(mergan);
-        // The data's cache is in the clone.
-        train.current_dir(root()).args(["train", "--threads", &threads.to_string()]).args(flags);
+    fn call(&self, threads: usize, flags: &[&str], console: &Console) -> Result<Output> {
+        let mut train = Command::new(env::current_exe().context("finding this program")?);
+        train.args(["train", "--threads", &threads.to_string()]).args(flags).args(&self.data);
         if self.state()? == State::New {
             for (key, value) in &self.identity {
                 train.arg(format!("--{key}")).arg(value);
@@ -98,7 +101,7 @@ impl Run {
         let mut child = train.spawn().context("starting mergan train")?;
         let lines = child.stderr.take().map(|stderr| BufReader::new(stderr).lines());
         for line in lines.into_iter().flatten() {
-            println!("[{}] {}", self.name, line.context("reading what mergan train says")?);
+            console.note(format!("[{}] {}", self.name, line.context("reading what mergan train says")?));
         }
         child.wait_with_output().context("waiting for mergan train")
     }
@@ -128,6 +131,7 @@ mod tests {
             identity: [("dataset", "mnist"), ("strategy", "ra"), ("preset", preset), ("seed", "0"), ("tasks", tasks)]
                 .map(|(key, value)| (key, value.to_string())),
             first_task: None,
+            data: Vec::new(),
         };
         assert_eq!(run("quick", "5").state().unwrap(), State::New);
         let config = "dataset = 'mnist'\nstrategy = 'ra'\npreset = 'quick'\nseed = 0\ntasks = 5\n[training]\n";
