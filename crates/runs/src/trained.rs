@@ -124,7 +124,8 @@ impl Trained {
         };
         let images = self.usage.sampling(seed).images(source, classes, count).swap_remove(position);
         if images.is_empty() {
-            let reason = format!("the solver names none of its generator's images {class}: the class is lost");
+            let name = &self.usage.class_names[self.usage.position(class)?];
+            let reason = format!("the solver names none of its generator's images {name}: the class is lost");
             return Err(Error::Request(reason));
         }
         Ok(images)

@@ -8,6 +8,7 @@ mod extension;
 mod faults;
 mod fid;
 mod interruption;
+mod reproduce;
 mod results;
 mod tutorial;
 
