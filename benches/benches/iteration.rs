@@ -3,7 +3,7 @@
 
 use divan::Bencher;
 use mergan_datasets::Dataset;
-use mergan_strategies::{Advance, Choice, Config, Trainer};
+use mergan_strategies::{Advance, Choice, Config, Strategies, Trainer};
 
 #[divan::bench(args = ["sft", "jtr", "ra"], consts = [16, 32], sample_count = 20)]
 fn iteration<const WIDTH: i64>(bencher: Bencher, strategy: &str) {
@@ -23,8 +23,9 @@ fn iteration<const WIDTH: i64>(bencher: Bencher, strategy: &str) {
         ..Choice::default()
     };
     choice.changes.insert("model".into(), toml::Table::from_iter([("width".to_string(), WIDTH.into())]).into());
-    let config = Config::resolve(&choice, data.class_names.len()).expect("a valid configuration");
-    let mut trainer = Trainer::new(config, data.class_names.len(), &data.train).expect("a trainer");
+    let strategies = Strategies::built_in();
+    let config = Config::resolve(&choice, &strategies, data.class_names.len()).expect("a valid configuration");
+    let mut trainer = Trainer::new(config, &strategies, data.class_names.len(), &data.train).expect("a trainer");
     while !matches!(trainer.advance().expect("an iteration"), Some(Advance::TaskEnd { task: 1 })) {}
     // A task's first iteration has no generator step.
     trainer.advance().expect("an iteration");

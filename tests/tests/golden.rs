@@ -4,8 +4,8 @@ use approx::relative_eq;
 use mergan_models::{Architecture, Conditions, Critic, ModelConfig, Network, Standing};
 use mergan_strategies::losses::{LossWeights, critic_terms, generator_terms, gradient_penalty, total};
 use mergan_strategies::{
-    Batch, Choice, Config, Draws, Grouping, Learner, Losses, Role, Round, Snapshot, Step, Strategy, Tally, Term,
-    build_strategy,
+    Batch, Choice, Config, Draws, Grouping, Learner, Losses, Role, Round, Snapshot, Step, Strategies, Strategy, Tally,
+    Term,
 };
 use mergan_tensor::{AdamOptions, Device, Tensor};
 use mergan_tests::{
@@ -56,7 +56,7 @@ fn strategy(name: &str) -> Box<dyn Strategy> {
         "jtr" => toml::toml! { replay = "sum" },
         _ => toml::Table::new(),
     };
-    build_strategy(name, &options).unwrap()
+    Strategies::built_in().build(name, &options).unwrap()
 }
 
 fn old(sizes: ModelConfig) -> Snapshot {
@@ -345,7 +345,8 @@ fn lsun_strategy(name: &str) -> Box<dyn Strategy> {
         preset: "paper".into(),
         ..Choice::default()
     };
-    build_strategy(name, &Config::resolve(&choice, 4).unwrap().options).unwrap()
+    let strategies = Strategies::built_in();
+    strategies.build(name, &Config::resolve(&choice, &strategies, 4).unwrap().options).unwrap()
 }
 
 #[test]

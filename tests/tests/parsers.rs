@@ -6,7 +6,7 @@
 use std::fs;
 
 use mergan_models::{Generator, ModelConfig, Weights};
-use mergan_strategies::{Choice, Config};
+use mergan_strategies::{Choice, Config, Strategies};
 use mergan_tensor::{Device, Random};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -31,7 +31,7 @@ fn altered(bytes: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
 
 fn configuration() -> Vec<u8> {
     let choice = Choice { dataset: "mnist".into(), strategy: "ra".into(), preset: "smoke".into(), ..Choice::default() };
-    Config::resolve(&choice, 10).unwrap().to_toml().into_bytes()
+    Config::resolve(&choice, &Strategies::built_in(), 10).unwrap().to_toml().into_bytes()
 }
 
 /// A safetensors file and its place.

@@ -5,7 +5,7 @@ use std::path::Path;
 use image::{Rgb, RgbImage};
 use mergan_datasets::{Dataset, FetchOptions, load, open};
 use mergan_models::Network;
-use mergan_strategies::{Choice, Config, Trainer};
+use mergan_strategies::{Choice, Config, Strategies, Trainer};
 
 /// Two classes of twenty pictures, no two alike.
 fn write_pictures(folder: &Path) {
@@ -28,8 +28,9 @@ fn trained(data: &Dataset, strategy: &str) -> Vec<f32> {
         tasks: Some(2),
         ..Choice::default()
     };
-    let config = Config::resolve(&choice, data.class_names.len()).unwrap();
-    let mut trainer = Trainer::new(config, data.class_names.len(), &data.train).unwrap();
+    let strategies = Strategies::built_in();
+    let config = Config::resolve(&choice, &strategies, data.class_names.len()).unwrap();
+    let mut trainer = Trainer::new(config, &strategies, data.class_names.len(), &data.train).unwrap();
     while trainer.advance().unwrap().is_some() {}
     trainer.generator().values().iter().flat_map(|value| value.to_vec::<f32>()).collect()
 }

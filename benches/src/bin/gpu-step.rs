@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use mergan_models::{Architecture, Critic, Generator, ModelConfig};
 use mergan_strategies::losses::LossWeights;
-use mergan_strategies::{Batch, Draws, Grouping, Learner, Recorder, Round, Tally, build_strategy};
+use mergan_strategies::{Batch, Draws, Grouping, Learner, Recorder, Round, Strategies, Tally};
 use mergan_tensor::cuda::{self, Precision};
 use mergan_tensor::{AdamOptions, Address, Random};
 
@@ -26,7 +26,7 @@ fn main() -> Result<()> {
     let (generator, critic) = (Generator::new(sizes, random, device), Critic::new(sizes, random, device));
     let mut learner = Learner::new(&generator, &critic, AdamOptions::default(), |_| true);
     let mut recorder = Recorder::default();
-    let strategy = build_strategy("sft", &toml::Table::new())?;
+    let strategy = Strategies::built_in().build("sft", &toml::Table::new())?;
     let images = random.uniform(Address::default(), [BATCH, 1, 32, 32], device);
     let mut iterate = |iteration| {
         let round = |inner| Round {

@@ -5,7 +5,7 @@
 
 use anyhow::{Result, bail};
 use mergan_benches::server::{serve, timed, with_threads};
-use mergan_strategies::{Choice, Config, Trainer};
+use mergan_strategies::{Choice, Config, Strategies, Trainer};
 use mergan_tensor::conv2d_flops;
 
 fn main() -> Result<()> {
@@ -26,8 +26,9 @@ fn run(strategy: &str, width: i64, task: usize) -> Result<()> {
         changes: toml::Table::from_iter([("model".to_string(), model.into())]),
         ..Choice::default()
     };
-    let config = Config::resolve(&choice, data.class_names.len())?;
-    let mut trainer = Trainer::new(config, data.class_names.len(), &data.train)?;
+    let strategies = Strategies::built_in();
+    let config = Config::resolve(&choice, &strategies, data.class_names.len())?;
+    let mut trainer = Trainer::new(config, &strategies, data.class_names.len(), &data.train)?;
     while trainer.tasks_learned() + 1 < task {
         trainer.skip_task()?;
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
-use mergan_strategies::STRATEGIES;
+use mergan_strategies::Strategies;
 use toml::{Table, Value};
 
 use crate::console::Verbosity;
@@ -338,7 +338,7 @@ impl ExtendArguments {
 
 /// The names of all strategies.
 fn strategies() -> String {
-    STRATEGIES.iter().map(|strategy| strategy.name).collect::<Vec<_>>().join(", ")
+    Strategies::built_in().names().collect::<Vec<_>>().join(", ")
 }
 
 /// `mergan sample`.

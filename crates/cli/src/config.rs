@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use mergan_datasets::{Manifest, names};
 use mergan_models::Architecture;
-use mergan_strategies::{Choice, Config};
+use mergan_strategies::{Choice, Config, Strategies};
 use toml::{Table, Value};
 
 use crate::args::{NewRun, TrainArguments};
@@ -14,7 +14,12 @@ use crate::console::Console;
 
 /// The configuration of a new run: the preset, with the values of the file, those of options for pictures and then those of
 /// `--set` over it. Also what is known of its dataset.
-pub fn resolve(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<(Config, Manifest)> {
+pub fn resolve(
+    new: &NewRun,
+    strategies: &Strategies,
+    arguments: &TrainArguments,
+    console: &Console,
+) -> Result<(Config, Manifest)> {
     let mut changes = match &new.config {
         None => Table::new(),
         Some(path) => {
@@ -46,7 +51,7 @@ pub fn resolve(new: &NewRun, arguments: &TrainArguments, console: &Console) -> R
         tasks: new.tasks,
         changes,
     };
-    Ok((Config::resolve(&choice, manifest.classes.len())?, manifest))
+    Ok((Config::resolve(&choice, strategies, manifest.classes.len())?, manifest))
 }
 
 /// Puts `training.rate=1e-3` into a table. What is no TOML value is taken as text.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mergan_datasets::Labelled;
 use mergan_models::WeightsError;
-use mergan_strategies::{Config, Error as TrainingError, Trainer};
+use mergan_strategies::{Config, Error as TrainingError, Strategies, Trainer};
 
 use crate::dir::RunDir;
 use crate::error::{At, Error};
@@ -75,13 +75,14 @@ pub fn save(run: &RunDir, trainer: &Trainer) -> Result<(), Error> {
 pub fn resume<'d>(
     run: &RunDir,
     config: &Config,
+    strategies: &Strategies,
     classes: usize,
     train: &'d Labelled,
     observer: &dyn Observer,
 ) -> Result<Trainer<'d>, Error> {
     for position in positions(&run.checkpoints())? {
         let path = path(run, position);
-        match Trainer::resume(config.clone(), classes, train, &path) {
+        match Trainer::resume(config.clone(), strategies, classes, train, &path) {
             Ok(trainer) => {
                 observer.happened(&Happening::Resumed { checkpoint: &path });
                 return Ok(trainer);

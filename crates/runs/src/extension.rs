@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use mergan_datasets::{Dataset, FetchOptions, ImageOptions, Labelled, pictures_of};
 use mergan_metrics::{ACCURACY, TaskScores, class_accuracy};
-use mergan_strategies::{Config, Extension, Trainer};
+use mergan_strategies::{Config, Extension, Strategies, Trainer};
 use ndarray::{Array4, Axis};
 use sha2::{Digest, Sha256};
 
@@ -39,14 +39,21 @@ pub struct NewClass<'a> {
     pub into: Option<&'a Path>,
 }
 
-/// The extended run is put together, ready to be opened and trained; its directory is returned.
+/// The extended run is put together, ready to be opened and trained; its directory is returned. Its strategy is one of
+/// `strategies`.
 ///
 /// `fetch` says where the dataset of the run and the cache of scoring classifiers are.
 ///
 /// # Errors
-/// When the run has not ended or knows the class already, its strategy learns from real images of all classes, the pictures
-/// cannot be read, or the new directory cannot be written.
-pub fn extend(base: &RunDir, new: &NewClass, fetch: &FetchOptions, observer: &dyn Observer) -> Result<RunDir, Error> {
+/// When the run has not ended or knows the class already, its strategy is another one or learns from real images of all
+/// classes, the pictures cannot be read, or the new directory cannot be written.
+pub fn extend(
+    base: &RunDir,
+    new: &NewClass,
+    strategies: &Strategies,
+    fetch: &FetchOptions,
+    observer: &dyn Observer,
+) -> Result<RunDir, Error> {
     let config = base.read_config()?;
     let (task, root) = (config.tasks, base.root());
     if !base.scores(task).is_file() {
@@ -72,7 +79,7 @@ pub fn extend(base: &RunDir, new: &NewClass, fetch: &FetchOptions, observer: &dy
     let extension = Extension { name, class, images: folder, limit, sha256, scorer: scorer.clone() };
     let data = dataset(&trained, &config, &extension, &images)?;
     let checkpoint = checkpoints::path(base, Position::end_of(task));
-    let trainer = Trainer::extend(extension, data.class_names.len(), &data.train, &checkpoint)?;
+    let trainer = Trainer::extend(extension, strategies, data.class_names.len(), &data.train, &checkpoint)?;
 
     let partial = RunDir::new(&hidden(&into)?);
     if partial.root().exists() {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use mergan_datasets::{Dataset, FetchOptions, default_cache};
 use mergan_metrics::TaskScores;
 use mergan_models::write_whole;
-use mergan_strategies::{Config, Trainer, build_strategy};
+use mergan_strategies::{Config, Strategies, Trainer};
 use mergan_tensor::{Device, microkernel};
 
 use crate::checkpoints::{self, Position};
@@ -29,6 +29,7 @@ pub struct Run {
     dir: RunDir,
     config: Config,
     data: Dataset,
+    strategies: Strategies,
     device: Device,
     scorer: Option<Scorer>,
     checkpoint_every: Option<usize>,
@@ -48,13 +49,14 @@ pub enum Outcome {
 }
 
 impl Run {
-    /// A new run in `directory`, which must not exist or be empty.
+    /// A new run in `directory`, which must not exist or be empty, of one of these strategies.
     ///
     /// # Errors
-    /// When something else lies in the directory, the configuration does not fit the data, or the disk is full.
-    pub fn start(directory: &Path, config: Config, data: &Dataset) -> Result<Self, Error> {
-        let trainer = Trainer::new(config, data.class_names.len(), &data.train)?;
-        Run::begin(RunDir::new(directory), &trainer, data, None)
+    /// When something else lies in the directory, the configuration does not fit the data or names another strategy, or the
+    /// disk is full.
+    pub fn start(directory: &Path, config: Config, data: &Dataset, strategies: &Strategies) -> Result<Self, Error> {
+        let trainer = Trainer::new(config, strategies, data.class_names.len(), &data.train)?;
+        Run::begin(RunDir::new(directory), &trainer, data, strategies, None)
     }
 
     /// A new run that shares the first task of the run in `first`, a finished one of a single task with the same seed: so all
@@ -62,14 +64,26 @@ impl Run {
     ///
     /// # Errors
     /// As [`Run::start`], and when the first task of that run is not the one that this configuration would train.
-    pub fn fork(directory: &Path, config: Config, data: &Dataset, first: &Path) -> Result<Self, Error> {
+    pub fn fork(
+        directory: &Path,
+        config: Config,
+        data: &Dataset,
+        strategies: &Strategies,
+        first: &Path,
+    ) -> Result<Self, Error> {
         let first = RunDir::new(first);
         let checkpoint = first_task(&first)?;
-        let trainer = Trainer::fork(config, data.class_names.len(), &data.train, &checkpoint)?;
-        Run::begin(RunDir::new(directory), &trainer, data, Some(&first))
+        let trainer = Trainer::fork(config, strategies, data.class_names.len(), &data.train, &checkpoint)?;
+        Run::begin(RunDir::new(directory), &trainer, data, strategies, Some(&first))
     }
 
-    fn begin(dir: RunDir, trainer: &Trainer, data: &Dataset, first: Option<&RunDir>) -> Result<Self, Error> {
+    fn begin(
+        dir: RunDir,
+        trainer: &Trainer,
+        data: &Dataset,
+        strategies: &Strategies,
+        first: Option<&RunDir>,
+    ) -> Result<Self, Error> {
         dir.require_unused()?;
         dir.create()?;
         let lock = dir.lock()?;
@@ -81,24 +95,26 @@ impl Run {
         EventLog::create(&dir.events(), first.map(RunDir::events).as_deref())?;
         checkpoints::save(&dir, trainer)?;
         write_config(&dir, trainer.config())?;
-        Ok(Run { lock: Some(lock), ..Run::of(dir, trainer.config().clone(), data) })
+        Ok(Run { lock: Some(lock), ..Run::of(dir, trainer.config().clone(), data, strategies) })
     }
 
-    /// The run in `directory`, with the data that it was started with; [`load_data`] finds those that have a name or a path.
+    /// The run in `directory`, with the data that it was started with ([`load_data`] finds those that have a name or a path)
+    /// and strategies that its own is one of.
     ///
     /// # Errors
-    /// When the directory holds no run.
-    pub fn open(directory: &Path, data: &Dataset) -> Result<Self, Error> {
+    /// When the directory holds no run. [`Run::train`] refuses one whose strategy is not among these.
+    pub fn open(directory: &Path, data: &Dataset, strategies: &Strategies) -> Result<Self, Error> {
         let dir = RunDir::new(directory);
         let config = dir.read_config()?;
-        Ok(Run::of(dir, config, data))
+        Ok(Run::of(dir, config, data, strategies))
     }
 
-    fn of(dir: RunDir, config: Config, data: &Dataset) -> Self {
+    fn of(dir: RunDir, config: Config, data: &Dataset, strategies: &Strategies) -> Self {
         Run {
             dir,
             config,
             data: data.clone(),
+            strategies: strategies.clone(),
             device: Device::Cpu,
             scorer: None,
             checkpoint_every: None,
@@ -220,8 +236,9 @@ impl Run {
     }
 
     fn trainer(&self, observer: &dyn Observer) -> Result<Trainer<'_>, Error> {
-        let classes = self.data.class_names.len();
-        Ok(checkpoints::resume(&self.dir, &self.config, classes, &self.data.train, observer)?.on(self.device))
+        let Run { dir, config, data, strategies, .. } = self;
+        let trainer = checkpoints::resume(dir, config, strategies, data.class_names.len(), &data.train, observer)?;
+        Ok(trainer.on(self.device))
     }
 }
 
@@ -259,8 +276,14 @@ impl Estimate {
 ///
 /// # Errors
 /// What is wrong, and what would be right.
-pub fn require_startable(directory: &Path, config: &Config, classes: usize, first: Option<&Path>) -> Result<(), Error> {
-    build_strategy(&config.strategy, &config.options)?;
+pub fn require_startable(
+    directory: &Path,
+    config: &Config,
+    strategies: &Strategies,
+    classes: usize,
+    first: Option<&Path>,
+) -> Result<(), Error> {
+    strategies.build(&config.strategy, &config.options)?;
     config.task_sequence(classes)?;
     RunDir::new(directory).require_unused()?;
     first.map_or(Ok(()), |first| first_task(&RunDir::new(first)).map(drop))

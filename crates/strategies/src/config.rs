@@ -11,6 +11,7 @@ use toml::Value;
 use crate::error::Error;
 use crate::learner::Grouping;
 use crate::losses::LossWeights;
+use crate::strategies::Strategies;
 
 /// The configuration of a run, as its `config.toml` holds it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -178,16 +179,16 @@ pub struct Choice {
 }
 
 impl Config {
-    /// The configuration of a choice for a dataset with this many classes.
+    /// The configuration of a choice among these strategies, for a dataset with this many classes. A strategy that the
+    /// preset does not know has the options that its own type leaves unsaid, and what the choice changes of them.
     ///
     /// # Errors
     /// When a name is unknown, or a change names no option or gives it a value out of range.
-    pub fn resolve(choice: &Choice, classes: usize) -> Result<Config, Error> {
-        let known = || presets().map(String::from).collect();
+    pub fn resolve(choice: &Choice, strategies: &Strategies, classes: usize) -> Result<Config, Error> {
         let (name, text) = PRESETS
             .iter()
             .find(|(name, _)| *name == choice.preset)
-            .ok_or_else(|| Error::UnknownName { what: "preset", name: choice.preset.clone(), known: known() })?;
+            .ok_or_else(|| Error::unknown_name("preset", &choice.preset, presets()))?;
         let fault = |place: &str, error: toml::de::Error| Error::Config {
             place: place.into(),
             reason: error.message().to_string(),
@@ -202,6 +203,7 @@ impl Config {
             config.deviations.push(format!("changed by hand: {name} = {value}"));
         }
         config.validate()?;
+        strategies.build(&config.strategy, &config.options)?;
         Ok(config)
     }
 
@@ -351,6 +353,10 @@ mod tests {
         Choice { dataset: "mnist".into(), strategy: "ra".into(), preset: preset.into(), ..Choice::default() }
     }
 
+    fn resolve(choice: &Choice, classes: usize) -> Result<Config, Error> {
+        Config::resolve(choice, &Strategies::built_in(), classes)
+    }
+
     fn lsun(preset: &str) -> Choice {
         Choice { dataset: "lsun".into(), architecture: Architecture::Resnet, ..choice(preset) }
     }
@@ -359,11 +365,10 @@ mod tests {
     fn every_preset_resolves_for_every_strategy_and_survives_the_round_trip() {
         for preset in presets() {
             for of in [choice(preset), Choice { dataset: "svhn".into(), ..choice(preset) }, lsun(preset)] {
-                for strategy in crate::STRATEGIES {
-                    let config = Config::resolve(&Choice { strategy: strategy.name.into(), ..of.clone() }, 10).unwrap();
+                for strategy in Strategies::built_in().names() {
+                    let config = resolve(&Choice { strategy: strategy.into(), ..of.clone() }, 10).unwrap();
                     assert_eq!((config.tasks, config.model.architecture), (10, of.architecture));
                     assert_eq!(Config::parse(&config.to_toml(), "config.toml").unwrap(), config);
-                    crate::build_strategy(strategy.name, &config.options).unwrap();
                 }
             }
         }
@@ -371,7 +376,7 @@ mod tests {
 
     #[test]
     fn the_paper_preset_knows_svhn_and_lsun() {
-        let resolve = |choice: Choice| Config::resolve(&choice, 4).unwrap();
+        let resolve = |choice: Choice| resolve(&choice, 4).unwrap();
         let svhn = resolve(Choice { dataset: "svhn".into(), ..choice("paper") });
         assert_eq!((svhn.training.iterations, svhn.options["lambda"].as_float()), (8001, Some(1e-2)));
         let ra = resolve(lsun("paper"));
@@ -396,8 +401,7 @@ mod tests {
 
     #[test]
     fn the_quick_preset_trains_longer_on_fashion_mnist() {
-        let resolve =
-            |dataset: &str| Config::resolve(&Choice { dataset: dataset.into(), ..choice("quick") }, 10).unwrap();
+        let resolve = |dataset: &str| resolve(&Choice { dataset: dataset.into(), ..choice("quick") }, 10).unwrap();
         let [mnist, fashion] = ["mnist", "fashion"].map(resolve);
         assert_eq!([&mnist, &fashion].map(|config| config.training.iterations), [1200, 2400]);
         let says = |config: &Config| config.deviations.iter().any(|text| text.starts_with("on Fashion-MNIST"));
@@ -406,7 +410,7 @@ mod tests {
 
     #[test]
     fn the_paper_preset_is_the_released_codes_recipe() {
-        let config = Config::resolve(&choice("paper"), 10).unwrap();
+        let config = resolve(&choice("paper"), 10).unwrap();
         assert_eq!((config.model.width, config.model.latent), (32, 128));
         let t = &config.training;
         assert_eq!((t.iterations, t.first_iterations, t.batch, t.critic_steps), (8001, 8001, 64, 5));
@@ -423,15 +427,19 @@ mod tests {
             [options]
             lambda = 2.0
         };
-        let config = Config::resolve(&Choice { changes, ..choice("smoke") }, 10).unwrap();
+        let config = resolve(&Choice { changes, ..choice("smoke") }, 10).unwrap();
         assert_eq!((config.training.rate, config.options["lambda"].as_float()), (0.5, Some(2.0)));
         assert!(config.deviations.contains(&"changed by hand: training.rate = 0.5".to_string()));
     }
 
     #[test]
     fn faults_name_their_place_and_the_remedy() {
-        let message = |choice: Choice| Config::resolve(&choice, 10).unwrap_err().to_string();
+        let message = |choice: Choice| resolve(&choice, 10).unwrap_err().to_string();
         assert_eq!(message(choice("fast")), "there is no preset `fast`; choose one of: smoke, quick, paper");
+        let slip = "there is no preset `papre`; choose one of: smoke, quick, paper; did you mean `paper`?";
+        assert_eq!(message(choice("papre")), slip);
+        let strategy = message(Choice { strategy: "rat".into(), ..choice("smoke") });
+        assert!(strategy.starts_with("there is no strategy `rat`"), "{strategy}");
         let changed = |changes| message(Choice { changes, ..choice("smoke") });
         let unknown = changed(toml::toml! { training = { speed = 1 } });
         assert!(unknown.contains("unknown field `speed`"), "{unknown}");
@@ -444,8 +452,8 @@ mod tests {
     #[test]
     fn tasks_are_as_many_as_the_classes_fill() {
         let changes = toml::toml! { sequence = { classes_per_task = 2 } };
-        assert_eq!(Config::resolve(&Choice { changes, ..choice("smoke") }, 10).unwrap().tasks, 5);
+        assert_eq!(resolve(&Choice { changes, ..choice("smoke") }, 10).unwrap().tasks, 5);
         let changes = toml::toml! { sequence = { order = [3, 1, 2] } };
-        assert_eq!(Config::resolve(&Choice { changes, ..choice("smoke") }, 10).unwrap().tasks, 3);
+        assert_eq!(resolve(&Choice { changes, ..choice("smoke") }, 10).unwrap().tasks, 3);
     }
 }

@@ -10,7 +10,7 @@ use mergan_tensor::SimdError;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A name that nothing is registered under.
-    #[error("there is no {what} `{name}`; choose one of: {}", known.join(", "))]
+    #[error("there is no {what} `{name}`; choose one of: {}{}", known.join(", "), suggestion(name, known))]
     UnknownName {
         /// What was looked for.
         what: &'static str,
@@ -84,4 +84,19 @@ pub enum Error {
         /// What is wrong and what to do.
         reason: String,
     },
+}
+
+impl Error {
+    pub(crate) fn unknown_name(what: &'static str, name: &str, known: impl Iterator<Item = &'static str>) -> Self {
+        Error::UnknownName { what, name: name.into(), known: known.map(String::from).collect() }
+    }
+}
+
+/// Asks for the known name that a wrong one is nearest to, where so few letters differ that it may be a slip.
+fn suggestion(name: &str, known: &[String]) -> String {
+    let distance = |known: &&String| strsim::osa_distance(&name.to_lowercase(), known);
+    match known.iter().min_by_key(distance) {
+        Some(nearest) if distance(&nearest) <= name.len().max(3) / 3 => format!("; did you mean `{nearest}`?"),
+        _ => String::new(),
+    }
 }

@@ -1,7 +1,7 @@
 //! Sequential training of conditional GANs: one trainer, and the strategies that keep a generator from forgetting.
 //!
 //! ```
-//! use mergan_strategies::{Advance, Choice, Config, Trainer};
+//! use mergan_strategies::{Advance, Choice, Config, Strategies, Trainer};
 //!
 //! let data = mergan_datasets::load("shapes", &Default::default())?;
 //! let choice = Choice {
@@ -11,8 +11,9 @@
 //!     tasks: Some(2),
 //!     ..Choice::default()
 //! };
-//! let config = Config::resolve(&choice, data.class_names.len())?;
-//! let mut trainer = Trainer::new(config, data.class_names.len(), &data.train)?;
+//! let strategies = Strategies::built_in();
+//! let config = Config::resolve(&choice, &strategies, data.class_names.len())?;
+//! let mut trainer = Trainer::new(config, &strategies, data.class_names.len(), &data.train)?;
 //! while let Some(advance) = trainer.advance()? {
 //!     if let Advance::TaskEnd { task } = advance {
 //!         let learned = trainer.tasks().classes_seen(task);
@@ -42,6 +43,7 @@ mod ra_features;
 mod recorder;
 mod sampling;
 mod sft;
+mod strategies;
 mod strategy;
 mod trainer;
 
@@ -52,8 +54,6 @@ pub use error::Error;
 pub use learner::{Batch, Grouping, Learner, Losses, Round};
 pub use recorder::Recorder;
 pub use sampling::{Sampling, Source};
-pub use strategy::{
-    FromOptions, Registration, Replayed, Role, STRATEGIES, Snapshot, Step, Strategy, Tally, TaskEnd, Term,
-    build_strategy,
-};
+pub use strategies::Strategies;
+pub use strategy::{FromOptions, Replayed, Role, Snapshot, Step, Strategy, Tally, TaskEnd, Term};
 pub use trainer::{Advance, Trainer};

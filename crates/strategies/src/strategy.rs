@@ -12,12 +12,11 @@ use mergan_models::{Conditions, Critic, Generator, Network, Weights, WeightsErro
 use mergan_tensor::{Device, Random, Tensor, no_grad};
 use serde::de::DeserializeOwned;
 
-use crate::dgr::{self, Solver};
+use crate::dgr::Solver;
 use crate::draws::{Draws, Purpose};
 use crate::error::Error;
 use crate::learner::Batch;
 use crate::losses::LossWeights;
-use crate::{class_parameters, ewc, exemplars, jt, jtr, jtr_ra, ra, ra_features, sft};
 
 /// One summand of a loss.
 #[derive(Clone, Debug)]
@@ -280,56 +279,6 @@ pub trait Strategy: Send {
     }
 }
 
-/// A strategy by name.
-pub struct Registration {
-    /// The name in configurations and on the command line.
-    pub name: &'static str,
-    build: fn(&toml::Table) -> Result<Box<dyn Strategy>, Error>,
-}
-
-impl Registration {
-    /// The registration of a type.
-    pub const fn of<S: FromOptions>() -> Self {
-        Registration { name: S::NAME, build: build::<S> }
-    }
-
-    /// The strategy with these options.
-    ///
-    /// # Errors
-    /// When an option is missing, unknown or out of range.
-    pub fn build(&self, options: &toml::Table) -> Result<Box<dyn Strategy>, Error> {
-        (self.build)(options)
-    }
-}
-
-/// Every strategy. A new one is a new file and a line here.
-pub const STRATEGIES: &[Registration] = &[
-    Registration::of::<sft::Sft>(),
-    Registration::of::<ewc::ElasticWeightConsolidation>(),
-    Registration::of::<dgr::DeepGenerativeReplay>(),
-    Registration::of::<jtr::JointReplay>(),
-    Registration::of::<ra::ReplayAlignment>(),
-    Registration::of::<jt::JointTraining>(),
-    Registration::of::<ra_features::FeatureAlignment>(),
-    Registration::of::<jtr_ra::ReplayAndAlignment>(),
-    Registration::of::<class_parameters::ClassParameters>(),
-    Registration::of::<exemplars::Exemplars>(),
-];
-
-/// The strategy of this name with these options.
-///
-/// # Errors
-/// When there is no such strategy, or an option is missing, unknown or out of range.
-pub fn build_strategy(name: &str, options: &toml::Table) -> Result<Box<dyn Strategy>, Error> {
-    let registered = STRATEGIES.iter().find(|registration| registration.name == name);
-    let registered = registered.ok_or_else(|| Error::UnknownName {
-        what: "strategy",
-        name: name.into(),
-        known: STRATEGIES.iter().map(|registration| registration.name.into()).collect(),
-    })?;
-    registered.build(options)
-}
-
 /// A strategy that is made of its typed options.
 pub trait FromOptions: Strategy + 'static {
     /// What its table in a preset or configuration holds.
@@ -343,12 +292,6 @@ pub trait FromOptions: Strategy + 'static {
     fn from_options(options: Self::Options) -> Result<Self, String>
     where
         Self: Sized;
-}
-
-fn build<S: FromOptions>(options: &toml::Table) -> Result<Box<dyn Strategy>, Error> {
-    let fault = |reason: String| Error::Config { place: format!("options of strategy {}", S::NAME), reason };
-    let options = options.clone().try_into().map_err(|error: toml::de::Error| fault(error.message().to_string()))?;
-    Ok(Box::new(S::from_options(options).map_err(fault)?))
 }
 
 /// Refuses a weight that is no positive number.

@@ -20,7 +20,8 @@ use crate::learner::{Grouping, Learner, Losses, Round};
 use crate::losses::LossWeights;
 use crate::recorder::Recorder;
 use crate::sampling::{Sampling, Source};
-use crate::strategy::{Snapshot, Strategy, Tally, TaskEnd, build_strategy};
+use crate::strategies::Strategies;
+use crate::strategy::{Snapshot, Strategy, Tally, TaskEnd};
 
 /// A training of one strategy on a sequence of tasks.
 pub struct Trainer<'d> {
@@ -28,6 +29,8 @@ pub struct Trainer<'d> {
     tasks: TaskSequence,
     train: &'d Labelled,
     noise: Random,
+    /// Those among which the strategy was found.
+    strategies: Strategies,
     strategy: Box<dyn Strategy>,
     learner: Learner,
     /// What has been recorded of the current task's steps.
@@ -77,23 +80,9 @@ impl<'d> Trainer<'d> {
     /// A training at its beginning.
     ///
     /// # Errors
-    /// When the configuration does not fit the data, or the strategy refuses its options.
-    pub fn new(config: Config, classes: usize, train: &'d Labelled) -> Result<Self, Error> {
-        let strategy = build_strategy(&config.strategy, &config.options)?;
-        Trainer::with_strategy(strategy, config, classes, train)
-    }
-
-    /// A training of a strategy that need not be registered, whatever the configuration calls it. To resume, fork or
-    /// measure a training its strategy is looked up by name, so it must be registered for that.
-    ///
-    /// # Errors
-    /// When the configuration does not fit the data.
-    pub fn with_strategy(
-        strategy: Box<dyn Strategy>,
-        config: Config,
-        classes: usize,
-        train: &'d Labelled,
-    ) -> Result<Self, Error> {
+    /// When the configuration does not fit the data, its strategy is not among these or refuses its options.
+    pub fn new(config: Config, strategies: &Strategies, classes: usize, train: &'d Labelled) -> Result<Self, Error> {
+        let strategy = strategies.build(&config.strategy, &config.options)?;
         let [channels, height, width] = train.image_shape();
         let ModelOptions { architecture, width: layer_width, latent } = config.model;
         if (height, width) != (architecture.side(), architecture.side()) {
@@ -118,6 +107,7 @@ impl<'d> Trainer<'d> {
             tasks,
             train,
             noise,
+            strategies: strategies.clone(),
             strategy,
             learner,
             recorder: Recorder::default(),
@@ -152,8 +142,14 @@ impl<'d> Trainer<'d> {
     ///
     /// # Errors
     /// As [`Trainer::new`], and when the checkpoint is of another configuration or damaged.
-    pub fn resume(config: Config, classes: usize, train: &'d Labelled, path: &Path) -> Result<Self, Error> {
-        let mut trainer = Trainer::new(config, classes, train)?;
+    pub fn resume(
+        config: Config,
+        strategies: &Strategies,
+        classes: usize,
+        train: &'d Labelled,
+        path: &Path,
+    ) -> Result<Self, Error> {
+        let mut trainer = Trainer::new(config, strategies, classes, train)?;
         let checkpoint = Checkpoint::load(path)?;
         checkpoint.require_same_run(&trainer.config)?;
         (trainer.task, trainer.iteration) = checkpoint.position();
@@ -170,14 +166,21 @@ impl<'d> Trainer<'d> {
     /// figure 5). `path` is that run's checkpoint at the end of its first and only task.
     ///
     /// # Errors
-    /// As [`Trainer::new`], and when that run's first task is not the one this configuration would train.
-    pub fn fork(config: Config, classes: usize, train: &'d Labelled, path: &Path) -> Result<Self, Error> {
-        let mut trainer = Trainer::new(config, classes, train)?;
+    /// As [`Trainer::new`], and when that run's first task is not the one this configuration would train, or its strategy
+    /// is not among these.
+    pub fn fork(
+        config: Config,
+        strategies: &Strategies,
+        classes: usize,
+        train: &'d Labelled,
+        path: &Path,
+    ) -> Result<Self, Error> {
+        let mut trainer = Trainer::new(config, strategies, classes, train)?;
         let checkpoint = Checkpoint::load(path)?;
         let tasks = &trainer.tasks;
         let asked = |strategy: &dyn Strategy| strategy.conditions(&strategy.classes(tasks, 0));
         checkpoint.require_same_first_task(&trainer.config, |saved| {
-            Ok(asked(&*build_strategy(&saved.strategy, &saved.options)?) == asked(&*trainer.strategy))
+            Ok(asked(&*strategies.build(&saved.strategy, &saved.options)?) == asked(&*trainer.strategy))
         })?;
         trainer.learner = trainer.saved_learner(&checkpoint)?;
         trainer.begin_task(1, false)?;
@@ -189,13 +192,19 @@ impl<'d> Trainer<'d> {
     /// now, at least as many as before.
     ///
     /// # Errors
-    /// When the checkpoint is not of a finished training or damaged, the class is learned already, or the strategy learns
-    /// from real images of the earlier classes.
-    pub fn extend(extension: Extension, classes: usize, train: &'d Labelled, path: &Path) -> Result<Self, Error> {
+    /// When the checkpoint is not of a finished training or damaged, the class is learned already, or the strategy is not
+    /// among these or learns from real images of the earlier classes.
+    pub fn extend(
+        extension: Extension,
+        strategies: &Strategies,
+        classes: usize,
+        train: &'d Labelled,
+        path: &Path,
+    ) -> Result<Self, Error> {
         let checkpoint = Checkpoint::load(path)?;
         let before = checkpoint.config()?;
         checkpoint.require_end_of(before.tasks)?;
-        let mut trainer = Trainer::new(before.extended_by(extension), classes, train)?;
+        let mut trainer = Trainer::new(before.extended_by(extension), strategies, classes, train)?;
         let task = before.tasks;
         if trainer.strategy.classes(&trainer.tasks, task) != trainer.tasks.tasks()[task] {
             return Err(Error::Config {
@@ -204,7 +213,7 @@ impl<'d> Trainer<'d> {
                     .into(),
             });
         }
-        let before = Trainer::resume(before, checkpoint.classes()?, train, path)?;
+        let before = Trainer::resume(before, strategies, checkpoint.classes()?, train, path)?;
         let Learner { critic, .. } = &mut trainer.learner;
         *critic = critic.holding(&before.learner.critic);
         let critic = critic.clone();
@@ -319,7 +328,8 @@ impl<'d> Trainer<'d> {
     /// As [`Trainer::advance`].
     pub fn seconds_per_iteration(&self) -> Result<Vec<f64>, Error> {
         const TIMED: usize = 2;
-        let mut probe = Trainer::new(self.config.clone(), self.average.config().classes, self.train)?.on(self.device());
+        let classes = self.average.config().classes;
+        let mut probe = Trainer::new(self.config.clone(), &self.strategies, classes, self.train)?.on(self.device());
         let mut seconds = Vec::new();
         while probe.task < probe.config.tasks {
             // The first iteration has no generator step, and warms up. Reading the losses waits for the device.

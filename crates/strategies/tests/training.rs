@@ -3,13 +3,17 @@
 use mergan_datasets::{Dataset, Labelled, TaskSequence};
 use mergan_models::{Architecture, Classifier, Critic, FitOptions, Generator, ModelConfig, Network};
 use mergan_strategies::{
-    Advance, Choice, Config, Error, Extension, Grouping, STRATEGIES, Solver, Source, TaskEnd, Trainer,
+    Advance, Choice, Config, Error, Extension, Grouping, Solver, Source, Strategies, TaskEnd, Trainer,
 };
 use mergan_tensor::{Device, Random};
 use ndarray::Array4;
 
 fn shapes() -> Dataset {
     mergan_datasets::load("shapes", &Default::default()).unwrap()
+}
+
+fn strategies() -> Strategies {
+    Strategies::built_in()
 }
 
 fn config(strategy: &str, changes: toml::Table) -> Config {
@@ -21,7 +25,7 @@ fn config(strategy: &str, changes: toml::Table) -> Config {
         changes,
         ..Choice::default()
     };
-    Config::resolve(&choice, 10).unwrap()
+    Config::resolve(&choice, &strategies(), 10).unwrap()
 }
 
 /// Advances until `stop` says so, or to the end.
@@ -39,18 +43,18 @@ fn bits(network: &impl Network) -> Vec<u32> {
 
 /// Every strategy, and JTR in each of its forms.
 fn configurations() -> Vec<Config> {
-    let mut all: Vec<Config> = STRATEGIES.iter().map(|strategy| config(strategy.name, toml::Table::new())).collect();
+    let mut all: Vec<Config> = strategies().names().map(|strategy| config(strategy, toml::Table::new())).collect();
     all.push(config("jtr", toml::toml! { options = { replay = "batch" } }));
     all.push(config("jtr", toml::toml! { options = { replay = "mean" } }));
     all.push(config("ra", toml::toml! { options = { classes_per_step = 1 } }));
     all.push(config("jt", toml::toml! { training = { grouping = "mixed" } }));
     // Two classes a task in an order of their own, and fewer images a batch than classes.
-    for strategy in STRATEGIES {
+    for strategy in strategies().names() {
         let changes = toml::toml! {
             sequence = { classes_per_task = 2, order = [3, 1, 4, 0, 5, 2] }
             training = { batch = 4 }
         };
-        all.push(config(strategy.name, changes));
+        all.push(config(strategy, changes));
     }
     all
 }
@@ -59,14 +63,14 @@ fn configurations() -> Vec<Config> {
 fn a_resumed_training_ends_with_the_same_bits() {
     let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
     for config in configurations() {
-        let mut straight = Trainer::new(config.clone(), 10, &data.train).unwrap();
+        let mut straight = Trainer::new(config.clone(), &strategies(), 10, &data.train).unwrap();
         run(&mut straight, |_| false);
 
         let path = folder.path().join("checkpoint.safetensors");
-        let mut first = Trainer::new(config.clone(), 10, &data.train).unwrap();
+        let mut first = Trainer::new(config.clone(), &strategies(), 10, &data.train).unwrap();
         run(&mut first, |advance| matches!(advance, Advance::Iteration { task: 2, iteration: 4, .. }));
         first.save(&path).unwrap();
-        let mut second = Trainer::resume(config.clone(), 10, &data.train, &path).unwrap();
+        let mut second = Trainer::resume(config.clone(), &strategies(), 10, &data.train, &path).unwrap();
         assert_eq!((second.tasks_learned(), second.iterations_done()), (1, 4));
         run(&mut second, |_| false);
         assert!(bits(straight.generator()) == bits(second.generator()), "{} {:?}", config.strategy, config.options);
@@ -82,7 +86,7 @@ fn a_fork_continues_another_runs_first_task() {
     let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
     let path = folder.path().join("first.safetensors");
     let first_task = Config { tasks: 1, ..config("sft", toml::Table::new()) };
-    let mut first = Trainer::new(first_task, 10, &data.train).unwrap();
+    let mut first = Trainer::new(first_task, &strategies(), 10, &data.train).unwrap();
     run(&mut first, |_| false);
     first.save(&path).unwrap();
     // Mixed batches of one class are pure ones, but their gradients are added up in another order.
@@ -90,9 +94,9 @@ fn a_fork_continues_another_runs_first_task() {
         .into_iter()
         .filter(|config| config.training.grouping == Grouping::Pure && config.sequence.classes_per_task == 1)
     {
-        let mut straight = Trainer::new(config.clone(), 10, &data.train).unwrap();
+        let mut straight = Trainer::new(config.clone(), &strategies(), 10, &data.train).unwrap();
         run(&mut straight, |_| false);
-        let mut fork = Trainer::fork(config.clone(), 10, &data.train, &path).unwrap();
+        let mut fork = Trainer::fork(config.clone(), &strategies(), 10, &data.train, &path).unwrap();
         run(&mut fork, |_| false);
         assert!(bits(straight.generator()) == bits(fork.generator()), "{} {:?}", config.strategy, config.options);
     }
@@ -102,7 +106,7 @@ fn a_fork_continues_another_runs_first_task() {
         config("ra", toml::toml! { training = { critic_steps = 3 } }),
     ];
     for other in others {
-        let error = Trainer::fork(other, 10, &data.train, &path).err().unwrap().to_string();
+        let error = Trainer::fork(other, &strategies(), 10, &data.train, &path).err().unwrap().to_string();
         assert!(error.contains("its first task was trained with another configuration"), "{error}");
     }
 }
@@ -112,11 +116,11 @@ fn an_unconditional_training_does_not_fork_from_two_classes() {
     let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
     let path = folder.path().join("first.safetensors");
     let two = || toml::toml! { sequence = { classes_per_task = 2 } };
-    let mut first = Trainer::new(Config { tasks: 1, ..config("sft", two()) }, 10, &data.train).unwrap();
+    let mut first = Trainer::new(Config { tasks: 1, ..config("sft", two()) }, &strategies(), 10, &data.train).unwrap();
     run(&mut first, |_| false);
     first.save(&path).unwrap();
-    assert!(Trainer::fork(config("ra", two()), 10, &data.train, &path).is_ok());
-    let error = Trainer::fork(config("dgr", two()), 10, &data.train, &path).err().unwrap().to_string();
+    assert!(Trainer::fork(config("ra", two()), &strategies(), 10, &data.train, &path).is_ok());
+    let error = Trainer::fork(config("dgr", two()), &strategies(), 10, &data.train, &path).err().unwrap().to_string();
     assert!(error.contains("its first task was trained with another configuration"), "{error}");
 }
 
@@ -125,16 +129,16 @@ fn strategies_share_the_first_task_and_part_ways_after_it() {
     let data = shapes();
     let after = |task: usize| -> Vec<Vec<u32>> {
         let learn = |strategy: &str| {
-            let mut trainer = Trainer::new(config(strategy, toml::Table::new()), 10, &data.train).unwrap();
+            let mut trainer =
+                Trainer::new(config(strategy, toml::Table::new()), &strategies(), 10, &data.train).unwrap();
             run(&mut trainer, |advance| matches!(advance, Advance::TaskEnd { task: ended } if *ended == task));
             bits(trainer.generator())
         };
-        STRATEGIES.iter().map(|strategy| learn(strategy.name)).collect()
+        strategies().names().map(learn).collect()
     };
     assert!(after(1).windows(2).all(|pair| pair[0] == pair[1]));
     let ends = after(3);
-    for i in 0..ends.len() {
-        let name = STRATEGIES[i].name;
+    for (i, name) in strategies().names().enumerate() {
         assert!(ends[..i].iter().all(|other| *other != ends[i]), "{name} trains as another does");
     }
 }
@@ -143,8 +147,8 @@ fn strategies_share_the_first_task_and_part_ways_after_it() {
 fn a_checkpoint_of_another_configuration_is_refused() {
     let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
     let path = folder.path().join("checkpoint.safetensors");
-    Trainer::new(config("ra", toml::Table::new()), 10, &data.train).unwrap().save(&path).unwrap();
-    let refused = |config: Config| match Trainer::resume(config, 10, &data.train, &path) {
+    Trainer::new(config("ra", toml::Table::new()), &strategies(), 10, &data.train).unwrap().save(&path).unwrap();
+    let refused = |config: Config| match Trainer::resume(config, &strategies(), 10, &data.train, &path) {
         Err(error) => error.to_string(),
         Ok(_) => panic!("it was accepted"),
     };
@@ -157,7 +161,7 @@ fn a_checkpoint_of_another_configuration_is_refused() {
 fn diverging_training_stops_with_the_place() {
     let data = shapes();
     let config = config("sft", toml::toml! { training = { rate = 1e9 } });
-    let mut trainer = Trainer::new(config, 10, &data.train).unwrap();
+    let mut trainer = Trainer::new(config, &strategies(), 10, &data.train).unwrap();
     let error = loop {
         match trainer.advance() {
             Ok(Some(_)) => {}
@@ -173,7 +177,7 @@ fn weights_that_are_no_numbers_are_never_saved() {
     let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
     let path = folder.path().join("checkpoint.safetensors");
     let config = config("sft", toml::toml! { training = { rate = 1e38 } });
-    let mut trainer = Trainer::new(config, 10, &data.train).unwrap();
+    let mut trainer = Trainer::new(config, &strategies(), 10, &data.train).unwrap();
     // The losses of the first iteration are those before its steps.
     trainer.advance().ok();
     let error = trainer.save(&path).unwrap_err();
@@ -188,7 +192,7 @@ fn replay_in_the_batch_needs_class_pure_groups() {
         training = { grouping = "mixed" }
         options = { replay = "batch" }
     };
-    let error = Trainer::new(config("jtr", changes), 10, &data.train).err().unwrap().to_string();
+    let error = Trainer::new(config("jtr", changes), &strategies(), 10, &data.train).err().unwrap().to_string();
     assert!(error.contains("training.grouping") && error.contains("must be pure"), "{error}");
 }
 
@@ -196,7 +200,7 @@ fn replay_in_the_batch_needs_class_pure_groups() {
 fn a_batch_larger_than_a_class_is_refused() {
     let data = shapes();
     let config = config("sft", toml::toml! { training = { batch = 5000 } });
-    let mut trainer = Trainer::new(config, 10, &data.train).unwrap();
+    let mut trainer = Trainer::new(config, &strategies(), 10, &data.train).unwrap();
     let error = trainer.advance().unwrap_err().to_string();
     assert!(error.contains("training images, a batch needs 5000"), "{error}");
 }
@@ -210,7 +214,7 @@ fn samples_depend_on_the_seed_and_not_on_how_many_are_made() {
             "training".into(),
             toml::Value::Table([("grouping".into(), grouping.into())].into_iter().collect()),
         );
-        let trainer = Trainer::new(config("jt", changes), 10, &data.train).unwrap();
+        let trainer = Trainer::new(config("jt", changes), &strategies(), 10, &data.train).unwrap();
         let (sampling, generator) = (trainer.sampling(), trainer.generator());
         let [few, many] = [5, 40].map(|count| sampling.images(generator, &[2, 7], count));
         for (few, many) in few.iter().zip(&many) {
@@ -226,7 +230,7 @@ fn samples_depend_on_the_seed_and_not_on_how_many_are_made() {
 #[test]
 fn a_class_that_the_solver_never_names_has_no_images() {
     let data = shapes();
-    let trainer = Trainer::new(config("dgr", toml::Table::new()), 10, &data.train).unwrap();
+    let trainer = Trainer::new(config("dgr", toml::Table::new()), &strategies(), 10, &data.train).unwrap();
     let generator = trainer.generator();
     // It names everything 3 but what it has never seen.
     let labels = vec![3; data.train.len()];
@@ -244,7 +248,8 @@ fn a_class_that_the_solver_never_names_has_no_images() {
 #[test]
 fn per_class_parameters_leave_the_trunk_and_other_classes_alone() {
     let data = shapes();
-    let mut trainer = Trainer::new(config("class-parameters", toml::Table::new()), 10, &data.train).unwrap();
+    let mut trainer =
+        Trainer::new(config("class-parameters", toml::Table::new()), &strategies(), 10, &data.train).unwrap();
     run(&mut trainer, |advance| matches!(advance, Advance::TaskEnd { task: 1 }));
     let mut before = trainer.generator().clone();
     run(&mut trainer, |advance| matches!(advance, Advance::TaskEnd { task: 2 }));
@@ -269,12 +274,12 @@ fn what_is_replayed_is_counted_and_survives_a_resumption() {
     let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
     let path = folder.path().join("checkpoint.safetensors");
     let config = config("exemplars", toml::Table::new());
-    let mut trainer = Trainer::new(config.clone(), 10, &data.train).unwrap();
+    let mut trainer = Trainer::new(config.clone(), &strategies(), 10, &data.train).unwrap();
     run(&mut trainer, |advance| matches!(advance, Advance::Iteration { task: 3, iteration: 2, .. }));
     // Two iterations of two critic steps, batches of 12 images of three classes.
     assert_eq!(trainer.replayed(), [(0, 16), (1, 16)].into());
     trainer.save(&path).unwrap();
-    assert_eq!(Trainer::resume(config, 10, &data.train, &path).unwrap().replayed(), trainer.replayed());
+    assert_eq!(Trainer::resume(config, &strategies(), 10, &data.train, &path).unwrap().replayed(), trainer.replayed());
 }
 
 #[test]
@@ -305,23 +310,23 @@ fn an_extension_learns_what_a_longer_run_would_have() {
     let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
     let path = folder.path().join("end.safetensors");
     let alone = data.train.of_class(2);
-    for strategy in STRATEGIES {
-        let mut straight = Trainer::new(config(strategy.name, toml::Table::new()), 10, &data.train).unwrap();
+    for strategy in strategies().names() {
+        let mut straight = Trainer::new(config(strategy, toml::Table::new()), &strategies(), 10, &data.train).unwrap();
         run(&mut straight, |_| false);
 
-        let short = Config { tasks: 2, ..config(strategy.name, toml::Table::new()) };
-        let mut first = Trainer::new(short, 10, &data.train).unwrap();
+        let short = Config { tasks: 2, ..config(strategy, toml::Table::new()) };
+        let mut first = Trainer::new(short, &strategies(), 10, &data.train).unwrap();
         run(&mut first, |_| false);
         first.save(&path).unwrap();
-        let extended = Trainer::extend(extension("square", 2), 10, &alone, &path);
-        if strategy.name == "jt" {
+        let extended = Trainer::extend(extension("square", 2), &strategies(), 10, &alone, &path);
+        if strategy == "jt" {
             let error = extended.err().unwrap().to_string();
             assert!(error.contains("strategy jt: it learns from real images of all classes"), "{error}");
             continue;
         }
         let mut extended = extended.unwrap();
         run(&mut extended, |_| false);
-        assert!(bits(straight.generator()) == bits(extended.generator()), "{}", strategy.name);
+        assert!(bits(straight.generator()) == bits(extended.generator()), "{}", strategy);
     }
 }
 
@@ -330,27 +335,27 @@ fn an_extension_makes_room_and_resumes_to_the_same_bits() {
     let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
     let path = folder.path().join("end.safetensors");
     let zebras = Labelled::new(data.train.of_class(7).images().unwrap().into_owned(), vec![10; 40]).unwrap();
-    for strategy in STRATEGIES.iter().filter(|strategy| strategy.name != "jt") {
-        let short = Config { tasks: 2, ..config(strategy.name, toml::Table::new()) };
-        let mut first = Trainer::new(short, 10, &data.train).unwrap();
+    for strategy in strategies().names().filter(|strategy| *strategy != "jt") {
+        let short = Config { tasks: 2, ..config(strategy, toml::Table::new()) };
+        let mut first = Trainer::new(short, &strategies(), 10, &data.train).unwrap();
         run(&mut first, |_| false);
         first.save(&path).unwrap();
-        let begin = || Trainer::extend(extension("zebra", 10), 11, &zebras, &path).unwrap();
+        let begin = || Trainer::extend(extension("zebra", 10), &strategies(), 11, &zebras, &path).unwrap();
         let mut straight = begin();
         assert_eq!((straight.tasks_learned(), straight.generator().config().classes), (2, 11));
         let images = |trainer: &Trainer| trainer.sampling().images(trainer.generator(), &[0, 1], 4);
-        assert!(images(&straight) == images(&first), "{} forgets before it learns", strategy.name);
+        assert!(images(&straight) == images(&first), "{} forgets before it learns", strategy);
 
         let middle = folder.path().join("middle.safetensors");
         let mut stopped = begin();
         run(&mut stopped, |advance| matches!(advance, Advance::Iteration { iteration: 3, .. }));
         stopped.save(&middle).unwrap();
-        let mut resumed = Trainer::resume(stopped.config().clone(), 11, &zebras, &middle).unwrap();
+        let mut resumed = Trainer::resume(stopped.config().clone(), &strategies(), 11, &zebras, &middle).unwrap();
         for trainer in [&mut straight, &mut resumed] {
             run(trainer, |_| false);
             assert_eq!(trainer.tasks_learned(), 3);
         }
-        assert!(bits(straight.generator()) == bits(resumed.generator()), "{}", strategy.name);
+        assert!(bits(straight.generator()) == bits(resumed.generator()), "{}", strategy);
     }
 }
 
@@ -358,14 +363,16 @@ fn an_extension_makes_room_and_resumes_to_the_same_bits() {
 fn a_run_that_has_not_ended_is_not_extended() {
     let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
     let path = folder.path().join("middle.safetensors");
-    let mut trainer = Trainer::new(config("ra", toml::Table::new()), 10, &data.train).unwrap();
+    let mut trainer = Trainer::new(config("ra", toml::Table::new()), &strategies(), 10, &data.train).unwrap();
     run(&mut trainer, |advance| matches!(advance, Advance::TaskEnd { task: 2 }));
     trainer.save(&path).unwrap();
-    let error = Trainer::extend(extension("zebra", 10), 11, &data.train, &path).err().unwrap().to_string();
+    let error =
+        Trainer::extend(extension("zebra", 10), &strategies(), 11, &data.train, &path).err().unwrap().to_string();
     assert!(error.contains("middle.safetensors: it does not stand at the end of its 3 tasks"), "{error}");
     run(&mut trainer, |_| false);
     trainer.save(&path).unwrap();
-    let error = Trainer::extend(extension("again", 1), 10, &data.train, &path).err().unwrap().to_string();
+    let error =
+        Trainer::extend(extension("again", 1), &strategies(), 10, &data.train, &path).err().unwrap().to_string();
     assert!(error.contains("class 1 is in task 2 and again in task 4"), "{error}");
 }
 
@@ -379,29 +386,30 @@ fn photographs() -> Labelled {
 fn residual_networks_train_and_resume_with_every_strategy() {
     let (data, folder) = (photographs(), tempfile::tempdir().unwrap());
     let path = folder.path().join("checkpoint.safetensors");
-    for strategy in STRATEGIES {
+    for strategy in strategies().names() {
         let choice = Choice {
             dataset: "lsun".into(),
             architecture: Architecture::Resnet,
-            strategy: strategy.name.into(),
+            strategy: strategy.into(),
             preset: "smoke".into(),
             tasks: Some(2),
             ..Choice::default()
         };
-        let config = Config::resolve(&choice, 3).unwrap();
-        let mut straight = Trainer::new(config.clone(), 3, &data).unwrap();
+        let config = Config::resolve(&choice, &strategies(), 3).unwrap();
+        let mut straight = Trainer::new(config.clone(), &strategies(), 3, &data).unwrap();
         run(&mut straight, |advance| matches!(advance, Advance::Iteration { task: 2, iteration: 1, .. }));
         straight.save(&path).unwrap();
-        let mut resumed = Trainer::resume(config, 3, &data, &path).unwrap();
+        let mut resumed = Trainer::resume(config, &strategies(), 3, &data, &path).unwrap();
         for trainer in [&mut straight, &mut resumed] {
             run(trainer, |_| false);
         }
-        assert!(bits(straight.generator()) == bits(resumed.generator()), "{}", strategy.name);
+        assert!(bits(straight.generator()) == bits(resumed.generator()), "{}", strategy);
     }
 }
 
 #[test]
 fn images_of_another_size_than_the_networks_make_are_refused() {
-    let error = Trainer::new(config("ra", toml::Table::new()), 10, &photographs()).err().unwrap().to_string();
+    let error =
+        Trainer::new(config("ra", toml::Table::new()), &strategies(), 10, &photographs()).err().unwrap().to_string();
     assert_eq!(error, "the images are 64 x 64 pixels; these networks make 32 x 32");
 }

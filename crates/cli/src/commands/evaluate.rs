@@ -5,6 +5,7 @@ use mergan_metrics::ACCURACY;
 use mergan_report::scores_table;
 use mergan_runs::fid::FeatureNetwork;
 use mergan_runs::{Evaluation, InceptionScores, Run, RunDir, Scorer, Trained, load_data};
+use mergan_strategies::Strategies;
 
 use crate::args::EvaluateArguments;
 use crate::console::Console;
@@ -22,7 +23,7 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
     let cache = arguments.data.cache();
     let scorer = match &arguments.scorer {
         Some(file) => Scorer::obtain(Some(file), &data, &cache, console)?,
-        None => Run::open(dir.root(), &data)?.usual_scorer(&cache, console)?,
+        None => Run::open(dir.root(), &data, &Strategies::built_in())?.usual_scorer(&cache, console)?,
     };
     let inception = (!arguments.metrics.is_empty()).then(|| -> Result<_> {
         let network = FeatureNetwork::obtain(&arguments.inception, &cache, device, console)?;

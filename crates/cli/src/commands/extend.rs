@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use mergan_datasets::ImageOptions;
 use mergan_runs::{NewClass, RunDir, extend};
+use mergan_strategies::Strategies;
 
 use super::train;
 use crate::args::ExtendArguments;
@@ -15,8 +16,10 @@ pub fn run(arguments: &ExtendArguments, console: &Console) -> Result<ExitCode> {
     let base = RunDir::new(&arguments.run);
     let ExtendArguments { name, images, limit, into, .. } = arguments;
     let new = NewClass { name, images, limit: *limit, into: into.as_deref() };
-    let extended =
-        arguments.data.with_options(&ImageOptions::default(), console, |fetch| extend(&base, &new, fetch, console))?;
+    let strategies = Strategies::built_in();
+    let extended = arguments
+        .data
+        .with_options(&ImageOptions::default(), console, |fetch| extend(&base, &new, &strategies, fetch, console))?;
     console.note(format!("{} learns {name} in {}", base.root().display(), extended.root().display()));
     train::resume(extended.root(), &arguments.training(), console)
 }

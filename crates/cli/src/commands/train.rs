@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use indicatif::FormattedDuration;
 use mergan_runs::{Estimate, Outcome, Run, RunDir, Scorer, effect, load_data, require_startable};
-use mergan_strategies::{Config, Trainer};
+use mergan_strategies::{Config, Strategies, Trainer};
 
 use crate::args::{NewRun, TrainArguments};
 use crate::config;
@@ -25,15 +25,17 @@ pub fn run(arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
 }
 
 fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
-    let (config, manifest) = config::resolve(new, arguments, console)?;
+    let strategies = Strategies::built_in();
+    let (config, manifest) = config::resolve(new, &strategies, arguments, console)?;
     // The run whose first task is shared need not exist yet to estimate.
     let first = new.first_task.as_deref();
-    require_startable(&new.run, &config, manifest.classes.len(), first.filter(|_| !arguments.estimate))?;
+    let shared = first.filter(|_| !arguments.estimate);
+    require_startable(&new.run, &config, &strategies, manifest.classes.len(), shared)?;
     let device = arguments.device.open(console)?;
     announce(&config, console);
     let data = arguments.data.load(&config.dataset, &config.images, console)?;
     if arguments.estimate || config.preset == "paper" {
-        let trainer = Trainer::new(config.clone(), data.class_names.len(), &data.train)?.on(device);
+        let trainer = Trainer::new(config.clone(), &strategies, data.class_names.len(), &data.train)?.on(device);
         let estimate = Estimate::of(&trainer, usize::from(first.is_some()), console)?;
         say(&estimate, console);
         if arguments.estimate {
@@ -42,8 +44,8 @@ fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<
     }
     let scorer = Scorer::obtain(arguments.scorer.as_deref(), &data, &arguments.data.cache(), console)?;
     let run = match first {
-        None => Run::start(&new.run, config, &data),
-        Some(first) => Run::fork(&new.run, config, &data, first),
+        None => Run::start(&new.run, config, &data, &strategies),
+        Some(first) => Run::fork(&new.run, config, &data, &strategies, first),
     };
     train(run?.on(device).scored_by(scorer), arguments, console)
 }
@@ -54,7 +56,7 @@ pub fn resume(directory: &Path, arguments: &TrainArguments, console: &Console) -
     let device = arguments.device.open(console)?;
     announce(&config, console);
     let data = arguments.data.with_options(&config.images, console, |fetch| load_data(directory, fetch))?;
-    let run = Run::open(directory, &data)?.on(device);
+    let run = Run::open(directory, &data, &Strategies::built_in())?.on(device);
     if arguments.estimate || (config.preset == "paper" && config.extensions.is_empty()) {
         let estimate = run.estimate(console)?;
         say(&estimate, console);

@@ -2,7 +2,7 @@
 
 use mergan_datasets::Dataset;
 use mergan_emulator::ledger::Tier;
-use mergan_strategies::{Advance, Choice, Config, Error, Trainer};
+use mergan_strategies::{Advance, Choice, Config, Error, Strategies, Trainer};
 use mergan_tensor::cuda::Precision;
 
 use crate::driver::{reads, whole_device};
@@ -14,8 +14,9 @@ fn shapes() -> Dataset {
 fn trainer<'d>(data: &'d Dataset, strategy: &str, changes: toml::Table) -> Trainer<'d> {
     let (dataset, strategy, preset) = ("shapes".into(), strategy.into(), "smoke".into());
     let choice = Choice { dataset, strategy, preset, tasks: Some(2), changes, ..Choice::default() };
-    let config = Config::resolve(&choice, data.class_names.len()).expect("the preset smoke");
-    let trainer = Trainer::new(config, data.class_names.len(), &data.train).expect("a training");
+    let strategies = Strategies::built_in();
+    let config = Config::resolve(&choice, &strategies, data.class_names.len()).expect("the preset smoke");
+    let trainer = Trainer::new(config, &strategies, data.class_names.len(), &data.train).expect("a training");
     trainer.on(whole_device(Tier::Fast, Precision::F32))
 }
 

@@ -4,7 +4,7 @@ use mergan_emulator::ledger::Tier;
 use mergan_models::{Architecture, Critic, Generator, ModelConfig, Network};
 use mergan_strategies::losses::LossWeights;
 use mergan_strategies::{
-    Batch, Choice, Config, Draws, Grouping, Learner, Losses, Recorder, Round, Snapshot, Strategy, Tally, build_strategy,
+    Batch, Choice, Config, Draws, Grouping, Learner, Losses, Recorder, Round, Snapshot, Strategies, Strategy, Tally,
 };
 use mergan_tensor::cuda::Precision;
 use mergan_tensor::{Adam, AdamOptions, Address, Device, Moments, Random};
@@ -134,14 +134,15 @@ impl Start {
     fn new(name: &str, recipe: &Recipe) -> Start {
         let (dataset, preset) = ("mnist".into(), "smoke".into());
         let preset = Choice { dataset, strategy: name.into(), preset, ..Choice::default() };
-        let options = Config::resolve(&preset, 10).expect("the preset smoke").options;
+        let strategies = Strategies::built_in();
+        let options = Config::resolve(&preset, &strategies, 10).expect("the preset smoke").options;
         let networks = |seed| {
             let random = Random::new(seed);
             (Generator::new(recipe.sizes, random, Device::Cpu), Critic::new(recipe.sizes, random, Device::Cpu))
         };
         let ((generator, critic), (old_generator, old_critic)) = (networks(3), networks(4));
         Start {
-            strategy: build_strategy(name, &options).expect("the strategy"),
+            strategy: strategies.build(name, &options).expect("the strategy"),
             learner: Learner::new(&generator, &critic, ADAM, |_| true),
             old: Snapshot { generator: old_generator, critic: old_critic },
         }
