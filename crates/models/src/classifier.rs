@@ -350,8 +350,12 @@ impl Network for Classifier {
     fn parameters_mut(&mut self) -> Vec<Parameter<'_>> {
         let convolutions = self.convolutions.iter_mut().flatten().zip(1..);
         let convolutions = convolutions.flat_map(|(layer, i)| layer.parameters_mut(&format!("c{i}")));
-        let layers = self.layers.iter_mut().zip(1..);
-        convolutions.chain(layers.flat_map(|(layer, i)| layer.parameters_mut(&format!("l{i}")))).collect()
+        let (count, layers) = (self.layers.len(), self.layers.iter_mut().zip(1..));
+        let layers = layers.flat_map(|(layer, i)| match format!("l{i}") {
+            name if i == count => layer.class_parameters_mut(&name),
+            name => layer.parameters_mut(&name),
+        });
+        convolutions.chain(layers).collect()
     }
 }
 

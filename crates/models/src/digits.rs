@@ -43,14 +43,6 @@ impl Generator {
         ModelConfig { architecture: Architecture::Digit, width, channels, classes, latent }
     }
 
-    /// The tables that have a row for each class.
-    pub(crate) fn class_tables_mut(&mut self) -> Vec<&mut Tensor> {
-        [&mut self.n1, &mut self.n2, &mut self.n3]
-            .into_iter()
-            .flat_map(|norm| [&mut norm.scale, &mut norm.shift])
-            .collect()
-    }
-
     pub(crate) fn through(
         &self,
         latents: &Tensor,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use mergan_tensor::{Address, Conv2d, Device, Random, Shape, Tensor};
 
-use crate::parameters::Parameter;
+use crate::parameters::{Parameter, Rows};
 use crate::standing::Standing;
 
 /// A source of initial weights: every parameter of a network takes the next address.
@@ -81,6 +81,11 @@ impl Linear {
 
     pub(crate) fn parameters_mut(&mut self, name: &str) -> [Parameter<'_>; 2] {
         weight_and_bias(name, 2, &mut self.weight, &mut self.bias)
+    }
+
+    /// As [`Linear::parameters_mut`], of a layer with an output for each class.
+    pub(crate) fn class_parameters_mut(&mut self, name: &str) -> [Parameter<'_>; 2] {
+        self.parameters_mut(name).map(|parameter| Parameter { rows: Rows::PerClass, ..parameter })
     }
 }
 
@@ -193,8 +198,13 @@ impl Convolution {
     }
 
     pub(crate) fn parameters_mut(&mut self, name: &str) -> Vec<Parameter<'_>> {
-        let weight = Parameter { name: format!("{name}.weight"), axes: 4, value: &mut self.weight };
-        let bias = self.bias.as_mut().map(|value| Parameter { name: format!("{name}.bias"), axes: 1, value });
+        let weight = Parameter { name: format!("{name}.weight"), axes: 4, rows: Rows::Shared, value: &mut self.weight };
+        let bias = self.bias.as_mut().map(|value| Parameter {
+            name: format!("{name}.bias"),
+            axes: 1,
+            rows: Rows::Shared,
+            value,
+        });
         [weight].into_iter().chain(bias).collect()
     }
 }
@@ -209,15 +219,15 @@ pub(crate) struct Norm {
     pub(crate) scale: Tensor,
     /// Rows x channels.
     pub(crate) shift: Tensor,
-    /// Whether the rows are classes; else there is one.
-    conditional: bool,
+    /// Whether there is a row for each class; else there is one.
+    rows: Rows,
 }
 
 const EPSILON: f64 = 1e-5;
 
 impl Norm {
     pub(crate) fn conditional(init: &Initialiser, classes: usize, channels: usize) -> Self {
-        Norm { conditional: true, ..Norm::of_rows(init, classes, channels) }
+        Norm { rows: Rows::PerClass, ..Norm::of_rows(init, classes, channels) }
     }
 
     pub(crate) fn plain(init: &Initialiser, channels: usize) -> Self {
@@ -226,14 +236,14 @@ impl Norm {
 
     fn of_rows(init: &Initialiser, rows: usize, channels: usize) -> Self {
         let table = [rows, channels, 1, 1];
-        Norm { scale: init.full(1.0, table), shift: init.full(0.0, table), conditional: false }
+        Norm { scale: init.full(1.0, table), shift: init.full(0.0, table), rows: Rows::Shared }
     }
 
     /// Scales and shifts for these conditions, a row for each of their labels.
     fn rows(&self, conditions: &Conditions) -> [Tensor; 2] {
-        [&self.scale, &self.shift].map(|table| match self.conditional {
-            true => conditions.rows(table),
-            false => table.select_rows(&vec![0; conditions.labels.len()]),
+        [&self.scale, &self.shift].map(|table| match self.rows {
+            Rows::PerClass => conditions.rows(table),
+            Rows::Shared => table.select_rows(&vec![0; conditions.labels.len()]),
         })
     }
 
@@ -270,11 +280,14 @@ impl Norm {
     }
 
     pub(crate) fn parameters_mut(&mut self, name: &str) -> [Parameter<'_>; 2] {
-        let ([scale, shift], axes) =
-            if self.conditional { (["g.weight", "b.weight"], 2) } else { (["weight", "bias"], 1) };
+        let rows = self.rows;
+        let ([scale, shift], axes) = match rows {
+            Rows::PerClass => (["g.weight", "b.weight"], 2),
+            Rows::Shared => (["weight", "bias"], 1),
+        };
         [
-            Parameter { name: format!("{name}.{scale}"), axes, value: &mut self.scale },
-            Parameter { name: format!("{name}.{shift}"), axes, value: &mut self.shift },
+            Parameter { name: format!("{name}.{scale}"), axes, rows, value: &mut self.scale },
+            Parameter { name: format!("{name}.{shift}"), axes, rows, value: &mut self.shift },
         ]
     }
 }
@@ -325,8 +338,9 @@ impl Conditions {
 }
 
 fn weight_and_bias<'a>(name: &str, axes: usize, weight: &'a mut Tensor, bias: &'a mut Tensor) -> [Parameter<'a>; 2] {
+    let rows = Rows::Shared;
     [
-        Parameter { name: format!("{name}.weight"), axes, value: weight },
-        Parameter { name: format!("{name}.bias"), axes: 1, value: bias },
+        Parameter { name: format!("{name}.weight"), axes, rows, value: weight },
+        Parameter { name: format!("{name}.bias"), axes: 1, rows, value: bias },
     ]
 }

@@ -32,7 +32,7 @@ pub use classifier::{Classifier, FitOptions, FitProgress, Reading};
 pub use inception::{Inception, Resize, Tap};
 pub use layers::Conditions;
 pub use networks::{Architecture, Critic, Generator, ModelConfig, Verdict};
-pub use parameters::{Network, Parameter};
+pub use parameters::{Network, Parameter, Rows};
 pub use pixels::{from_bytes, to_bytes};
 pub use standing::Standing;
 pub use weights::{Weights, WeightsError, write_whole};

@@ -3,7 +3,7 @@
 use mergan_tensor::{Device, Random, Shape, Tensor};
 
 use crate::layers::{Conditions, Initialiser, Linear, Norm};
-use crate::parameters::{Network, Parameter};
+use crate::parameters::{Network, Parameter, Rows};
 use crate::standing::Standing;
 use crate::weights::Weights;
 use crate::{digits, resnet};
@@ -121,11 +121,8 @@ impl Generator {
     /// When a class is out of range, or `learned` is empty.
     pub fn start_at_mean(&self, new: &[usize], learned: &[usize]) -> Generator {
         let mut generator = self.frozen();
-        let tables = match &mut generator.layers {
-            GeneratorLayers::Digit(layers) => layers.class_tables_mut(),
-            GeneratorLayers::Resnet(layers) => layers.class_tables_mut(),
-        };
-        for table in tables {
+        let parameters = generator.parameters_mut().into_iter();
+        for Parameter { value: table, .. } in parameters.filter(|parameter| parameter.rows == Rows::PerClass) {
             let Shape { n: classes, c, .. } = table.shape();
             let mean = table.select_rows(learned).mean_to(Shape::vector(c));
             let change = &mean.broadcast_to(Shape::matrix(new.len(), c)) - &table.select_rows(new);
@@ -236,7 +233,7 @@ impl Network for Critic {
             Trunk::Resnet(trunk) => trunk.parameters_mut(),
         };
         parameters.extend(self.o.parameters_mut("o"));
-        parameters.extend(self.k.parameters_mut("k"));
+        parameters.extend(self.k.class_parameters_mut("k"));
         parameters
     }
 }
@@ -244,6 +241,7 @@ impl Network for Critic {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::classifier::Classifier;
     use mergan_tensor::Address;
 
     fn networks(config: ModelConfig) -> (Generator, Critic) {
@@ -264,6 +262,28 @@ mod tests {
         ] {
             let (generator, critic) = networks(config);
             assert_eq!((generator.parameter_count(), critic.parameter_count()), (generator_count, critic_count));
+        }
+    }
+
+    #[test]
+    fn parameters_know_whether_they_belong_to_classes() {
+        fn assert_marked(mut three: impl Network, mut four: impl Network) {
+            for (three, four) in three.parameters_mut().iter().zip(four.parameters_mut()) {
+                let [three_rows, four_rows] = [three.lengths(), four.lengths()];
+                let expected = if (three_rows[0], four_rows[0]) == (3, 4) { Rows::PerClass } else { Rows::Shared };
+                assert_eq!((three.rows, four.rows), (expected, expected), "{}", three.name);
+                assert_eq!(three_rows == four_rows, expected == Rows::Shared, "{}", three.name);
+            }
+        }
+        for config in [DIGIT, RESNET] {
+            let [three, four] = [3, 4].map(|classes| networks(ModelConfig { classes, ..config }));
+            let [standing_three, standing_four] = [&three.0, &four.0].map(|generator| Standing::measure(generator, []));
+            assert_marked(standing_three, standing_four);
+            assert_marked(three.0, four.0);
+            assert_marked(three.1, four.1);
+            let [three, four] =
+                [3, 4].map(|classes| Classifier::new(config.image_shape(), classes, Random::new(0), Device::Cpu));
+            assert_marked(three, four);
         }
     }
 

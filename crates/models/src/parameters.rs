@@ -2,12 +2,24 @@
 
 use mergan_tensor::{Adam, Device, Tensor};
 
+/// Whether a parameter belongs to classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// Its first axis in the state dictionary has an entry for each class, as the scales and shifts of conditional batch
+    /// norm have and the class head of a critic.
+    PerClass,
+    /// All classes share it.
+    Shared,
+}
+
 /// One parameter of a network.
 pub struct Parameter<'a> {
     /// The name in the state dictionary, such as `c1.weight`.
     pub name: String,
     /// How many axes the parameter has there: 1 for a bias, 2 for a matrix or table, 4 for a convolution's kernel.
     pub axes: usize,
+    /// Whether it belongs to classes.
+    pub rows: Rows,
     /// Its value.
     pub value: &'a mut Tensor,
 }
@@ -74,13 +86,11 @@ pub trait Network: Clone {
         self.map(Tensor::variable)
     }
 
-    /// A copy in which only the parameters that `trains` names are variables.
-    fn partly_trainable(&self, trains: impl Fn(&str) -> bool) -> Self {
+    /// A copy in which only the parameters that `trains` chooses are variables.
+    fn partly_trainable(&self, trains: impl Fn(&Parameter) -> bool) -> Self {
         let mut network = self.frozen();
-        for Parameter { name, value, .. } in network.parameters_mut() {
-            if trains(&name) {
-                *value = value.variable();
-            }
+        for parameter in network.parameters_mut().into_iter().filter(trains) {
+            *parameter.value = parameter.value.variable();
         }
         network
     }
@@ -95,14 +105,22 @@ pub trait Network: Clone {
         self.map(|value| value.to_device(device))
     }
 
-    /// A frozen copy in which every parameter begins with that of a network of fewer classes: classes come last in all of
-    /// them.
+    /// A frozen copy with the parameters of a network of the same sizes that has fewer classes; the rows of the further
+    /// classes stay.
+    ///
+    /// # Panics
+    /// When the networks differ in more than their classes, or `smaller` has more of them.
     fn holding(&self, smaller: &Self) -> Self {
-        self.zip(smaller, |large, small| {
+        let mut network = self.frozen();
+        for (parameter, small) in network.parameters_mut().into_iter().zip(smaller.values()) {
             let mut numbers = small.to_vec::<f64>();
-            numbers.extend_from_slice(&large.to_vec::<f64>()[numbers.len()..]);
-            Tensor::from_vec(numbers, large.shape(), large.device())
-        })
+            if parameter.rows == Rows::PerClass {
+                // Classes come first in memory, so the larger table begins with the smaller one's numbers.
+                numbers.extend_from_slice(&parameter.value.to_vec::<f64>()[numbers.len()..]);
+            }
+            *parameter.value = Tensor::from_vec(numbers, parameter.value.shape(), parameter.value.device());
+        }
+        network
     }
 
     /// A copy on another device, in which the same parameters are variables.

@@ -10,7 +10,7 @@ use mergan_tensor::{Pool2d, Shape, Tensor};
 
 use crate::layers::{Conditions, Convolution, Gain, Initialiser, Linear, Norm};
 use crate::networks::{Architecture, BASE, ModelConfig};
-use crate::parameters::Parameter;
+use crate::parameters::{Parameter, Rows};
 use crate::weights::Weights;
 
 const HALVING: Pool2d = Pool2d::square(2, 2, 0);
@@ -95,11 +95,6 @@ impl Generator {
         ModelConfig { architecture: Architecture::Resnet, width, channels, classes, latent }
     }
 
-    /// The tables that have a row for each class.
-    pub(crate) fn class_tables_mut(&mut self) -> Vec<&mut Tensor> {
-        vec![&mut self.label]
-    }
-
     pub(crate) fn through(
         &self,
         latents: &Tensor,
@@ -119,7 +114,8 @@ impl Generator {
 
     pub(crate) fn parameters_mut(&mut self) -> Vec<Parameter<'_>> {
         let mut parameters: Vec<Parameter> = self.fc.parameters_mut("fc").into();
-        parameters.push(Parameter { name: "label.weight".into(), axes: 2, value: &mut self.label });
+        let (name, rows) = ("label.weight".into(), Rows::PerClass);
+        parameters.push(Parameter { name, axes: 2, rows, value: &mut self.label });
         parameters.extend(blocks_mut(&mut self.blocks));
         parameters.extend(self.n.parameters_mut("n"));
         parameters.extend(self.c.parameters_mut("c"));

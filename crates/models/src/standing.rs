@@ -7,7 +7,7 @@ use mergan_tensor::{Shape, Tensor, no_grad};
 
 use crate::layers::{Conditions, Norm};
 use crate::networks::Generator;
-use crate::parameters::{Network, Parameter};
+use crate::parameters::{Network, Parameter, Rows};
 use crate::weights::{Weights, WeightsError};
 
 /// What the names of the tables begin with in a file.
@@ -101,6 +101,7 @@ impl Network for Standing {
             [("mean", mean), ("variance", variance)].map(|(name, value)| Parameter {
                 name: format!("{layer}.{name}"),
                 axes: 2,
+                rows: Rows::PerClass,
                 value,
             })
         });

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use mergan_models::{Generator, Network, Weights, WeightsError};
+use mergan_models::{Generator, Network, Parameter, Weights, WeightsError};
 use mergan_tensor::{Adam, AdamOptions, Device, Moments, Tensor, microkernel};
 use serde::{Deserialize, Serialize};
 
@@ -131,13 +131,13 @@ impl Checkpoint {
         self.note.replayed.clone()
     }
 
-    /// The networks and optimisers; `like` has the sizes, and `trains` names the parameters of the generator that are
+    /// The networks and optimisers; `like` has the sizes, and `trains` chooses the parameters of the generator that are
     /// trained.
     pub(crate) fn learner(
         &self,
         like: &Learner,
         options: AdamOptions,
-        trains: impl Fn(&str) -> bool,
+        trains: impl Fn(&Parameter) -> bool,
     ) -> Result<Learner, Error> {
         let generator = self.weights.network(&self.path, GENERATOR, &like.generator)?;
         let critic = self.weights.network(&self.path, CRITIC, &like.critic)?;

@@ -3,6 +3,7 @@
 //! artistic style", ICLR 2017) and of task-specific modulations of a frozen GAN (Cong et al., "GAN memory with no
 //! forgetting", NeurIPS 2020). Nothing can be forgotten; what can be learned is what the first task's trunk can draw.
 
+use mergan_models::{Parameter, Rows};
 use serde::Deserialize;
 
 use crate::strategy::{FromOptions, Strategy};
@@ -16,16 +17,10 @@ pub struct ClassParameters;
 pub struct Options {}
 
 impl Strategy for ClassParameters {
-    fn trains(&self, parameter: &str, task: usize) -> bool {
+    fn trains(&self, parameter: &Parameter, task: usize) -> bool {
         // Rows of other classes get no gradient.
-        task == 0 || is_class_table(parameter)
+        task == 0 || parameter.rows == Rows::PerClass
     }
-}
-
-/// Whether a parameter of the generator has a row for each class: the scales and shifts of conditional batch norm, and what
-/// a class adds to the first layer of a residual network.
-fn is_class_table(parameter: &str) -> bool {
-    parameter.ends_with(".g.weight") || parameter.ends_with(".b.weight") || parameter == "label.weight"
 }
 
 impl FromOptions for ClassParameters {

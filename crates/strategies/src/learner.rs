@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mergan_models::{Conditions, Critic, Generator, Network};
+use mergan_models::{Conditions, Critic, Generator, Network, Parameter};
 use mergan_tensor::{Adam, AdamOptions, Device, Tensor, no_grad};
 
 use crate::draws::{Draws, Purpose};
@@ -111,8 +111,13 @@ impl Losses {
 
 impl Learner {
     /// Networks with these weights and optimisers that have taken no step. Of the generator only the parameters that
-    /// `trains` names are trained.
-    pub fn new(generator: &Generator, critic: &Critic, options: AdamOptions, trains: impl Fn(&str) -> bool) -> Self {
+    /// `trains` chooses are trained.
+    pub fn new(
+        generator: &Generator,
+        critic: &Critic,
+        options: AdamOptions,
+        trains: impl Fn(&Parameter) -> bool,
+    ) -> Self {
         Learner {
             generator: generator.partly_trainable(trains),
             critic: critic.trainable(),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mergan_datasets::{Labelled, TaskSequence};
-use mergan_models::{Conditions, Critic, Generator, Network, Weights, WeightsError};
+use mergan_models::{Conditions, Critic, Generator, Network, Parameter, Weights, WeightsError};
 use mergan_tensor::{Device, Random, Tensor, no_grad};
 use serde::de::DeserializeOwned;
 
@@ -219,8 +219,8 @@ pub trait Strategy: Send {
         batch.to_vec()
     }
 
-    /// Whether a parameter of the generator, by its name, is trained in task `task` (counted from 0).
-    fn trains(&self, _parameter: &str, _task: usize) -> bool {
+    /// Whether a parameter of the generator is trained in task `task` (counted from 0).
+    fn trains(&self, _parameter: &Parameter, _task: usize) -> bool {
         true
     }
 

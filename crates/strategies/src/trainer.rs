@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use mergan_datasets::{Labelled, TaskSequence};
-use mergan_models::{Critic, Generator, ModelConfig, Network, Weights};
+use mergan_models::{Critic, Generator, ModelConfig, Network, Parameter, Weights};
 use mergan_tensor::{Device, Random};
 
 use crate::batches::Batches;
@@ -101,7 +101,7 @@ impl<'d> Trainer<'d> {
         let sizes = ModelConfig { architecture, width: layer_width, channels, classes, latent };
         let generator = Generator::new(sizes, noise, Device::Cpu);
         let critic = Critic::new(sizes, noise, Device::Cpu);
-        let learner = Learner::new(&generator, &critic, config.adam(), |name| strategy.trains(name, 0));
+        let learner = Learner::new(&generator, &critic, config.adam(), |parameter| strategy.trains(parameter, 0));
         Ok(Trainer {
             config,
             tasks,
@@ -385,7 +385,7 @@ impl<'d> Trainer<'d> {
         if let (Some(new), NewClasses::Mean) = (next, self.config.training.new_classes) {
             self.average = self.average.start_at_mean(new, &self.tasks.classes_seen(task));
         }
-        let trains = |name: &str| self.strategy.trains(name, task);
+        let trains = |parameter: &Parameter| self.strategy.trains(parameter, task);
         self.learner = Learner::new(&self.average, &self.learner.critic, self.config.adam(), trains);
         self.recorder = Recorder::default();
         (self.task, self.iteration, self.batches) = (task, 0, None);
@@ -394,7 +394,7 @@ impl<'d> Trainer<'d> {
 
     /// The networks and optimisers of a checkpoint, of the task that this training stands at.
     fn saved_learner(&self, checkpoint: &Checkpoint) -> Result<Learner, Error> {
-        checkpoint.learner(&self.learner, self.config.adam(), |name| self.strategy.trains(name, self.task))
+        checkpoint.learner(&self.learner, self.config.adam(), |parameter| self.strategy.trains(parameter, self.task))
     }
 
     /// The losses of a step are taken before it moves the weights, so they cannot tell.
