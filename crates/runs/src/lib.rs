@@ -1,4 +1,46 @@
-//! Runs of continual image generators as a library.
+//! Runs of continual image generators: one strategy, trained on a sequence of tasks, scored after each, in a directory of
+//! its own that can be gone on from at any moment.
+//!
+//! [`Run::start`] begins a run, [`Run::open`] finds one again, and [`Run::train`] goes on with either until all tasks are
+//! learned. A run that was stopped or killed goes on to the same bits. What a task leaves is a [`Trained`] generator, which
+//! is drawn from, or exported ([`export`]) for other programs. Nothing is printed: an [`Observer`] hears what happens.
+//!
+//! ```
+//! use mergan_runs::{Outcome, Run, Scorer, Trained, Unobserved};
+//! use mergan_strategies::{Choice, Config, Strategies};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let (dir, cache) = (folder.path().join("ra"), folder.path().join("cache"));
+//! let data = mergan_datasets::load("shapes", &Default::default())?;
+//! let strategies = Strategies::built_in();
+//! let choice = Choice {
+//!     dataset: "shapes".into(),
+//!     strategy: "ra".into(),
+//!     preset: "smoke".into(),
+//!     tasks: Some(2),
+//!     ..Choice::default()
+//! };
+//! let config = Config::resolve(&choice, &strategies, data.class_names.len())?;
+//!
+//! // One classifier scores all runs of a dataset; it is trained once and kept.
+//! let scorer = Scorer::obtain(None, &data, &cache, &Unobserved)?;
+//! let mut run = Run::start(&dir, config, &data, &strategies)?.scored_by(scorer.clone());
+//! assert_eq!(run.train(&Unobserved, &|| false)?, Outcome::Finished);
+//!
+//! let scores = run.evaluate(&scorer)?;
+//! assert_eq!(scores.class_names, ["disc", "ring"]);
+//! let images = Trained::load(&dir)?.draw("ring", 16, 0)?;
+//! assert_eq!(images.dim(), (16, 1, 32, 32));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | to | there is |
+//! |---|---|
+//! | begin with another run's first task, as the paper's comparisons do | [`Run::fork`] |
+//! | find a run's data again | [`load_data`] |
+//! | say how long it will take | [`Estimate`], [`Run::estimate`] |
+//! | teach a finished run one class more, without the data before it | [`extend`], [`effect`] |
+//! | choose what is scored, and with which classifier | [`Evaluation`], [`Scorer`] |
 
 mod checkpoints;
 mod dir;
