@@ -1,0 +1,97 @@
+//! A strategy of one's own: images of past classes keep their mean. The training is interrupted, resumed from its checkpoint,
+//! and ends at the bits of one that was never interrupted.
+//!
+//! ```sh
+//! cargo run --release --example own_strategy
+//! ```
+
+use std::error::Error;
+
+use mergan_models::Network;
+use mergan_strategies::{Advance, Choice, Config, FromOptions, Replayed, Step, Strategies, Strategy, Term, Trainer};
+
+/// Holds the mean image of each past class to what the last task's generator makes of it.
+struct MeanAlignment {
+    lambda: f64,
+}
+
+/// `lambda` has a default, so that every preset serves, though none knows this strategy.
+#[derive(serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Options {
+    lambda: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { lambda: 10.0 }
+    }
+}
+
+impl Strategy for MeanAlignment {
+    // The trainer then keeps the networks as the last task left them, in memory and in checkpoints.
+    fn needs_snapshot(&self) -> bool {
+        true
+    }
+
+    fn generator_terms(&self, step: &Step) -> Vec<Term> {
+        let Some(Replayed { images: old, latents, conditions }) = step.replay(step.past, step.share(step.past.len()))
+        else {
+            return Vec::new();
+        };
+        let new = step.generator.forward(&latents, &conditions);
+        let mean = [1, old.shape().c, old.shape().h, old.shape().w];
+        vec![Term::new("mean_alignment", self.lambda, (&new.mean_to(mean) - &old.mean_to(mean)).square().mean())]
+    }
+}
+
+impl FromOptions for MeanAlignment {
+    type Options = Options;
+    const NAME: &'static str = "mean-alignment";
+    fn from_options(Options { lambda }: Options) -> Result<Self, String> {
+        if lambda > 0.0 {
+            Ok(MeanAlignment { lambda })
+        } else {
+            Err(format!("lambda is {lambda}; it must be positive"))
+        }
+    }
+}
+
+/// Trains to the end and returns the losses of the last iteration by name, with the generator's weights.
+fn finish(mut trainer: Trainer) -> Result<(Vec<(&'static str, f64)>, Vec<f32>), mergan_strategies::Error> {
+    let mut last = Vec::new();
+    while let Some(advance) = trainer.advance()? {
+        if let Advance::Iteration { losses, .. } = advance {
+            last = losses.read();
+        }
+    }
+    let weights = trainer.generator().values().iter().flat_map(|value| value.to_vec::<f32>()).collect();
+    Ok((last, weights))
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let data = mergan_datasets::load("shapes", &Default::default())?;
+    let classes = data.class_names.len();
+    let strategies = Strategies::built_in().with::<MeanAlignment>();
+    let [dataset, strategy, preset] = ["shapes", "mean-alignment", "smoke"].map(String::from);
+    let choice = Choice { dataset, strategy, preset, tasks: Some(3), ..Choice::default() };
+    let config = Config::resolve(&choice, &strategies, classes)?;
+
+    let whole = finish(Trainer::new(config.clone(), &strategies, classes, &data.train)?)?;
+
+    let folder = tempfile::tempdir()?;
+    let checkpoint = folder.path().join("checkpoint.safetensors");
+    let mut interrupted = Trainer::new(config.clone(), &strategies, classes, &data.train)?;
+    while interrupted.tasks_learned() < 1 || interrupted.iterations_done() < 2 {
+        interrupted.advance()?;
+    }
+    interrupted.save(&checkpoint)?;
+    drop(interrupted);
+    let resumed = finish(Trainer::resume(config, &strategies, classes, &data.train, &checkpoint)?)?;
+
+    for (name, value) in &whole.0 {
+        println!("{name:<16} {value:.4}");
+    }
+    println!("resumed to the same bits: {}", whole == resumed);
+    Ok(())
+}
