@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result};
 use indicatif::{FormattedDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mergan_metrics::{ACCURACY, TaskScores};
+use mergan_record::TaskScores;
+use mergan_record::metric::ACCURACY;
 use mergan_runs::{Happening, Iteration, Observer};
 
 /// How much is said besides results and errors.

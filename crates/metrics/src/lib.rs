@@ -6,9 +6,7 @@
 //! * [`AccuracyMatrix`] - scores by task and class, and the continual metrics read from it,
 //! * [`frechet_distance`], [`kernel_distance`], [`Neighbourhoods`] - between features of generated and of real images; the
 //!   first from their [`FeatureStatistics`], gathered by a [`FeatureStream`],
-//! * [`PairedDifference`] - two strategies over the same seeds,
-//! * [`Card`] - how a number was measured; [`comparable`] refuses to compare numbers measured differently,
-//! * [`TaskScores`] and [`ResultRow`] - the rows of a run's `scores.json` and of `results.json`.
+//! * [`PairedDifference`] - two strategies over the same seeds.
 //!
 //! # Example
 //!
@@ -32,7 +30,6 @@
 //! ```
 
 mod accuracy;
-mod card;
 mod features;
 mod frechet;
 mod kernel;
@@ -40,19 +37,12 @@ mod matrix;
 mod neighbours;
 mod paired;
 mod products;
-mod scores;
 mod spectrum;
 
 pub use accuracy::class_accuracy;
-pub use card::{Card, Difference, comparable};
 pub use features::{FeatureError, FeatureStatistics, FeatureStream};
 pub use frechet::frechet_distance;
 pub use kernel::{KernelDistance, kernel_distance};
 pub use matrix::{AccuracyMatrix, MatrixError};
 pub use neighbours::{DENSITY_NEIGHBOURS, MANIFOLD_NEIGHBOURS, Neighbourhoods};
 pub use paired::PairedDifference;
-pub use scores::{
-    ACCURACY, COVERAGE, ClassScore, DENSITY, FID, FID_POOLED, FRECHET, FRECHET_CNN, FRECHET_CNN_POOLED, FRECHET_POOLED,
-    INITIAL_ACCURACY, KID, NEXT_ACCURACY, PRECISION, RECALL, REPLAY_ACCURACY, REPLAY_CONFIDENCE, REPLAY_SHIFT,
-    REPLAYED_IMAGES, REVERSE_ACCURACY, ResultRow, STANDING_ACCURACY, Score, TaskScores, frechet_metrics,
-};

@@ -1,10 +1,10 @@
 //! Runs side by side, a column each, after as many tasks as all of them have finished.
 
-use crate::comparison::{CONTINUAL, require_comparable};
-use crate::measured::MEASURED;
+use crate::comparison::require_comparable;
 use crate::table::{NONE, Table, duration};
 use crate::{Error, Run, paper, results};
-use mergan_metrics::{ACCURACY, ResultRow};
+use mergan_record::ResultRow;
+use mergan_record::metric::{ACCURACY, AVERAGE_ACCURACY, METRICS, Shown, shown_in};
 use serde::Serialize;
 
 /// A number of a run, as `mergan compare --json` prints it.
@@ -35,18 +35,18 @@ pub fn compare(runs: &[Run]) -> Result<String, Error> {
         line("strategy".into(), &|run| Some(paper::label(&run.config.strategy))),
         line("seed".into(), &|run| Some(run.config.seed.to_string())),
     ];
-    for metric in &MEASURED {
+    for metric in METRICS {
         let show = |run: &Run, class| Some(metric.show(run.score(tasks, metric.key, class)?));
-        lines.push(line(metric.name.into(), &|run| show(run, None)));
+        lines.push(line(metric.title(), &|run| show(run, None)));
         if metric.key == ACCURACY {
             for (&class, name) in scores.classes.iter().zip(&scores.class_names) {
                 lines.push(line(format!("  {name}"), &|run| show(run, Some(class))));
             }
         }
     }
-    for metric in &CONTINUAL[1..] {
-        let show = |run: &Run| Some(format!("{:.2}", 100.0 * (metric.of)(run).ok()?));
-        lines.push(line(format!("{}, %", metric.name), &show));
+    // The average accuracy stands there already.
+    for metric in shown_in(Shown::Continual).filter(|metric| metric.key != AVERAGE_ACCURACY) {
+        lines.push(line(metric.title(), &|run| Some(metric.show(run.continual(metric.key)?))));
     }
     lines.push(line("wall time of training".into(), &|run| Some(duration(run.seconds()?))));
 

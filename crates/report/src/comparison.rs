@@ -1,8 +1,10 @@
 //! Runs side by side: grouped by strategy, averaged over seeds, refused where their cards differ.
 
 use crate::paper::{self, TASK_COUNTS, paper_accuracy};
-use crate::{Config, Error, Run};
-use mergan_metrics::{ACCURACY, Card, ClassScore, Difference, MatrixError, PairedDifference, comparable};
+use crate::{Error, Run};
+use mergan_metrics::PairedDifference;
+use mergan_record::metric::{ACCURACY, Metric};
+use mergan_record::{Card, ClassScore, Config, Difference, comparable};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The runs of a report, known to be comparable.
@@ -27,41 +29,6 @@ pub(crate) struct Spread {
     /// The sample standard deviation; unknown for one seed.
     deviation: Option<f64>,
 }
-
-/// A metric of a whole run, read from its accuracy matrix.
-pub(crate) struct Continual {
-    /// Its name in `results.json`.
-    pub key: &'static str,
-    /// Its name in tables.
-    pub name: &'static str,
-    pub of: fn(&Run) -> Result<f64, MatrixError>,
-}
-
-/// The continual metrics; [`AccuracyMatrix`](mergan_metrics::AccuracyMatrix) has their formulas.
-pub(crate) const CONTINUAL: [Continual; 6] = [
-    Continual { key: "average_accuracy", name: "ACC (average accuracy)", of: |run| run.matrix().average_accuracy() },
-    Continual {
-        key: "backward_transfer_gem",
-        name: "BWT (backward transfer, GEM)",
-        of: |run| run.matrix().backward_transfer(),
-    },
-    Continual {
-        key: "forward_transfer_gem",
-        name: "FWT (forward transfer, GEM)",
-        of: |run| run.matrix().forward_transfer(&run.initial()),
-    },
-    Continual {
-        key: "forgetting_chaudhry_2018",
-        name: "forgetting (Chaudhry 2018)",
-        of: |run| run.matrix().forgetting(),
-    },
-    Continual { key: "learning_accuracy", name: "learning accuracy", of: |run| run.matrix().learning_accuracy() },
-    Continual {
-        key: "average_incremental_accuracy",
-        name: "average incremental accuracy",
-        of: |run| run.matrix().average_incremental_accuracy(),
-    },
-];
 
 /// Our average accuracy after some tasks beside the paper's, in percent.
 pub(crate) struct Beside<'a> {
@@ -164,8 +131,12 @@ impl<'a> Comparison<'a> {
 
     /// Whether some run has this metric as a mean over its classes, or over all at once.
     pub fn has(&self, metric: &str) -> bool {
-        let mut tasks = self.runs().flat_map(|run| &run.tasks);
-        tasks.any(|task| task.scores.get(metric, None).is_some())
+        self.runs().any(|run| run.has(metric))
+    }
+
+    /// Whether some run has it after its last task.
+    pub fn ends_with(&self, metric: &str) -> bool {
+        self.runs().any(|run| run.last().scores.get(metric, None).is_some())
     }
 
     /// Whether some accuracy is of fewer images than its card says, which its warning tells.
@@ -229,8 +200,9 @@ impl<'a> Group<'a> {
         Spread::of(runs.filter_map(|run| run.after(tasks).matrix().forgetting().ok()))
     }
 
-    pub fn continual(&self, metric: &Continual) -> Option<Spread> {
-        Spread::of(self.runs.iter().filter_map(|run| (metric.of)(run).ok()))
+    /// A continual metric after each seed's last task.
+    pub fn continual(&self, metric: &str) -> Option<Spread> {
+        Spread::of(self.runs.iter().filter_map(|run| run.continual(metric)))
     }
 
     /// The mean training time of `task` in seconds.
@@ -296,8 +268,12 @@ impl Spread {
         self.show_with(2)
     }
 
-    /// The same with so many digits behind the point.
-    pub fn show_with(self, digits: usize) -> String {
+    /// Values of a metric as they stand in JSON, in its unit and with its digits.
+    pub fn show_as(self, metric: &Metric) -> String {
+        self.times(metric.scale.factor()).show_with(metric.digits)
+    }
+
+    fn show_with(self, digits: usize) -> String {
         match self.deviation {
             Some(deviation) => format!("{:.digits$} ± {deviation:.digits$}", self.mean),
             None => format!("{:.digits$}", self.mean),
@@ -305,7 +281,7 @@ impl Spread {
     }
 
     /// In another unit.
-    pub fn times(self, factor: f64) -> Self {
+    fn times(self, factor: f64) -> Self {
         let deviation = self.deviation.map(|deviation| factor * deviation);
         Self { mean: factor * self.mean, deviation, ..self }
     }

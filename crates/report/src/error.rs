@@ -1,6 +1,6 @@
 //! What can go wrong between run directories and a report, and what to do about it.
 
-use mergan_metrics::Difference;
+use mergan_record::Difference;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -8,43 +8,9 @@ use thiserror::Error;
 /// Why a run could not be read or a report not be written.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// A file of a run directory cannot be read.
-    #[error("cannot read {}: give a run directory that `mergan train` wrote", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
-    /// `config.toml` is not TOML or lacks one of the keys a report shows.
-    #[error(
-        "{} is no run configuration: the keys strategy, preset, seed, dataset and tasks are needed",
-        path.display()
-    )]
-    Config {
-        /// The file.
-        path: PathBuf,
-        /// Line, column and what was expected.
-        source: Box<toml::de::Error>,
-    },
-    /// A line of `events.jsonl` is not an event.
-    #[error("{} line {line} is no event: remove the line, or resume the run to write it anew", path.display())]
-    Event {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What was expected.
-        source: serde_json::Error,
-    },
-    /// A `scores.json` is not what [`mergan_metrics::TaskScores`] writes, or lacks the accuracy of a class.
-    #[error("{}: {reason}; score the task again with `mergan evaluate --task T --save`", path.display())]
-    Scores {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, with its line where there is one.
-        reason: String,
-    },
+    /// A file of a run directory cannot be read, or is not what a run writes.
+    #[error(transparent)]
+    Record(#[from] mergan_record::Error),
     /// A PNG cannot be decoded or does not divide into square cells.
     #[error("{}: {reason}; restore the file, or train the run anew", path.display())]
     Image {

@@ -23,7 +23,7 @@ pub struct Grid {
 impl Grid {
     /// Reads and decodes the PNG at `path`; `cell` gives the side of a cell from the height of the image.
     pub(crate) fn read(path: &Path, cell: impl FnOnce(u32) -> u32) -> Result<Self, Error> {
-        let png = fs::read(path).map_err(|source| Error::Read { path: path.into(), source })?;
+        let png = fs::read(path).map_err(mergan_record::Error::reading(path))?;
         let bad = |reason: String| Error::Image { path: path.into(), reason };
 
         let image = image::load_from_memory_with_format(&png, ImageFormat::Png)

@@ -1,8 +1,8 @@
 //! `results.json`: every number of every run, one object each.
 
 use crate::Run;
-use crate::comparison::CONTINUAL;
-use mergan_metrics::{ClassScore, REPLAYED_IMAGES, ResultRow, Score};
+use mergan_record::metric::{REPLAYED_IMAGES, Shown, shown_in};
+use mergan_record::{ClassScore, ResultRow, Score};
 
 /// All scores of the runs, task by task, with how many images each task replayed, and after each run's last task its continual metrics.
 ///
@@ -23,8 +23,8 @@ fn rows(run: &Run) -> Vec<ResultRow> {
         let scores = task.scores.scores.iter().cloned().chain(replayed);
         scores.map(|score| row(task.scores.task, score)).collect::<Vec<_>>()
     });
-    let derived = CONTINUAL.iter().filter_map(|metric| {
-        let value = (metric.of)(run).ok()?;
+    let derived = shown_in(Shown::Continual).filter_map(|metric| {
+        let value = run.continual(metric.key)?;
         let score = Score { metric: metric.key.into(), value, warning: None, card: run.card().clone() };
         Some(row(run.tasks.len(), ClassScore { class: None, score }))
     });

@@ -1,10 +1,12 @@
 //! Reading a run directory.
 
-use crate::exhibits::{self, EMBEDDING, Embedding, NEIGHBOURS, NEIGHBOURS_GRID, Neighbours};
 use crate::{Error, Grid, History};
-use mergan_metrics::{ACCURACY, AccuracyMatrix, Card, INITIAL_ACCURACY, NEXT_ACCURACY, TaskScores};
-use serde::Deserialize;
-use std::fs;
+use mergan_metrics::AccuracyMatrix;
+use mergan_record::metric::{
+    ACCURACY, AVERAGE_ACCURACY, AVERAGE_INCREMENTAL_ACCURACY, BACKWARD_TRANSFER, FORGETTING, FORWARD_TRANSFER,
+    INITIAL_ACCURACY, LEARNING_ACCURACY, NEXT_ACCURACY,
+};
+use mergan_record::{Card, Config, Embedding, Layout, Neighbours, TaskScores, events};
 use std::path::{Path, PathBuf};
 
 /// A run: one strategy trained on a sequence of tasks, as far as it has come.
@@ -20,27 +22,6 @@ pub struct Run {
     pub real: Grid,
     /// The finished tasks in order; there is at least one.
     pub tasks: Vec<Task>,
-}
-
-/// The part of a run's `config.toml` that a report reads; other keys are only shown.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Config {
-    /// The strategy's name, such as `ra`.
-    pub strategy: String,
-    /// The preset, such as `quick`.
-    pub preset: String,
-    /// The seed.
-    pub seed: u64,
-    /// The dataset's name, such as `mnist`.
-    pub dataset: String,
-    /// The length of the task sequence.
-    pub tasks: usize,
-    /// What the run changes from the authors' released code, a sentence each.
-    #[serde(default)]
-    pub deviations: Vec<String>,
-    /// The whole file.
-    #[serde(skip)]
-    pub text: String,
 }
 
 /// A finished task.
@@ -64,18 +45,16 @@ pub struct Task {
 ///
 /// [`Error`] names the file, what is wrong in it and what to do.
 pub fn load_run(dir: &Path) -> Result<Run, Error> {
-    let config = Config::read(&dir.join("config.toml"))?;
-    let history = History::read(&dir.join("events.jsonl"))?;
-    let folders = (1..=config.tasks).map(|task| (task, dir.join(format!("tasks/{task:02}"))));
-    let tasks = folders
-        .take_while(|(_, folder)| folder.join("scores.json").exists())
-        .map(|(task, folder)| Task::read(&folder, task))
-        .collect::<Result<Vec<_>, _>>()?;
+    let layout = Layout::new(dir);
+    let config = Config::read(&layout.config())?;
+    let history = events::read(&layout.events())?.into_iter().collect();
+    let finished = (1..=config.tasks).take_while(|&task| layout.scores(task).exists());
+    let tasks = finished.map(|task| Task::read(&layout, task)).collect::<Result<Vec<_>, _>>()?;
     let Some(first) = tasks.first() else {
         return Err(Error::NoTask { path: dir.into() });
     };
     let cell = first.samples.cell;
-    let real = Grid::read(&dir.join("real.png"), |_| cell)?;
+    let real = Grid::read(&layout.real(), |_| cell)?;
     Ok(Run { dir: dir.into(), config, history, real, tasks })
 }
 
@@ -100,6 +79,11 @@ impl Run {
     pub fn score(&self, task: usize, metric: &str, class: Option<usize>) -> Option<f64> {
         let task = self.tasks.get(task.checked_sub(1)?)?;
         Some(task.scores.get(metric, class)?.value)
+    }
+
+    /// Whether some task has this metric as a mean over its classes, or over all at once.
+    pub(crate) fn has(&self, metric: &str) -> bool {
+        self.tasks.iter().any(|task| task.scores.get(metric, None).is_some())
     }
 
     /// The accuracy after `task` (from 1) of a class, or of the mean over the classes learned by then.
@@ -129,6 +113,21 @@ impl Run {
     pub fn initial(&self) -> Vec<f64> {
         let initial = (0..self.tasks.len()).map(|task| self.mean(1, INITIAL_ACCURACY, &self.added(task)));
         initial.collect::<Option<_>>().unwrap_or_default()
+    }
+
+    /// A continual metric after the last task, by its key; none where it needs more tasks, or scores that were not measured.
+    pub(crate) fn continual(&self, metric: &str) -> Option<f64> {
+        let matrix = self.matrix();
+        let value = match metric {
+            AVERAGE_ACCURACY => matrix.average_accuracy(),
+            BACKWARD_TRANSFER => matrix.backward_transfer(),
+            FORWARD_TRANSFER => matrix.forward_transfer(&self.initial()),
+            FORGETTING => matrix.forgetting(),
+            LEARNING_ACCURACY => matrix.learning_accuracy(),
+            AVERAGE_INCREMENTAL_ACCURACY => matrix.average_incremental_accuracy(),
+            _ => return None,
+        };
+        value.ok()
     }
 
     /// What the last task shows of which it was measured, with that task (from 1).
@@ -166,48 +165,21 @@ impl Run {
     }
 }
 
-impl Config {
-    fn read(path: &Path) -> Result<Self, Error> {
-        let text = fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
-        let config: Self =
-            toml::from_str(&text).map_err(|source| Error::Config { path: path.into(), source: Box::new(source) })?;
-        Ok(Self { text, ..config })
-    }
-}
-
 impl Task {
     /// The card of the task's accuracies.
     pub fn card(&self) -> &Card {
         let mean = self.scores.get(ACCURACY, None);
-        &mean.expect("Task::read refuses scores without accuracies").card
+        &mean.expect("scores that are read have accuracies").card
     }
 
-    fn read(folder: &Path, task: usize) -> Result<Self, Error> {
-        let path = folder.join("scores.json");
-        let text = fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
-        let bad = |reason: String| Error::Scores { path: path.clone(), reason };
-        let scores: TaskScores =
-            serde_json::from_str(&text).map_err(|error| bad(format!("no scores of a task ({error})")))?;
-
-        let classes = scores.classes.len();
-        if scores.task != task {
-            return Err(bad(format!("the scores are of task {}, not {task}", scores.task)));
-        }
-        if classes == 0 || classes != scores.class_names.len() {
-            return Err(bad(format!("{classes} classes have {} names", scores.class_names.len())));
-        }
-        for class in scores.classes.iter().copied().map(Some).chain([None]) {
-            if scores.get(ACCURACY, class).is_none() {
-                let what = class.map_or("the mean".into(), |class| format!("class {class}"));
-                return Err(bad(format!("the accuracy of {what} is missing")));
-            }
-        }
-        let of_rows = |height| height / classes as u32;
-        let samples = Grid::read(&folder.join("samples.png"), of_rows)?;
-        let embedding = exhibits::read(&folder.join(EMBEDDING))?;
-        let neighbours = match exhibits::read(&folder.join(NEIGHBOURS))? {
+    fn read(run: &Layout, task: usize) -> Result<Self, Error> {
+        let scores = TaskScores::read(run, task)?;
+        let of_rows = |height| height / scores.classes.len() as u32;
+        let samples = Grid::read(&run.samples(task), of_rows)?;
+        let embedding = Embedding::read(run, task)?;
+        let neighbours = match Neighbours::read(run, task)? {
             None => None,
-            Some(neighbours) => Some((neighbours, Grid::read(&folder.join(NEIGHBOURS_GRID), of_rows)?)),
+            Some(neighbours) => Some((neighbours, Grid::read(&run.neighbours_grid(task), of_rows)?)),
         };
         Ok(Self { samples, scores, embedding, neighbours })
     }

@@ -1,13 +1,9 @@
 //! Tables of text cells, for Markdown, terminals and the page.
 
 use crate::Run;
-use crate::comparison::{CONTINUAL, Comparison, Group, Pair, Spread};
-use crate::measured::Measured;
+use crate::comparison::{Comparison, Group, Pair, Spread};
 use crate::paper::{self, TASK_COUNTS};
-use mergan_metrics::{
-    ACCURACY, COVERAGE, DENSITY, FID, FID_POOLED, KID, PRECISION, RECALL, REPLAY_ACCURACY, REPLAY_CONFIDENCE,
-    REPLAY_SHIFT, REVERSE_ACCURACY, STANDING_ACCURACY, frechet_metrics,
-};
+use mergan_record::metric::{Column, METRICS, Metric, Shown, frechet_metrics, shown_in};
 use std::collections::BTreeSet;
 
 /// A header and rows of as many cells. The first column is text, the others are numbers.
@@ -39,16 +35,18 @@ impl Table {
         Self { header: header.map(String::from).into(), rows: rows.collect() }
     }
 
-    /// The accuracy with batch and with standing statistics, and what else was measured: after as many tasks as the paper measured, and after the last one.
+    /// What the generated images are worth: after as many tasks as the paper measured, and after the last one.
     pub fn measured(comparison: &Comparison) -> Self {
-        let [of_class, over_all] = frechet_metrics(&comparison.first().card().network);
-        let usual = [ACCURACY, STANDING_ACCURACY, REVERSE_ACCURACY, of_class, over_all];
-        // Those of Inception are measured only where somebody asks for them.
-        let of_inception = [FID, FID_POOLED, KID, PRECISION, RECALL, DENSITY, COVERAGE];
-        let of_inception = of_inception.into_iter().filter(|metric| comparison.has(metric));
-        let metrics: Vec<_> = usual.into_iter().chain(of_inception).map(Measured::of).collect();
+        let of_scorer = frechet_metrics(&comparison.first().card().network);
+        let stands = |metric: &Metric, shown: &Shown| match shown {
+            Shown::Images(Column::Always) => true,
+            Shown::Images(Column::OfScorer) => of_scorer.contains(&metric.key),
+            Shown::Images(Column::Measured) => comparison.has(metric.key),
+            _ => false,
+        };
+        let metrics = METRICS.iter().filter(|metric| metric.shown.iter().any(|shown| stands(metric, shown)));
         let counts: BTreeSet<_> = TASK_COUNTS.into_iter().chain([comparison.tasks()]).collect();
-        Self::of_means(comparison, counts.into_iter(), &metrics)
+        Self::of_means(comparison, counts.into_iter(), metrics)
     }
 
     /// The paper's Table 2.
@@ -64,8 +62,7 @@ impl Table {
 
     /// The replay audit after each task but the first, as means over the past classes.
     pub fn audit(comparison: &Comparison) -> Self {
-        let metrics = [REPLAY_CONFIDENCE, REPLAY_ACCURACY, REPLAY_SHIFT].map(Measured::of);
-        Self::of_means(comparison, 2..=comparison.tasks(), &metrics)
+        Self::of_means(comparison, 2..=comparison.tasks(), shown_in(Shown::Audit))
     }
 
     /// How many images of each class (rows) a run replayed in each task but the first (columns).
@@ -84,11 +81,16 @@ impl Table {
     }
 
     /// Means over the classes, a row for every strategy after every one of `tasks` for which there are any.
-    fn of_means(comparison: &Comparison, tasks: impl Iterator<Item = usize>, metrics: &[&Measured]) -> Self {
+    fn of_means(
+        comparison: &Comparison,
+        tasks: impl Iterator<Item = usize>,
+        metrics: impl Iterator<Item = &'static Metric>,
+    ) -> Self {
+        let metrics: Vec<_> = metrics.collect();
         let row = |tasks: usize, group: &Group| {
             let spreads: Vec<_> = metrics.iter().map(|metric| group.score(tasks, metric.key, None)).collect();
-            let cell = |(metric, spread): (&&Measured, &Option<Spread>)| {
-                spread.map_or(NONE.into(), |spread| spread.times(metric.scale).show_with(metric.digits))
+            let cell = |(metric, spread): (&&Metric, &Option<Spread>)| {
+                spread.map_or(NONE.into(), |spread| spread.show_as(metric))
             };
             let cells = metrics.iter().zip(&spreads).map(cell);
             let measured = spreads.iter().any(Option::is_some);
@@ -96,11 +98,8 @@ impl Table {
         };
         let rows =
             tasks.flat_map(|tasks| comparison.groups.iter().filter_map(|group| row(tasks, group)).collect::<Vec<_>>());
-        let names = metrics.iter().map(|metric| metric.name);
-        Self {
-            header: ["strategy", "tasks"].into_iter().chain(names).map(String::from).collect(),
-            rows: rows.collect(),
-        }
+        let header = ["strategy", "tasks"].map(String::from).into_iter();
+        Self { header: header.chain(metrics.iter().map(|metric| metric.title())).collect(), rows: rows.collect() }
     }
 
     /// Every two strategies over the seeds that both have.
@@ -123,12 +122,11 @@ impl Table {
 
     /// The continual metrics of each strategy after its last task.
     pub fn continual(comparison: &Comparison) -> Self {
-        let names = CONTINUAL.iter().map(|metric| format!("{}, %", metric.name));
-        let header = ["strategy".to_owned(), "runs".to_owned()].into_iter().chain(names);
+        let metrics = || shown_in(Shown::Continual);
+        let header = ["strategy", "runs"].map(String::from).into_iter().chain(metrics().map(Metric::title));
         let rows = comparison.groups.iter().map(|group| {
-            let values = CONTINUAL
-                .iter()
-                .map(|metric| group.continual(metric).map_or(NONE.into(), |spread| spread.percent().show()));
+            let values = metrics()
+                .map(|metric| group.continual(metric.key).map_or(NONE.into(), |spread| spread.show_as(metric)));
             [paper::label(group.strategy), group.runs.len().to_string()].into_iter().chain(values).collect()
         });
         Self { header: header.collect(), rows: rows.collect() }

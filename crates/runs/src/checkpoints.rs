@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mergan_datasets::Labelled;
 use mergan_models::WeightsError;
+use mergan_record::Position;
 use mergan_strategies::{Config, Error as TrainingError, Strategies, Trainer};
 
 use crate::dir::RunDir;
@@ -12,59 +13,20 @@ use crate::error::{At, Error};
 use crate::observer::{Happening, Observer};
 
 /// Where a training stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    /// Tasks learned.
-    pub tasks: usize,
-    /// Iterations done of the next one.
-    pub iterations: usize,
-}
-
-impl Position {
-    /// The end of a task, counted from 1.
-    pub fn end_of(task: usize) -> Self {
-        Position { tasks: task, iterations: 0 }
-    }
-
-    /// The position of a training.
-    pub fn of(trainer: &Trainer) -> Self {
-        Position { tasks: trainer.tasks_learned(), iterations: trainer.iterations_done() }
-    }
-
-    /// `task02-000400.safetensors`, or `task02-end.safetensors` when the task is learned.
-    fn file_name(self) -> String {
-        match self {
-            Position { tasks: task @ 1.., iterations: 0 } => format!("task{task:02}-end.safetensors"),
-            Position { tasks, iterations } => format!("task{:02}-{iterations:06}.safetensors", tasks + 1),
-        }
-    }
-
-    fn parse(file_name: &str) -> Option<Self> {
-        let (task, iterations) = file_name.strip_prefix("task")?.strip_suffix(".safetensors")?.split_once('-')?;
-        let task: usize = task.parse().ok()?;
-        if iterations == "end" {
-            return Some(Position::end_of(task));
-        }
-        Some(Position { tasks: task.checked_sub(1)?, iterations: iterations.parse().ok()? })
-    }
-}
-
-/// The checkpoint of a run at a position.
-pub fn path(run: &RunDir, position: Position) -> PathBuf {
-    run.checkpoints().join(position.file_name())
+pub fn position(trainer: &Trainer) -> Position {
+    Position { tasks: trainer.tasks_learned(), iterations: trainer.iterations_done() }
 }
 
 /// Saves a checkpoint, and of the others keeps only the newest that is older.
 pub fn save(run: &RunDir, trainer: &Trainer) -> Result<(), Error> {
-    let position = Position::of(trainer);
-    trainer.save(&path(run, position))?;
-    let older = positions(&run.checkpoints())?.into_iter().find(|&other| other < position);
-    let kept = [Some(position), older].map(|position| position.map(Position::file_name));
+    let position = position(trainer);
+    trainer.save(&run.checkpoint(position))?;
     let directory = run.checkpoints();
-    for entry in read(&directory)? {
+    let older = positions(&directory)?.into_iter().find(|&other| other < position);
+    let kept = [Some(position), older].map(|position| position.map(|position| run.checkpoint(position)));
+    for path in read(&directory)? {
         // What remains besides the two is older, damaged, or left of a process that was killed while it wrote.
-        if !kept.contains(&Some(entry.clone())) {
-            let path = directory.join(entry);
+        if !kept.contains(&Some(path.clone())) {
             fs::remove_file(&path).at("removing", &path)?;
         }
     }
@@ -81,7 +43,7 @@ pub fn resume<'d>(
     observer: &dyn Observer,
 ) -> Result<Trainer<'d>, Error> {
     for position in positions(&run.checkpoints())? {
-        let path = path(run, position);
+        let path = run.checkpoint(position);
         match Trainer::resume(config.clone(), strategies, classes, train, &path) {
             Ok(trainer) => {
                 observer.happened(&Happening::Resumed { checkpoint: &path });
@@ -99,30 +61,14 @@ pub fn resume<'d>(
 
 /// The positions that have a checkpoint, newest first.
 fn positions(directory: &Path) -> Result<Vec<Position>, Error> {
-    let mut positions: Vec<_> = read(directory)?.iter().filter_map(|name| Position::parse(name)).collect();
+    let paths = read(directory)?;
+    let names = paths.iter().filter_map(|path| path.file_name()?.to_str());
+    let mut positions: Vec<_> = names.filter_map(Position::parse).collect();
     positions.sort_unstable_by(|a, b| b.cmp(a));
     Ok(positions)
 }
 
-fn read(directory: &Path) -> Result<Vec<String>, Error> {
+fn read(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = fs::read_dir(directory).at("reading", directory)?;
-    entries.map(|entry| Ok(entry.at("reading", directory)?.file_name().to_string_lossy().into_owned())).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn file_names_say_the_position_and_sort_as_it_does() {
-        let positions = [(0, 0), (0, 400), (1, 0), (1, 50), (9, 0), (9, 1_000_000)];
-        let positions = positions.map(|(tasks, iterations)| Position { tasks, iterations });
-        let names = positions.map(Position::file_name);
-        assert_eq!(names[..3], ["task01-000000.safetensors", "task01-000400.safetensors", "task01-end.safetensors"]);
-        assert_eq!(names.each_ref().map(|name| Position::parse(name).unwrap()), positions);
-        assert!(positions.is_sorted());
-        for other in ["task01-000400.tmp77", "notes.txt", "task00-000001.safetensors"] {
-            assert_eq!(Position::parse(other), None);
-        }
-    }
+    entries.map(|entry| Ok(entry.at("reading", directory)?.path())).collect()
 }

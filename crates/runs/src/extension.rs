@@ -8,12 +8,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mergan_datasets::{Dataset, FetchOptions, ImageOptions, Labelled, pictures_of};
-use mergan_metrics::{ACCURACY, TaskScores, class_accuracy};
+use mergan_metrics::class_accuracy;
+use mergan_record::metric::ACCURACY;
+use mergan_record::{Position, TaskScores};
 use mergan_strategies::{Config, Extension, Strategies, Trainer};
 use ndarray::{Array4, Axis};
 use sha2::{Digest, Sha256};
 
-use crate::checkpoints::{self, Position};
+use crate::checkpoints;
 use crate::dir::{RunDir, make_folder};
 use crate::error::{At, Error};
 use crate::evaluation::Evaluation;
@@ -78,7 +80,7 @@ pub fn extend(
     let (name, limit, scorer) = (new.name.to_owned(), new.limit, scored_by(base, task));
     let extension = Extension { name, class, images: folder, limit, sha256, scorer: scorer.clone() };
     let data = dataset(&trained, &config, &extension, &images)?;
-    let checkpoint = checkpoints::path(base, Position::end_of(task));
+    let checkpoint = base.checkpoint(Position::end_of(task));
     let trainer = Trainer::extend(extension, strategies, data.class_names.len(), &data.train, &checkpoint)?;
 
     let partial = RunDir::new(&hidden(&into)?);
@@ -86,7 +88,7 @@ pub fn extend(
         fs::remove_dir_all(partial.root()).at("removing", partial.root())?;
     }
     partial.create()?;
-    copy_folder(&base.root().join("tasks"), &partial.root().join("tasks"))?;
+    copy_folder(&base.tasks(), &partial.tasks())?;
     copy(&base.events(), &partial.events())?;
     let mut rows = image_grid::read(&base.real(), trained.generator.config().image_shape())?;
     rows.push(data.train.select(&(0..data.train.len().min(COLUMNS)).collect::<Vec<_>>()).images()?.into_owned());

@@ -1,72 +1,19 @@
 //! `events.jsonl`: what happened in a run, one JSON object a line.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use mergan_record::{Event, Position};
 
-use crate::checkpoints::Position;
 use crate::error::{At, Error};
 use crate::export::tensorboard::TensorBoard;
-
-/// One event. Tasks and iterations are counted from 1, and seconds are of training since the task began, without what
-/// evaluation takes.
-#[derive(Debug, Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event<'a> {
-    /// A run starts, or goes on after it was stopped.
-    Start {
-        /// The command line.
-        command: &'a str,
-        /// The version of this program.
-        version: &'a str,
-        /// The microkernel, which decides the last bits of the result.
-        microkernel: &'a str,
-        /// The device and its precision, which decide more of them.
-        device: String,
-        /// The number of threads, which decides the time only.
-        threads: usize,
-    },
-    /// Losses on the way.
-    Progress { task: usize, iteration: usize, iterations: usize, losses: BTreeMap<&'a str, f64>, seconds: f64 },
-    /// A checkpoint is about to be written: tasks learned, and iterations done of the next.
-    Checkpoint { tasks: usize, iterations: usize, seconds: f64 },
-    /// A task is learned: how many images of each class were replayed in it.
-    TaskEnd { task: usize, seconds: f64, replayed: BTreeMap<usize, u64> },
-    /// On the way, the generator is scored on `samples` images of each class of the past; accuracies are from 0 to 1, by
-    /// class and their mean, and here the seconds are those of the scoring. Written again after a resumption, with the
-    /// same numbers.
-    Gap {
-        task: usize,
-        iteration: usize,
-        accuracy: f64,
-        classes: BTreeMap<usize, f64>,
-        samples: usize,
-        scorer: &'a str,
-        seconds: f64,
-    },
-    /// Its generator is scored; here the seconds are those of the evaluation.
-    Evaluation { task: usize, accuracy: f64, seconds: f64 },
-}
 
 /// The events of a run, open for more.
 pub struct EventLog {
     path: PathBuf,
     file: File,
     tensorboard: Option<TensorBoard>,
-}
-
-/// What is read back of an event.
-#[derive(Deserialize)]
-struct Line {
-    event: String,
-    tasks: Option<usize>,
-    iterations: Option<usize>,
-    task: Option<usize>,
-    seconds: Option<f64>,
-    device: Option<String>,
 }
 
 impl EventLog {
@@ -77,8 +24,7 @@ impl EventLog {
         if let Some(other) = first_task {
             let text = read(other)?;
             let shared = text.split_inclusive('\n').filter(|line| {
-                let line = serde_json::from_str::<Line>(line);
-                line.is_ok_and(|line| line.task == Some(1) && ["progress", "task_end"].contains(&line.event.as_str()))
+                matches!(parse(line), Some(Event::Progress { task: 1, .. } | Event::TaskEnd { task: 1, .. }))
             });
             file.write_all(shared.collect::<String>().as_bytes()).at("writing", path)?;
         }
@@ -101,8 +47,7 @@ impl EventLog {
 
     /// Adds an event.
     pub fn write(&mut self, event: &Event) -> Result<(), Error> {
-        let line = serde_json::to_string(event).expect("events are numbers and text") + "\n";
-        self.file.write_all(line.as_bytes()).at("writing", &self.path)?;
+        self.file.write_all(event.to_line().as_bytes()).at("writing", &self.path)?;
         self.tensorboard.as_mut().map_or(Ok(()), |tensorboard| tensorboard.write(event))
     }
 
@@ -114,20 +59,29 @@ impl EventLog {
     /// The device that the run was trained on last.
     pub fn device(&self) -> Result<Option<String>, Error> {
         let text = read(&self.path)?;
-        let mut lines = text.lines().rev().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-        Ok(lines.find_map(|line| line.device))
+        let mut devices = text.lines().rev().filter_map(|line| match parse(line)? {
+            Event::Start(start) => start.device,
+            _ => None,
+        });
+        Ok(devices.next())
     }
 
     /// The seconds that the task had taken when the checkpoint at `position` was written.
     pub fn seconds(&self, position: Position) -> Result<f64, Error> {
         let text = read(&self.path)?;
-        let lines = text.lines().rev().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-        let mut checkpoints = lines.filter(|line| {
-            line.event == "checkpoint"
-                && (line.tasks, line.iterations) == (Some(position.tasks), Some(position.iterations))
+        let mut checkpoints = text.lines().rev().filter_map(|line| match parse(line)? {
+            Event::Checkpoint { tasks, iterations, seconds } if Position { tasks, iterations } == position => {
+                Some(seconds)
+            }
+            _ => None,
         });
-        Ok(checkpoints.next().and_then(|line| line.seconds).unwrap_or(0.0))
+        Ok(checkpoints.next().unwrap_or(0.0))
     }
+}
+
+/// The event of a line, where it is one.
+fn parse(line: &str) -> Option<Event> {
+    serde_json::from_str(line).ok()
 }
 
 fn read(path: &Path) -> Result<String, Error> {
@@ -136,6 +90,8 @@ fn read(path: &Path) -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]

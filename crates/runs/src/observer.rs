@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use std::path::Path;
 use std::time::Duration;
 
-use mergan_metrics::TaskScores;
+use mergan_record::TaskScores;
 use mergan_strategies::Losses;
 
 /// Whoever watches a run.

@@ -7,18 +7,17 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use mergan_datasets::{Dataset, FetchOptions, default_cache};
-use mergan_metrics::TaskScores;
-use mergan_models::write_whole;
+use mergan_record::{Event, Position, Start, TaskScores, write_whole};
 use mergan_strategies::{Config, Strategies, Trainer};
 use mergan_tensor::{Device, microkernel};
 
-use crate::checkpoints::{self, Position};
+use crate::checkpoints;
 use crate::dir::RunDir;
 use crate::error::{At, Error};
 use crate::evaluation::Evaluation;
 use crate::export::tensorboard::TensorBoard;
 use crate::extension;
-use crate::log::{Event, EventLog};
+use crate::log::EventLog;
 use crate::observer::{Happening, Observer, Progress, Unobserved, Work};
 use crate::scorer::Scorer;
 use crate::session::Session;
@@ -92,7 +91,7 @@ impl Run {
         if let Some(other) = first {
             dir.take_frames(other)?;
         }
-        EventLog::create(&dir.events(), first.map(RunDir::events).as_deref())?;
+        EventLog::create(&dir.events(), first.map(|first| first.events()).as_deref())?;
         checkpoints::save(&dir, trainer)?;
         write_config(&dir, trainer.config())?;
         Ok(Run { lock: Some(lock), ..Run::of(dir, trainer.config().clone(), data, strategies) })
@@ -185,15 +184,15 @@ impl Run {
                 self.device
             )));
         }
-        events.write(&Event::Start {
-            command: &self.command,
-            version: env!("CARGO_PKG_VERSION"),
-            microkernel: microkernel()?,
-            device: self.device.to_string(),
+        events.write(&Event::Start(Start {
+            command: self.command.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            microkernel: microkernel()?.into(),
+            device: Some(self.device.to_string()),
             threads: rayon::current_num_threads(),
-        })?;
+        }))?;
         if self.tensorboard {
-            events.mirror(TensorBoard::create(&self.dir.tensorboard(), &self.config, Position::of(&trainer))?);
+            events.mirror(TensorBoard::create(&self.dir.tensorboard(), &self.config, checkpoints::position(&trainer))?);
         }
         let session = Session::new(&self.dir, observer, &self.data, scorer, trainer, events, self.checkpoint_every)?;
         session.run(stop)
@@ -308,7 +307,7 @@ pub fn load_data(directory: &Path, fetch: &FetchOptions) -> Result<Dataset, Erro
 
 /// The checkpoint at the end of the only task of a run.
 fn first_task(first: &RunDir) -> Result<PathBuf, Error> {
-    let path = checkpoints::path(first, Position::end_of(1));
+    let path = first.checkpoint(Position::end_of(1));
     if path.is_file() {
         return Ok(path);
     }

@@ -6,8 +6,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use mergan_datasets::{Dataset, Error as DataError, Labelled};
-use mergan_metrics::Card;
 use mergan_models::{Classifier, FitOptions, FitProgress, Reading, Weights};
+use mergan_record::Card;
 use mergan_strategies::{Config, Sampling, Source};
 use mergan_tensor::{Device, Random};
 use ndarray::{Axis, concatenate};

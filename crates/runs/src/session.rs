@@ -4,16 +4,17 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mergan_datasets::{Dataset, Labelled};
-use mergan_metrics::ACCURACY;
+use mergan_record::metric::ACCURACY;
+use mergan_record::{Event, Position};
 use mergan_strategies::{Advance, Config, Losses, Trainer};
 use ndarray::ArrayView4;
 
-use crate::checkpoints::{self, Position};
+use crate::checkpoints;
 use crate::dir::{RunDir, make_folder};
 use crate::error::{Error, While};
 use crate::evaluation::Evaluation;
 use crate::export::image_grid::{self, COLUMNS};
-use crate::log::{Event, EventLog};
+use crate::log::EventLog;
 use crate::observer::{Happening, Iteration, Observer, Progress, Work};
 use crate::run::Outcome;
 use crate::scorer::Scorer;
@@ -55,7 +56,7 @@ impl<'s> Session<'s> {
         events: EventLog,
         checkpoint_every: Option<usize>,
     ) -> Result<Self, Error> {
-        let seconds = events.seconds(Position::of(&trainer))?;
+        let seconds = events.seconds(checkpoints::position(&trainer))?;
         let evaluation = Evaluation::new(trainer.config(), data, scorer, observer)?;
         let (saved, pace) = (Instant::now(), Pace::default());
         Ok(Session { run, observer, data, evaluation, trainer, events, checkpoint_every, seconds, saved, pace })
@@ -113,7 +114,7 @@ impl<'s> Session<'s> {
     /// Puts an iteration into the log, and saves a checkpoint when it is time.
     fn record(&mut self, task: usize, iteration: usize, iterations: usize, losses: &Losses) -> Result<(), Error> {
         if iteration.is_multiple_of((iterations / EVENTS).max(1)) || iteration == iterations {
-            let losses = losses.read().into_iter().collect();
+            let losses = losses.read().into_iter().map(|(name, value)| (name.into(), Some(value))).collect();
             self.events.write(&Event::Progress { task, iteration, iterations, losses, seconds: self.seconds })?;
         }
         // The first iterations change most.
@@ -149,13 +150,13 @@ impl<'s> Session<'s> {
             accuracy: found.iter().map(|(_, accuracy)| accuracy).sum::<f64>() / found.len() as f64,
             classes: found.into_iter().collect(),
             samples: self.trainer.config().evaluation.gap_samples,
-            scorer: self.evaluation.scorer().sha256(),
+            scorer: self.evaluation.scorer().sha256().into(),
             seconds: begun.elapsed().as_secs_f64(),
         })
     }
 
     fn save(&mut self) -> Result<(), Error> {
-        let Position { tasks, iterations } = Position::of(&self.trainer);
+        let Position { tasks, iterations } = checkpoints::position(&self.trainer);
         self.events.write(&Event::Checkpoint { tasks, iterations, seconds: self.seconds })?;
         checkpoints::save(self.run, &self.trainer)?;
         self.observer.happened(&Happening::Saved { tasks, iterations });
@@ -214,7 +215,7 @@ impl<'s> Session<'s> {
 
     fn show(&self, work: &Work, losses: &Losses) {
         let config = self.trainer.config();
-        let Position { tasks, iterations: iteration } = Position::of(&self.trainer);
+        let Position { tasks, iterations: iteration } = checkpoints::position(&self.trainer);
         let (done, total) = (iterations(config, tasks) + iteration as u64, iterations(config, config.tasks));
         self.observer.happened(&Happening::Iteration(&Iteration {
             work,

@@ -1,7 +1,7 @@
 //! `mergan evaluate`: the scores of a generator, class by class.
 
 use anyhow::{Result, ensure};
-use mergan_metrics::ACCURACY;
+use mergan_record::metric::ACCURACY;
 use mergan_report::scores_table;
 use mergan_runs::fid::FeatureNetwork;
 use mergan_runs::{Evaluation, InceptionScores, Run, RunDir, Scorer, Trained, load_data};

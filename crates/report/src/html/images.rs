@@ -3,8 +3,9 @@
 use super::charts::{Plane, SERIES, svg};
 use super::grid::{figure, image, stepper_of};
 use crate::comparison::Comparison;
-use crate::{Embedding, Error, Grid, Point, Run, paper};
+use crate::{Error, Grid, Run, paper};
 use maud::{Markup, html};
+use mergan_record::{Embedding, Neighbours, Point};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -142,7 +143,7 @@ fn write_name(plane: &mut Plane, points: impl Iterator<Item = (f64, f64)> + Clon
 }
 
 /// The distance to the nearest training image, class by class: of real test images, and of each strategy's.
-fn distances(found: &[(&Run, usize, &crate::Neighbours)]) -> Markup {
+fn distances(found: &[(&Run, usize, &Neighbours)]) -> Markup {
     let Some((longest, task, classes)) = found.iter().max_by_key(|(.., found)| found.classes.len()) else {
         return html! {};
     };

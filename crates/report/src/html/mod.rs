@@ -12,7 +12,7 @@ use crate::ledger::{AUDIT, NO_DEVIATION, counted, pairing, reading, scoring, set
 use crate::table::Table;
 use crate::{Error, Run, paper};
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
-use mergan_metrics::{ACCURACY, REPLAY_CONFIDENCE, REVERSE_ACCURACY};
+use mergan_record::metric::{METRICS, Metric, Shown};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -115,12 +115,12 @@ fn accuracy(comparison: &Comparison) -> Result<Markup, Error> {
         section #accuracy {
             h2 { "Average accuracy as tasks arrive" }
             (curves::accuracy(comparison)?)
-            h3 { "Each class after the last task" }
-            (tables::final_classes(comparison, ACCURACY))
-            @if comparison.runs().any(|run| run.score(run.tasks.len(), REVERSE_ACCURACY, None).is_some()) {
-                h3 { "Each class after the last task: reverse accuracy" }
-                (tables::final_classes(comparison, REVERSE_ACCURACY))
-                p.note { "The share of real test images of a class that a classifier recognises which saw generated images only." }
+            @for (metric, shown) in metrics_shown() {
+                @if let Shown::LastTask { heading, note } = shown && comparison.ends_with(metric.key) {
+                    h3 { (heading) }
+                    (tables::final_classes(comparison, metric.key))
+                    @if let Some(note) = note { p.note { (note) } }
+                }
             }
             @if let Some(chart) = curves::forgetting(comparison)? {
                 h3 { "Forgetting as tasks arrive" }
@@ -140,6 +140,11 @@ fn accuracy(comparison: &Comparison) -> Result<Markup, Error> {
             }
         }
     })
+}
+
+/// Every metric with every place where it stands.
+fn metrics_shown() -> impl Iterator<Item = (&'static Metric, &'static Shown)> {
+    METRICS.iter().flat_map(|metric| metric.shown.iter().map(move |shown| (metric, shown)))
 }
 
 /// Where every figure comes from, and how to make it again.
@@ -236,11 +241,11 @@ fn run(run: &Run, first: bool) -> Result<Markup, Error> {
         details.run open[first] {
             summary { "Seed " (config.seed) small { (run.name()) } }
             @if !first { (grid::stepper(&[run])) }
-            h3 { "Accuracy of each class after each task" }
-            (tables::matrix(run, ACCURACY))
-            @if run.tasks.len() > 1 && run.score(2, REPLAY_CONFIDENCE, None).is_some() {
-                h3 { "Confidence in the images of each past class that a task had to replay" }
-                (tables::matrix(run, REPLAY_CONFIDENCE))
+            @for (metric, shown) in metrics_shown() {
+                @if let Shown::EveryTask { heading } = shown && run.has(metric.key) {
+                    h3 { (heading) }
+                    (tables::matrix(run, metric.key))
+                }
             }
             @let replayed = Table::replayed(run);
             @if !replayed.rows.is_empty() {

@@ -3,12 +3,16 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::{GrayImage, Luma};
-use mergan_metrics::{ACCURACY, Card, TaskScores};
+use mergan_record::metric::ACCURACY;
+use mergan_record::{Card, Event, Layout, Start, TaskScores};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const CELL: u32 = 4;
 const COLUMNS: u32 = 3;
+/// One byte of the scoring classifier's SHA-256.
+const SCORER: &str = "5e";
 
 /// A run to be written.
 pub struct FakeRun {
@@ -30,16 +34,15 @@ impl FakeRun {
     /// Writes the run directory below `folder` and returns it.
     pub fn write(&self, folder: &Path) -> PathBuf {
         let dir = folder.join(format!("{}-{}", anonymous(self.strategy), self.seed));
-        fs::create_dir_all(dir.join("tasks")).unwrap();
-        fs::write(dir.join("config.toml"), self.config()).unwrap();
-        fs::write(dir.join("events.jsonl"), self.events()).unwrap();
-        image(self.tasks as u32).save(dir.join("real.png")).unwrap();
+        let run = Layout::new(&dir);
+        fs::create_dir_all(run.tasks()).unwrap();
+        fs::write(run.config(), self.config()).unwrap();
+        fs::write(run.events(), self.events().iter().map(Event::to_line).collect::<String>()).unwrap();
+        image(self.tasks as u32).save(run.real()).unwrap();
         for task in 1..=self.tasks {
-            let folder = dir.join(format!("tasks/{task:02}"));
-            fs::create_dir(&folder).unwrap();
-            image(task as u32).save(folder.join("samples.png")).unwrap();
-            let scores = serde_json::to_string(&self.scores(task)).unwrap();
-            fs::write(folder.join("scores.json"), scores).unwrap();
+            fs::create_dir(run.task(task)).unwrap();
+            image(task as u32).save(run.samples(task)).unwrap();
+            fs::write(run.scores(task), serde_json::to_string(&self.scores(task)).unwrap()).unwrap();
         }
         dir
     }
@@ -53,28 +56,27 @@ impl FakeRun {
         )
     }
 
-    fn events(&self) -> String {
-        let task = |task: usize| {
-            let progress = |iteration: usize| {
-                let critic = -3.0 / iteration as f64;
-                format!(
-                    "{{\"event\":\"progress\",\"task\":{task},\"iteration\":{iteration},\"iterations\":20,\
-                     \"losses\":{{\"critic\":{critic},\"penalty\":0.5}},\"seconds\":0.1}}\n"
-                )
-            };
-            let gap = |iteration: usize| {
-                let accuracy = if iteration == 10 { 0.5 } else { self.kept };
-                let gap = format!("\"task\":{task},\"iteration\":{iteration},\"accuracy\":{accuracy}");
-                if task > 1 { format!("{{\"event\":\"gap\",{gap}}}\n") } else { String::new() }
-            };
-            let past: Vec<_> = (0..task - 1).map(|class| format!("\"{class}\":{}", 640 + class)).collect();
-            let replayed = format!("\"replayed\":{{{}}}", past.join(","));
-            let end = format!("{{\"event\":\"task_end\",\"task\":{task},\"seconds\":1.0,{replayed}}}\n");
-            progress(10) + &gap(10) + &progress(20) + &gap(20) + &end
-        };
+    fn events(&self) -> Vec<Event> {
         let command = format!("mergan train --strategy {}", anonymous(self.strategy));
-        let start = format!("{{\"event\":\"start\",\"command\":\"{command}\"}}\n");
-        start + &(1..=self.tasks).map(task).collect::<String>()
+        let start = Event::Start(Start { command, ..Start::default() });
+        [start].into_iter().chain((1..=self.tasks).flat_map(|task| self.events_of(task))).collect()
+    }
+
+    fn events_of(&self, task: usize) -> Vec<Event> {
+        let progress = |iteration: usize| {
+            let losses = [("wasserstein", -3.0 / iteration as f64), ("penalty", 0.5)];
+            let losses = losses.map(|(name, value)| (name.to_string(), Some(value))).into();
+            Event::Progress { task, iteration, iterations: 20, losses, seconds: 0.1 }
+        };
+        let gap = |iteration: usize| {
+            let accuracy = if iteration == 10 { 0.5 } else { self.kept };
+            let classes = (0..task - 1).map(|class| (class, accuracy)).collect();
+            Event::Gap { task, iteration, accuracy, classes, samples: 64, scorer: SCORER.repeat(32), seconds: 0.1 }
+        };
+        let replayed: BTreeMap<_, _> = (0..task - 1).map(|class| (class, 640 + class as u64)).collect();
+        let followed = [10, 20].map(|iteration| [Some(progress(iteration)), (task > 1).then(|| gap(iteration))]);
+        let end = Event::TaskEnd { task, seconds: 1.0, replayed };
+        followed.into_iter().flatten().flatten().chain([end]).collect()
     }
 
     fn scores(&self, task: usize) -> TaskScores {
@@ -90,7 +92,7 @@ impl FakeRun {
     fn card(&self) -> Card {
         Card {
             network: "digit-mlp".into(),
-            sha256: Some("5e".repeat(32)),
+            sha256: Some(SCORER.repeat(32)),
             test_accuracy: Some(0.985),
             samples_per_class: Some(64),
             real_images: None,
@@ -107,14 +109,14 @@ impl FakeRun {
 
 /// Replaces the scores of a task of a run directory by other values of these metrics, one for each class.
 pub fn rescore(dir: &Path, task: usize, metrics: &[(&str, &[(usize, f64)])]) {
-    let path = dir.join(format!("tasks/{task:02}/scores.json"));
-    let mut scores: TaskScores = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let run = Layout::new(dir);
+    let mut scores = TaskScores::read(&run, task).unwrap();
     let card = scores.scores[0].score.card.clone();
     for (metric, values) in metrics {
         scores.scores.retain(|row| row.score.metric != *metric);
         scores.record(metric, values, &card);
     }
-    fs::write(path, serde_json::to_string(&scores).unwrap()).unwrap();
+    fs::write(run.scores(task), serde_json::to_string(&scores).unwrap()).unwrap();
 }
 
 /// Decodes what the page embeds.

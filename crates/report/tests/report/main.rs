@@ -3,11 +3,12 @@
 mod fake;
 
 use fake::{FakeRun, rescore};
-use mergan_metrics::{ACCURACY, FRECHET, INITIAL_ACCURACY, NEXT_ACCURACY, REPLAY_SHIFT, REVERSE_ACCURACY, ResultRow};
-use mergan_report::{
-    ClassNeighbours, EMBEDDING, Embedding, Error, NEIGHBOURS, NEIGHBOURS_GRID, Neighbours, Point, compare,
-    compared_rows, html, ledger, load_run, results, table, write_report,
+use mergan_record::metric::{
+    ACCURACY, FID, FRECHET, FRECHET_CNN, INITIAL_ACCURACY, KID, NEXT_ACCURACY, REPLAY_SHIFT, REVERSE_ACCURACY, Shown,
+    shown_in,
 };
+use mergan_record::{ClassNeighbours, Embedding, Layout, Neighbours, Point, ResultRow};
+use mergan_report::{Error, Run, compare, compared_rows, html, ledger, load_run, results, table, write_report};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
@@ -92,6 +93,8 @@ fn continual_metrics_of_a_known_matrix() {
         let found = rows.iter().find(|row| row.score.score.metric == metric).expect(metric).score.score.value;
         assert!((found - expected).abs() < 1e-9, "{metric}: {found}");
     }
+    let mut keys = shown_in(Shown::Continual).map(|metric| metric.key);
+    assert!(keys.all(|key| rows.iter().any(|row| row.score.score.metric == key)), "a metric of the list has no code");
 }
 
 #[test]
@@ -134,6 +137,26 @@ fn scores_beside_the_accuracy_are_tabled_with_their_warnings() {
     assert!(page.contains("FD-mlp-1024-512-256-128") && page.contains("3 samples of 128 features"));
     assert!(ledger.contains("images. 64 generated images of each class"), "{ledger}");
     assert!(!page.contains("FID<") && !ledger.contains("| FID"));
+}
+
+#[test]
+fn columns_follow_the_network_and_what_was_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = FakeRun::default().write(folder.path());
+    rescore(&dir, 3, &[(FID, &[(0, 12.5), (1, 13.5)]), (KID, &[(0, 0.123456)]), (FRECHET_CNN, &[(0, 1.0)])]);
+    let header = |run: Run| {
+        let text = ledger(&[run]).unwrap();
+        let mut lines = text.lines().filter(|line| line.contains("standing statistics, %"));
+        lines.next().unwrap().split(" | ").skip(5).map(String::from).collect::<Vec<_>>().join(", ")
+    };
+    let mut run = load_run(&dir).unwrap();
+    assert!(ledger(std::slice::from_ref(&run)).unwrap().contains("| – | – | 13.00 | 0.12346 |"));
+    let mlp = "FD-mlp-1024-512-256-128, FD-mlp-1024-512-256-128, all classes at once, FID, KID |";
+    assert_eq!(header(run.clone()), mlp);
+    for row in run.tasks.iter_mut().flat_map(|task| &mut task.scores.scores) {
+        row.score.card.network = "cnn-64".into();
+    }
+    assert_eq!(header(run), "FD-cnn, FD-cnn, all classes at once, FID, KID |");
 }
 
 #[test]
@@ -295,27 +318,27 @@ fn images_lie_among_real_ones_where_that_was_measured() {
     let dir = FakeRun::default().write(folder.path());
     assert!(!html(&[load_run(&dir).unwrap()]).unwrap().contains("id=\"real\""));
 
-    let task = dir.join("tasks/03");
+    let run = Layout::new(&dir);
     let point = |class, real, x| Point { class, real, x, y: x * x };
     let points = vec![point(0, true, 1.0), point(0, false, 1.5), point(2, true, -3.0)];
     let embedding = Embedding { network: "digit-mlp".into(), perplexity: 20.0, points };
-    fs::write(task.join(EMBEDDING), serde_json::to_string(&embedding).unwrap()).unwrap();
+    fs::write(run.embedding(3), serde_json::to_string(&embedding).unwrap()).unwrap();
     let classes =
         (0..3).map(|class| ClassNeighbours { class, generated: Some(0.25), test: (class > 0).then_some(0.5) });
     let neighbours = Neighbours { images: 50, classes: classes.collect() };
-    fs::write(task.join(NEIGHBOURS), serde_json::to_string(&neighbours).unwrap()).unwrap();
+    fs::write(run.neighbours(3), serde_json::to_string(&neighbours).unwrap()).unwrap();
     let message = load_run(&dir).unwrap_err().to_string();
-    assert!(message.contains(NEIGHBOURS_GRID), "{message}");
-    image::GrayImage::new(40, 12).save(task.join(NEIGHBOURS_GRID)).unwrap();
+    assert!(message.contains("neighbours.png"), "{message}");
+    image::GrayImage::new(40, 12).save(run.neighbours_grid(3)).unwrap();
     let page = html(&[load_run(&dir).unwrap()]).unwrap();
     for expected in
         ["t-SNE (perplexity 20) of the features of digit-mlp", "<td>0.250</td>", "<td>0.500</td>", "<td>–</td>"]
     {
         assert!(page.contains(expected), "{expected}");
     }
-    fs::write(task.join(EMBEDDING), "{").unwrap();
+    fs::write(run.embedding(3), "{").unwrap();
     let message = load_run(&dir).unwrap_err().to_string();
-    assert!(message.contains(EMBEDDING) && message.contains("mergan evaluate --task T --save"), "{message}");
+    assert!(message.contains("embedding.json") && message.contains("mergan evaluate --task T --save"), "{message}");
 }
 
 #[test]

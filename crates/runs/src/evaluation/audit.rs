@@ -1,8 +1,9 @@
 //! The replay audit: what the previous task's generator, from which the past was replayed, was worth, and how far the new
 //! one moved from it.
 
-use mergan_metrics::{REPLAY_ACCURACY, REPLAY_CONFIDENCE, REPLAY_SHIFT, TaskScores};
 use mergan_models::Generator;
+use mergan_record::TaskScores;
+use mergan_record::metric::{REPLAY_ACCURACY, REPLAY_CONFIDENCE, REPLAY_SHIFT};
 use mergan_strategies::Grouping;
 use ndarray::{Array4, ArrayView3, Axis};
 

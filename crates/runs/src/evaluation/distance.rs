@@ -4,11 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use mergan_metrics::{
-    Card, ClassScore, FeatureError, FeatureStatistics, FeatureStream, Score, TaskScores, frechet_distance,
-    frechet_metrics,
-};
+use mergan_metrics::{FeatureError, FeatureStatistics, FeatureStream, frechet_distance};
 use mergan_models::Reading;
+use mergan_record::metric::frechet_metrics;
+use mergan_record::{Card, ClassScore, Score, TaskScores};
 
 use super::{Evaluation, Scored};
 use crate::error::{Error, While};

@@ -2,7 +2,7 @@
 //! features.
 
 use bhtsne::tSNE;
-use mergan_report::{Embedding, Point};
+use mergan_record::{Embedding, Point};
 
 use super::{Evaluation, Scored};
 use crate::error::Error;

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use mergan_metrics::{Card, ClassScore, Score, TaskScores};
+use mergan_record::{Card, ClassScore, Score, TaskScores};
 use ndarray::{ArrayView4, Axis};
 
 use super::{Evaluation, Scored};

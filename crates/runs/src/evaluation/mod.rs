@@ -11,9 +11,11 @@ use std::cell::OnceCell;
 use std::path::Path;
 
 use mergan_datasets::{Dataset, TaskSequence};
-use mergan_metrics::{ACCURACY, Card, INITIAL_ACCURACY, NEXT_ACCURACY, STANDING_ACCURACY, TaskScores, class_accuracy};
-use mergan_models::{Generator, Reading, write_whole};
-use mergan_report::{EMBEDDING, Embedding, NEIGHBOURS, NEIGHBOURS_GRID, TASK_COUNTS};
+use mergan_metrics::class_accuracy;
+use mergan_models::{Generator, Reading};
+use mergan_record::metric::{ACCURACY, INITIAL_ACCURACY, NEXT_ACCURACY, STANDING_ACCURACY};
+use mergan_record::{Card, Embedding, TaskScores, write_whole};
+use mergan_report::TASK_COUNTS;
 use mergan_strategies::{Config, Grouping, Purpose, Sampling, Source};
 use mergan_tensor::{Device, Random};
 use ndarray::{Array4, Axis};
@@ -199,17 +201,17 @@ impl<'e> Evaluation<'e> {
 impl Measured {
     /// Writes all of it into the run; the scores come last.
     pub fn save(&self, run: &RunDir) -> Result<(), Error> {
-        let folder = run.task(self.scores.task);
+        let task = self.scores.task;
         if let Some(embedding) = &self.embedding {
-            save_json(&folder.join(EMBEDDING), embedding)?;
+            save_json(&run.embedding(task), embedding)?;
         }
         if let Some(Found { neighbours, rows }) = &self.neighbours {
             let rows: Vec<_> = rows.iter().map(|row| row.view()).collect();
             let columns = rows.iter().map(|row| row.len_of(Axis(0))).max().unwrap_or_default();
-            image_grid::write(&folder.join(NEIGHBOURS_GRID), &rows, columns)?;
-            save_json(&folder.join(NEIGHBOURS), neighbours)?;
+            image_grid::write(&run.neighbours_grid(task), &rows, columns)?;
+            save_json(&run.neighbours(task), neighbours)?;
         }
-        save_json(&run.scores(self.scores.task), &self.scores)
+        save_json(&run.scores(task), &self.scores)
     }
 }
 

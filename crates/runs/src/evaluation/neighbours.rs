@@ -1,7 +1,7 @@
 //! The training images that generated ones are nearest to: whether the generator makes images or repeats them.
 
 use mergan_datasets::Labelled;
-use mergan_report::{ClassNeighbours, Neighbours};
+use mergan_record::{ClassNeighbours, Neighbours};
 use ndarray::{Array4, ArrayView3, ArrayView4, Axis, Zip, concatenate};
 use rayon::prelude::*;
 

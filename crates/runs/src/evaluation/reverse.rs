@@ -4,8 +4,10 @@
 //! recognise the real ones.
 
 use mergan_datasets::Labelled;
-use mergan_metrics::{Card, REVERSE_ACCURACY, TaskScores, class_accuracy};
+use mergan_metrics::class_accuracy;
 use mergan_models::{Classifier, FitOptions, FitProgress};
+use mergan_record::metric::REVERSE_ACCURACY;
+use mergan_record::{Card, TaskScores};
 use mergan_tensor::Random;
 use ndarray::{ArrayView4, Axis, concatenate};
 

@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
-use mergan_models::write_whole;
+use mergan_record::write_whole;
 use ndarray::{Array3, Array4, ArrayView4, Axis, s};
 
 use crate::error::{At, Error};

@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use mergan_datasets::npy::{Element, Npy, header};
-use mergan_models::write_whole;
+use mergan_record::write_whole;
 use ndarray::{Array2, ArrayView4, Ix2};
 
 use crate::error::{At, Error};

@@ -7,13 +7,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use mergan_record::{Event, Position};
 use mergan_strategies::Config;
 
-use crate::checkpoints::Position;
 use crate::dir::make_folder;
 use crate::error::{At, Error};
 use crate::export::protobuf::Message;
-use crate::log::Event;
 
 /// An event file, open for more.
 pub struct TensorBoard {
@@ -41,7 +40,7 @@ impl TensorBoard {
     pub fn write(&mut self, event: &Event) -> Result<(), Error> {
         let (task, iteration, scalars) = match event {
             Event::Progress { task, iteration, losses, .. } => {
-                let losses = losses.iter().map(|(name, value)| (format!("losses/{name}"), *value));
+                let losses = losses.iter().map(|(name, value)| (format!("losses/{name}"), value.unwrap_or(f64::NAN)));
                 (*task, *iteration, losses.collect())
             }
             Event::Gap { task, iteration, accuracy, classes, .. } => {
@@ -49,7 +48,7 @@ impl TensorBoard {
                 (*task, *iteration, classes.chain([("past_accuracy/mean".into(), *accuracy)]).collect())
             }
             Event::Evaluation { task, accuracy, .. } => (task + 1, 0, vec![("accuracy".to_string(), *accuracy)]),
-            Event::Start { .. } | Event::Checkpoint { .. } | Event::TaskEnd { .. } => return Ok(()),
+            Event::Start(_) | Event::Checkpoint { .. } | Event::TaskEnd { .. } | Event::Unknown => return Ok(()),
         };
         let value = |(tag, value): &(String, f64)| Message::new().bytes(1, tag).float(2, *value as f32);
         self.summary(self.step(task, iteration), &scalars.iter().map(value).collect::<Vec<_>>())

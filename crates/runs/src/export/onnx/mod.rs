@@ -5,7 +5,8 @@ mod graph;
 
 use std::path::Path;
 
-use mergan_models::{Architecture, ModelConfig, Weights, write_whole};
+use mergan_models::{Architecture, ModelConfig, Weights};
+use mergan_record::write_whole;
 use mergan_tensor::{Device, Tensor};
 use serde_json::json;
 

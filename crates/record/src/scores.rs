@@ -1,60 +1,11 @@
 //! The rows in which scores are kept: `scores.json` for each task of a run, `results.json` over many runs.
 
-use crate::Card;
+use std::fs;
+
 use serde::{Deserialize, Serialize};
 
-/// The share of generated images that are recognised as the class asked for, which every scored task has: see
-/// [`class_accuracy`](crate::class_accuracy).
-pub const ACCURACY: &str = "accuracy";
-/// The accuracy where standing statistics normalise the images, so that each is made by itself, as a generator is shipped.
-pub const STANDING_ACCURACY: &str = "standing_accuracy";
-/// The accuracy on the classes of the next task, before they are learned. With `new_classes = "mean"`, as in the preset
-/// `quick`, their parameters already are the mean of the learned ones: part of it is that start.
-pub const NEXT_ACCURACY: &str = "next_accuracy";
-/// The accuracy of the untrained generator on the classes of all tasks.
-pub const INITIAL_ACCURACY: &str = "initial_accuracy";
-/// The share of real test images that a classifier recognises which was trained on generated images alone. It finds
-/// what the accuracy cannot: a generator that makes a few good images over and over.
-pub const REVERSE_ACCURACY: &str = "reverse_accuracy";
-/// The [Frechet distance](crate::frechet_distance) of each class on the features of the classifier that scores. It is no
-/// FID, whose features are Inception's.
-pub const FRECHET: &str = "fd_mlp";
-/// The same distance over all learned classes at once.
-pub const FRECHET_POOLED: &str = "fd_mlp_pooled";
-/// [`FRECHET`] where the classifier that scores has convolutions.
-pub const FRECHET_CNN: &str = "fd_cnn";
-/// [`FRECHET_POOLED`] where the classifier that scores has convolutions.
-pub const FRECHET_CNN_POOLED: &str = "fd_cnn_pooled";
-/// The Frechet distance of each class on the features of the network that FID is defined by; the paper's FID of LSUN is
-/// their mean.
-pub const FID: &str = "fid";
-/// The same distance over all learned classes at once.
-pub const FID_POOLED: &str = "fid_pooled";
-/// The [kernel distance](crate::kernel_distance) of each class on the same features, over subsets.
-pub const KID: &str = "kid";
-/// [Precision](crate::Neighbourhoods::precision) on the same features.
-pub const PRECISION: &str = "precision";
-/// [Recall](crate::Neighbourhoods::recall) on the same features.
-pub const RECALL: &str = "recall";
-/// [Density](crate::Neighbourhoods::density) on the same features.
-pub const DENSITY: &str = "density";
-/// [Coverage](crate::Neighbourhoods::coverage) on the same features.
-pub const COVERAGE: &str = "coverage";
-/// How many images of a class were replayed in a task.
-pub const REPLAYED_IMAGES: &str = "replayed_images";
-/// Of the previous task's generator, from which the past was replayed: the mean probability that the classifier gives
-/// the class asked for.
-pub const REPLAY_CONFIDENCE: &str = "replay_confidence";
-/// Of the previous task's generator: its accuracy.
-pub const REPLAY_ACCURACY: &str = "replay_accuracy";
-/// How far the generator moved in a task: the mean squared difference of the pixels, from -1 to 1, of its images and the
-/// previous task's generator's at the same latents.
-pub const REPLAY_SHIFT: &str = "replay_shift";
-
-/// The metrics of the Frechet distance on the features of the network that a card names: of classes, and over all at once.
-pub fn frechet_metrics(network: &str) -> [&'static str; 2] {
-    if network.starts_with("cnn") { [FRECHET_CNN, FRECHET_CNN_POOLED] } else { [FRECHET, FRECHET_POOLED] }
-}
+use crate::metric::ACCURACY;
+use crate::{Card, Error, Layout};
 
 /// One number and how it was measured.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -94,6 +45,35 @@ pub struct TaskScores {
 }
 
 impl TaskScores {
+    /// Reads the scores of a task (from 1) of a run.
+    ///
+    /// # Errors
+    /// [`Error::Read`], or [`Error::Scores`] where they are of another task or the accuracy of a class is missing.
+    pub fn read(run: &Layout, task: usize) -> Result<Self, Error> {
+        let path = run.scores(task);
+        let text = fs::read_to_string(&path).map_err(Error::reading(&path))?;
+        let parsed = serde_json::from_str(&text).map_err(|error| format!("no scores of a task ({error})"));
+        let complete = parsed.and_then(|scores: Self| scores.require_complete(task).map(|()| scores));
+        complete.map_err(|reason| Error::Scores { path, reason })
+    }
+
+    /// Says what they lack to be the scores of a task.
+    fn require_complete(&self, task: usize) -> Result<(), String> {
+        let (classes, names) = (self.classes.len(), self.class_names.len());
+        if self.task != task {
+            return Err(format!("the scores are of task {}, not {task}", self.task));
+        }
+        if classes == 0 || classes != names {
+            return Err(format!("{classes} classes have {names} names"));
+        }
+        let mut rows = self.classes.iter().copied().map(Some).chain([None]);
+        match rows.find(|&class| self.get(ACCURACY, class).is_none()) {
+            None => Ok(()),
+            Some(Some(class)) => Err(format!("the accuracy of class {class} is missing")),
+            Some(None) => Err("the accuracy of the mean is missing".into()),
+        }
+    }
+
     /// Adds one metric: a row for each `(class, value)`, then the row of their mean.
     ///
     /// Without values nothing is added.
@@ -197,5 +177,36 @@ mod tests {
 
         let text = serde_json::to_string(&scores()).unwrap();
         assert_eq!(serde_json::from_str::<TaskScores>(&text).unwrap(), scores());
+    }
+
+    #[test]
+    fn scores_that_are_read_are_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = Layout::new(folder.path());
+        fs::create_dir_all(run.task(2)).unwrap();
+        let read = |text: String| {
+            fs::write(run.scores(2), text).unwrap();
+            TaskScores::read(&run, 2)
+        };
+        let json = |scores: &TaskScores| serde_json::to_string(scores).unwrap();
+        assert_eq!(read(json(&scores())).unwrap(), scores());
+
+        let message = |text: String| {
+            let message = read(text).unwrap_err().to_string();
+            assert!(
+                message.contains("scores.json: ") && message.contains("mergan evaluate --task T --save"),
+                "{message}"
+            );
+            message
+        };
+        assert!(message("{".into()).contains("no scores of a task (EOF while parsing an object at line 1 column 1)"));
+        assert!(message(json(&TaskScores { task: 3, ..scores() })).contains("of task 3, not 2"));
+        assert!(message(json(&TaskScores { class_names: vec![], ..scores() })).contains("2 classes have 0 names"));
+        let without = |class| TaskScores {
+            scores: scores().scores.into_iter().filter(|row| row.class != class).collect(),
+            ..scores()
+        };
+        assert!(message(json(&without(Some(2)))).contains("accuracy of class 2 is missing"));
+        assert!(message(json(&without(None))).contains("accuracy of the mean is missing"));
     }
 }

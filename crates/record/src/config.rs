@@ -1,0 +1,79 @@
+//! The head of `config.toml`: what every reader of a run wants to know of it.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::Error;
+
+/// The part of a run's `config.toml` that its readers need; of the rest, which decides how it is trained, they show the text.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Config {
+    /// The strategy's name, such as `ra`.
+    pub strategy: String,
+    /// The preset, such as `quick`.
+    pub preset: String,
+    /// The seed.
+    pub seed: u64,
+    /// The dataset's name, such as `mnist`.
+    pub dataset: String,
+    /// The length of the task sequence.
+    pub tasks: usize,
+    /// What the run changes from the authors' released code, a sentence each.
+    #[serde(default)]
+    pub deviations: Vec<String>,
+    /// The SHA-256 of the data's fingerprint, in lower-case hexadecimal; none in runs of versions that took none.
+    #[serde(default)]
+    pub data: Option<String>,
+    /// The whole file.
+    #[serde(skip)]
+    pub text: String,
+}
+
+impl Config {
+    /// Reads a `config.toml`.
+    ///
+    /// # Errors
+    /// [`Error::Read`], or [`Error::Config`] where a key is missing.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = fs::read_to_string(path).map_err(Error::reading(path))?;
+        let config: Self =
+            toml::from_str(&text).map_err(|source| Error::Config { path: path.into(), source: Box::new(source) })?;
+        Ok(Config { text, ..config })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "strategy = 'ra'\npreset = 'quick'\nseed = 3\ndataset = 'mnist'\ntasks = 10\n";
+
+    fn read(text: &str) -> Result<Config, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        fs::write(&path, text).unwrap();
+        Config::read(&path)
+    }
+
+    #[test]
+    fn other_keys_are_only_shown() {
+        let text = format!("{HEAD}data = 'ab12'\ndeviations = ['narrower']\n[model]\nwidth = 16\n");
+        let config = read(&text).unwrap();
+        assert_eq!((config.strategy.as_str(), config.seed, config.tasks), ("ra", 3, 10));
+        assert_eq!((config.deviations, config.data.as_deref()), (vec!["narrower".to_string()], Some("ab12")));
+        assert_eq!(config.text, text);
+        let older = read(HEAD).unwrap();
+        assert_eq!((older.deviations, older.data), (vec![], None));
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let error = read("strategy = 'ra'\n").unwrap_err();
+        assert!(error.to_string().contains("config.toml is no run configuration"), "{error}");
+        let Error::Config { source, .. } = error else { panic!("another error") };
+        assert!(source.to_string().contains("missing field `preset`"), "{source}");
+        assert!(matches!(Config::read(Path::new("absent/config.toml")), Err(Error::Read { .. })));
+    }
+}

@@ -1,0 +1,56 @@
+//! Why a file of a run cannot be read: the file, the place and the remedy.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// Why a file of a run cannot be read.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The file cannot be opened, or is no text.
+    #[error("cannot read {}: give a run directory that `mergan train` wrote", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// `config.toml` is not TOML or lacks one of the keys of [`Config`](crate::Config).
+    #[error(
+        "{} is no run configuration: the keys strategy, preset, seed, dataset and tasks are needed",
+        path.display()
+    )]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and what was expected.
+        source: Box<toml::de::Error>,
+    },
+    /// A line of `events.jsonl` is not an event.
+    #[error("{} line {line} is no event: remove the line, or resume the run to write it anew", path.display())]
+    Event {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What was expected.
+        source: serde_json::Error,
+    },
+    /// What was measured after a task is not what an evaluation writes, or not complete.
+    #[error("{}: {reason}; score the task again with `mergan evaluate --task T --save`", path.display())]
+    Scores {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with its line where there is one.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// Names the file that the system could not read.
+    pub fn reading(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Error::Read { path, source }
+    }
+}

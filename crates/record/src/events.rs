@@ -1,0 +1,254 @@
+//! `events.jsonl`: what happened in a run, one JSON object a line.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::Error;
+
+/// One event. Tasks and iterations are counted from 1, and seconds are of training since the task began, without what
+/// evaluation takes.
+///
+/// What a later version adds, be it an event or a field, does not keep this one from reading its logs. What a version adds
+/// here is optional, so that it reads the logs of those before it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A run starts, or goes on after it was stopped.
+    Start(Start),
+    /// Losses on the way.
+    Progress {
+        /// The task that is learned.
+        task: usize,
+        /// The iterations done of it.
+        iteration: usize,
+        /// All that it has.
+        iterations: usize,
+        /// The losses by name; which there are depends on the strategy. JSON has neither NaN nor infinity: such a loss is
+        /// written as null, and read as `None`.
+        #[serde(default)]
+        losses: BTreeMap<String, Option<f64>>,
+        /// Of training since the task began.
+        seconds: f64,
+    },
+    /// A checkpoint is about to be written.
+    Checkpoint {
+        /// Tasks learned.
+        tasks: usize,
+        /// Iterations done of the next one.
+        iterations: usize,
+        /// Of training since the task began.
+        seconds: f64,
+    },
+    /// A task is learned. A run that was stopped before it was scored may say so again: the last time counts.
+    TaskEnd {
+        /// The task.
+        task: usize,
+        /// Of training.
+        seconds: f64,
+        /// How many images of each class were replayed in it.
+        #[serde(default, deserialize_with = "by_number")]
+        replayed: BTreeMap<usize, u64>,
+    },
+    /// On the way, the generator is scored on a few images of each class of the past. Written again after a resumption, with
+    /// the same numbers.
+    Gap {
+        /// The task that is learned.
+        task: usize,
+        /// The iterations done of it.
+        iteration: usize,
+        /// The mean over the classes, from 0 to 1.
+        accuracy: f64,
+        /// The accuracy of each class, from 0 to 1.
+        #[serde(deserialize_with = "by_number")]
+        classes: BTreeMap<usize, f64>,
+        /// Images of each class.
+        samples: usize,
+        /// The SHA-256 of the classifier's weights, in lower-case hexadecimal.
+        scorer: String,
+        /// Of the scoring.
+        seconds: f64,
+    },
+    /// The generator of a learned task is scored.
+    Evaluation {
+        /// The task.
+        task: usize,
+        /// The mean over the classes, from 0 to 1.
+        accuracy: f64,
+        /// Of the evaluation.
+        seconds: f64,
+    },
+    /// An event of a later version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// With what a run starts or goes on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// The command line.
+    pub command: String,
+    /// The version of the program.
+    pub version: String,
+    /// The microkernel, which decides the last bits of the result.
+    pub microkernel: String,
+    /// The device and its precision, which decide more of them; none in logs of versions that had one device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// The number of threads, which decides the time only.
+    pub threads: usize,
+}
+
+impl Event {
+    /// The event as a line of the log.
+    pub fn to_line(&self) -> String {
+        serde_json::to_string(self).expect("events are numbers and text") + "\n"
+    }
+}
+
+/// Reads an `events.jsonl`.
+///
+/// A run that was killed leaves a last line without its end, which is ignored; so are blank lines. A resumed run repeats
+/// iterations, of which the later line counts.
+///
+/// # Errors
+/// [`Error::Read`], or [`Error::Event`] names the line that is no event.
+pub fn read(path: &Path) -> Result<Vec<Event>, Error> {
+    // Bytes, for a line may have been cut inside a letter.
+    let log = fs::read(path).map_err(Error::reading(path))?;
+    let mut events = Vec::new();
+    for (index, line) in log.split_inclusive(|&byte| byte == b'\n').enumerate() {
+        match serde_json::from_slice(line) {
+            Ok(event) => events.push(event),
+            Err(_) if line.trim_ascii().is_empty() || !line.ends_with(b"\n") => {}
+            Err(source) => return Err(Error::Event { path: path.into(), line: index + 1, source }),
+        }
+    }
+    Ok(events)
+}
+
+/// Reads what is kept by the numbers of classes: keys of JSON are text, which serde does not take for numbers inside an enum
+/// that is told by a tag.
+fn by_number<'de, D: Deserializer<'de>, V: Deserialize<'de>>(deserializer: D) -> Result<BTreeMap<usize, V>, D::Error> {
+    let by_text = BTreeMap::<String, V>::deserialize(deserializer)?;
+    let number = |key: String| key.parse().map_err(|_| D::Error::custom(format!("`{key}` is no number of a class")));
+    by_text.into_iter().map(|(key, value)| Ok((number(key)?, value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress(iteration: usize, wasserstein: f64) -> Event {
+        let losses = BTreeMap::from([("penalty".into(), Some(0.5)), ("wasserstein".into(), Some(wasserstein))]);
+        Event::Progress { task: 1, iteration, iterations: 200, losses, seconds: 1.5 }
+    }
+
+    fn read_text(text: impl AsRef<[u8]>) -> Result<Vec<Event>, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        fs::write(&path, text).unwrap();
+        read(&path)
+    }
+
+    /// Each event with its line, which all versions write alike.
+    fn lines() -> [(Event, &'static str); 6] {
+        let start = Start {
+            command: "mergan train --run 'é'".into(),
+            version: "0.1.0".into(),
+            microkernel: "avx2".into(),
+            device: Some("cpu".into()),
+            threads: 2,
+        };
+        [
+            (
+                Event::Start(start),
+                r#"{"event":"start","command":"mergan train --run 'é'","version":"0.1.0","microkernel":"avx2","device":"cpu","threads":2}"#,
+            ),
+            (
+                progress(100, -3.0),
+                r#"{"event":"progress","task":1,"iteration":100,"iterations":200,"losses":{"penalty":0.5,"wasserstein":-3.0},"seconds":1.5}"#,
+            ),
+            (
+                Event::Checkpoint { tasks: 1, iterations: 0, seconds: 0.0 },
+                r#"{"event":"checkpoint","tasks":1,"iterations":0,"seconds":0.0}"#,
+            ),
+            (
+                Event::TaskEnd { task: 3, seconds: 2.5, replayed: BTreeMap::from([(0, 640), (10, 320)]) },
+                r#"{"event":"task_end","task":3,"seconds":2.5,"replayed":{"0":640,"10":320}}"#,
+            ),
+            (
+                Event::Gap {
+                    task: 2,
+                    iteration: 1,
+                    accuracy: 0.75,
+                    classes: BTreeMap::from([(4, 0.5), (7, 1.0)]),
+                    samples: 64,
+                    scorer: "5e".into(),
+                    seconds: 0.1,
+                },
+                r#"{"event":"gap","task":2,"iteration":1,"accuracy":0.75,"classes":{"4":0.5,"7":1.0},"samples":64,"scorer":"5e","seconds":0.1}"#,
+            ),
+            (
+                Event::Evaluation { task: 2, accuracy: 0.9, seconds: 1.0 },
+                r#"{"event":"evaluation","task":2,"accuracy":0.9,"seconds":1.0}"#,
+            ),
+        ]
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let events = lines().map(|(event, line)| {
+            assert_eq!(event.to_line(), format!("{line}\n"));
+            event
+        });
+        assert_eq!(read_text(lines().map(|(_, line)| format!("{line}\n")).concat()).unwrap(), events);
+    }
+
+    #[test]
+    fn logs_of_other_versions_are_read() {
+        let later = lines().map(|(_, line)| line.replacen("{", r#"{"time":{"at":"2031-01-02"},"#, 1) + "\n").concat();
+        assert_eq!(read_text(later).unwrap(), lines().map(|(event, _)| event));
+        let unknown = "{\"event\":\"scored_again\",\"by\":[1]}\n";
+        assert_eq!(read_text(unknown).unwrap(), [Event::Unknown]);
+        let earlier = "{\"event\":\"start\",\"command\":\"mergan\",\"version\":\"0\",\"microkernel\":\"avx2\",\"threads\":1}\n\
+                       {\"event\":\"task_end\",\"task\":1,\"seconds\":1.0}\n";
+        let [Event::Start(start), Event::TaskEnd { replayed, .. }] = &read_text(earlier).unwrap()[..] else {
+            panic!("other events")
+        };
+        assert_eq!((start.device.as_ref(), replayed.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_is_null() {
+        let lost = progress(100, f64::NAN);
+        assert!(lost.to_line().contains("\"wasserstein\":null"), "{}", lost.to_line());
+        let [Event::Progress { losses, .. }] = &read_text(lost.to_line()).unwrap()[..] else { panic!("another event") };
+        assert_eq!((losses["penalty"], losses["wasserstein"]), (Some(0.5), None));
+    }
+
+    #[test]
+    fn blank_lines_and_a_cut_last_line_are_no_errors() {
+        let start = lines()[0].0.to_line();
+        let inside_a_letter = start.find('é').unwrap() + 1;
+        for cut in [10, inside_a_letter] {
+            let whole = start.clone() + "\n \n" + &progress(100, 1.0).to_line();
+            let events = read_text([whole.as_bytes(), &start.as_bytes()[..cut]].concat()).unwrap();
+            assert_eq!(events, [lines()[0].0.clone(), progress(100, 1.0)]);
+        }
+    }
+
+    #[test]
+    fn a_bad_line_is_named() {
+        let good = progress(100, 1.0).to_line();
+        let bad_key = "{\"event\":\"task_end\",\"task\":1,\"seconds\":1.0,\"replayed\":{\"zero\":1}}\n";
+        for bad in ["{\"event\":\"progress\"}\n", "{}\n", "loss\n", bad_key] {
+            let error = read_text([&good, bad, &good].concat()).unwrap_err();
+            assert!(error.to_string().contains("events.jsonl line 2 is no event: remove the line"), "{error}");
+        }
+        assert!(matches!(read(Path::new("absent.jsonl")), Err(Error::Read { .. })));
+    }
+}

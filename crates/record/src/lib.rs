@@ -1,0 +1,78 @@
+//! What a run of continual image generation leaves on disk, described once for those who write it and those who read it.
+//!
+//! A *run* is one strategy trained on a sequence of tasks. Everything about it lies in one directory:
+//!
+//! ```text
+//! config.toml       everything that decides the result; readers need its head
+//! data.json         the fingerprint of the data that it learns from
+//! events.jsonl      one line an event: losses, times, the past classes' accuracy on the way
+//! real.png          real images, one row for each class of the sequence
+//! checkpoint/       task02-000400.safetensors, task02-end.safetensors: the newest two
+//! frames/           02-000128.png: sample grids after 1, 2, 4, 8 ... iterations of each task
+//! tasks/03/         generator.safetensors, samples.png and scores.json; where they were measured also
+//!                   embedding.json, neighbours.json and neighbours.png
+//! scorer.safetensors
+//!                   the classifier that scores a run which was extended
+//! tensorboard/      event files, on request
+//! .lock             held by the process that trains
+//! ```
+//!
+//! * [`Layout`] - where each file is, and whose a file in the directory is; [`Position`] names checkpoints,
+//! * [`Config`] - the head of `config.toml`,
+//! * [`Event`] - a line of `events.jsonl`, which [`events::read`] reads,
+//! * [`TaskScores`] - the content of a `scores.json`: numbers, each with the [`Card`] that says how it was measured;
+//!   [`comparable`] refuses to compare numbers measured differently. [`ResultRow`] is a number in a `results.json` over runs,
+//! * [`metric`] - the list of what is measured, with the names and units of tables,
+//! * [`Embedding`], [`Neighbours`] - how a task's images lie among real ones,
+//! * [`write_whole`] - a file with its final name is whole: all but the log are written so.
+//!
+//! Nothing here trains, draws or measures; a program that only reads runs needs no tensors.
+//!
+//! # Example
+//!
+//! What a run has come to, and how long it took:
+//!
+//! ```no_run
+//! use mergan_record::metric::{ACCURACY, Metric};
+//! use mergan_record::{Config, Event, Layout, TaskScores, events};
+//!
+//! let run = Layout::new("runs/ra");
+//! let config = Config::read(&run.config())?;
+//! let accuracy = Metric::of(ACCURACY).expect("it is in the list");
+//! for task in (1..=config.tasks).take_while(|&task| run.scores(task).exists()) {
+//!     let scores = TaskScores::read(&run, task)?;
+//!     let mean = scores.get(ACCURACY, None).expect("scores that are read have it");
+//!     println!("task {task}: {} {}", accuracy.title(), accuracy.show(mean.value));
+//! }
+//! for event in events::read(&run.events())? {
+//!     if let Event::TaskEnd { task, seconds, .. } = event {
+//!         println!("task {task} took {seconds:.0} s");
+//!     }
+//! }
+//! # Ok::<(), mergan_record::Error>(())
+//! ```
+
+mod card;
+mod config;
+mod error;
+pub mod events;
+mod exhibits;
+mod layout;
+pub mod metric;
+mod position;
+mod scores;
+mod write;
+
+pub use card::{Card, Difference, comparable};
+pub use config::Config;
+pub use error::Error;
+pub use events::{Event, Start};
+pub use exhibits::{ClassNeighbours, Embedding, Neighbours, Point};
+pub use layout::{Layout, Owner};
+pub use position::Position;
+pub use scores::{ClassScore, ResultRow, Score, TaskScores};
+pub use write::write_whole;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

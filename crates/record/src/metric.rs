@@ -1,0 +1,265 @@
+//! The metrics of a run: what each is called in files and in tables, how its values are shown, and where.
+//!
+//! A new metric is an entry of the list, and the code that measures it.
+
+/// A metric as reports and terminals show it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Metric {
+    /// Its name in `scores.json` and `results.json`.
+    pub key: &'static str,
+    /// Its name in tables, without its unit.
+    pub name: &'static str,
+    /// The unit of tables.
+    pub scale: Scale,
+    /// Digits behind the point in tables.
+    pub digits: usize,
+    /// Which values are better; none where a value is neither good nor bad.
+    pub better: Option<Better>,
+    /// Where a report shows it.
+    pub shown: &'static [Shown],
+}
+
+/// The unit in which a metric is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// A share, from 0 to 1 in JSON, or a difference of shares.
+    Percent,
+    /// As it is in JSON.
+    Plain,
+}
+
+/// Which values of a metric are better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// Large ones.
+    Higher,
+    /// Small ones.
+    Lower,
+}
+
+/// A place in a report where a metric stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// A column of the table of what the generated images are worth, as a mean over the classes or of all at once.
+    Images(Column),
+    /// A column of the replay audit, as a mean over the past classes.
+    Audit,
+    /// A column of the table of continual metrics.
+    Continual,
+    /// A table of its own where it was measured: each class after the last task, strategy by strategy.
+    LastTask {
+        /// What stands above it.
+        heading: &'static str,
+        /// What stands below it.
+        note: Option<&'static str>,
+    },
+    /// A table of its own where it was measured: each class after each task, run by run.
+    EveryTask {
+        /// What stands above it.
+        heading: &'static str,
+    },
+}
+
+/// When a metric has a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// Whether some run has measured it or not.
+    Always,
+    /// Where it is on the features of the classifier that scores the runs: see [`frechet_metrics`].
+    OfScorer,
+    /// Where some run has measured it.
+    Measured,
+}
+
+impl Metric {
+    /// The metric with this key.
+    pub fn of(key: &str) -> Option<&'static Self> {
+        METRICS.iter().find(|metric| metric.key == key)
+    }
+
+    /// Its name with its unit.
+    pub fn title(&self) -> String {
+        match self.scale {
+            Scale::Percent => format!("{}, %", self.name),
+            Scale::Plain => self.name.into(),
+        }
+    }
+
+    /// A value of JSON as tables show it.
+    pub fn show(&self, value: f64) -> String {
+        format!("{:.*}", self.digits, self.scale.factor() * value)
+    }
+}
+
+impl Scale {
+    /// What a value of JSON is multiplied by.
+    pub fn factor(self) -> f64 {
+        match self {
+            Scale::Percent => 100.0,
+            Scale::Plain => 1.0,
+        }
+    }
+}
+
+/// A share of images that somebody recognises or finds.
+const fn share(key: &'static str, name: &'static str, shown: &'static [Shown]) -> Metric {
+    Metric { key, name, scale: Scale::Percent, digits: 2, better: Some(Better::Higher), shown }
+}
+
+/// How far generated images are from real ones.
+const fn distance(key: &'static str, name: &'static str, shown: &'static [Shown]) -> Metric {
+    Metric { key, name, scale: Scale::Plain, digits: 2, better: Some(Better::Lower), shown }
+}
+
+/// Makes a constant of each metric's key, and the list of all.
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $name:ident = $metric:expr;)*) => {
+        $($(#[$doc])* pub const $name: &str = $metric.key;)*
+
+        /// All metrics, in the order of tables.
+        pub const METRICS: &[Metric] = &[$($metric),*];
+    };
+}
+
+metrics! {
+    /// The share of generated images that are recognised as the class asked for, which every scored task has.
+    ACCURACY = share("accuracy", "accuracy", &[
+        Shown::Images(Column::Always),
+        Shown::LastTask { heading: "Each class after the last task", note: None },
+        Shown::EveryTask { heading: "Accuracy of each class after each task" },
+    ]);
+    /// The accuracy where standing statistics normalise the images, so that each is made by itself, as a generator is shipped.
+    STANDING_ACCURACY = share("standing_accuracy", "accuracy with standing statistics", &[Shown::Images(Column::Always)]);
+    /// The share of real test images that a classifier recognises which was trained on generated images alone. It finds
+    /// what the accuracy cannot: a generator that makes a few good images over and over.
+    REVERSE_ACCURACY = share("reverse_accuracy", "reverse accuracy", &[
+        Shown::Images(Column::Always),
+        Shown::LastTask {
+            heading: "Each class after the last task: reverse accuracy",
+            note: Some("The share of real test images of a class that a classifier recognises which saw generated images only."),
+        },
+    ]);
+    /// The Frechet distance of each class on the features of the classifier that scores. It is no FID, whose features are
+    /// Inception's.
+    FRECHET = distance("fd_mlp", "FD-mlp-1024-512-256-128", &[Shown::Images(Column::OfScorer)]);
+    /// The same distance over all learned classes at once.
+    FRECHET_POOLED = distance(
+        "fd_mlp_pooled",
+        "FD-mlp-1024-512-256-128, all classes at once",
+        &[Shown::Images(Column::OfScorer)],
+    );
+    /// [`FRECHET`] where the classifier that scores has convolutions.
+    FRECHET_CNN = distance("fd_cnn", "FD-cnn", &[Shown::Images(Column::OfScorer)]);
+    /// [`FRECHET_POOLED`] where the classifier that scores has convolutions.
+    FRECHET_CNN_POOLED = distance("fd_cnn_pooled", "FD-cnn, all classes at once", &[Shown::Images(Column::OfScorer)]);
+    /// The Frechet distance of each class on the features of the network that FID is defined by; the paper's FID of LSUN is
+    /// their mean.
+    FID = distance("fid", "FID", &[Shown::Images(Column::Measured)]);
+    /// The same distance over all learned classes at once.
+    FID_POOLED = distance("fid_pooled", "FID, all classes at once", &[Shown::Images(Column::Measured)]);
+    /// The kernel distance of each class on the same features, over subsets.
+    KID = Metric { digits: 5, ..distance("kid", "KID", &[Shown::Images(Column::Measured)]) };
+    /// The share of generated images that lie among real ones, by the same features.
+    PRECISION = share("precision", "precision", &[Shown::Images(Column::Measured)]);
+    /// The share of real images that lie among generated ones, by the same features.
+    RECALL = share("recall", "recall", &[Shown::Images(Column::Measured)]);
+    /// How many real images' neighbourhoods a generated one lies in, as a multiple of what is expected of a real one.
+    DENSITY = Metric {
+        scale: Scale::Plain,
+        digits: 4,
+        ..share("density", "density", &[Shown::Images(Column::Measured)])
+    };
+    /// The share of real images in whose neighbourhood a generated one lies.
+    COVERAGE = share("coverage", "coverage", &[Shown::Images(Column::Measured)]);
+    /// The accuracy on the classes of the next task, before they are learned. With `new_classes = "mean"`, as in the preset
+    /// `quick`, their parameters already are the mean of the learned ones: part of it is that start.
+    NEXT_ACCURACY = share("next_accuracy", "accuracy before the class is learned", &[]);
+    /// The accuracy of the untrained generator on the classes of all tasks.
+    INITIAL_ACCURACY = Metric { better: None, ..share("initial_accuracy", "accuracy of the untrained generator", &[]) };
+    /// Of the previous task's generator, from which the past was replayed: the mean probability that the classifier gives
+    /// the class asked for.
+    REPLAY_CONFIDENCE = share("replay_confidence", "confidence in the past", &[
+        Shown::Audit,
+        Shown::EveryTask { heading: "Confidence in the images of each past class that a task had to replay" },
+    ]);
+    /// Of the previous task's generator: its accuracy.
+    REPLAY_ACCURACY = share("replay_accuracy", "accuracy of the past", &[Shown::Audit]);
+    /// How far the generator moved in a task: the mean squared difference of the pixels, from -1 to 1, of its images and the
+    /// previous task's generator's at the same latents.
+    REPLAY_SHIFT = Metric {
+        digits: 4,
+        better: None,
+        ..distance("replay_shift", "mean squared pixel difference from the past", &[Shown::Audit])
+    };
+    /// How many images of a class were replayed in a task.
+    REPLAYED_IMAGES = Metric {
+        key: "replayed_images",
+        name: "replayed images",
+        scale: Scale::Plain,
+        digits: 0,
+        better: None,
+        shown: &[],
+    };
+    /// Average accuracy (ACC, Lopez-Paz & Ranzato 2017, "GEM"): the mean over all tasks after the last one.
+    AVERAGE_ACCURACY = share("average_accuracy", "ACC (average accuracy)", &[Shown::Continual]);
+    /// Backward transfer (GEM): what later tasks did to earlier ones; negative where they were forgotten.
+    BACKWARD_TRANSFER = share("backward_transfer_gem", "BWT (backward transfer, GEM)", &[Shown::Continual]);
+    /// Forward transfer (GEM): what earlier tasks did to ones not yet learned.
+    FORWARD_TRANSFER = share("forward_transfer_gem", "FWT (forward transfer, GEM)", &[Shown::Continual]);
+    /// Forgetting (Chaudhry et al. 2018): how far each task fell from its best score before the last task.
+    FORGETTING = Metric {
+        better: Some(Better::Lower),
+        ..share("forgetting_chaudhry_2018", "forgetting (Chaudhry 2018)", &[Shown::Continual])
+    };
+    /// Learning accuracy: how well each task was learned at the time.
+    LEARNING_ACCURACY = share("learning_accuracy", "learning accuracy", &[Shown::Continual]);
+    /// Average incremental accuracy: the mean over time of the average over the tasks learned so far.
+    AVERAGE_INCREMENTAL_ACCURACY =
+        share("average_incremental_accuracy", "average incremental accuracy", &[Shown::Continual]);
+}
+
+/// The metrics that stand in a place, in its order.
+pub fn shown_in(place: Shown) -> impl Iterator<Item = &'static Metric> {
+    METRICS.iter().filter(move |metric| metric.shown.contains(&place))
+}
+
+/// The metrics of the Frechet distance on the features of the network that a card names: of classes, and over all at once.
+pub fn frechet_metrics(network: &str) -> [&'static str; 2] {
+    if network.starts_with("cnn") { [FRECHET_CNN, FRECHET_CNN_POOLED] } else { [FRECHET, FRECHET_POOLED] }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_metrics_share_a_key_or_a_name() {
+        for of in [|metric: &Metric| metric.key, |metric: &Metric| metric.name] {
+            let distinct: BTreeSet<_> = METRICS.iter().map(of).collect();
+            assert_eq!(distinct.len(), METRICS.len());
+        }
+    }
+
+    #[test]
+    fn values_are_shown_in_the_unit_of_the_title() {
+        let shown = |key, value| {
+            let metric = Metric::of(key).unwrap();
+            format!("{}: {}", metric.title(), metric.show(value))
+        };
+        assert_eq!(shown(ACCURACY, 0.12345), "accuracy, %: 12.35");
+        assert_eq!(shown(KID, 0.123456), "KID: 0.12346");
+        assert_eq!(shown(DENSITY, 0.98765), "density: 0.9877");
+        assert_eq!(shown(REPLAYED_IMAGES, 640.0), "replayed images: 640");
+        assert_eq!(shown(FORGETTING, -0.5), "forgetting (Chaudhry 2018), %: -50.00");
+        assert_eq!(Metric::of("fd_vgg"), None);
+    }
+
+    #[test]
+    fn distances_and_what_was_forgotten_are_better_small() {
+        let low = METRICS.iter().filter(|metric| metric.better == Some(Better::Lower)).map(|metric| metric.key);
+        let distances = [FRECHET, FRECHET_POOLED, FRECHET_CNN, FRECHET_CNN_POOLED, FID, FID_POOLED, KID];
+        assert_eq!(low.collect::<Vec<_>>(), [&distances[..], &[FORGETTING]].concat());
+    }
+}

@@ -1,0 +1,172 @@
+//! The losses, the past classes' accuracy on the way, and the time of a run, as its events say them.
+
+use mergan_record::Event;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Losses and times of a run, by task and iteration (both from 1).
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    command: Option<String>,
+    progress: BTreeMap<(usize, usize), Progress>,
+    gaps: BTreeMap<(usize, usize), f64>,
+    task_seconds: BTreeMap<usize, f64>,
+    replayed: BTreeMap<usize, BTreeMap<usize, u64>>,
+}
+
+/// What one progress event says.
+#[derive(Clone, Debug)]
+struct Progress {
+    /// Of the task.
+    iterations: usize,
+    /// By name; which there are depends on the strategy. One that is no number has no value.
+    losses: BTreeMap<String, Option<f64>>,
+}
+
+/// A resumed run repeats iterations, of which the later events count.
+impl FromIterator<Event> for History {
+    fn from_iter<E: IntoIterator<Item = Event>>(events: E) -> Self {
+        let mut history = Self::default();
+        events.into_iter().for_each(|event| history.add(event));
+        history
+    }
+}
+
+impl History {
+    /// The command that started the run, where it was recorded.
+    pub fn command(&self) -> Option<&str> {
+        self.command.as_deref()
+    }
+
+    /// The training time of a finished task in seconds.
+    pub fn seconds(&self, task: usize) -> Option<f64> {
+        self.task_seconds.get(&task).copied()
+    }
+
+    /// How many images of each class were replayed in a finished task.
+    pub fn replayed(&self, task: usize) -> impl Iterator<Item = (usize, u64)> {
+        self.replayed.get(&task).into_iter().flatten().map(|(&class, &count)| (class, count))
+    }
+
+    /// The names of all losses that have a value.
+    pub fn loss_names(&self) -> BTreeSet<&str> {
+        let losses = self.progress.values().flat_map(|progress| &progress.losses);
+        losses.filter(|(_, value)| value.is_some()).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// One loss over all tasks: pairs of the iteration, counted through all tasks, and the value.
+    pub fn curve(&self, loss: &str) -> Vec<(f64, f64)> {
+        let starts = self.task_starts();
+        let points = self.progress.iter().filter_map(|((task, iteration), progress)| {
+            let value = progress.losses.get(loss).copied().flatten()?;
+            Some(((starts[task] + iteration) as f64, value))
+        });
+        points.collect()
+    }
+
+    /// The accuracy on the past classes while later tasks were learned, task by task: pairs of the iteration, counted
+    /// through all tasks, and the value from 0 to 1.
+    pub fn past_accuracy(&self) -> Vec<Vec<(f64, f64)>> {
+        let starts = self.task_starts();
+        let curve = |(task, start): (&usize, &usize)| {
+            let points = self.gaps.range((*task, 0)..(*task + 1, 0));
+            points.map(|(&(_, iteration), &accuracy)| ((start + iteration) as f64, accuracy)).collect::<Vec<_>>()
+        };
+        starts.iter().map(curve).filter(|points| !points.is_empty()).collect()
+    }
+
+    /// For each task with progress events, the number of iterations in the tasks before it.
+    pub fn task_starts(&self) -> BTreeMap<usize, usize> {
+        let lengths: BTreeMap<_, _> =
+            self.progress.iter().map(|(&(task, _), progress)| (task, progress.iterations)).collect();
+        let mut total = 0;
+        let start = |(task, length)| {
+            total += length;
+            (task, total - length)
+        };
+        lengths.into_iter().map(start).collect()
+    }
+
+    fn add(&mut self, event: Event) {
+        match event {
+            // A run that goes on starts again; the first command made it.
+            Event::Start(start) => _ = self.command.get_or_insert(start.command),
+            Event::Progress { task, iteration, iterations, losses, .. } => {
+                self.progress.insert((task, iteration), Progress { iterations, losses });
+            }
+            Event::TaskEnd { task, seconds, replayed } => {
+                self.task_seconds.insert(task, seconds);
+                self.replayed.insert(task, replayed);
+            }
+            Event::Gap { task, iteration, accuracy, .. } => _ = self.gaps.insert((task, iteration), accuracy),
+            Event::Checkpoint { .. } | Event::Evaluation { .. } | Event::Unknown => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::History;
+    use mergan_record::{Event, Start};
+    use std::collections::BTreeMap;
+
+    fn progress(task: usize, iteration: usize, wasserstein: f64) -> Event {
+        let losses = BTreeMap::from([("wasserstein".into(), wasserstein.is_finite().then_some(wasserstein))]);
+        Event::Progress { task, iteration, iterations: 200, losses, seconds: 1.5 }
+    }
+
+    fn history<const N: usize>(events: [Event; N]) -> History {
+        events.into_iter().collect()
+    }
+
+    #[test]
+    fn the_first_command_made_the_run() {
+        let start =
+            |command: &str| Event::Start(Start { command: format!("mergan train {command}"), ..Start::default() });
+        let history = history([start("--run a"), start("--resume a")]);
+        assert_eq!(history.command(), Some("mergan train --run a"));
+    }
+
+    #[test]
+    fn later_events_count_and_tasks_follow_each_other() {
+        let history = history([progress(1, 100, -3.0), progress(1, 100, -4.0), progress(2, 50, -5.0)]);
+        assert_eq!(history.curve("wasserstein"), [(100.0, -4.0), (250.0, -5.0)]);
+        assert_eq!(history.loss_names().into_iter().collect::<Vec<_>>(), ["wasserstein"]);
+    }
+
+    #[test]
+    fn what_was_replayed_is_counted_by_class() {
+        let end = Event::TaskEnd { task: 3, seconds: 1.0, replayed: BTreeMap::from([(0, 640), (1, 320)]) };
+        let history = history([end.clone(), end]);
+        assert_eq!(history.replayed(3).collect::<Vec<_>>(), [(0, 640), (1, 320)]);
+        assert_eq!(history.replayed(2).count(), 0);
+    }
+
+    #[test]
+    fn points_of_a_resumed_run_are_not_doubled() {
+        let gap = |task, iteration, accuracy| Event::Gap {
+            task,
+            iteration,
+            accuracy,
+            classes: BTreeMap::from([(0, accuracy)]),
+            samples: 64,
+            scorer: "5e".into(),
+            seconds: 0.1,
+        };
+        let history = history([
+            progress(1, 200, 1.0),
+            progress(2, 50, 1.0),
+            gap(2, 1, 0.9),
+            gap(2, 50, 0.5),
+            gap(2, 50, 0.5),
+            gap(2, 100, 0.7),
+        ]);
+        assert_eq!(history.past_accuracy(), [[(201.0, 0.9), (250.0, 0.5), (300.0, 0.7)]]);
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_has_no_curve() {
+        let history = history([progress(1, 100, f64::NAN), Event::Unknown]);
+        assert!(history.loss_names().is_empty() && history.curve("wasserstein").is_empty());
+        assert_eq!(history.seconds(1), None);
+    }
+}
