@@ -16,7 +16,7 @@ use anyhow::{Result, bail};
 use super::report;
 use crate::args::{ReportArguments, ReproduceArguments};
 use crate::console::Console;
-use runs::{Identity, Run, State};
+use runs::{Run, State, identity};
 
 /// Trains what is not trained yet, and reports.
 pub fn run(arguments: &ReproduceArguments, console: &Console) -> Result<()> {
@@ -58,7 +58,7 @@ fn first_task(arguments: &ReproduceArguments, out: &Path, seed: u64) -> Run {
     Run {
         name: format!("seed {seed}, first task"),
         directory: out.join(format!("seed{seed}/first-task")),
-        identity: identity(arguments, "sft", seed, 1),
+        identity: identity(&arguments.dataset, "sft", &arguments.preset, seed, 1),
         first_task: None,
         data: arguments.data.options(),
     }
@@ -68,7 +68,7 @@ fn forks(arguments: &ReproduceArguments, out: &Path, seed: u64) -> Vec<Run> {
     let fork = |strategy: &String| Run {
         name: if arguments.seeds == 1 { strategy.clone() } else { format!("{strategy}, seed {seed}") },
         directory: out.join(format!("seed{seed}/{strategy}")),
-        identity: identity(arguments, strategy, seed, tasks(arguments)),
+        identity: identity(&arguments.dataset, strategy, &arguments.preset, seed, tasks(arguments)),
         first_task: Some(first_task(arguments, out, seed).directory),
         data: arguments.data.options(),
     };
@@ -77,16 +77,6 @@ fn forks(arguments: &ReproduceArguments, out: &Path, seed: u64) -> Vec<Run> {
 
 fn tasks(arguments: &ReproduceArguments) -> usize {
     arguments.tasks.unwrap_or(if arguments.dataset == "lsun" { 4 } else { 10 })
-}
-
-fn identity(arguments: &ReproduceArguments, strategy: &str, seed: u64, tasks: usize) -> Identity {
-    [
-        ("dataset", arguments.dataset.clone()),
-        ("strategy", strategy.into()),
-        ("preset", arguments.preset.clone()),
-        ("seed", seed.to_string()),
-        ("tasks", tasks.to_string()),
-    ]
 }
 
 /// The runs that are not finished. A folder with another run in it is an error.

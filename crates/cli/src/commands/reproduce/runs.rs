@@ -1,19 +1,30 @@
 //! One run of a reproduction: whether it is finished, training it, and the time it took.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
-use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use mergan_record::{Config, Error, Event, Layout, events};
 
 use crate::console::Console;
 
 /// What decides a run's result: options of `mergan train`, which `config.toml` keeps under the same names.
 pub type Identity = [(&'static str, String); 5];
+
+/// The options of one run.
+pub fn identity(dataset: &str, strategy: &str, preset: &str, seed: u64, tasks: usize) -> Identity {
+    [
+        ("dataset", dataset.into()),
+        ("strategy", strategy.into()),
+        ("preset", preset.into()),
+        ("seed", seed.to_string()),
+        ("tasks", tasks.to_string()),
+    ]
+}
 
 /// A run to be made.
 pub struct Run {
@@ -43,24 +54,20 @@ pub enum State {
 impl Run {
     /// How far it is. Another run in its directory is an error.
     pub fn state(&self) -> Result<State> {
-        let path = self.directory.join("config.toml");
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(State::New),
-            text => text.with_context(|| format!("reading {}", path.display()))?,
+        let run = Layout::new(&self.directory);
+        let config = match Config::read(&run.config()) {
+            Err(Error::Read { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(State::New),
+            config => config?,
         };
-        let config: toml::Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
-        for (key, asked) in &self.identity {
-            let found = config.get(*key).map(|value| value.as_str().map_or_else(|| value.to_string(), String::from));
+        let Config { dataset, strategy, preset, seed, tasks, .. } = &config;
+        for ((key, asked), (_, found)) in self.identity.iter().zip(identity(dataset, strategy, preset, *seed, *tasks)) {
             ensure!(
-                found.as_ref() == Some(asked),
-                "{} is a run of {key} {}, not of {key} {asked}; choose another folder with --out DIR, or remove this one",
+                found == *asked,
+                "{} is a run of {key} {found}, not of {key} {asked}; choose another folder with --out DIR, or remove this one",
                 self.directory.display(),
-                found.as_deref().unwrap_or("unknown"),
             );
         }
-        let [.., (_, tasks)] = &self.identity;
-        let scores = self.directory.join(format!("tasks/{tasks:0>2}/scores.json"));
-        Ok(if scores.is_file() { State::Finished } else { State::Begun })
+        Ok(if run.scores(*tasks).is_file() { State::Finished } else { State::Begun })
     }
 
     /// Trains it to the end with this many threads.
@@ -107,42 +114,42 @@ impl Run {
     }
 
     /// Seconds of training in the tasks from `first` (counted from 1) on.
-    pub fn seconds(&self, first: u64) -> Result<f64> {
-        let path = self.directory.join("events.jsonl");
-        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let ends = events.filter(|event| event["event"] == "task_end" && event["task"].as_u64() >= Some(first));
+    pub fn seconds(&self, first: usize) -> Result<f64> {
+        let ends = events::read(&Layout::new(&self.directory).events())?.into_iter().filter_map(|event| match event {
+            Event::TaskEnd { task, seconds, .. } if task >= first => Some((task, seconds)),
+            _ => None,
+        });
         // A task that was resumed at its end may have ended twice; the later line counts.
-        let seconds = ends.filter_map(|end| Some((end["task"].as_u64()?, end["seconds"].as_f64()?)));
-        Ok(seconds.collect::<std::collections::BTreeMap<_, _>>().values().sum())
+        Ok(ends.collect::<BTreeMap<_, _>>().values().sum())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
     fn another_run_in_the_folder_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let run = |preset: &str, tasks: &str| Run {
+        let run = |preset: &str, tasks| Run {
             name: "ra".into(),
             directory: folder.path().into(),
-            identity: [("dataset", "mnist"), ("strategy", "ra"), ("preset", preset), ("seed", "0"), ("tasks", tasks)]
-                .map(|(key, value)| (key, value.to_string())),
+            identity: identity("mnist", "ra", preset, 0, tasks),
             first_task: None,
             data: Vec::new(),
         };
-        assert_eq!(run("quick", "5").state().unwrap(), State::New);
+        assert_eq!(run("quick", 5).state().unwrap(), State::New);
         let config = "dataset = 'mnist'\nstrategy = 'ra'\npreset = 'quick'\nseed = 0\ntasks = 5\n[training]\n";
         fs::write(folder.path().join("config.toml"), config).unwrap();
-        assert_eq!(run("quick", "5").state().unwrap(), State::Begun);
+        assert_eq!(run("quick", 5).state().unwrap(), State::Begun);
         fs::create_dir_all(folder.path().join("tasks/05")).unwrap();
         fs::write(folder.path().join("tasks/05/scores.json"), "{}").unwrap();
-        assert_eq!(run("quick", "5").state().unwrap(), State::Finished);
+        assert_eq!(run("quick", 5).state().unwrap(), State::Finished);
 
         let refusal = |preset, tasks| run(preset, tasks).state().unwrap_err().to_string();
-        assert!(refusal("paper", "5").contains("preset quick, not of preset paper; choose another folder with --out"));
-        assert!(refusal("quick", "10").contains("tasks 5, not of tasks 10"));
+        assert!(refusal("paper", 5).contains("preset quick, not of preset paper; choose another folder with --out"));
+        assert!(refusal("quick", 10).contains("tasks 5, not of tasks 10"));
     }
 }
