@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mergan_datasets::Labelled;
 use mergan_models::WeightsError;
-use mergan_record::Position;
+use mergan_record::{Owner, Position};
 use mergan_strategies::{Config, Error as TrainingError, Strategies, Trainer};
 
 use crate::dir::RunDir;
@@ -25,8 +25,8 @@ pub fn save(run: &RunDir, trainer: &Trainer) -> Result<(), Error> {
     let older = positions(&directory)?.into_iter().find(|&other| other < position);
     let kept = [Some(position), older].map(|position| position.map(|position| run.checkpoint(position)));
     for path in read(&directory)? {
-        // What remains besides the two is older, damaged, or left of a process that was killed while it wrote.
-        if !kept.contains(&Some(path.clone())) {
+        // What remains of the run's besides the two is older, damaged, or left of a process that was killed while it wrote.
+        if run.owner(&path) != Owner::Other && !kept.contains(&Some(path.clone())) {
             fs::remove_file(&path).at("removing", &path)?;
         }
     }

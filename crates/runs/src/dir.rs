@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use mergan_record::Layout;
+use mergan_record::{Layout, Owner};
 use mergan_strategies::Config;
 
 use crate::error::{At, Error};
@@ -57,17 +57,17 @@ impl RunDir {
         Ok(Config::parse(&text, &path.display().to_string())?)
     }
 
-    /// Refuses a directory in which something else than a start that was cut short lies.
+    /// Refuses a directory in which more of a run lies than a start that was cut short has left. Other people's files are not
+    /// in the way.
     pub fn require_unused(&self) -> Result<(), Error> {
         let root = self.root();
         if !root.exists() {
             return Ok(());
         }
+        let left = [self.lock_file(), self.events(), self.checkpoints(), self.frames()];
         for entry in fs::read_dir(root).at("reading", root)? {
             let path = entry.at("reading", root)?.path();
-            // A file that was being written has a temporary name, which starts with a dot as the lock's does.
-            let hidden = path.file_name().unwrap_or_default().as_encoded_bytes().starts_with(b".");
-            if !hidden && ![self.checkpoints(), self.events(), self.frames()].contains(&path) {
+            if self.owner(&path) == Owner::Run && !left.contains(&path) {
                 let reason = format!(
                     "the run directory {root} exists already; go on with it by `mergan train --resume {root}`, or choose \
                      another one",
@@ -95,21 +95,7 @@ impl RunDir {
 
     /// Removes what processes that were killed while they wrote have left under temporary names.
     pub fn sweep(&self) -> Result<(), Error> {
-        let entries = |folder: &Path| -> Result<Vec<PathBuf>, Error> {
-            let entries = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
-            entries.at("reading", folder)
-        };
-        let mut folders = vec![self.root().to_path_buf(), self.frames()];
-        if self.tasks().is_dir() {
-            folders.extend(entries(&self.tasks())?);
-        }
-        for path in folders.iter().map(|folder| entries(folder)).collect::<Result<Vec<_>, _>>()?.concat() {
-            let name = path.file_name().unwrap_or_default();
-            if name.as_encoded_bytes().starts_with(b".") && path != self.lock_file() {
-                fs::remove_file(&path).at("removing", &path)?;
-            }
-        }
-        Ok(())
+        self.unfinished()?.iter().try_for_each(|path| fs::remove_file(path).at("removing", path))
     }
 
     /// Keeps other processes from training here until the returned file is dropped, or this process ends.
@@ -149,5 +135,24 @@ mod tests {
         run.require_unused().unwrap();
         fs::write(run.config(), "").unwrap();
         assert!(run.require_unused().unwrap_err().to_string().contains("exists already"));
+    }
+
+    #[test]
+    fn other_peoples_files_are_neither_in_the_way_nor_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::new(folder.path());
+        let write = |name: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "").unwrap();
+            path
+        };
+        let others =
+            [".git/config", ".env", ".gitignore", "notes.txt", ".ipynb_checkpoints/a", "frames/.env"].map(write);
+        run.require_unused().unwrap();
+        let kept = ["config.toml", ".lock", "tasks/03/.env", "tasks/03/scores.json"].map(write);
+        let left = [".config.toml.a1b2c3", "frames/.01-000001.png.a1b2c3", "tasks/03/.scores.json.a1b2c3"].map(write);
+        run.sweep().unwrap();
+        assert!(others.iter().chain(&kept).all(|path| path.is_file()) && !left.iter().any(|path| path.exists()));
     }
 }

@@ -59,6 +59,9 @@ pub enum Error {
         /// The reason.
         source: Box<Error>,
     },
+    /// What a run has left cannot be read.
+    #[error(transparent)]
+    Record(#[from] mergan_record::Error),
     /// The images cannot be read.
     #[error(transparent)]
     Data(#[from] mergan_datasets::Error),
