@@ -8,6 +8,7 @@ use ndarray::{Array3, Array4, Axis, stack};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use crate::hex::hex;
 use crate::labelled::Stored;
 use crate::picture::ImageOptions;
 use crate::{Dataset, Error, Labelled};
@@ -45,7 +46,7 @@ pub(crate) fn open(folder: &Path, options: &ImageOptions) -> Result<Dataset, Err
         files.extend(pictures);
     }
     print.update(format!("{:?} {:?}", options.shape(), options.fit));
-    let print: String = print.finalize()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    let print = hex(&print.finalize()[..4]);
     let all = Labelled::stored(Pictures { files, options: options.clone() }, labels);
     Ok(Dataset {
         name: format!("{}-{print}", name(&root)),

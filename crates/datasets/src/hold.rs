@@ -6,6 +6,7 @@ use ndarray::Array4;
 use sha2::{Digest, Sha256};
 
 use crate::fetch::{Event, FetchOptions, Lock};
+use crate::hex::hex;
 use crate::{Dataset, Error, Labelled, prepared};
 
 /// Bytes of images that are held in memory; more stay in files.
@@ -35,7 +36,7 @@ fn in_cache(dataset: &Dataset, options: &FetchOptions<'_>) -> Result<Dataset, Er
         split.labels().iter().for_each(|&label| print.update((label as u64).to_le_bytes()));
         print.update("/");
     }
-    let print: String = print.finalize()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    let print = hex(&print.finalize()[..4]);
     let folder = options.cache.join("prepared");
     let path = folder.join(format!("{}-{print}.h5", dataset.name));
     let _lock = Lock::acquire(&folder, || (options.observer)(Event::Waiting { dataset: &dataset.name }))?;

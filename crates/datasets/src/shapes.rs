@@ -112,6 +112,7 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
+    use crate::hex::hex;
 
     fn shapes() -> Dataset {
         open(&Manifest::parse(SHAPES.manifest).unwrap(), &FetchOptions::default()).unwrap()
@@ -130,8 +131,7 @@ mod tests {
     fn the_bytes_are_the_same_on_every_machine() {
         let train = shapes().train;
         let digest = Sha256::digest(train.images().unwrap().as_slice().unwrap());
-        let start: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(start, "ef0f85e4d455cd2a");
+        assert_eq!(hex(&digest[..8]), "ef0f85e4d455cd2a");
     }
 
     /// The nearest training image must name nearly every test image: glyphs can be told apart.

@@ -7,6 +7,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::Failure;
+use crate::hex::hex;
 use crate::manifest::DataFile;
 
 const CHUNK: usize = 64 * 1024;
@@ -53,7 +54,7 @@ pub(super) fn copy_verified(
     if size != file.size {
         return Err(Failure::Source(format!("has {size} bytes, expected {}", file.size)));
     }
-    let sha256: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(hash.finalize());
     if sha256 != file.sha256 {
         return Err(Failure::Source(format!("has SHA-256 {sha256}, expected {}", file.sha256)));
     }

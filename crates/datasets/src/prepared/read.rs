@@ -8,6 +8,7 @@ use ndarray::{Array4, Axis, Ix4, s};
 use sha2::{Digest, Sha256};
 
 use super::SPLITS;
+use crate::hex::hex;
 use crate::labelled::Stored;
 use crate::{Dataset, Error, Labelled};
 
@@ -49,7 +50,7 @@ pub(crate) fn open(path: &Path) -> Result<Dataset, Error> {
     for split in [&train, &validation, &test] {
         split.labels().iter().for_each(|&label| print.update((label as u64).to_le_bytes()));
     }
-    let print: String = print.finalize()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    let print = hex(&print.finalize()[..4]);
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     Ok(Dataset { name: format!("{stem}-{print}"), class_names, train, validation, test })
 }

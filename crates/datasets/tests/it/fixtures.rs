@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use mergan_datasets::{DataFile, FetchOptions, Manifest, Splits};
+use mergan_datasets::{DataFile, FetchOptions, Manifest, Splits, hex};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -34,7 +34,7 @@ pub fn manifest(mirrors: &[&str]) -> Manifest {
         name: name.into(),
         remote: format!("{name}.gz"),
         size: content(name).len() as u64,
-        sha256: Sha256::digest(content(name)).iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha256: hex(Sha256::digest(content(name))),
     };
     Manifest {
         name: "toy".into(),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mergan_datasets::{Error, FetchOptions, Fit, ImageOptions, Labelled, load, open, pictures_of};
+use mergan_datasets::{Error, FetchOptions, Fit, ImageOptions, Labelled, hex, load, open, pictures_of};
 use ndarray::{Array4, Axis};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -28,7 +28,7 @@ pub fn formula(count: usize) -> Array4<u8> {
 fn digests(split: &Labelled) -> Vec<String> {
     let digest = |image: ndarray::ArrayView3<u8>| {
         let bytes: Vec<u8> = image.permuted_axes([1, 2, 0]).iter().copied().collect();
-        Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(Sha256::digest(bytes))
     };
     split.images().unwrap().outer_iter().map(digest).collect()
 }
