@@ -19,6 +19,13 @@ pub enum Error {
         known: Vec<String>,
     },
 
+    /// Nothing lies at a path.
+    #[error("there is no file or folder {}; it may have moved: give its new path", path.display())]
+    NoSuchPath {
+        /// The path asked for.
+        path: PathBuf,
+    },
+
     /// Some files are neither at hand nor to be had from any source.
     #[error("{}", describe_unavailable(dataset, missing, attempts, remedy))]
     Unavailable {
@@ -101,6 +108,13 @@ pub enum Error {
         picture: String,
         /// What is wrong with it.
         reason: String,
+    },
+
+    /// A picture is no longer what it was.
+    #[error("{} was altered after it was first read; begin again, and leave it alone meanwhile", path.display())]
+    Altered {
+        /// The file.
+        path: PathBuf,
     },
 
     /// An option of how pictures become images is out of range.

@@ -63,7 +63,8 @@ pub fn info(name: &str, options: &FetchOptions<'_>) -> Result<Manifest, Error> {
 /// decoded whenever they are asked for.
 ///
 /// # Errors
-/// [`Error::UnknownDataset`] for a name that is neither known nor a path, the errors of [`fetch`](crate::fetch),
+/// [`Error::UnknownDataset`] for a name that is neither known nor a path, [`Error::NoSuchPath`] for a path at which nothing
+/// lies, the errors of [`fetch`](crate::fetch),
 /// [`Error::Format`] when a file is not what its format promises, and [`Error::NoClasses`], [`Error::EmptyClass`] and
 /// [`Error::Outside`] of a folder.
 pub fn open(name: &str, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
@@ -77,8 +78,9 @@ pub fn open(name: &str, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
 /// file, which is written into the cache where the images are still to be decoded.
 ///
 /// # Errors
-/// As [`open`], [`Error::Picture`] for a picture that cannot be read, [`Error::EmptyClass`] when no picture of a class can,
-/// and [`Error::Write`] or [`Error::NoHdf5`] where a prepared file is needed and cannot be.
+/// As [`open`], [`Error::Picture`] for a picture that cannot be read, [`Error::Altered`] for one that changes meanwhile,
+/// [`Error::EmptyClass`] when no picture of a class can be read, and [`Error::Write`] or [`Error::NoHdf5`] where a prepared
+/// file is needed and cannot be.
 pub fn load(name: &str, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
     hold::quick(open(name, options)?, options)
 }
@@ -93,6 +95,8 @@ fn find(name: &str) -> Result<Found<'_>, Error> {
     match KNOWN.iter().find(|entry| entry.name == name) {
         Some(entry) => Ok(Found::Known(entry)),
         None if path.exists() => Ok(Found::Path(path)),
+        // A run keeps the path of its images whole, so that what is no plain name was a path.
+        None if path.components().count() > 1 => Err(Error::NoSuchPath { path: path.into() }),
         None => Err(Error::UnknownDataset { name: name.into(), known: names().map(String::from).collect() }),
     }
 }
@@ -117,6 +121,16 @@ mod tests {
             assert_eq!(manifest.name, name);
             let has_source = !manifest.mirrors.is_empty() || !manifest.packages.is_empty();
             assert_eq!(has_source, !manifest.files.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_path_at_which_nothing_lies_may_have_moved() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["pets", "pets.h5"] {
+            let path = folder.path().join(name).display().to_string();
+            let expected = format!("there is no file or folder {path}; it may have moved: give its new path");
+            assert_eq!(load(&path, &FetchOptions::default()).unwrap_err().to_string(), expected);
         }
     }
 
