@@ -61,16 +61,22 @@ impl DataArguments {
         // The bar appears with the first byte: nothing is shown when all files are at hand.
         let progress = RefCell::new(None);
         let skipped = Cell::new(0);
+        let images_done = |what: String, done, total| {
+            let mut progress = progress.borrow_mut();
+            let bar = progress.get_or_insert_with(|| console.progress(what, 0));
+            bar.set_total(total);
+            console.update(bar, done, || format!("image {done} of {total}"));
+            // Another bar may follow.
+            if done == total {
+                *progress = None;
+            }
+        };
         let observer = |event: Event<'_>| match event {
             Event::Waiting { dataset } => console.note(format!("waiting for another process that fetches {dataset}")),
             Event::Trying { from } => console.note(format!("fetching from {from}")),
             Event::Failed { from, reason } => console.note(format!("{from} cannot give it: {reason}")),
-            Event::Preparing { dataset, done, total } => {
-                let mut progress = progress.borrow_mut();
-                let bar = progress.get_or_insert_with(|| console.progress(format!("preparing {dataset}"), 0));
-                bar.set_total(total);
-                console.update(bar, done, || format!("image {done} of {total}"));
-            }
+            Event::Preparing { dataset, done, total } => images_done(format!("preparing {dataset}"), done, total),
+            Event::Fingerprinting { dataset, done, total } => images_done(format!("reading {dataset}"), done, total),
             Event::Skipped { picture, reason } => {
                 skipped.set(skipped.get() + 1);
                 console.warn(format!("left out {picture}: {reason}"));

@@ -1,7 +1,7 @@
 //! A user's own images: a folder with one subfolder for each class.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array3, Array4, Axis, stack};
@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::hex::hex;
 use crate::labelled::Stored;
 use crate::picture::ImageOptions;
+use crate::sources::Sources;
 use crate::{Dataset, Error, Labelled};
 
 /// Of ten images of a class, one is kept for testing.
@@ -47,7 +48,7 @@ pub(crate) fn open(folder: &Path, options: &ImageOptions) -> Result<Dataset, Err
     }
     print.update(format!("{:?} {:?}", options.shape(), options.fit));
     let print = hex(&print.finalize()[..4]);
-    let all = Labelled::stored(Pictures { files, options: options.clone() }, labels);
+    let all = labelled(&root, files, options, labels);
     Ok(Dataset {
         name: format!("{}-{print}", name(&root)),
         class_names: classes.iter().map(|path| name(path)).collect(),
@@ -67,7 +68,13 @@ pub fn pictures_of(folder: &Path, options: &ImageOptions) -> Result<Labelled, Er
     let root = fs::canonicalize(folder).map_err(read_error(folder))?;
     let files = pictures(&root, &root, options.limit)?;
     let labels = vec![0; files.len()];
-    Ok(Labelled::stored(Pictures { files, options: options.clone() }, labels))
+    Ok(labelled(&root, files, options, labels))
+}
+
+/// Pairs the pictures in `root` with their labels.
+fn labelled(root: &Path, files: Vec<PathBuf>, options: &ImageOptions, labels: Vec<usize>) -> Labelled {
+    let sources = Sources::new(root, files, options.fit);
+    Labelled::stored(Pictures { sources, options: options.clone() }, labels)
 }
 
 /// Which of `count` images are held out, spread evenly; never all.
@@ -120,7 +127,7 @@ fn read_error(path: &Path) -> impl Fn(io::Error) -> Error {
 /// Pictures that are decoded when they are asked for.
 #[derive(Debug)]
 struct Pictures {
-    files: Vec<PathBuf>,
+    sources: Sources,
     options: ImageOptions,
 }
 
@@ -130,13 +137,11 @@ impl Stored for Pictures {
     }
 
     fn read(&self, rows: &[usize]) -> Result<Array4<u8>, Error> {
-        let decode = |&row: &usize| {
-            let path = &self.files[row];
-            let file = File::open(path).map_err(read_error(path))?;
-            let decoded = self.options.decode(BufReader::new(file));
-            decoded.map_err(|reason| Error::Picture { picture: path.display().to_string(), reason })
-        };
-        gather(self.image_shape(), rows, decode)
+        gather(self.image_shape(), rows, |&row| self.sources.file(row).decode(|bytes| self.options.decode(bytes)))
+    }
+
+    fn sources(&self) -> Option<Sources> {
+        Some(self.sources.clone())
     }
 }
 

@@ -30,20 +30,32 @@ pub(crate) fn quick(dataset: Dataset, options: &FetchOptions<'_>) -> Result<Data
 
 /// The dataset with its images in a prepared file of the cache, which is written where there is none.
 fn in_cache(dataset: &Dataset, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
-    let mut print = Sha256::new();
-    print.update(format!("{:?} {:?}", dataset.class_names, dataset.train.image_shape()));
-    for split in [&dataset.train, &dataset.validation, &dataset.test] {
-        split.labels().iter().for_each(|&label| print.update((label as u64).to_le_bytes()));
-        print.update("/");
-    }
-    let print = hex(&print.finalize()[..4]);
+    let print = cache_print(dataset, options)?;
     let folder = options.cache.join("prepared");
     let path = folder.join(format!("{}-{print}.h5", dataset.name));
     let _lock = Lock::acquire(&folder, || (options.observer)(Event::Waiting { dataset: &dataset.name }))?;
     if !path.is_file() {
         prepared::write(dataset, &path, options)?;
     }
-    Ok(Dataset { name: dataset.name.clone(), ..prepared::open(&path)? })
+    prepared::open_copy(&path, dataset)
+}
+
+/// What tells the prepared file of a dataset from others in the cache: the bytes of its pictures where they lie in files of
+/// their own, for one may be altered and keep its name and size; else how many images of which classes there are.
+fn cache_print(dataset: &Dataset, options: &FetchOptions<'_>) -> Result<String, Error> {
+    let splits = [&dataset.train, &dataset.validation, &dataset.test];
+    if splits.iter().all(|split| split.sources().is_some()) {
+        let fingerprint = dataset.fingerprint_with(options.observer)?;
+        // One with pictures left out serves nobody who asked for all of them.
+        return Ok(format!("{}{}", &fingerprint.sha256[..16], if options.images.skip_bad { "-readable" } else { "" }));
+    }
+    let mut print = Sha256::new();
+    print.update(format!("{:?} {:?}", dataset.class_names, dataset.train.image_shape()));
+    for split in splits {
+        split.labels().iter().for_each(|&label| print.update((label as u64).to_le_bytes()));
+        print.update("/");
+    }
+    Ok(hex(&print.finalize()[..4]))
 }
 
 /// Decodes a dataset into a prepared file at `out`, a few images at a time, and opens that. The file is whole or not
@@ -74,14 +86,16 @@ fn decoded(split: &Labelled, options: &FetchOptions<'_>) -> Result<Labelled, Err
     for slab in split.slabs(SLAB) {
         readable.extend(&slab, options)?;
     }
-    readable.finish(split.image_shape())
+    readable.finish(split)
 }
 
-/// Images that could be read, one after another, and their labels.
+/// Images that could be read, one after another.
 #[derive(Default)]
 pub(crate) struct Readable {
     pixels: Vec<u8>,
-    labels: Vec<usize>,
+    tried: usize,
+    /// Which were left out, counted among all that were tried.
+    pub(crate) left_out: Vec<usize>,
 }
 
 impl Readable {
@@ -90,11 +104,13 @@ impl Readable {
         match slab.images() {
             Ok(images) => {
                 self.pixels.extend(&images);
-                self.labels.extend(slab.labels());
+                self.tried += slab.len();
                 Ok(())
             }
             Err(Error::Picture { picture, reason }) if options.images.skip_bad && slab.len() == 1 => {
                 (options.observer)(Event::Skipped { picture: &picture, reason: &reason });
+                self.left_out.push(self.tried);
+                self.tried += 1;
                 Ok(())
             }
             // Which ones cannot be read is found by halving.
@@ -105,10 +121,12 @@ impl Readable {
         }
     }
 
-    /// The images, which have this shape.
-    pub(crate) fn finish(self, [channels, height, width]: [usize; 3]) -> Result<Labelled, Error> {
-        let images = Array4::from_shape_vec((self.labels.len(), channels, height, width), self.pixels);
-        Labelled::new(images.expect("every label has an image of this shape"), self.labels)
+    /// The images, of which `tried` are all that were tried.
+    pub(crate) fn finish(self, tried: &Labelled) -> Result<Labelled, Error> {
+        let (original, [channels, height, width]) = (tried.without(&self.left_out), tried.image_shape());
+        let images = Array4::from_shape_vec((original.len(), channels, height, width), self.pixels);
+        let images = images.expect("every image that was not left out has this shape");
+        Ok(Labelled::new(images, original.labels().to_vec())?.copied_from(&original))
     }
 }
 
@@ -126,6 +144,8 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    #[cfg(feature = "hdf5")]
+    use crate::ImageOptions;
     use crate::labelled::Stored;
 
     /// Black images that remember how many were asked for at once.
@@ -166,5 +186,68 @@ mod tests {
         assert_eq!(images.0.swap(0, Ordering::Relaxed), SLAB);
         in_cache(&many(&images), &options).unwrap();
         assert_eq!(images.0.load(Ordering::Relaxed), 0, "the second time nothing is decoded");
+    }
+
+    /// A folder with 300 small pictures, of two classes and more than one slab.
+    #[cfg(feature = "hdf5")]
+    fn pictures() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..300_u32 {
+            let class = folder.path().join(["even", "odd"][number as usize % 2]);
+            std::fs::create_dir_all(&class).unwrap();
+            draw(&class.join(format!("{number:03}.png")), number);
+        }
+        folder
+    }
+
+    #[cfg(feature = "hdf5")]
+    fn draw(path: &Path, number: u32) {
+        image::RgbImage::from_fn(4, 6, |x, y| image::Rgb([number, 40 * x, 40 * y].map(|value| value as u8)))
+            .save(path)
+            .unwrap();
+    }
+
+    #[cfg(feature = "hdf5")]
+    #[test]
+    fn pictures_are_known_by_their_files_in_memory_and_in_the_cache() {
+        let (folder, cache) = (pictures(), tempfile::tempdir().unwrap());
+        let options = |skip_bad| FetchOptions {
+            cache: cache.path().into(),
+            images: ImageOptions { skip_bad, ..ImageOptions::default() },
+            ..FetchOptions::default()
+        };
+        let opened = || crate::open(folder.path().to_str().unwrap(), &options(false)).unwrap();
+        let of = |held: Result<Dataset, Error>| {
+            let held = held.unwrap();
+            (held.fingerprint().unwrap(), held.train.images().unwrap().into_owned(), held.train.labels().to_vec())
+        };
+        let before = of(in_memory(opened(), &options(false)));
+        assert_eq!(of(in_cache(&opened(), &options(false))), before);
+        assert_eq!(of(in_cache(&opened(), &options(false))), before, "from the file of before");
+        let batch = [7, 3, 250, 3];
+        let [memory, file] = [in_memory(opened(), &options(false)), in_cache(&opened(), &options(false))]
+            .map(|held| held.unwrap().train.select(&batch).fingerprint().unwrap());
+        assert_eq!(memory, file);
+
+        // Altered in place, with its name and size: the file in the cache is of other pictures.
+        let path = folder.path().join("odd/033.png");
+        let size = std::fs::metadata(&path).unwrap().len();
+        draw(&path, 34);
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), size);
+        let altered = of(in_memory(opened(), &options(false)));
+        assert_eq!(before.0.difference(&altered.0).unwrap(), "1 altered (altered: odd/033.png)");
+        assert_eq!(of(in_cache(&opened(), &options(false))), altered);
+
+        for number in [0, 34, 299] {
+            std::fs::write(folder.path().join(format!("{}/{number:03}.png", ["even", "odd"][number % 2])), "text")
+                .unwrap();
+        }
+        let left_out = of(in_memory(opened(), &options(true)));
+        let expected = "3 removed (removed: even/000.png, even/034.png and odd/299.png)";
+        assert_eq!(altered.0.difference(&left_out.0).unwrap(), expected);
+        assert_eq!(of(in_cache(&opened(), &options(true))), left_out);
+        assert_eq!(of(in_cache(&opened(), &options(true))), left_out, "from the file of before");
+        let error = in_cache(&opened(), &options(false)).unwrap_err();
+        assert!(matches!(error, Error::Picture { .. }), "{error}: whoever asks for all pictures gets no others");
     }
 }

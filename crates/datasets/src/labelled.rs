@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ndarray::{Array4, Axis, CowArray, Ix4, s};
 
 use crate::Error;
+use crate::sources::Sources;
 
 /// A dataset, ready to train on.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub struct Dataset {
 #[derive(Debug, Clone)]
 pub struct Labelled {
     pixels: Arc<Pixels>,
+    /// The files that the images were made of, one for each that `rows` can name, where they were.
+    sources: Option<Arc<Sources>>,
     rows: Rows,
     labels: Vec<usize>,
 }
@@ -48,6 +51,11 @@ pub(crate) trait Stored: Debug + Send + Sync {
     /// Whether they are quick to read; else each is decoded whenever it is asked for.
     fn is_decoded(&self) -> bool {
         false
+    }
+
+    /// The files that the images are made of, where each is made of one.
+    fn sources(&self) -> Option<Sources> {
+        None
     }
 
     /// The images at `rows`, in that order, [N, C, H, W].
@@ -94,16 +102,28 @@ impl Labelled {
         if images.len_of(Axis(0)) != labels.len() {
             return Err(Error::Unpaired { images: images.len_of(Axis(0)), labels: labels.len() });
         }
-        Ok(Self::over(Pixels::Memory(images), labels))
+        Ok(Self::over(Pixels::Memory(images), None, labels))
     }
 
     /// Pairs the first images of a store with labels; it has at least as many.
     pub(crate) fn stored(images: impl Stored + 'static, labels: Vec<usize>) -> Self {
-        Self::over(Pixels::Stored(Box::new(images)), labels)
+        let sources = images.sources();
+        Self::over(Pixels::Stored(Box::new(images)), sources, labels)
     }
 
-    fn over(pixels: Pixels, labels: Vec<usize>) -> Self {
-        Self { pixels: Arc::new(pixels), rows: Rows::Range(0..labels.len()), labels }
+    fn over(pixels: Pixels, sources: Option<Sources>, labels: Vec<usize>) -> Self {
+        let rows = Rows::Range(0..labels.len());
+        Self { pixels: Arc::new(pixels), sources: sources.map(Arc::new), rows, labels }
+    }
+
+    /// The images of a store that was just made, as the copies of `original`: known by the same files, one for one.
+    pub(crate) fn copied_from(self, original: &Self) -> Self {
+        Self { sources: original.sources().map(Arc::new), ..self }
+    }
+
+    /// The files that the images are made of, one for each.
+    pub(crate) fn sources(&self) -> Option<Sources> {
+        self.sources.as_ref().map(|sources| sources.select(&self.rows.list()))
     }
 
     /// Number of images.
@@ -169,7 +189,18 @@ impl Labelled {
     /// When an index is not below [`len`](Self::len).
     pub fn select(&self, indices: &[usize]) -> Self {
         let labels = indices.iter().map(|&index| self.labels[index]).collect();
-        Self { pixels: Arc::clone(&self.pixels), rows: self.rows.select(indices), labels }
+        Self {
+            pixels: Arc::clone(&self.pixels),
+            sources: self.sources.clone(),
+            rows: self.rows.select(indices),
+            labels,
+        }
+    }
+
+    /// All images but those at `indices`, which ascend.
+    pub(crate) fn without(&self, indices: &[usize]) -> Self {
+        let kept: Vec<usize> = (0..self.len()).filter(|index| indices.binary_search(index).is_err()).collect();
+        self.select(&kept)
     }
 
     /// Where the images of `class` are, in order.

@@ -19,6 +19,9 @@
 //! read when they are asked for; that needs the feature `hdf5` (the C library of the system) or `hdf5-static` (one that is
 //! built).
 //!
+//! [`Dataset::fingerprint`] is of the pixels and labels, or of the bytes of a folder's files: who kept it can tell later
+//! whether the data are still the same, wherever they lie, and [what has changed](Fingerprint::difference).
+//!
 //! ```
 //! use mergan_datasets::{FetchOptions, TaskOptions, TaskSequence, load};
 //!
@@ -43,6 +46,7 @@
 mod cache;
 mod error;
 mod fetch;
+mod fingerprint;
 mod folder;
 mod hex;
 mod hold;
@@ -59,6 +63,7 @@ mod prepared;
 mod registry;
 mod resample;
 mod shapes;
+mod sources;
 mod svhn;
 mod tasks;
 mod weights;
@@ -66,6 +71,7 @@ mod weights;
 pub use cache::default_cache;
 pub use error::{Attempt, Error};
 pub use fetch::{Event, FetchOptions, Files, fetch};
+pub use fingerprint::Fingerprint;
 pub use folder::pictures_of;
 pub use hex::hex;
 pub use hold::convert;

@@ -1,5 +1,6 @@
 //! Pictures of any size and kind, to bytes of one shape.
 
+use std::fmt;
 use std::io::{BufRead, Seek};
 
 use image::metadata::Orientation;
@@ -9,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, resample};
 
-/// Bytes that a picture may take when it is decoded: 89 million pixels in colour. A small file can promise far more.
-const MOST_BYTES: u64 = 256 << 20;
+/// Bytes that a picture may take, in its file and when it is decoded: 89 million pixels in colour. A small file can promise
+/// far more.
+pub(crate) const MOST_BYTES: u64 = 256 << 20;
 
 /// How pictures of any size and kind become images of one shape.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +44,15 @@ pub enum Fit {
     Crop,
     /// All of it is taken and distorted, as in the paper's code.
     Resize,
+}
+
+impl fmt::Display for Fit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fit::Crop => "crop",
+            Fit::Resize => "resize",
+        })
+    }
 }
 
 impl ImageOptions {

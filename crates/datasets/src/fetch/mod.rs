@@ -105,6 +105,15 @@ pub enum Event<'a> {
         /// All images.
         total: u64,
     },
+    /// Images, or the files that they are made of, are read for the dataset's [fingerprint](crate::Fingerprint).
+    Fingerprinting {
+        /// Name of the dataset.
+        dataset: &'a str,
+        /// Images that are done.
+        done: u64,
+        /// All images.
+        total: u64,
+    },
     /// A source could not give all missing files; the next one is tried.
     Failed {
         /// The source, as in [`Event::Trying`].

@@ -5,6 +5,7 @@
 //! train/images       bytes, N x height x width x channels
 //! train/labels       whole numbers, N: indices into class_names
 //! validation, test   the same; either may be absent
+//! */left_out         whole numbers: which pictures could not be read, counted among all; absent where all could
 //! ```
 //!
 //! The C library is needed for it, so it is a feature of the crate; without it a file of this format is refused.
@@ -15,7 +16,10 @@ mod read;
 mod write;
 
 #[cfg(feature = "hdf5")]
-pub(crate) use {read::open, write::write};
+pub(crate) use {
+    read::{open, open_copy},
+    write::write,
+};
 
 #[cfg(not(feature = "hdf5"))]
 mod absent {
@@ -27,14 +31,21 @@ mod absent {
         Err(Error::NoHdf5 { path: path.into() })
     }
 
+    pub(crate) fn open_copy(path: &Path, _: &Dataset) -> Result<Dataset, Error> {
+        Err(Error::NoHdf5 { path: path.into() })
+    }
+
     pub(crate) fn write(_: &Dataset, path: &Path, _: &FetchOptions<'_>) -> Result<(), Error> {
         Err(Error::NoHdf5 { path: path.into() })
     }
 }
 
 #[cfg(not(feature = "hdf5"))]
-pub(crate) use absent::{open, write};
+pub(crate) use absent::{open, open_copy, write};
 
 /// The names of the splits in a file.
 #[cfg(feature = "hdf5")]
 const SPLITS: [&str; 3] = ["train", "validation", "test"];
+/// The name of the pictures of a split that could not be read.
+#[cfg(feature = "hdf5")]
+const LEFT_OUT: &str = "left_out";

@@ -7,7 +7,7 @@ use hdf5::{Dataset as Table, File, Group};
 use ndarray::{Array4, Axis, Ix4, s};
 use sha2::{Digest, Sha256};
 
-use super::SPLITS;
+use super::{LEFT_OUT, SPLITS};
 use crate::hex::hex;
 use crate::labelled::Stored;
 use crate::{Dataset, Error, Labelled};
@@ -53,6 +53,45 @@ pub(crate) fn open(path: &Path) -> Result<Dataset, Error> {
     let print = hex(&print.finalize()[..4]);
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     Ok(Dataset { name: format!("{stem}-{print}"), class_names, train, validation, test })
+}
+
+/// Opens the prepared file that was written of `original`. Where those images are known by files of their own, so are these.
+pub(crate) fn open_copy(path: &Path, original: &Dataset) -> Result<Dataset, Error> {
+    let fault = |reason: String| Error::Prepared { path: path.into(), reason };
+    let copy = open(path)?;
+    let file = File::open(path).map_err(|error| fault(error.to_string()))?;
+    let pair = |name: &str, copy: Labelled, original: &Labelled| {
+        if original.sources().is_none() {
+            return Ok(copy);
+        }
+        let left_out = left_out(&file, name).map_err(|reason| fault(format!("{name}: {reason}")))?;
+        let original = original.without(&left_out);
+        match copy.labels() == original.labels() {
+            true => Ok(copy.copied_from(&original)),
+            false => Err(fault(format!("{name}: it does not have the images that it was made of; delete it"))),
+        }
+    };
+    let [train, validation, test] = SPLITS;
+    Ok(Dataset {
+        name: original.name.clone(),
+        class_names: copy.class_names,
+        train: pair(train, copy.train, &original.train)?,
+        validation: pair(validation, copy.validation, &original.validation)?,
+        test: pair(test, copy.test, &original.test)?,
+    })
+}
+
+/// Which pictures of a split could not be read when the file was written.
+fn left_out(file: &File, split: &str) -> Result<Vec<usize>, String> {
+    let name = format!("{split}/{LEFT_OUT}");
+    if !file.link_exists(&name) {
+        return Ok(Vec::new());
+    }
+    let table = table(file, &name)?;
+    match table.shape()[..] {
+        [..=MOST_IMAGES] => table.read_raw().map_err(|error| error.to_string()),
+        ref shape => Err(format!("{LEFT_OUT} has shape {shape:?}, expected [0] to [{MOST_IMAGES}]")),
+    }
 }
 
 /// The names of the classes.

@@ -7,7 +7,7 @@ use hdf5::types::VarLenUnicode;
 use hdf5::{File, Group};
 use ndarray::{Axis, s};
 
-use super::SPLITS;
+use super::{LEFT_OUT, SPLITS};
 use crate::fetch::{Event, FetchOptions};
 use crate::hold::{Readable, require_classes};
 use crate::{Dataset, Error, Labelled};
@@ -81,11 +81,13 @@ fn write_images(
         .shape((0.., height, width, channels))
         .create("images")
         .map_err(&fault)?;
-    let mut labels = Vec::new();
+    let (mut labels, mut tried, mut left_out) = (Vec::new(), 0, Vec::new());
     for slab in split.slabs(SLAB) {
         let mut readable = Readable::default();
         readable.extend(&slab, options)?;
-        let kept = readable.finish(split.image_shape())?;
+        left_out.extend(readable.left_out.iter().map(|index| tried + index));
+        tried += slab.len();
+        let kept = readable.finish(&slab)?;
         let pixels = kept.images()?.permuted_axes([0, 2, 3, 1]);
         let (start, end) = (labels.len(), labels.len() + pixels.len_of(Axis(0)));
         if start < end {
@@ -94,6 +96,9 @@ fn write_images(
             labels.extend(kept.labels().iter().map(|&label| label as i64));
         }
         progress(slab.len() as u64);
+    }
+    if !left_out.is_empty() {
+        group.new_dataset_builder().with_data(&left_out).create(LEFT_OUT).map_err(&fault)?;
     }
     Ok(labels)
 }

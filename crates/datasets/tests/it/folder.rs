@@ -9,13 +9,13 @@ use mergan_datasets::{Dataset, Error, Event, FetchOptions, Fit, ImageOptions, lo
 use tempfile::TempDir;
 
 /// Writes a picture whose format its name says.
-fn save(path: PathBuf, picture: impl Into<DynamicImage>) {
+pub fn save(path: PathBuf, picture: impl Into<DynamicImage>) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     picture.into().save(path).unwrap();
 }
 
 /// A grey picture of one value.
-fn plain(value: u8) -> GrayImage {
+pub fn plain(value: u8) -> GrayImage {
     GrayImage::from_pixel(40, 40, image::Luma([value]))
 }
 

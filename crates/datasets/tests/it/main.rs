@@ -1,7 +1,8 @@
-//! Integration tests: fetching against local servers and folders, files that other software wrote, bad ones, and the real
-//! datasets.
+//! Integration tests: fetching against local servers and folders, files that other software wrote, bad ones, fingerprints,
+//! and the real datasets.
 
 mod fetch;
+mod fingerprint;
 mod fixtures;
 mod folder;
 mod idx;

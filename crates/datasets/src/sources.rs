@@ -1,0 +1,113 @@
+//! The files that images are made of, by whose bytes a folder of pictures is known.
+
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+use crate::fetch::for_each_chunk;
+use crate::picture::{Fit, MOST_BYTES};
+
+/// The SHA-256 of a file, or of an image's pixels.
+pub(crate) type Sum = [u8; 32];
+
+/// One file for each image of a store, in the order of its rows.
+///
+/// The files are known by their bytes whether their images are still to be decoded, or were copied into memory or into a
+/// prepared file.
+#[derive(Debug, Clone)]
+pub(crate) struct Sources {
+    files: Vec<Arc<Source>>,
+    /// How pictures that are no squares became images.
+    pub(crate) fit: Fit,
+}
+
+impl Sources {
+    /// These files, which lie in `root`.
+    pub(crate) fn new(root: &Path, files: impl IntoIterator<Item = PathBuf>, fit: Fit) -> Self {
+        let source = |path: PathBuf| Arc::new(Source { name: name(&path, root), path, sum: OnceLock::new() });
+        Self { files: files.into_iter().map(source).collect(), fit }
+    }
+
+    /// The files of these rows.
+    pub(crate) fn select(&self, rows: &[usize]) -> Self {
+        Self { files: rows.iter().map(|&row| Arc::clone(&self.files[row])).collect(), fit: self.fit }
+    }
+
+    /// The file of this row.
+    pub(crate) fn file(&self, row: usize) -> &Source {
+        &self.files[row]
+    }
+
+    /// The path of each file inside the dataset's folder, the same on every system.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|file| file.name.as_str())
+    }
+
+    /// The SHA-256 of each file. A file that was decoded before is not read again.
+    pub(crate) fn sums(&self) -> Result<Vec<Sum>, Error> {
+        self.files.par_iter().map(|file| file.sum()).collect()
+    }
+}
+
+/// A file that an image is made of.
+#[derive(Debug)]
+pub(crate) struct Source {
+    path: PathBuf,
+    name: String,
+    /// Of its bytes when they were first read.
+    sum: OnceLock<Sum>,
+}
+
+impl Source {
+    /// What `decode` makes of its bytes; else the reason why it cannot.
+    ///
+    /// # Errors
+    /// [`Error::Altered`] when the file is not what it was when it was first read: a fingerprint would be of other bytes
+    /// than the images.
+    pub(crate) fn decode<T>(&self, decode: impl Fn(Cursor<&[u8]>) -> Result<T, String>) -> Result<T, Error> {
+        let bytes = File::open(&self.path).and_then(read_bounded).map_err(|source| self.read_error(source))?;
+        let decoded = match bytes.len() as u64 {
+            0..=MOST_BYTES => decode(Cursor::new(&bytes)),
+            _ => Err(format!("it has more than {MOST_BYTES} bytes")),
+        };
+        let decoded = decoded.map_err(|reason| Error::Picture { picture: self.path.display().to_string(), reason })?;
+        let sum = Sha256::digest(&bytes).into();
+        if *self.sum.get_or_init(|| sum) == sum { Ok(decoded) } else { Err(Error::Altered { path: self.path.clone() }) }
+    }
+
+    fn sum(&self) -> Result<Sum, Error> {
+        if let Some(sum) = self.sum.get() {
+            return Ok(*sum);
+        }
+        let mut hash = Sha256::new();
+        let file = File::open(&self.path).map_err(|source| self.read_error(source))?;
+        let update = |chunk: &[u8]| {
+            hash.update(chunk);
+            Ok(())
+        };
+        for_each_chunk(file, update, |source| self.read_error(source))?;
+        Ok(*self.sum.get_or_init(|| hash.finalize().into()))
+    }
+
+    fn read_error(&self, source: io::Error) -> Error {
+        Error::Read { path: self.path.clone(), source }
+    }
+}
+
+/// One byte more than a picture may have, at most.
+fn read_bounded(file: File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The path inside `root`, its parts joined by slashes.
+fn name(path: &Path, root: &Path) -> String {
+    let inner = path.strip_prefix(root).unwrap_or(path);
+    inner.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
+}
