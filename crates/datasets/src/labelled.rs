@@ -27,14 +27,15 @@ pub struct Dataset {
 /// Images and the class of each.
 ///
 /// The labels are in memory; the images are too, or they lie in files and are read when they are asked for. A selection
-/// shares them and copies none, so datasets larger than the memory are cut and shuffled as small ones are.
+/// shares them and copies none, so datasets larger than the memory are cut and shuffled as small ones are. A clone shares
+/// everything.
 #[derive(Debug, Clone)]
 pub struct Labelled {
     pixels: Arc<Pixels>,
     /// The files that the images were made of, one for each that `rows` can name, where they were.
     sources: Option<Arc<Sources>>,
     rows: Rows,
-    labels: Vec<usize>,
+    labels: Arc<[usize]>,
 }
 
 #[derive(Debug)]
@@ -66,14 +67,14 @@ pub(crate) trait Stored: Debug + Send + Sync {
 #[derive(Debug, Clone)]
 enum Rows {
     Range(Range<usize>),
-    List(Vec<usize>),
+    List(Arc<[usize]>),
 }
 
 impl Rows {
     fn list(&self) -> Vec<usize> {
         match self {
             Rows::Range(range) => range.clone().collect(),
-            Rows::List(rows) => rows.clone(),
+            Rows::List(rows) => rows.to_vec(),
         }
     }
 
@@ -87,7 +88,7 @@ impl Rows {
             Some(&first) if rows.iter().copied().eq(first..first + rows.len()) => {
                 Rows::Range(first..first + rows.len())
             }
-            Some(_) => Rows::List(rows),
+            Some(_) => Rows::List(rows.into()),
             None => Rows::Range(0..0),
         }
     }
@@ -113,7 +114,7 @@ impl Labelled {
 
     fn over(pixels: Pixels, sources: Option<Sources>, labels: Vec<usize>) -> Self {
         let rows = Rows::Range(0..labels.len());
-        Self { pixels: Arc::new(pixels), sources: sources.map(Arc::new), rows, labels }
+        Self { pixels: Arc::new(pixels), sources: sources.map(Arc::new), rows, labels: labels.into() }
     }
 
     /// The images of a store that was just made, as the copies of `original`: known by the same files, one for one.
@@ -228,7 +229,7 @@ impl Labelled {
     /// How many images each of the first `classes` classes has.
     pub fn class_counts(&self, classes: usize) -> Vec<usize> {
         let mut counts = vec![0; classes];
-        for &label in &self.labels {
+        for &label in self.labels() {
             if let Some(count) = counts.get_mut(label) {
                 *count += 1;
             }
@@ -291,6 +292,13 @@ mod tests {
     fn what_lies_side_by_side_in_memory_is_not_copied() {
         assert!(toy().select(&[1, 2]).images().unwrap().is_view());
         assert!(!toy().select(&[2, 1]).images().unwrap().is_view());
+    }
+
+    #[test]
+    fn a_clone_shares_images_and_labels() {
+        let chosen = toy().select(&[2, 1]);
+        let clone = chosen.clone();
+        assert!(Arc::ptr_eq(&chosen.pixels, &clone.pixels) && Arc::ptr_eq(&chosen.labels, &clone.labels));
     }
 
     #[test]

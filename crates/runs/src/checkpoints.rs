@@ -34,14 +34,14 @@ pub fn save(run: &RunDir, trainer: &Trainer) -> Result<(), Error> {
 }
 
 /// The training that goes on from the newest checkpoint that can be read.
-pub fn resume<'d>(
+pub fn resume(
     run: &RunDir,
     config: &Config,
     strategies: &Strategies,
     classes: usize,
-    train: &'d Labelled,
+    train: &Labelled,
     observer: &dyn Observer,
-) -> Result<Trainer<'d>, Error> {
+) -> Result<Trainer, Error> {
     for position in positions(&run.checkpoints())? {
         let path = run.checkpoint(position);
         match Trainer::resume(config.clone(), strategies, classes, train, &path) {

@@ -234,7 +234,7 @@ impl Run {
         Estimate::of(&trainer, trainer.tasks_learned(), observer)
     }
 
-    fn trainer(&self, observer: &dyn Observer) -> Result<Trainer<'_>, Error> {
+    fn trainer(&self, observer: &dyn Observer) -> Result<Trainer, Error> {
         let Run { dir, config, data, strategies, .. } = self;
         let trainer = checkpoints::resume(dir, config, strategies, data.class_names.len(), &data.train, observer)?;
         Ok(trainer.on(self.device))

@@ -31,7 +31,7 @@ pub struct Session<'s> {
     observer: &'s dyn Observer,
     data: &'s Dataset,
     evaluation: Evaluation<'s>,
-    trainer: Trainer<'s>,
+    trainer: Trainer,
     events: EventLog,
     checkpoint_every: Option<usize>,
     /// Of training in the current task.
@@ -52,7 +52,7 @@ impl<'s> Session<'s> {
         observer: &'s dyn Observer,
         data: &'s Dataset,
         scorer: Scorer,
-        trainer: Trainer<'s>,
+        trainer: Trainer,
         events: EventLog,
         checkpoint_every: Option<usize>,
     ) -> Result<Self, Error> {

@@ -24,10 +24,10 @@ use crate::strategies::Strategies;
 use crate::strategy::{Snapshot, Strategy, Tally, TaskEnd};
 
 /// A training of one strategy on a sequence of tasks.
-pub struct Trainer<'d> {
+pub struct Trainer {
     config: Config,
     tasks: TaskSequence,
-    train: &'d Labelled,
+    train: Labelled,
     noise: Random,
     /// Those among which the strategy was found.
     strategies: Strategies,
@@ -76,12 +76,12 @@ const DIVERGED: f64 = 1e6;
 /// After so many iterations losses are looked at on devices that would have to be waited for; elsewhere at once.
 const UNSEEN: usize = 100;
 
-impl<'d> Trainer<'d> {
-    /// A training at its beginning.
+impl Trainer {
+    /// A training at its beginning. It shares the images and holds them as long as it lives.
     ///
     /// # Errors
     /// When the configuration does not fit the data, its strategy is not among these or refuses its options.
-    pub fn new(config: Config, strategies: &Strategies, classes: usize, train: &'d Labelled) -> Result<Self, Error> {
+    pub fn new(config: Config, strategies: &Strategies, classes: usize, train: &Labelled) -> Result<Self, Error> {
         let strategy = strategies.build(&config.strategy, &config.options)?;
         let [channels, height, width] = train.image_shape();
         let ModelOptions { architecture, width: layer_width, latent } = config.model;
@@ -105,7 +105,7 @@ impl<'d> Trainer<'d> {
         Ok(Trainer {
             config,
             tasks,
-            train,
+            train: train.clone(),
             noise,
             strategies: strategies.clone(),
             strategy,
@@ -146,7 +146,7 @@ impl<'d> Trainer<'d> {
         config: Config,
         strategies: &Strategies,
         classes: usize,
-        train: &'d Labelled,
+        train: &Labelled,
         path: &Path,
     ) -> Result<Self, Error> {
         let mut trainer = Trainer::new(config, strategies, classes, train)?;
@@ -172,7 +172,7 @@ impl<'d> Trainer<'d> {
         config: Config,
         strategies: &Strategies,
         classes: usize,
-        train: &'d Labelled,
+        train: &Labelled,
         path: &Path,
     ) -> Result<Self, Error> {
         let mut trainer = Trainer::new(config, strategies, classes, train)?;
@@ -198,7 +198,7 @@ impl<'d> Trainer<'d> {
         extension: Extension,
         strategies: &Strategies,
         classes: usize,
-        train: &'d Labelled,
+        train: &Labelled,
         path: &Path,
     ) -> Result<Self, Error> {
         let checkpoint = Checkpoint::load(path)?;
@@ -329,7 +329,7 @@ impl<'d> Trainer<'d> {
     pub fn seconds_per_iteration(&self) -> Result<Vec<f64>, Error> {
         const TIMED: usize = 2;
         let classes = self.average.config().classes;
-        let mut probe = Trainer::new(self.config.clone(), &self.strategies, classes, self.train)?.on(self.device());
+        let mut probe = Trainer::new(self.config.clone(), &self.strategies, classes, &self.train)?.on(self.device());
         let mut seconds = Vec::new();
         while probe.task < probe.config.tasks {
             // The first iteration has no generator step, and warms up. Reading the losses waits for the device.
@@ -364,7 +364,7 @@ impl<'d> Trainer<'d> {
         self.strategy.end_task(&TaskEnd {
             task: task - 1,
             tasks: &self.tasks,
-            train: self.train,
+            train: &self.train,
             generator: &generator,
             critic: &critic,
             old: self.old.as_ref(),
@@ -430,7 +430,7 @@ impl<'d> Trainer<'d> {
             Some(batches) => batches,
             none => {
                 let real = images * current.len() / members.len();
-                none.insert(Batches::new(&self.tasks, self.train, &current, self.task, training.grouping, real)?)
+                none.insert(Batches::new(&self.tasks, &self.train, &current, self.task, training.grouping, real)?)
             }
         };
         let conditions = self.strategy.conditions(&members);

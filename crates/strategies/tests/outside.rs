@@ -125,7 +125,6 @@ fn a_training_is_measured_forked_and_extended() {
     assert_eq!((fork.tasks_learned(), fork.config().strategy.as_str()), (1, "ra"));
     let images = "folder".into();
     let ring = Extension { name: "ring".into(), class: 1, images, limit: None, sha256: String::new(), scorer: None };
-    let rings = data.train.of_class(1);
-    let mut extended = Trainer::extend(ring, &strategies(), 10, &rings, &path).unwrap();
+    let mut extended = Trainer::extend(ring, &strategies(), 10, &data.train.of_class(1), &path).unwrap();
     assert_eq!(decays(&mut extended, 3), [false, true, true]);
 }

@@ -82,6 +82,17 @@ fn a_resumed_training_ends_with_the_same_bits() {
 }
 
 #[test]
+fn a_training_outlives_the_dataset_and_moves_between_threads() {
+    let begin = || Trainer::new(config("ra", toml::Table::new()), &strategies(), 10, &shapes().train).unwrap();
+    let train = |mut trainer: Trainer| {
+        run(&mut trainer, |_| false);
+        trainer
+    };
+    let elsewhere = std::thread::spawn(move || train(begin())).join().unwrap();
+    assert!(bits(elsewhere.generator()) == bits(train(begin()).generator()));
+}
+
+#[test]
 fn a_fork_continues_another_runs_first_task() {
     let (data, folder) = (shapes(), tempfile::tempdir().unwrap());
     let path = folder.path().join("first.safetensors");

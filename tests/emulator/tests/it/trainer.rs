@@ -11,7 +11,7 @@ fn shapes() -> Dataset {
     mergan_datasets::load("shapes", &Default::default()).expect("a dataset that is drawn")
 }
 
-fn trainer<'d>(data: &'d Dataset, strategy: &str, changes: toml::Table) -> Trainer<'d> {
+fn trainer(data: &Dataset, strategy: &str, changes: toml::Table) -> Trainer {
     let (dataset, strategy, preset) = ("shapes".into(), strategy.into(), "smoke".into());
     let choice = Choice { dataset, strategy, preset, tasks: Some(2), changes, ..Choice::default() };
     let strategies = Strategies::built_in();
