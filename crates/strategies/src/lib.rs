@@ -26,34 +26,23 @@
 
 mod batches;
 mod checkpoint;
-mod class_parameters;
 mod config;
-mod dgr;
 mod draws;
 mod error;
-mod ewc;
-mod exemplars;
-mod jt;
-mod jtr;
-mod jtr_ra;
 mod learner;
 pub mod losses;
-mod ra;
-mod ra_features;
 mod recorder;
 mod sampling;
-mod sft;
 mod strategies;
 mod strategy;
 mod trainer;
 
 pub use config::{Choice, Config, EvaluationOptions, Extension, ModelOptions, NewClasses, TrainingOptions, presets};
-pub use dgr::Solver;
 pub use draws::{Draws, Noise, Purpose};
 pub use error::Error;
 pub use learner::{Batch, Grouping, Learner, Losses, Round};
 pub use recorder::Recorder;
-pub use sampling::{Sampling, Source};
+pub use sampling::{Sampling, Solver, Source};
 pub use strategies::Strategies;
 pub use strategy::{FromOptions, Replayed, Role, Snapshot, Step, Strategy, Tally, TaskEnd, Term};
 pub use trainer::{Advance, Trainer};

@@ -4,13 +4,21 @@
 //! the batches that training used: class-pure ones, or mixed ones for a generator that was trained on those. With standing
 //! statistics, measured on such batches, each image is made by itself.
 
-use mergan_models::{Conditions, Generator, Network, Standing, to_bytes};
+use mergan_models::{Classifier, Conditions, Generator, Network, Standing, to_bytes};
 use mergan_tensor::{Random, Tensor, no_grad};
 use ndarray::{Array4, Axis, concatenate};
 
-use crate::dgr::Solver;
 use crate::draws::{Draws, Purpose};
 use crate::learner::Grouping;
+
+/// What names the classes of an unconditional generator's images.
+#[derive(Clone, Debug)]
+pub struct Solver {
+    /// The classifier of generated images.
+    pub classifier: Classifier,
+    /// The classes that it names, in the order they were learned. The generator is always asked for the first.
+    pub classes: Vec<usize>,
+}
 
 /// What images are drawn from: a generator, and what names its images where it knows no classes.
 #[derive(Clone, Copy)]
@@ -21,6 +29,13 @@ pub struct Source<'a> {
     pub solver: Option<&'a Solver>,
     /// What normalises the images; without it the statistics of their batch do.
     pub standing: Option<&'a Standing>,
+}
+
+impl Solver {
+    /// What the unconditional generator is asked for.
+    pub(crate) fn conditions(&self) -> Conditions {
+        Conditions::pure(&self.classes[..1])
+    }
 }
 
 impl<'a> From<&'a Generator> for Source<'a> {

@@ -12,11 +12,11 @@ use mergan_models::{Conditions, Critic, Generator, Network, Parameter, Weights, 
 use mergan_tensor::{Device, Random, Tensor, no_grad};
 use serde::de::DeserializeOwned;
 
-use crate::dgr::Solver;
 use crate::draws::{Draws, Purpose};
 use crate::error::Error;
 use crate::learner::Batch;
 use crate::losses::LossWeights;
+use crate::sampling::Solver;
 
 /// One summand of a loss.
 #[derive(Clone, Debug)]
@@ -292,13 +292,4 @@ pub trait FromOptions: Strategy + 'static {
     fn from_options(options: Self::Options) -> Result<Self, String>
     where
         Self: Sized;
-}
-
-/// Refuses a weight that is no positive number.
-pub(crate) fn require_positive(name: &str, weight: f64) -> Result<(), String> {
-    if weight > 0.0 && weight.is_finite() {
-        Ok(())
-    } else {
-        Err(format!("{name} is {weight}; it must be a positive number"))
-    }
 }

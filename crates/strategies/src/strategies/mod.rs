@@ -1,8 +1,18 @@
 //! Which strategies there are, by the names that configurations and checkpoints know them by.
 
+mod class_parameters;
+mod dgr;
+mod ewc;
+mod exemplars;
+mod jt;
+mod jtr;
+mod jtr_ra;
+mod ra;
+mod ra_features;
+mod sft;
+
 use crate::error::Error;
 use crate::strategy::{FromOptions, Strategy};
-use crate::{class_parameters, dgr, ewc, exemplars, jt, jtr, jtr_ra, ra, ra_features, sft};
 
 /// The strategies that a training is looked up among. Those of other crates stand beside the built-in ones:
 ///
@@ -33,7 +43,7 @@ struct Registration {
 }
 
 impl Strategies {
-    /// Those of this crate. A new one is a new file and a line here.
+    /// Those of this crate. A new one is a new file in this folder, declared above, and a line here.
     pub fn built_in() -> Self {
         Strategies(Vec::new())
             .with::<sft::Sft>()
@@ -84,6 +94,15 @@ fn build<S: FromOptions>(options: &toml::Table) -> Result<Box<dyn Strategy>, Err
     let fault = |reason: String| Error::Config { place: format!("options of strategy {}", S::NAME), reason };
     let options = options.clone().try_into().map_err(|error: toml::de::Error| fault(error.message().to_string()))?;
     Ok(Box::new(S::from_options(options).map_err(fault)?))
+}
+
+/// Refuses a weight that is no positive number.
+fn require_positive(name: &str, weight: f64) -> Result<(), String> {
+    if weight > 0.0 && weight.is_finite() {
+        Ok(())
+    } else {
+        Err(format!("{name} is {weight}; it must be a positive number"))
+    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@
 use mergan_tensor::no_grad;
 use serde::Deserialize;
 
-use crate::ra::{Pairs, require_some_classes};
-use crate::strategy::{FromOptions, Step, Strategy, Term, require_positive};
+use super::ra::{Pairs, require_some_classes};
+use super::require_positive;
+use crate::strategy::{FromOptions, Step, Strategy, Term};
 
 /// Aligns the new generator with the old in the old critic's eyes.
 pub struct FeatureAlignment {

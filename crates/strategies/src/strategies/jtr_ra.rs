@@ -3,9 +3,9 @@
 
 use serde::Deserialize;
 
-use crate::jtr::{self, JointReplay};
+use super::jtr::{self, JointReplay};
+use super::ra::{self, ReplayAlignment};
 use crate::learner::Batch;
-use crate::ra::{self, ReplayAlignment};
 use crate::strategy::{FromOptions, Step, Strategy, Term};
 
 /// Does what both do.

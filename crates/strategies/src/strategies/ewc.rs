@@ -14,10 +14,11 @@ use mergan_models::{Conditions, Critic, Generator, Network, Standing, Weights, W
 use mergan_tensor::{Device, Tensor};
 use serde::Deserialize;
 
+use super::require_positive;
 use crate::draws::Purpose;
 use crate::error::Error;
 use crate::sampling::STANDING_BATCHES;
-use crate::strategy::{FromOptions, Step, Strategy, TaskEnd, Term, require_positive};
+use crate::strategy::{FromOptions, Step, Strategy, TaskEnd, Term};
 
 /// Holds the weights that mattered.
 pub struct ElasticWeightConsolidation {

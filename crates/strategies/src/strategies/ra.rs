@@ -4,8 +4,9 @@
 use mergan_tensor::Tensor;
 use serde::Deserialize;
 
+use super::require_positive;
 use crate::draws::Purpose;
-use crate::strategy::{FromOptions, Replayed, Step, Strategy, Term, require_positive};
+use crate::strategy::{FromOptions, Replayed, Step, Strategy, Term};
 
 /// Aligns the new generator with the old.
 pub struct ReplayAlignment {

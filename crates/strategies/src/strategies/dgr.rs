@@ -16,22 +16,13 @@ use serde::Deserialize;
 use crate::draws::Purpose;
 use crate::error::Error;
 use crate::learner::Batch;
-use crate::sampling::{Source, joined};
+use crate::sampling::{Solver, Source, joined};
 use crate::strategy::{FromOptions, Step, Strategy, TaskEnd};
 
 /// Replays images that have no class of their own.
 pub struct DeepGenerativeReplay {
     options: Options,
     solver: Option<Solver>,
-}
-
-/// What names the classes of an unconditional generator's images.
-#[derive(Clone, Debug)]
-pub struct Solver {
-    /// The classifier of generated images.
-    pub classifier: Classifier,
-    /// The classes that it names, in the order they were learned. The generator is always asked for the first.
-    pub classes: Vec<usize>,
 }
 
 #[derive(Deserialize)]
@@ -44,13 +35,6 @@ pub struct Options {
 }
 
 const SOLVER: &str = "strategy.solver.";
-
-impl Solver {
-    /// What the unconditional generator is asked for.
-    pub(crate) fn conditions(&self) -> Conditions {
-        Conditions::pure(&self.classes[..1])
-    }
-}
 
 impl Strategy for DeepGenerativeReplay {
     fn mixes_in_past(&self) -> bool {
