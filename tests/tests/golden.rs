@@ -144,20 +144,21 @@ fn the_generators_loss() {
 fn what_the_strategies_add() {
     let (golden, critic, generator) = (Golden::open("losses"), critic(SIZES), generator(SIZES, GENERATOR));
     let (old, tally) = (old(SIZES), Tally::default());
-    let step = |role, weights| Step {
-        role,
-        generator: &generator,
-        critic: &critic,
+    let round = |weights| Round {
         old: Some(&old),
         past: &PAST,
         conditions: &[CLASS],
+        grouping: Grouping::Pure,
         batch: 6,
         images: 6,
         weights,
+        rate: 1e-4,
         draws: draws(&Formula::Single, CLASS, 0, 0),
         tally: &tally,
     };
-    let [on_critic, on_generator] = [Role::Critic, Role::Generator].map(|role| step(role, LossWeights::default()));
+    let step = |role, round| Step { role, generator: &generator, critic: &critic, round };
+    let usual = round(LossWeights::default());
+    let [on_critic, on_generator] = [Role::Critic, Role::Generator].map(|role| step(role, &usual));
 
     let terms = strategy("ra").generator_terms(&on_generator);
     assert_terms(&golden, "ra.generator", &terms, &[("alignment", 1e-3)]);
@@ -178,11 +179,11 @@ fn what_the_strategies_add() {
     }
     assert!(strategy("ra").critic_terms(&on_critic).is_empty());
 
-    let lighter = |role| step(role, LossWeights { class: 0.5, ..LossWeights::default() });
+    let lighter = round(LossWeights { class: 0.5, ..LossWeights::default() });
     let weights = |terms: &[Term]| terms.iter().map(|term| (term.name, term.weight)).collect::<Vec<_>>();
-    let terms = strategy("jtr").critic_terms(&lighter(Role::Critic));
+    let terms = strategy("jtr").critic_terms(&step(Role::Critic, &lighter));
     assert_eq!(weights(&terms), [("replay_wasserstein", past), ("replay_class_real", 0.5 * past)]);
-    let terms = strategy("jtr").generator_terms(&lighter(Role::Generator));
+    let terms = strategy("jtr").generator_terms(&step(Role::Generator, &lighter));
     assert_eq!(weights(&terms), [("replay_adversarial", past), ("replay_class_fake", 0.5 * past)]);
 }
 
@@ -250,7 +251,8 @@ impl Recipe {
         let Recipe { file, sizes, batch, iterations, critic_steps } = *self;
         let golden = Golden::open(file);
         let adam = AdamOptions::default();
-        let mut learner = Learner::new(&generator(sizes, GENERATOR), &critic(sizes), adam, |_| true);
+        let learner = Learner::new(&generator(sizes, GENERATOR), &critic(sizes), adam, |_| true);
+        let Learner { mut generator, mut critic } = learner;
         let past: Vec<usize> = (0..task).collect();
         let compare = |case: &str, row: usize, losses: &Losses, names: &[(&str, f64)]| {
             for ((_, value), (suffix, factor)) in losses.read().iter().zip(names) {
@@ -262,7 +264,6 @@ impl Recipe {
         let (classes, old, tally) = ([task], old(sizes), Tally::default());
         for iteration in 0..iterations {
             let round = |inner| Round {
-                strategy,
                 old: Some(&old),
                 conditions: &classes,
                 past: &past,
@@ -275,17 +276,18 @@ impl Recipe {
                 tally: &tally,
             };
             if iteration > 0 {
-                compare("generator", iteration - 1, &learner.generator_step(&round(0)), generator_losses);
+                let losses = generator.step(&critic.network, strategy, &round(0));
+                compare("generator", iteration - 1, &losses, generator_losses);
             }
             for inner in 0..critic_steps {
                 let stream = training_stream(iteration as u32, 2, inner as u32);
                 let real = Batch { images: images_for(sizes, stream, batch), labels: vec![task; batch] };
-                let losses = learner.critic_step(&round(inner), real);
+                let losses = critic.step(&generator.network, strategy, &round(inner), real);
                 compare("critic", iteration * critic_steps + inner, &losses, critic_losses);
             }
         }
-        assert_parameters(&golden, &format!("{name}.after.generator"), &learner.generator);
-        assert_parameters(&golden, &format!("{name}.after.critic"), &learner.critic);
+        assert_parameters(&golden, &format!("{name}.after.generator"), &generator.network);
+        assert_parameters(&golden, &format!("{name}.after.critic"), &critic.network);
     }
 }
 

@@ -30,7 +30,6 @@ fn main() -> Result<()> {
     let images = random.uniform(Address::default(), [BATCH, 1, 32, 32], device);
     let mut iterate = |iteration| {
         let round = |inner| Round {
-            strategy: strategy.as_ref(),
             old: None,
             conditions: &[0],
             past: &[],
@@ -43,10 +42,11 @@ fn main() -> Result<()> {
             tally: &tally,
         };
         let start = Instant::now();
-        let mut losses = recorder.generator_step(&mut learner, &round(0));
+        let mut losses = recorder.generator_step(&mut learner, &*strategy, &round(0));
         for inner in 0..CRITIC_STEPS {
             losses = recorder.critic_step(
                 &mut learner,
+                &*strategy,
                 &round(inner),
                 Batch { images: images.clone(), labels: vec![0; BATCH] },
             );

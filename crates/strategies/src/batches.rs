@@ -2,13 +2,33 @@
 //!
 //! The order is a function of the address, so nothing need be saved to resume.
 
+use std::fmt;
+
 use mergan_datasets::{Labelled, TaskSequence};
 use mergan_models::from_bytes;
-use mergan_tensor::{Address, Device};
+use mergan_tensor::{Address, Device, Tensor};
 
 use crate::draws::{Noise, Purpose};
 use crate::error::Error;
-use crate::learner::{Batch, Grouping};
+
+/// How the classes of a task share a batch, which matters to batch norm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grouping {
+    /// Equal groups of one class each, normalised one by one. With one class a task it makes no difference.
+    Pure,
+    /// Classes at random, normalised together: the released code's joint training.
+    Mixed,
+}
+
+/// Real images with their classes.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// N x C x H x W in [-1, 1].
+    pub images: Tensor,
+    /// The class of each.
+    pub labels: Vec<usize>,
+}
 
 /// The real images of one task.
 pub(crate) struct Batches {
@@ -25,6 +45,25 @@ struct Source {
     number: usize,
     epoch: usize,
     order: Vec<usize>,
+}
+
+impl fmt::Display for Grouping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Grouping::Pure => "pure",
+            Grouping::Mixed => "mixed",
+        })
+    }
+}
+
+impl Grouping {
+    /// The size of a batch of at most `batch` images over this many classes.
+    pub(crate) fn batch(self, batch: usize, classes: usize) -> usize {
+        match self {
+            Grouping::Pure => classes * (batch / classes).max(1),
+            Grouping::Mixed => batch,
+        }
+    }
 }
 
 impl Batches {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use mergan_models::{Generator, Network, Parameter, Weights, WeightsError};
-use mergan_tensor::{Adam, AdamOptions, Device, Moments, Tensor, microkernel};
+use mergan_tensor::{AdamOptions, Device, Moments, microkernel};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, TrainingOptions};
 use crate::error::Error;
-use crate::learner::Learner;
-use crate::strategy::Snapshot;
+use crate::learner::{Learner, Trainee};
+use crate::step::Snapshot;
 
 /// A checkpoint that has been read.
 pub(crate) struct Checkpoint {
@@ -72,10 +72,10 @@ impl Checkpoint {
             weights.insert_network(OLD_GENERATOR, generator);
             weights.insert_network(OLD_CRITIC, critic);
         }
-        weights.insert_network(GENERATOR, &learner.generator);
-        weights.insert_network(CRITIC, &learner.critic);
+        weights.insert_network(GENERATOR, &learner.generator.network);
+        weights.insert_network(CRITIC, &learner.critic.network);
         weights.insert_network(AVERAGE, average);
-        for (prefix, adam) in [(GENERATOR_ADAM, &learner.generator_adam), (CRITIC_ADAM, &learner.critic_adam)] {
+        for (prefix, adam) in [(GENERATOR_ADAM, &learner.generator.adam), (CRITIC_ADAM, &learner.critic.adam)] {
             for (i, moments) in adam.moments().iter().enumerate() {
                 weights.insert(format!("{prefix}{i}.first"), &moments.first);
                 weights.insert(format!("{prefix}{i}.second"), &moments.second);
@@ -84,8 +84,8 @@ impl Checkpoint {
         let note = Note {
             task,
             iteration,
-            generator_steps: learner.generator_adam.steps(),
-            critic_steps: learner.critic_adam.steps(),
+            generator_steps: learner.generator.adam.steps(),
+            critic_steps: learner.critic.adam.steps(),
             microkernel: microkernel()?.to_string(),
             config: config.to_toml(),
             replayed,
@@ -139,14 +139,13 @@ impl Checkpoint {
         options: AdamOptions,
         trains: impl Fn(&Parameter) -> bool,
     ) -> Result<Learner, Error> {
-        let generator = self.weights.network(&self.path, GENERATOR, &like.generator)?;
-        let critic = self.weights.network(&self.path, CRITIC, &like.critic)?;
-        let mut learner = Learner::new(&generator, &critic, options, trains);
-        let Learner { generator, critic, .. } = &mut learner;
-        let generator_adam =
-            self.adam(GENERATOR_ADAM, self.note.generator_steps, generator.variables_mut(), options)?;
-        let critic_adam = self.adam(CRITIC_ADAM, self.note.critic_steps, critic.variables_mut(), options)?;
-        Ok(Learner { generator_adam, critic_adam, ..learner })
+        let generator = self.weights.network(&self.path, GENERATOR, &like.generator.network)?;
+        let critic = self.weights.network(&self.path, CRITIC, &like.critic.network)?;
+        let Learner { generator, critic } = Learner::new(&generator, &critic, options, trains);
+        Ok(Learner {
+            generator: self.begun(GENERATOR_ADAM, self.note.generator_steps, generator)?,
+            critic: self.begun(CRITIC_ADAM, self.note.critic_steps, critic)?,
+        })
     }
 
     /// The networks as the last task left them, where the strategy asked for them.
@@ -154,8 +153,8 @@ impl Checkpoint {
         if !self.weights.names().any(|name| name.starts_with(OLD_GENERATOR)) {
             return Ok(None);
         }
-        let generator = self.weights.network(&self.path, OLD_GENERATOR, &like.generator.frozen())?;
-        let critic = self.weights.network(&self.path, OLD_CRITIC, &like.critic.frozen())?;
+        let generator = self.weights.network(&self.path, OLD_GENERATOR, &like.generator.network.frozen())?;
+        let critic = self.weights.network(&self.path, OLD_CRITIC, &like.critic.network.frozen())?;
         Ok(Some(Snapshot { generator, critic }))
     }
 
@@ -235,11 +234,13 @@ impl Checkpoint {
         Config::parse(&self.note.config, &self.path.display().to_string())
     }
 
-    fn adam(&self, prefix: &str, steps: u32, variables: Vec<&mut Tensor>, options: AdamOptions) -> Result<Adam, Error> {
+    /// The same network with the optimiser of the checkpoint, which has taken so many steps.
+    fn begun<N: Network>(&self, prefix: &str, steps: u32, trainee: Trainee<N>) -> Result<Trainee<N>, Error> {
         if steps == 0 {
-            return Ok(Adam::new(options));
+            return Ok(trainee);
         }
-        let moments = variables.into_iter().enumerate().map(|(i, value)| {
+        let Trainee { mut network, adam } = trainee;
+        let moments = network.variables_mut().into_iter().enumerate().map(|(i, value)| {
             let shaped = |name: String| {
                 let path = self.path.clone();
                 let Some(tensor) = self.weights.get(&name) else { return Err(WeightsError::Missing { path, name }) };
@@ -251,7 +252,8 @@ impl Checkpoint {
             };
             Ok(Moments { first: shaped(format!("{prefix}{i}.first"))?, second: shaped(format!("{prefix}{i}.second"))? })
         });
-        Ok(Adam::resume(options, steps, moments.collect::<Result<_, WeightsError>>()?))
+        let adam = adam.with(steps, moments.collect::<Result<_, WeightsError>>()?);
+        Ok(Trainee { network, adam })
     }
 
     fn fault(&self, reason: String) -> Error {

@@ -8,8 +8,8 @@ use mergan_tensor::AdamOptions;
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
+use crate::batches::Grouping;
 use crate::error::Error;
-use crate::learner::Grouping;
 use crate::losses::LossWeights;
 use crate::strategies::Strategies;
 

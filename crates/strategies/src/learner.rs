@@ -1,70 +1,30 @@
 //! The two networks with their optimisers, and the two steps that train them.
 
-use std::fmt;
-
-use mergan_models::{Conditions, Critic, Generator, Network, Parameter};
+use mergan_models::{Critic, Generator, Network, Parameter};
 use mergan_tensor::{Adam, AdamOptions, Device, Tensor, no_grad};
 
-use crate::draws::{Draws, Purpose};
-use crate::losses::{self, LossWeights};
-use crate::strategy::{Role, Snapshot, Step, Strategy, Tally, Term};
+use crate::batches::Batch;
+use crate::draws::Purpose;
+use crate::losses::{self, Term};
+use crate::step::{Role, Round, Step};
+use crate::strategy::Strategy;
 
 /// A generator and a critic in training.
 #[derive(Clone)]
 pub struct Learner {
     /// G.
-    pub generator: Generator,
+    pub generator: Trainee<Generator>,
     /// D and C.
-    pub critic: Critic,
-    /// The generator's optimiser.
-    pub generator_adam: Adam,
-    /// The critic's optimiser.
-    pub critic_adam: Adam,
+    pub critic: Trainee<Critic>,
 }
 
-/// What one step works with besides the networks.
-pub struct Round<'a> {
-    /// What keeps the generator from forgetting.
-    pub strategy: &'a dyn Strategy,
-    /// Both networks as the last task left them, where the strategy asks for it.
-    pub old: Option<&'a Snapshot>,
-    /// The classes that the generator is asked for, see [`Strategy::conditions`].
-    pub conditions: &'a [usize],
-    /// The classes of the tasks before.
-    pub past: &'a [usize],
-    /// How classes share a batch.
-    pub grouping: Grouping,
-    /// Images a batch at most.
-    pub batch: usize,
-    /// Images of the critic's batch, real and replayed ones together, and as many fakes.
-    pub images: usize,
-    /// The weights of the losses' terms.
-    pub weights: LossWeights,
-    /// Adam's rate.
-    pub rate: f64,
-    /// The random numbers.
-    pub draws: Draws<'a>,
-    /// Counts what is replayed.
-    pub tally: &'a Tally,
-}
-
-/// How the classes of a task share a batch, which matters to batch norm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Grouping {
-    /// Equal groups of one class each, normalised one by one. With one class a task it makes no difference.
-    Pure,
-    /// Classes at random, normalised together: the released code's joint training.
-    Mixed,
-}
-
-/// Real images with their classes.
-#[derive(Clone, Debug)]
-pub struct Batch {
-    /// N x C x H x W in [-1, 1].
-    pub images: Tensor,
-    /// The class of each.
-    pub labels: Vec<usize>,
+/// A network in training.
+#[derive(Clone)]
+pub struct Trainee<N> {
+    /// The network; its variables are trained.
+    pub network: N,
+    /// Its optimiser.
+    pub adam: Adam,
 }
 
 /// The terms of the losses of one step or several, for whoever watches. They stay on their device until they are read,
@@ -119,94 +79,53 @@ impl Learner {
         trains: impl Fn(&Parameter) -> bool,
     ) -> Self {
         Learner {
-            generator: generator.partly_trainable(trains),
-            critic: critic.trainable(),
-            generator_adam: Adam::new(options),
-            critic_adam: Adam::new(options),
+            generator: Trainee { network: generator.partly_trainable(trains), adam: Adam::new(options) },
+            critic: Trainee { network: critic.trainable(), adam: Adam::new(options) },
         }
     }
 
     /// The same networks and optimisers on another device.
-    pub(crate) fn moved_to(&self, device: Device) -> Self {
-        Learner {
-            generator: self.generator.moved_to(device),
-            critic: self.critic.moved_to(device),
-            generator_adam: self.generator_adam.moved_to(device),
-            critic_adam: self.critic_adam.moved_to(device),
-        }
+    pub fn moved_to(&self, device: Device) -> Self {
+        Learner { generator: self.generator.moved_to(device), critic: self.critic.moved_to(device) }
+    }
+}
+
+impl<N: Network> Trainee<N> {
+    fn moved_to(&self, device: Device) -> Self {
+        Trainee { network: self.network.moved_to(device), adam: self.adam.moved_to(device) }
     }
 
+    /// One step of Adam down the weighted sum of the terms.
+    fn descend(&mut self, terms: &[Term], rate: f64) -> Losses {
+        self.network.descend(&losses::total(terms), &mut self.adam, rate);
+        Losses::of(terms)
+    }
+}
+
+impl Trainee<Generator> {
     /// Trains the generator on one batch of latents.
-    pub fn generator_step(&mut self, round: &Round) -> Losses {
+    pub fn step(&mut self, critic: &Critic, strategy: &dyn Strategy, round: &Round) -> Losses {
+        let generator = &self.network;
         let (n, conditions) = (round.images, round.conditions(Purpose::GeneratorLabels));
-        let fake = self.generator.forward(&round.draws.latents(Purpose::GeneratorLatents, n), &conditions);
-        let mut terms = losses::generator_terms(&self.critic, &fake, &conditions.labels(n), round.weights);
-        terms.extend(round.strategy.generator_terms(&self.step(Role::Generator, round)));
-        descend(&mut self.generator, &mut self.generator_adam, round.rate, terms)
+        let fake = generator.forward(&round.draws.latents(Purpose::GeneratorLatents, n), &conditions);
+        let mut terms = losses::generator_terms(critic, &fake, &conditions.labels(n), round.weights);
+        terms.extend(strategy.generator_terms(&Step { role: Role::Generator, generator, critic, round }));
+        self.descend(&terms, round.rate)
     }
+}
 
+impl Trainee<Critic> {
     /// Trains the critic on one batch, made by the strategy of these real images, and as many fakes.
-    pub fn critic_step(&mut self, round: &Round, real: Batch) -> Losses {
-        let step = self.step(Role::Critic, round);
-        let real = round.strategy.batch(&step, real);
+    pub fn step(&mut self, generator: &Generator, strategy: &dyn Strategy, round: &Round, real: Batch) -> Losses {
+        let critic = &self.network;
+        let step = Step { role: Role::Critic, generator, critic, round };
+        let real = strategy.batch(&step, real);
         let (n, conditions) = (round.images, round.conditions(Purpose::CriticLabels));
         let latents = round.draws.latents(Purpose::CriticLatents, n);
-        let fake = no_grad(|| self.generator.forward(&latents, &conditions));
+        let fake = no_grad(|| generator.forward(&latents, &conditions));
         let fraction = round.draws.fractions(Purpose::Interpolation, n);
-        let mut terms = losses::critic_terms(&self.critic, &real.images, &fake, &fraction, &real.labels, round.weights);
-        terms.extend(round.strategy.critic_terms(&step));
-        descend(&mut self.critic, &mut self.critic_adam, round.rate, terms)
+        let mut terms = losses::critic_terms(critic, &real.images, &fake, &fraction, &real.labels, round.weights);
+        terms.extend(strategy.critic_terms(&step));
+        self.descend(&terms, round.rate)
     }
-
-    fn step<'a>(&'a self, role: Role, round: &'a Round) -> Step<'a> {
-        let Round { old, conditions, past, batch, images, weights, draws, tally, .. } = *round;
-        Step {
-            role,
-            generator: &self.generator,
-            critic: &self.critic,
-            old,
-            past,
-            conditions,
-            batch,
-            images,
-            weights,
-            draws,
-            tally,
-        }
-    }
-}
-
-impl Round<'_> {
-    /// What the fakes of a step are.
-    fn conditions(&self, purpose: Purpose) -> Conditions {
-        match self.grouping {
-            Grouping::Pure => Conditions::pure(self.conditions),
-            Grouping::Mixed => Conditions::mixed(&self.draws.labels(purpose, self.images, self.conditions)),
-        }
-    }
-}
-
-impl fmt::Display for Grouping {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Grouping::Pure => "pure",
-            Grouping::Mixed => "mixed",
-        })
-    }
-}
-
-impl Grouping {
-    /// The size of a batch of at most `batch` images over this many classes.
-    pub(crate) fn batch(self, batch: usize, classes: usize) -> usize {
-        match self {
-            Grouping::Pure => classes * (batch / classes).max(1),
-            Grouping::Mixed => batch,
-        }
-    }
-}
-
-/// One step of Adam down the weighted sum of the terms.
-fn descend<N: Network>(network: &mut N, adam: &mut Adam, rate: f64, terms: Vec<Term>) -> Losses {
-    network.descend(&losses::total(&terms), adam, rate);
-    Losses::of(&terms)
 }

@@ -3,7 +3,23 @@
 use mergan_models::Critic;
 use mergan_tensor::Tensor;
 
-use crate::strategy::Term;
+/// One summand of a loss.
+#[derive(Clone, Debug)]
+pub struct Term {
+    /// What it is called in progress lines, events and reports.
+    pub name: &'static str,
+    /// Its weight in the loss.
+    pub weight: f64,
+    /// Its value without the weight, a scalar.
+    pub value: Tensor,
+}
+
+impl Term {
+    /// A summand.
+    pub fn new(name: &'static str, weight: f64, value: Tensor) -> Self {
+        Term { name, weight, value }
+    }
+}
 
 /// What the terms of a loss count beside the critic's score.
 #[derive(Clone, Copy, Debug, PartialEq)]

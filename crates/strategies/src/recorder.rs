@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use mergan_models::Network;
+use mergan_models::{Critic, Generator, Network};
 use mergan_tensor::cuda::{Graph, Turn};
-use mergan_tensor::{Adam, Address, Moments, Tensor};
+use mergan_tensor::{Address, Moments, Tensor};
 
-use crate::learner::{Batch, Learner, Losses, Round};
-use crate::strategy::Role;
+use crate::batches::Batch;
+use crate::learner::{Learner, Losses, Trainee};
+use crate::step::Round;
+use crate::strategy::Strategy;
 
 /// What has been recorded of the steps of one task. Its rounds may differ in random numbers, rate and images alone.
 #[derive(Default)]
@@ -30,6 +32,18 @@ enum State {
     Plain,
 }
 
+/// A step that trains a network `N` beside another network `O`.
+struct Work<'a, N, O> {
+    other: &'a O,
+    /// The real images, where the step has them.
+    images: &'a [Tensor],
+    /// Their classes.
+    labels: &'a [usize],
+    round: &'a Round<'a>,
+    /// The step itself, of these networks and images.
+    step: &'a dyn Fn(&mut Trainee<N>, &O, &[Tensor]) -> Losses,
+}
+
 struct Recorded {
     graph: Graph,
     labels: Vec<usize>,
@@ -39,14 +53,30 @@ struct Recorded {
 }
 
 impl Recorder {
-    /// [`Learner::generator_step`].
-    pub fn generator_step(&mut self, learner: &mut Learner, round: &Round) -> Losses {
-        self.generator.step(learner, Role::Generator, round, None)
+    /// Takes a step of the generator, from its graph where there is one.
+    pub fn generator_step(&mut self, learner: &mut Learner, strategy: &dyn Strategy, round: &Round) -> Losses {
+        let Learner { generator, critic } = learner;
+        let step =
+            |generator: &mut Trainee<Generator>, critic: &Critic, _: &[Tensor]| generator.step(critic, strategy, round);
+        self.generator.step(generator, &Work { other: &critic.network, images: &[], labels: &[], round, step: &step })
     }
 
-    /// [`Learner::critic_step`].
-    pub fn critic_step(&mut self, learner: &mut Learner, round: &Round, real: Batch) -> Losses {
-        self.critic.step(learner, Role::Critic, round, Some(real))
+    /// Takes a step of the critic on these real images, from its graph where there is one.
+    pub fn critic_step(
+        &mut self,
+        learner: &mut Learner,
+        strategy: &dyn Strategy,
+        round: &Round,
+        real: Batch,
+    ) -> Losses {
+        let Learner { generator, critic } = learner;
+        let Batch { images, labels } = &real;
+        let step = |critic: &mut Trainee<Critic>, generator: &Generator, images: &[Tensor]| {
+            let real = Batch { images: images[0].clone(), labels: labels.clone() };
+            critic.step(generator, strategy, round, real)
+        };
+        let images = std::slice::from_ref(images);
+        self.critic.step(critic, &Work { other: &generator.network, images, labels, round, step: &step })
     }
 
     /// Whether the generator's and the critic's step have been recorded.
@@ -56,111 +86,80 @@ impl Recorder {
 }
 
 impl State {
-    fn step(&mut self, learner: &mut Learner, role: Role, round: &Round, real: Option<Batch>) -> Losses {
+    fn step<N: Network, O: Network>(&mut self, trainee: &mut Trainee<N>, work: &Work<N, O>) -> Losses {
         match self {
             State::New => *self = State::Begun,
             State::Begun => {
-                let recorded = Recorded::new(learner, role, round, real.as_ref());
+                let recorded = Recorded::new(trainee, work);
                 *self = recorded.map_or(State::Plain, |recorded| State::Recorded(Box::new(recorded)));
             }
             State::Recorded(_) | State::Plain => {}
         }
         match self {
-            State::Recorded(recorded) if recorded.is_of(real.as_ref()) => recorded.step(learner, role, round, real),
-            _ => plain_step(learner, role, round, real),
+            // Classes are part of what was recorded.
+            State::Recorded(recorded) if recorded.labels == work.labels => recorded.step(trainee, work),
+            _ => (work.step)(trainee, work.other, work.images),
         }
     }
 }
 
-fn plain_step(learner: &mut Learner, role: Role, round: &Round, real: Option<Batch>) -> Losses {
-    match (role, real) {
-        (Role::Generator, _) => learner.generator_step(round),
-        (Role::Critic, real) => learner.critic_step(round, real.expect("the critic's step has real images")),
-    }
-}
-
 impl Recorded {
-    fn new(learner: &Learner, role: Role, round: &Round, real: Option<&Batch>) -> Option<Self> {
-        let labels = real.map_or_else(Vec::new, |real| real.labels.clone());
-        let operands = operands(learner, role, real);
-        let before = round.tally.counts();
+    fn new<N: Network, O: Network>(trainee: &Trainee<N>, work: &Work<N, O>) -> Option<Self> {
+        let before = work.round.tally.counts();
         let mut names = Vec::new();
-        let work = |operands: &[Tensor]| {
-            let mut copy = learner.clone();
-            let rest = put(&mut copy, role, 0, operands);
-            let (other, images) = rest.split_at(rest.len() - usize::from(real.is_some()));
-            match role {
-                Role::Generator => put_values(&mut copy.critic, other),
-                Role::Critic => put_values(&mut copy.generator, other),
-            };
-            let real = images.first().map(|images| Batch { images: images.clone(), labels: labels.clone() });
-            let losses = plain_step(&mut copy, role, round, real);
+        let step = |operands: &[Tensor]| {
+            let (mut trainee, mut other) = (trainee.clone(), work.other.clone());
+            let rest = put(&mut trainee, 0, operands);
+            let images = put_values(&mut other, rest);
+            let losses = (work.step)(&mut trainee, &other, images);
             names = losses.names().to_vec();
-            [trained(&copy, role), losses.into_values()].concat()
+            [trained(&trainee), losses.into_values()].concat()
         };
-        let graph = Graph::capture(&turn(learner, role, round), &operands.iter().collect::<Vec<_>>(), work);
+        let operands = work.operands(trainee);
+        let graph = Graph::capture(&work.turn(trainee), &operands.iter().collect::<Vec<_>>(), step);
         // Nothing was done, so nothing was replayed.
-        let mut replayed = round.tally.take_back(before);
+        let mut replayed = work.round.tally.take_back(before);
         replayed.retain(|_, count| *count > 0);
-        Some(Recorded { graph: graph?, labels, names, replayed })
+        Some(Recorded { graph: graph?, labels: work.labels.to_vec(), names, replayed })
     }
 
-    /// Whether it is the step of such a batch: classes are part of what was recorded.
-    fn is_of(&self, real: Option<&Batch>) -> bool {
-        real.is_none_or(|real| real.labels == self.labels)
-    }
-
-    fn step(&self, learner: &mut Learner, role: Role, round: &Round, real: Option<Batch>) -> Losses {
-        let operands = operands(learner, role, real.as_ref());
-        let results = self.graph.launch(&turn(learner, role, round), &operands.iter().collect::<Vec<_>>());
-        self.replayed.iter().for_each(|(class, count)| round.tally.add(&[*class], *count as usize));
-        let losses = put(learner, role, 1, &results);
+    fn step<N: Network, O: Network>(&self, trainee: &mut Trainee<N>, work: &Work<N, O>) -> Losses {
+        let operands = work.operands(trainee);
+        let results = self.graph.launch(&work.turn(trainee), &operands.iter().collect::<Vec<_>>());
+        self.replayed.iter().for_each(|(class, count)| work.round.tally.add(&[*class], *count as usize));
+        let losses = put(trainee, 1, &results);
         Losses::new(self.names.clone(), losses.to_vec())
     }
 }
 
-fn turn(learner: &Learner, role: Role, round: &Round) -> Turn {
-    let adam = match role {
-        Role::Generator => &learner.generator_adam,
-        Role::Critic => &learner.critic_adam,
-    };
-    let (iteration, inner) = (round.draws.iteration as u32, round.draws.inner as u32);
-    Turn { address: Address { iteration, inner, ..Address::default() }, step: adam.next_step(round.rate) }
-}
+impl<N: Network, O: Network> Work<'_, N, O> {
+    fn turn(&self, trainee: &Trainee<N>) -> Turn {
+        let (iteration, inner) = (self.round.draws.iteration as u32, self.round.draws.inner as u32);
+        let address = Address { iteration, inner, ..Address::default() };
+        Turn { address, step: trainee.adam.next_step(self.round.rate) }
+    }
 
-/// What a step computes with: the network that it trains, the optimiser's means, the other network and the real images.
-fn operands(learner: &Learner, role: Role, real: Option<&Batch>) -> Vec<Tensor> {
-    let other = match role {
-        Role::Generator => learner.critic.values(),
-        Role::Critic => learner.generator.values(),
-    };
-    let images = real.map(|real| real.images.clone());
-    [trained(learner, role), other, images.into_iter().collect()].concat()
+    /// What the step computes with: the network that it trains, the optimiser's means, the other network and the real
+    /// images.
+    fn operands(&self, trainee: &Trainee<N>) -> Vec<Tensor> {
+        [trained(trainee), self.other.values(), self.images.to_vec()].concat()
+    }
 }
 
 /// What a step changes: the network that it trains and the optimiser's means.
-fn trained(learner: &Learner, role: Role) -> Vec<Tensor> {
-    let (values, adam) = match role {
-        Role::Generator => (learner.generator.values(), &learner.generator_adam),
-        Role::Critic => (learner.critic.values(), &learner.critic_adam),
-    };
-    let means = adam.moments().iter().flat_map(|moments| [moments.first.clone(), moments.second.clone()]);
-    values.into_iter().chain(means).map(|tensor| tensor.detach()).collect()
+fn trained<N: Network>(trainee: &Trainee<N>) -> Vec<Tensor> {
+    let means = trainee.adam.moments().iter().flat_map(|moments| [moments.first.clone(), moments.second.clone()]);
+    trainee.network.values().into_iter().chain(means).map(|tensor| tensor.detach()).collect()
 }
 
 /// Puts it back as after so many more steps, and returns the tensors that are left.
-fn put<'t>(learner: &mut Learner, role: Role, steps: u32, tensors: &'t [Tensor]) -> &'t [Tensor] {
-    fn put<'t, N: Network>(network: &mut N, adam: &mut Adam, steps: u32, tensors: &'t [Tensor]) -> &'t [Tensor] {
-        let (means, rest) = put_values(network, tensors).split_at(2 * adam.moments().len());
-        let means = means.chunks_exact(2);
-        let moments = means.map(|pair| Moments { first: pair[0].clone(), second: pair[1].clone() });
-        *adam = adam.with(adam.steps() + steps, moments.collect());
-        rest
-    }
-    match role {
-        Role::Generator => put(&mut learner.generator, &mut learner.generator_adam, steps, tensors),
-        Role::Critic => put(&mut learner.critic, &mut learner.critic_adam, steps, tensors),
-    }
+fn put<'t, N: Network>(trainee: &mut Trainee<N>, steps: u32, tensors: &'t [Tensor]) -> &'t [Tensor] {
+    let Trainee { network, adam } = trainee;
+    let (means, rest) = put_values(network, tensors).split_at(2 * adam.moments().len());
+    let means = means.chunks_exact(2);
+    let moments = means.map(|pair| Moments { first: pair[0].clone(), second: pair[1].clone() });
+    *adam = adam.with(adam.steps() + steps, moments.collect());
+    rest
 }
 
 fn put_values<'t, N: Network>(network: &mut N, tensors: &'t [Tensor]) -> &'t [Tensor] {

@@ -8,8 +8,8 @@ use mergan_models::{Classifier, Conditions, Generator, Network, Standing, to_byt
 use mergan_tensor::{Random, Tensor, no_grad};
 use ndarray::{Array4, Axis, concatenate};
 
+use crate::batches::Grouping;
 use crate::draws::{Draws, Purpose};
-use crate::learner::Grouping;
 
 /// What names the classes of an unconditional generator's images.
 #[derive(Clone, Debug)]

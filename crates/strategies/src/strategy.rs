@@ -3,145 +3,19 @@
 //! One trainer trains every strategy. A strategy is only what it adds: what it remembers when a task ends, and the terms
 //! that it adds to the critic's and the generator's loss.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use mergan_datasets::{Labelled, TaskSequence};
-use mergan_models::{Conditions, Critic, Generator, Network, Parameter, Weights, WeightsError};
-use mergan_tensor::{Device, Random, Tensor, no_grad};
+use mergan_models::{Critic, Generator, Network, Parameter, Weights, WeightsError};
+use mergan_tensor::{Device, Random};
 use serde::de::DeserializeOwned;
 
-use crate::draws::{Draws, Purpose};
+use crate::batches::Batch;
+use crate::draws::Draws;
 use crate::error::Error;
-use crate::learner::Batch;
-use crate::losses::LossWeights;
+use crate::losses::Term;
 use crate::sampling::Solver;
-
-/// One summand of a loss.
-#[derive(Clone, Debug)]
-pub struct Term {
-    /// What it is called in progress lines, events and reports.
-    pub name: &'static str,
-    /// Its weight in the loss.
-    pub weight: f64,
-    /// Its value without the weight, a scalar.
-    pub value: Tensor,
-}
-
-impl Term {
-    /// A summand.
-    pub fn new(name: &'static str, weight: f64, value: Tensor) -> Self {
-        Term { name, weight, value }
-    }
-}
-
-/// Which of the two networks a step trains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// D and C.
-    Critic,
-    /// G.
-    Generator,
-}
-
-/// The networks as they were when the last task ended, frozen.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    /// The generator of memory replay.
-    pub generator: Generator,
-    /// The critic beside it.
-    pub critic: Critic,
-}
-
-/// What a strategy is shown of a step.
-pub struct Step<'a> {
-    /// The network that the step trains.
-    pub role: Role,
-    /// The generator in training.
-    pub generator: &'a Generator,
-    /// The critic in training.
-    pub critic: &'a Critic,
-    /// Both as the last task left them; `None` in the first task, and for strategies that do not ask for it.
-    pub old: Option<&'a Snapshot>,
-    /// The classes of the tasks before, in the order they were learned.
-    pub past: &'a [usize],
-    /// The classes that the generator is asked for, see [`Strategy::conditions`].
-    pub conditions: &'a [usize],
-    /// How many images a batch has at most.
-    pub batch: usize,
-    /// How many the critic's batch has, real and replayed ones together.
-    pub images: usize,
-    /// The weights of the losses' terms.
-    pub weights: LossWeights,
-    /// The step's random numbers.
-    pub draws: Draws<'a>,
-    /// Counts what is replayed.
-    pub tally: &'a Tally,
-}
-
-/// How many images of each class have been replayed.
-#[derive(Debug, Default)]
-pub struct Tally(RefCell<BTreeMap<usize, u64>>);
-
-/// Replayed images with the latents and conditions they were made from.
-pub struct Replayed {
-    /// What the old generator makes.
-    pub images: Tensor,
-    /// Of these latents, n x latent.
-    pub latents: Tensor,
-    /// In class-pure groups of equal size.
-    pub conditions: Conditions,
-}
-
-impl Step<'_> {
-    /// Latents for replay: n x latent.
-    pub fn replay_latents(&self, n: usize) -> Tensor {
-        let purpose = match self.role {
-            Role::Critic => Purpose::CriticReplay,
-            Role::Generator => Purpose::GeneratorReplay,
-        };
-        self.draws.latents(purpose, n)
-    }
-
-    /// How many images each of `classes` classes gets, so that they fill one batch together; at least one.
-    pub fn share(&self, classes: usize) -> usize {
-        (self.batch / classes.max(1)).max(1)
-    }
-
-    /// What the old generator makes when it is asked for `n` images of each of `classes`; nothing where it is not
-    /// remembered.
-    pub fn replay(&self, classes: &[usize], n: usize) -> Option<Replayed> {
-        let old = self.old.filter(|_| !classes.is_empty())?;
-        let (latents, conditions) = (self.replay_latents(classes.len() * n), Conditions::pure(classes));
-        let images = no_grad(|| old.generator.forward(&latents, &conditions));
-        self.tally.add(classes, n);
-        Some(Replayed { images, latents, conditions })
-    }
-}
-
-impl Tally {
-    pub(crate) fn new(counts: BTreeMap<usize, u64>) -> Self {
-        Tally(counts.into())
-    }
-
-    /// The number of replayed images by the class they were asked for.
-    pub fn counts(&self) -> BTreeMap<usize, u64> {
-        self.0.borrow().clone()
-    }
-
-    /// Sets the counts back and returns what had been added.
-    pub(crate) fn take_back(&self, before: BTreeMap<usize, u64>) -> BTreeMap<usize, u64> {
-        let after = self.0.replace(before.clone());
-        after.into_iter().map(|(class, count)| (class, count - before.get(&class).unwrap_or(&0))).collect()
-    }
-
-    /// `n` images of each of `classes` are replayed.
-    pub fn add(&self, classes: &[usize], n: usize) {
-        let mut counts = self.0.borrow_mut();
-        classes.iter().for_each(|class| *counts.entry(*class).or_default() += n as u64);
-    }
-}
+use crate::step::{Snapshot, Step};
 
 /// What a strategy is shown when a task has been learned.
 pub struct TaskEnd<'a> {
@@ -155,7 +29,7 @@ pub struct TaskEnd<'a> {
     pub generator: &'a Generator,
     /// The critic beside it, frozen.
     pub critic: &'a Critic,
-    /// Both as the task before left them, as in [`Step::old`].
+    /// Both as the task before left them, as in [`Round::old`](crate::Round::old).
     pub old: Option<&'a Snapshot>,
     /// Images of one class that are normalised together.
     pub batch: usize,

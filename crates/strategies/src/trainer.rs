@@ -11,17 +11,18 @@ use mergan_datasets::{Labelled, TaskSequence};
 use mergan_models::{Critic, Generator, ModelConfig, Network, Parameter, Weights};
 use mergan_tensor::{Device, Random};
 
-use crate::batches::Batches;
+use crate::batches::{Batches, Grouping};
 use crate::checkpoint::{Checkpoint, State};
 use crate::config::{Config, Extension, ModelOptions, NewClasses};
 use crate::draws::Draws;
 use crate::error::Error;
-use crate::learner::{Grouping, Learner, Losses, Round};
+use crate::learner::{Learner, Losses};
 use crate::losses::LossWeights;
 use crate::recorder::Recorder;
 use crate::sampling::{Sampling, Source};
+use crate::step::{Round, Snapshot, Tally};
 use crate::strategies::Strategies;
-use crate::strategy::{Snapshot, Strategy, Tally, TaskEnd};
+use crate::strategy::{Strategy, TaskEnd};
 
 /// A training of one strategy on a sequence of tasks.
 pub struct Trainer {
@@ -214,8 +215,8 @@ impl Trainer {
             });
         }
         let before = Trainer::resume(before, strategies, checkpoint.classes()?, train, path)?;
-        let Learner { critic, .. } = &mut trainer.learner;
-        *critic = critic.holding(&before.learner.critic);
+        let critic = &mut trainer.learner.critic.network;
+        *critic = critic.holding(&before.learner.critic.network);
         let critic = critic.clone();
         trainer.average = trainer.average.holding(&before.average);
         trainer.old = before.old.map(|old| Snapshot {
@@ -251,7 +252,7 @@ impl Trainer {
         }
         self.require_sane_losses()?;
         self.require_finite()?;
-        self.learner.generator = self.average.clone();
+        self.learner.generator.network = self.average.clone();
         self.begin_task(self.task + 1, false)?;
         Ok(Some(Advance::TaskEnd { task: self.task }))
     }
@@ -360,7 +361,7 @@ impl Trainer {
     /// The generator that learned the tasks so far starts the next one, with fresh optimisers, as in the released code.
     /// In a rehearsal nothing was learned, see [`TaskEnd::rehearsal`].
     fn begin_task(&mut self, task: usize, rehearsal: bool) -> Result<(), Error> {
-        let (generator, critic) = (self.learner.generator.frozen(), self.learner.critic.frozen());
+        let (generator, critic) = (self.learner.generator.network.frozen(), self.learner.critic.network.frozen());
         self.strategy.end_task(&TaskEnd {
             task: task - 1,
             tasks: &self.tasks,
@@ -386,7 +387,7 @@ impl Trainer {
             self.average = self.average.start_at_mean(new, &self.tasks.classes_seen(task));
         }
         let trains = |parameter: &Parameter| self.strategy.trains(parameter, task);
-        self.learner = Learner::new(&self.average, &self.learner.critic, self.config.adam(), trains);
+        self.learner = Learner::new(&self.average, &self.learner.critic.network, self.config.adam(), trains);
         self.recorder = Recorder::default();
         (self.task, self.iteration, self.batches) = (task, 0, None);
         self.unseen.clear();
@@ -399,9 +400,9 @@ impl Trainer {
 
     /// The losses of a step are taken before it moves the weights, so they cannot tell.
     fn require_finite(&self) -> Result<(), Error> {
-        let Learner { generator, critic, .. } = &self.learner;
-        let values = generator.values().into_iter().chain(critic.values()).chain(self.average.values());
-        match values.map(|value| value.detach().sum().item()).find(|sum| !sum.is_finite()) {
+        let Learner { generator, critic } = &self.learner;
+        let values = [generator.network.values(), critic.network.values(), self.average.values()];
+        match values.into_iter().flatten().map(|value| value.detach().sum().item()).find(|sum| !sum.is_finite()) {
             None => Ok(()),
             Some(value) => {
                 Err(Error::Diverged { task: self.task + 1, iteration: self.iteration, name: "sum of weights", value })
@@ -437,7 +438,6 @@ impl Trainer {
         let done = self.iteration as f64 / self.config.iterations(self.task) as f64;
         let device = self.average.device();
         let round = |inner| Round {
-            strategy: &*self.strategy,
             old: self.old.as_ref(),
             conditions: &conditions,
             past: &past,
@@ -458,15 +458,15 @@ impl Trainer {
         };
         let mut losses = Losses::default();
         if self.iteration > 0 {
-            losses = self.recorder.generator_step(&mut self.learner, &round(0));
+            losses = self.recorder.generator_step(&mut self.learner, &*self.strategy, &round(0));
         }
         self.average = match training.average {
-            0.0 => self.learner.generator.frozen(),
-            decay => self.average.towards(&self.learner.generator, 1.0 - decay),
+            0.0 => self.learner.generator.network.frozen(),
+            decay => self.average.towards(&self.learner.generator.network, 1.0 - decay),
         };
         for inner in 0..training.critic_steps {
             let batch = batches.get(self.iteration * training.critic_steps + inner, &self.noise, device)?;
-            let critic = self.recorder.critic_step(&mut self.learner, &round(inner), batch);
+            let critic = self.recorder.critic_step(&mut self.learner, &*self.strategy, &round(inner), batch);
             if inner + 1 == training.critic_steps {
                 losses = losses.and(critic);
             }

@@ -13,11 +13,12 @@ use mergan_models::{Classifier, Conditions, FitOptions, Generator, Weights, Weig
 use mergan_tensor::{Device, Random, Tensor, no_grad};
 use serde::Deserialize;
 
+use crate::batches::Batch;
 use crate::draws::Purpose;
 use crate::error::Error;
-use crate::learner::Batch;
 use crate::sampling::{Solver, Source, joined};
-use crate::strategy::{FromOptions, Step, Strategy, TaskEnd};
+use crate::step::Step;
+use crate::strategy::{FromOptions, Strategy, TaskEnd};
 
 /// Replays images that have no class of their own.
 pub struct DeepGenerativeReplay {
@@ -51,12 +52,14 @@ impl Strategy for DeepGenerativeReplay {
     }
 
     fn batch(&self, step: &Step, real: Batch) -> Batch {
-        let &[condition] = step.conditions else { unreachable!("an unconditional generator is asked for one class") };
-        let images = match step.old {
+        let &[condition] = step.round.conditions else {
+            unreachable!("an unconditional generator is asked for one class")
+        };
+        let images = match step.round.old {
             None => real.images,
             Some(old) => {
                 let current = real.images.shape().n;
-                let latents = step.replay_latents(step.images - current);
+                let latents = step.replay_latents(step.round.images - current);
                 let replayed = no_grad(|| old.generator.forward(&latents, &Conditions::pure(&[condition])));
                 Tensor::concat(&[&replayed, &real.images])
             }

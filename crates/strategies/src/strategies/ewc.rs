@@ -17,8 +17,10 @@ use serde::Deserialize;
 use super::require_positive;
 use crate::draws::Purpose;
 use crate::error::Error;
+use crate::losses::Term;
 use crate::sampling::STANDING_BATCHES;
-use crate::strategy::{FromOptions, Step, Strategy, TaskEnd, Term};
+use crate::step::Step;
+use crate::strategy::{FromOptions, Strategy, TaskEnd};
 
 /// Holds the weights that mattered.
 pub struct ElasticWeightConsolidation {
@@ -71,7 +73,7 @@ impl Strategy for ElasticWeightConsolidation {
     }
 
     fn generator_terms(&self, step: &Step) -> Vec<Term> {
-        let (Some(old), Some(fisher)) = (step.old, &self.fisher) else { return Vec::new() };
+        let (Some(old), Some(fisher)) = (step.round.old, &self.fisher) else { return Vec::new() };
         let (now, then, fisher) = (step.generator.values(), old.generator.values(), fisher.values());
         let parameters = now.iter().zip(&then).zip(&fisher);
         let parts = parameters.map(|((now, then), fisher)| (&(now - then).square() * fisher).sum());

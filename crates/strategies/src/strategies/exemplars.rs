@@ -9,10 +9,11 @@ use mergan_models::{Generator, Network, Weights, WeightsError, from_bytes};
 use mergan_tensor::{Device, Tensor};
 use serde::Deserialize;
 
+use crate::batches::Batch;
 use crate::draws::{Draws, Purpose};
 use crate::error::Error;
-use crate::learner::Batch;
-use crate::strategy::{FromOptions, Step, Strategy, TaskEnd};
+use crate::step::Step;
+use crate::strategy::{FromOptions, Strategy, TaskEnd};
 
 /// Keeps some images of every class.
 pub struct Exemplars {
@@ -40,16 +41,16 @@ impl Strategy for Exemplars {
     }
 
     fn batch(&self, step: &Step, real: Batch) -> Batch {
-        let share = step.share(step.conditions.len());
+        let share = step.share(step.round.conditions.len());
         let (mut images, mut labels) = (Vec::new(), Vec::new());
-        for (i, class) in step.past.iter().enumerate() {
+        for (i, class) in step.round.past.iter().enumerate() {
             let kept = &self.buffer[class];
-            let draws = Draws { inner: step.draws.inner * step.past.len() + i, ..step.draws };
+            let draws = Draws { inner: step.round.draws.inner * step.round.past.len() + i, ..step.round.draws };
             let all: Vec<usize> = (0..kept.shape().n).collect();
             images.push(kept.select_rows(&draws.labels(Purpose::CriticExemplars, share, &all)));
             labels.extend(std::iter::repeat_n(*class, share));
         }
-        step.tally.add(step.past, share);
+        step.round.tally.add(step.round.past, share);
         images.push(real.images);
         labels.extend(real.labels);
         Batch { images: Tensor::concat(&images.iter().collect::<Vec<_>>()), labels }

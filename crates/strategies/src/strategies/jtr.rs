@@ -9,8 +9,10 @@ use mergan_models::Conditions;
 use mergan_tensor::{Tensor, no_grad};
 use serde::Deserialize;
 
-use crate::learner::Batch;
-use crate::strategy::{FromOptions, Replayed, Step, Strategy, Term};
+use crate::batches::Batch;
+use crate::losses::Term;
+use crate::step::{Replayed, Step};
+use crate::strategy::{FromOptions, Strategy};
 
 /// Replays the past to the critic and the class head.
 pub struct JointReplay {
@@ -54,7 +56,7 @@ impl JointReplay {
 
     /// How many images of each past class terms of their own replay.
     fn per_class(&self, step: &Step) -> usize {
-        if self.options.whole_batches { step.batch } else { step.share(step.past.len()) }
+        if self.options.whole_batches { step.round.batch } else { step.share(step.round.past.len()) }
     }
 }
 
@@ -71,8 +73,8 @@ impl Strategy for JointReplay {
         if self.options.replay != Replay::Batch {
             return real;
         }
-        let Some(Replayed { images, conditions, .. }) = step.replay(step.past, step.share(step.conditions.len()))
-        else {
+        let share = step.share(step.round.conditions.len());
+        let Some(Replayed { images, conditions, .. }) = step.replay(step.round.past, share) else {
             return real;
         };
         let labels = [conditions.labels(images.shape().n), real.labels].concat();
@@ -80,8 +82,9 @@ impl Strategy for JointReplay {
     }
 
     fn critic_terms(&self, step: &Step) -> Vec<Term> {
-        let Some(weight) = self.weight(step.past) else { return Vec::new() };
-        let Some(Replayed { images: old, latents, conditions }) = step.replay(step.past, self.per_class(step)) else {
+        let Some(weight) = self.weight(step.round.past) else { return Vec::new() };
+        let Some(Replayed { images: old, latents, conditions }) = step.replay(step.round.past, self.per_class(step))
+        else {
             return Vec::new();
         };
         let new = no_grad(|| step.generator.forward(&latents, &conditions));
@@ -91,19 +94,19 @@ impl Strategy for JointReplay {
         let class = verdict.logits.rows(0..n).cross_entropy(&conditions.labels(n));
         vec![
             Term::new("replay_wasserstein", weight, wasserstein),
-            Term::new("replay_class_real", weight * step.weights.class, class),
+            Term::new("replay_class_real", weight * step.round.weights.class, class),
         ]
     }
 
     fn generator_terms(&self, step: &Step) -> Vec<Term> {
-        let Some(weight) = self.weight(step.past) else { return Vec::new() };
-        let n = step.past.len() * self.per_class(step);
-        let conditions = Conditions::pure(step.past);
+        let Some(weight) = self.weight(step.round.past) else { return Vec::new() };
+        let n = step.round.past.len() * self.per_class(step);
+        let conditions = Conditions::pure(step.round.past);
         let verdict = step.critic.forward(&step.generator.forward(&step.replay_latents(n), &conditions));
         let class = verdict.logits.cross_entropy(&conditions.labels(n));
         vec![
             Term::new("replay_adversarial", weight, -&verdict.score.mean()),
-            Term::new("replay_class_fake", weight * step.weights.class, class),
+            Term::new("replay_class_fake", weight * step.round.weights.class, class),
         ]
     }
 }

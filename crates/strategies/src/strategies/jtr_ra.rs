@@ -5,8 +5,10 @@ use serde::Deserialize;
 
 use super::jtr::{self, JointReplay};
 use super::ra::{self, ReplayAlignment};
-use crate::learner::Batch;
-use crate::strategy::{FromOptions, Step, Strategy, Term};
+use crate::batches::Batch;
+use crate::losses::Term;
+use crate::step::Step;
+use crate::strategy::{FromOptions, Strategy};
 
 /// Does what both do.
 pub struct ReplayAndAlignment {

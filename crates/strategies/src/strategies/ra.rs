@@ -6,7 +6,9 @@ use serde::Deserialize;
 
 use super::require_positive;
 use crate::draws::Purpose;
-use crate::strategy::{FromOptions, Replayed, Step, Strategy, Term};
+use crate::losses::Term;
+use crate::step::{Replayed, Step};
+use crate::strategy::{FromOptions, Strategy};
 
 /// Aligns the new generator with the old.
 pub struct ReplayAlignment {
@@ -56,9 +58,9 @@ impl Pairs {
     /// Pairs of at most `limit` past classes, all of them where there is no limit, which share a batch or have a whole one
     /// each; nothing in the first task.
     pub(crate) fn new(step: &Step, limit: Option<usize>, whole_batches: bool) -> Option<Self> {
-        let past = step.past.len();
-        let classes = step.draws.choice(Purpose::GeneratorChoice, limit.unwrap_or(past), step.past);
-        let per_class = if whole_batches { step.batch } else { step.share(classes.len()) };
+        let past = step.round.past.len();
+        let classes = step.round.draws.choice(Purpose::GeneratorChoice, limit.unwrap_or(past), step.round.past);
+        let per_class = if whole_batches { step.round.batch } else { step.share(classes.len()) };
         let Replayed { images: old, latents, conditions } = step.replay(&classes, per_class)?;
         let new = step.generator.forward(&latents, &conditions);
         Some(Pairs { new, old, per_class, represents: past as f64 / classes.len() as f64 })
@@ -77,7 +79,7 @@ impl Strategy for ReplayAlignment {
         };
         let squared = new.squared_distance(&old);
         let value = match self.options.scaling {
-            Scaling::Released => squared.scale(represents * 0.5 / step.past.len() as f64),
+            Scaling::Released => squared.scale(represents * 0.5 / step.round.past.len() as f64),
             Scaling::Sum => squared.scale(represents * 0.5),
             Scaling::PerClass => squared.scale(represents / per_class as f64),
         };

@@ -8,7 +8,9 @@ use serde::Deserialize;
 
 use super::ra::{Pairs, require_some_classes};
 use super::require_positive;
-use crate::strategy::{FromOptions, Step, Strategy, Term};
+use crate::losses::Term;
+use crate::step::Step;
+use crate::strategy::{FromOptions, Strategy};
 
 /// Aligns the new generator with the old in the old critic's eyes.
 pub struct FeatureAlignment {
@@ -31,7 +33,7 @@ impl Strategy for FeatureAlignment {
 
     fn generator_terms(&self, step: &Step) -> Vec<Term> {
         let pairs = Pairs::new(step, self.options.classes_per_step, false);
-        let (Some(Pairs { new, old, per_class, represents }), Some(snapshot)) = (pairs, step.old) else {
+        let (Some(Pairs { new, old, per_class, represents }), Some(snapshot)) = (pairs, step.round.old) else {
             return Vec::new();
         };
         let target = no_grad(|| snapshot.critic.features(&old));

@@ -7,7 +7,7 @@ use mergan_strategies::{
     Batch, Choice, Config, Draws, Grouping, Learner, Losses, Recorder, Round, Snapshot, Strategies, Strategy, Tally,
 };
 use mergan_tensor::cuda::Precision;
-use mergan_tensor::{Adam, AdamOptions, Address, Device, Moments, Random};
+use mergan_tensor::{AdamOptions, Address, Device, Random};
 
 use crate::driver::whole_device;
 
@@ -56,21 +56,6 @@ const ADAM: AdamOptions = AdamOptions { beta1: 0.0, beta2: 0.9, epsilon: 1e-8 };
 /// The task, counted from 0, and with it the class: two have been learned before.
 const TASK: usize = 2;
 
-/// A learner on another device: the same weights and the same state of the optimisers.
-fn moved(learner: &Learner, device: Device) -> Learner {
-    let adam = |adam: &Adam| {
-        let moments = adam.moments().iter();
-        let moments = moments.map(|m| Moments { first: m.first.to_device(device), second: m.second.to_device(device) });
-        Adam::resume(ADAM, adam.steps(), moments.collect())
-    };
-    Learner {
-        generator: learner.generator.on(device).trainable(),
-        critic: learner.critic.on(device).trainable(),
-        generator_adam: adam(&learner.generator_adam),
-        critic_adam: adam(&learner.critic_adam),
-    }
-}
-
 /// The largest difference of two networks' weights.
 fn distance<N: Network>(ours: &N, theirs: &N) -> f64 {
     let pairs = ours.values().into_iter().zip(theirs.values());
@@ -93,7 +78,6 @@ impl Recipe {
         let device = old.generator.values()[0].device();
         let (noise, tally) = (Random::new(5), Tally::default());
         let round = |inner| Round {
-            strategy,
             old: Some(old),
             conditions: &[TASK],
             past: &[0, 1],
@@ -106,8 +90,8 @@ impl Recipe {
             tally: &tally,
         };
         let mut losses = vec![match &mut recorder {
-            Some(recorder) => recorder.generator_step(learner, &round(0)),
-            None => learner.generator_step(&round(0)),
+            Some(recorder) => recorder.generator_step(learner, strategy, &round(0)),
+            None => learner.generator.step(&learner.critic.network, strategy, &round(0)),
         }];
         for inner in 0..self.critic_steps {
             let address =
@@ -115,8 +99,8 @@ impl Recipe {
             let images = noise.normal(address, [self.batch, 1, 32, 32], device).tanh();
             let real = Batch { images, labels: vec![TASK; self.batch] };
             losses.push(match &mut recorder {
-                Some(recorder) => recorder.critic_step(learner, &round(inner), real),
-                None => learner.critic_step(&round(inner), real),
+                Some(recorder) => recorder.critic_step(learner, strategy, &round(inner), real),
+                None => learner.critic.step(&learner.generator.network, strategy, &round(inner), real),
             });
         }
         losses
@@ -158,10 +142,10 @@ pub fn follow(name: &str, device: Device, recipe: &Recipe) {
     let start = Start::new(name, recipe);
     let (strategy, old_there) = (start.strategy.as_ref(), start.old_on(device));
     let mut cpu = start.learner;
-    let (mut other, mut recorder) = (moved(&cpu, device), Recorder::default());
+    let (mut other, mut recorder) = (cpu.moved_to(device), Recorder::default());
     for iteration in 0..recipe.iterations {
         if !recipe.free {
-            other = moved(&cpu, device);
+            other = cpu.moved_to(device);
         }
         let expected = recipe.iterate(&mut cpu, None, &start.old, strategy, iteration);
         let losses = recipe.iterate(&mut other, Some(&mut recorder), &old_there, strategy, iteration);
@@ -175,7 +159,9 @@ pub fn follow(name: &str, device: Device, recipe: &Recipe) {
                 theirs.1
             );
         }
-        let apart = distance(&other.generator, &cpu.generator).max(distance(&other.critic, &cpu.critic)) / recipe.rate;
+        let apart = distance(&other.generator.network, &cpu.generator.network)
+            .max(distance(&other.critic.network, &cpu.critic.network))
+            / recipe.rate;
         let allowed = recipe.steps * if recipe.free { (iteration + 1) as f64 } else { 1.0 };
         assert!(apart < allowed, "{name}, iteration {iteration}: weights are {apart} steps apart");
     }
@@ -187,15 +173,19 @@ pub fn recorded_steps_give_the_bits_of_plain_ones(device: Device, recipe: &Recip
     for name in ["sft", "jtr", "ra"] {
         let start = Start::new(name, recipe);
         let old = start.old_on(device);
-        let (mut recorded, mut recorder) = (moved(&start.learner, device), Recorder::default());
+        let (mut recorded, mut recorder) = (start.learner.moved_to(device), Recorder::default());
         let mut plain = recorded.clone();
         for iteration in 0..recipe.iterations {
             let losses = recipe.iterate(&mut recorded, Some(&mut recorder), &old, start.strategy.as_ref(), iteration);
             let expected = recipe.iterate(&mut plain, None, &old, start.strategy.as_ref(), iteration);
             let read = |losses: &[Losses]| losses.iter().flat_map(Losses::read).collect::<Vec<_>>();
             assert_eq!(read(&losses), read(&expected), "{name}, iteration {iteration}");
-            assert_eq!(distance(&recorded.generator, &plain.generator), 0.0, "{name}, iteration {iteration}");
-            assert_eq!(distance(&recorded.critic, &plain.critic), 0.0, "{name}, iteration {iteration}");
+            assert_eq!(
+                distance(&recorded.generator.network, &plain.generator.network),
+                0.0,
+                "{name}, iteration {iteration}"
+            );
+            assert_eq!(distance(&recorded.critic.network, &plain.critic.network), 0.0, "{name}, iteration {iteration}");
         }
         assert_eq!(recorder.is_recorded(), [true; 2], "{name}");
     }
