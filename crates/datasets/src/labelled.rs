@@ -2,11 +2,12 @@
 
 use std::fmt::Debug;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ndarray::{Array4, Axis, CowArray, Ix4, s};
 
 use crate::Error;
+use crate::fingerprint::Contents;
 use crate::sources::Sources;
 
 /// A dataset, ready to train on.
@@ -36,6 +37,8 @@ pub struct Labelled {
     sources: Option<Arc<Sources>>,
     rows: Rows,
     labels: Arc<[usize]>,
+    /// What the images are known by, once somebody has asked; clones share the answer.
+    pub(crate) contents: Arc<OnceLock<Contents>>,
 }
 
 #[derive(Debug)]
@@ -114,12 +117,13 @@ impl Labelled {
 
     fn over(pixels: Pixels, sources: Option<Sources>, labels: Vec<usize>) -> Self {
         let rows = Rows::Range(0..labels.len());
-        Self { pixels: Arc::new(pixels), sources: sources.map(Arc::new), rows, labels: labels.into() }
+        let (pixels, sources) = (Arc::new(pixels), sources.map(Arc::new));
+        Self { pixels, sources, rows, labels: labels.into(), contents: Arc::default() }
     }
 
     /// The images of a store that was just made, as the copies of `original`: known by the same files, one for one.
     pub(crate) fn copied_from(self, original: &Self) -> Self {
-        Self { sources: original.sources().map(Arc::new), ..self }
+        Self { sources: original.sources().map(Arc::new), contents: Arc::default(), ..self }
     }
 
     /// The files that the images are made of, one for each.
@@ -195,7 +199,19 @@ impl Labelled {
             sources: self.sources.clone(),
             rows: self.rows.select(indices),
             labels,
+            contents: Arc::default(),
         }
+    }
+
+    /// The same images with other labels, one for each.
+    ///
+    /// # Errors
+    /// [`Error::Unpaired`] when the numbers differ.
+    pub fn relabelled(&self, labels: Vec<usize>) -> Result<Self, Error> {
+        if labels.len() != self.len() {
+            return Err(Error::Unpaired { images: self.len(), labels: labels.len() });
+        }
+        Ok(Self { labels: labels.into(), contents: Arc::default(), ..self.clone() })
     }
 
     /// All images but those at `indices`, which ascend.

@@ -35,7 +35,8 @@ impl Strategy for MeanAlignment {
     }
 
     fn generator_terms(&self, step: &Step) -> Vec<Term> {
-        let Some(Replayed { images: old, latents, conditions }) = step.replay(step.past, step.share(step.past.len()))
+        let Some(Replayed { images: old, latents, conditions }) =
+            step.replay(step.round.past, step.share(step.round.past.len()))
         else {
             return Vec::new();
         };

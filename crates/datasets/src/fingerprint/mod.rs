@@ -60,6 +60,14 @@ struct Class {
     sha256: String,
 }
 
+/// What the images of a split are known by, as it was found once.
+#[derive(Debug, Clone)]
+pub(crate) struct Contents {
+    order: String,
+    classes: BTreeMap<usize, Class>,
+    files: BTreeMap<String, String>,
+}
+
 impl PartialEq for Fingerprint {
     fn eq(&self, other: &Self) -> bool {
         self.sha256 == other.sha256
@@ -70,7 +78,7 @@ impl Eq for Fingerprint {}
 
 impl Dataset {
     /// What it is known by. Every image is read once, unless it is made of a file of its own: those are read where they
-    /// were not decoded before.
+    /// were not decoded before. Asking again, also of a clone, costs nothing.
     ///
     /// # Errors
     /// When an image or a file cannot be read.
@@ -136,9 +144,31 @@ impl Split {
         name: &str,
         images: &Labelled,
         files: &mut BTreeMap<String, String>,
-        mut progress: impl FnMut(usize),
+        progress: impl FnMut(usize),
     ) -> Result<Self, Error> {
+        let contents = match images.contents.get() {
+            Some(contents) => contents,
+            None => {
+                let found = Contents::of(images, progress)?;
+                images.contents.get_or_init(|| found)
+            }
+        };
+        files.extend(contents.files.clone());
+        Ok(Self {
+            name: name.into(),
+            shape: images.image_shape(),
+            fit: images.sources().map(|sources| sources.fit),
+            order: contents.order.clone(),
+            classes: contents.classes.clone(),
+        })
+    }
+}
+
+impl Contents {
+    /// `progress` hears of every slab how many images it has.
+    fn of(images: &Labelled, mut progress: impl FnMut(usize)) -> Result<Self, Error> {
         let (mut order, mut classes) = (Sha256::new(), BTreeMap::<usize, (usize, Sha256)>::new());
+        let mut files = BTreeMap::new();
         for slab in images.slabs(SLAB) {
             let sums = slab.sums()?;
             for (&label, sum) in slab.labels().iter().zip(&sums) {
@@ -153,13 +183,7 @@ impl Split {
             progress(slab.len());
         }
         let class = |(label, (count, hash)): (_, (_, Sha256))| (label, Class { count, sha256: hex(hash.finalize()) });
-        Ok(Self {
-            name: name.into(),
-            shape: images.image_shape(),
-            fit: images.sources().map(|sources| sources.fit),
-            order: hex(order.finalize()),
-            classes: classes.into_iter().map(class).collect(),
-        })
+        Ok(Self { order: hex(order.finalize()), classes: classes.into_iter().map(class).collect(), files })
     }
 }
 
