@@ -216,14 +216,27 @@ pub enum DataQuestion {
 )]
 pub struct TrainArguments {
     /// Go on with the run in this directory, to the same bits as if it had never stopped.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["NewRun", "ImageArguments"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "first_task", "ConfigArguments", "ImageArguments"])]
     pub resume: Option<PathBuf>,
-    /// What a new run is made of.
+    /// The dataset: its name (`mergan data list` shows them), the path of a folder with one subfolder of pictures for
+    /// each class, or that of a prepared file (`mergan data convert`). With --resume, where data that have moved are now.
+    #[arg(long, required_unless_present_any = ["resume", "config"], value_name = "NAME|PATH")]
+    pub dataset: Option<String>,
+    /// The directory of a new run, which must not exist or be empty.
+    #[arg(long, required_unless_present = "resume", value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// The run whose first task this one shares instead of training it: a run of one task with the same seed.
+    #[arg(long, value_name = "DIR")]
+    pub first_task: Option<PathBuf>,
+    /// What decides the result of a new run.
     #[command(flatten)]
-    pub new: Option<NewRun>,
-    /// How pictures become images; not a part of the new run's arguments, which clap would then never find given.
+    pub config: ConfigArguments,
+    /// How pictures become images.
     #[command(flatten)]
     pub images: ImageArguments,
+    /// Go on although the data are not those that the run began to learn from; its log and report then say so.
+    #[arg(long, requires = "resume")]
+    pub accept_changed_data: bool,
     /// Train nothing: print how many seconds the training will take.
     #[arg(long)]
     pub estimate: bool,
@@ -247,44 +260,33 @@ pub struct TrainArguments {
     pub data: DataArguments,
 }
 
-/// What a new run is made of.
-#[derive(Args)]
-#[command(next_help_heading = "New run")]
-pub struct NewRun {
-    /// The dataset: its name (`mergan data list` shows them), the path of a folder with one subfolder of pictures for
-    /// each class, or that of a prepared file (`mergan data convert`).
-    #[arg(long, required = false, required_unless_present = "resume", value_name = "NAME|PATH")]
-    pub dataset: String,
+/// What decides the result of a run, besides its data.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Configuration")]
+pub struct ConfigArguments {
     /// What keeps the generator from forgetting.
     #[arg(
         long,
-        required = false,
-        required_unless_present = "resume",
+        required_unless_present_any = ["resume", "config"],
         value_name = "NAME",
         help = format!("What keeps the generator from forgetting: {}", strategies())
     )]
-    pub strategy: String,
-    /// The run directory, which must not exist or be empty.
-    #[arg(long, required = false, required_unless_present = "resume", value_name = "DIR")]
-    pub run: PathBuf,
-    /// The recipe: smoke (seconds, for tests), quick (minutes) or paper (the released code's, days).
-    #[arg(long, default_value = "quick", value_name = "NAME")]
-    pub preset: String,
+    pub strategy: Option<String>,
+    /// The recipe: smoke (seconds, for tests), quick (minutes) or paper (the released code's, days) [default: quick].
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
     /// How many tasks are learned [default: all classes].
     #[arg(long, value_name = "N")]
     pub tasks: Option<usize>,
-    /// The seed of all randomness, at most what TOML can hold.
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
-    pub seed: u64,
-    /// A TOML file whose values replace the preset's.
+    /// The seed of all randomness, at most what TOML can hold [default: 0].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub seed: Option<u64>,
+    /// A TOML file whose values replace the preset's; or the config.toml of a run, which is then made again.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// One value that replaces the preset's, such as training.rate=1e-3; may be given several times.
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
-    /// The run whose first task this one shares instead of training it: a run of one task with the same seed.
-    #[arg(long, value_name = "DIR")]
-    pub first_task: Option<PathBuf>,
 }
 
 /// `mergan extend`.
@@ -323,8 +325,12 @@ impl ExtendArguments {
         let (checkpoint_every, device, data) = (self.checkpoint_every, self.device.clone(), self.data.clone());
         TrainArguments {
             resume: None,
-            new: None,
+            dataset: None,
+            run: None,
+            first_task: None,
+            config: ConfigArguments::default(),
             images: ImageArguments::default(),
+            accept_changed_data: false,
             estimate: false,
             json: false,
             scorer: None,
@@ -412,7 +418,13 @@ pub struct EvaluateArguments {
     /// The seed of the latents [default: the run's].
     #[arg(long, conflicts_with = "save")]
     pub seed: Option<u64>,
-    /// The classifier that scores [default: one trained on the dataset, kept in the cache].
+    /// Where data that have moved are now.
+    #[arg(long, value_name = "NAME|PATH")]
+    pub dataset: Option<String>,
+    /// Score although the data are not those that the run learned from.
+    #[arg(long, conflicts_with = "save")]
+    pub accept_changed_data: bool,
+    /// The classifier that scores [default: the one that scored the run so far].
     #[arg(long, value_name = "FILE")]
     pub scorer: Option<PathBuf>,
     /// What is measured on the features of Inception besides the usual scores.
@@ -421,7 +433,8 @@ pub struct EvaluateArguments {
     /// The network whose features are compared.
     #[command(flatten)]
     pub inception: InceptionArguments,
-    /// Replace the run's own scores of this task by these.
+    /// Replace the run's own scores of this task by these; with another classifier those of all tasks, for a run's tasks are
+    /// all scored by one.
     #[arg(long)]
     pub save: bool,
     /// Print JSON.

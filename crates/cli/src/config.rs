@@ -3,55 +3,93 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use mergan_datasets::{Manifest, names};
 use mergan_models::Architecture;
 use mergan_strategies::{Choice, Config, Strategies};
 use toml::{Table, Value};
 
-use crate::args::{NewRun, TrainArguments};
+use crate::args::{ConfigArguments, DataArguments, ImageArguments};
 use crate::console::Console;
 
-/// The configuration of a new run: the preset, with the values of the file, those of options for pictures and then those of
-/// `--set` over it. Also what is known of its dataset.
+/// The configuration that the arguments ask for, and what is known of its dataset: that of a run which is made again, or a
+/// preset with the values of a file, those of options for pictures and then those of `--set` over it.
 pub fn resolve(
-    new: &NewRun,
+    dataset: Option<&str>,
+    arguments: &ConfigArguments,
+    images: &ImageArguments,
     strategies: &Strategies,
-    arguments: &TrainArguments,
+    data: &DataArguments,
     console: &Console,
 ) -> Result<(Config, Manifest)> {
-    let mut changes = match &new.config {
+    let mut file = match &arguments.config {
         None => Table::new(),
         Some(path) => {
             let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
             text.parse().with_context(|| format!("{} is not TOML", path.display()))?
         }
     };
-    for (name, value) in arguments.images.table() {
-        set(&mut changes, &format!("images.{name}={value}"))?;
+    // A file of changes names no strategy.
+    let is_of_a_run = file.contains_key("strategy");
+    for (name, value) in images.table() {
+        set(&mut file, &format!("images.{name}={value}"))?;
     }
-    for change in &new.set {
-        set(&mut changes, change).with_context(|| format!("--set {change}"))?;
+    for change in &arguments.set {
+        set(&mut file, change).with_context(|| format!("--set {change}"))?;
     }
-    let images = changes.get("images").cloned().unwrap_or(Value::Table(Table::new()));
-    let manifest = arguments.data.info(&new.dataset, &images.try_into().context("configuration, images")?, console)?;
+    let named = file.get("dataset").and_then(Value::as_str).filter(|_| is_of_a_run).map(String::from);
+    let dataset = dataset.map(whole_path).or(named).context("give --dataset")?;
+    let images = file.get("images").cloned().unwrap_or(Value::Table(Table::new()));
+    let manifest = data.info(&dataset, &images.try_into().context("configuration, images")?, console)?;
+    if is_of_a_run {
+        return Ok((again(file, dataset, arguments)?, manifest));
+    }
     let Manifest { shape: [_, height, width], .. } = manifest;
     let architecture = Architecture::of_side(height).filter(|_| height == width);
     let architecture = architecture.with_context(|| {
-        format!("{} has images of {height} x {width} pixels; there are networks for 32 x 32 and 64 x 64", new.dataset)
+        format!("{dataset} has images of {height} x {width} pixels; there are networks for 32 x 32 and 64 x 64")
     })?;
-    // A run goes on from wherever it is asked to, so that a path is kept whole.
-    let path = Path::new(&new.dataset).canonicalize().ok().filter(|_| names().all(|name| name != new.dataset));
     let choice = Choice {
-        dataset: path.map_or_else(|| new.dataset.clone(), |path| path.display().to_string()),
+        dataset,
         architecture,
-        strategy: new.strategy.clone(),
-        preset: new.preset.clone(),
-        seed: new.seed,
-        tasks: new.tasks,
-        changes,
+        strategy: arguments.strategy.clone().context("give --strategy")?,
+        preset: arguments.preset.clone().unwrap_or("quick".into()),
+        seed: arguments.seed.unwrap_or(0),
+        tasks: arguments.tasks,
+        changes: file,
     };
     Ok((Config::resolve(&choice, strategies, manifest.classes.len())?, manifest))
+}
+
+/// A run goes on from wherever it is asked to, so that a path is kept whole.
+fn whole_path(dataset: &str) -> String {
+    let path = Path::new(dataset).canonicalize().ok().filter(|_| names().all(|name| name != dataset));
+    path.map_or_else(|| dataset.into(), |path| path.display().to_string())
+}
+
+/// The configuration of a run that is made again, to the same bits where nothing is changed.
+fn again(mut table: Table, dataset: String, arguments: &ConfigArguments) -> Result<Config> {
+    let path = arguments.config.as_deref().unwrap_or(Path::new("config.toml")).display().to_string();
+    ensure!(
+        arguments.strategy.is_none() && arguments.preset.is_none(),
+        "{path} is the whole configuration of a run; leave --strategy and --preset out, or give a file of changes only"
+    );
+    ensure!(
+        !table.contains_key("extensions"),
+        "{path} is of a run that was extended, which cannot be made again from its configuration alone; make the run before \
+         it again, and extend that"
+    );
+    table.insert("dataset".into(), dataset.into());
+    let numbers =
+        [("seed", arguments.seed.map(|seed| seed as i64)), ("tasks", arguments.tasks.map(|tasks| tasks as i64))];
+    for (name, value) in numbers {
+        if let Some(value) = value {
+            table.insert(name.into(), value.into());
+        }
+    }
+    let mut config = Config::parse(&table.to_string(), &path)?;
+    config.deviations.extend(arguments.set.iter().map(|change| format!("changed by hand: {change}")));
+    Ok(config)
 }
 
 /// Puts `training.rate=1e-3` into a table. What is no TOML value is taken as text.

@@ -126,6 +126,14 @@ impl Labelled {
         Self { sources: original.sources().map(Arc::new), contents: Arc::default(), ..self }
     }
 
+    /// The same images in memory, still known by the files that they were made of.
+    ///
+    /// # Errors
+    /// When an image cannot be read.
+    pub fn in_memory(&self) -> Result<Self, Error> {
+        Ok(Self::new(self.images()?.into_owned(), self.labels().to_vec())?.copied_from(self))
+    }
+
     /// The files that the images are made of, one for each.
     pub(crate) fn sources(&self) -> Option<Sources> {
         self.sources.as_ref().map(|sources| sources.select(&self.rows.list()))

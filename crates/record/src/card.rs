@@ -35,6 +35,9 @@ pub struct Card {
     pub preset: String,
     /// The seed of the run.
     pub seed: u64,
+    /// The SHA-256 of the fingerprint of the data that the run has, in lower-case hexadecimal, where it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
     /// The commit of the code that made the run, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
@@ -123,6 +126,7 @@ mod tests {
             grouping: "pure".into(),
             preset: "quick".into(),
             seed: 0,
+            data: None,
             commit: None,
         }
     }

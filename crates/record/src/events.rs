@@ -81,6 +81,13 @@ pub enum Event {
         /// Of the evaluation.
         seconds: f64,
     },
+    /// The run goes on with other data than before, because somebody said so.
+    DataChanged {
+        /// What is otherwise, such as `3 added, 1 removed`.
+        difference: String,
+        /// The SHA-256 of the new data's fingerprint, in lower-case hexadecimal.
+        data: String,
+    },
     /// An event of a later version.
     #[serde(other)]
     Unknown,
@@ -100,12 +107,40 @@ pub struct Start {
     pub device: Option<String>,
     /// The number of threads, which decides the time only.
     pub threads: usize,
+    /// The wall clock in UTC, as RFC 3339 writes it; none in logs of versions that did not look at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
+    /// The machine, where it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Host>,
+    /// The commit of the code, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+}
+
+/// A machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    /// What its processor calls itself.
+    pub cpu: String,
+    /// Cores that the process may use.
+    pub cores: usize,
+    /// Bytes of its memory.
+    pub memory: u64,
+}
+
+/// A line of the log.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: &'a str,
+    #[serde(flatten)]
+    event: &'a Event,
 }
 
 impl Event {
-    /// The event as a line of the log.
-    pub fn to_line(&self) -> String {
-        serde_json::to_string(self).expect("events are numbers and text") + "\n"
+    /// The event as a line of the log; `time` is the wall clock in UTC, as RFC 3339 writes it.
+    pub fn to_line(&self, time: &str) -> String {
+        serde_json::to_string(&Line { time, event: self }).expect("events are numbers and text") + "\n"
     }
 }
 
@@ -142,6 +177,8 @@ fn by_number<'de, D: Deserializer<'de>, V: Deserialize<'de>>(deserializer: D) ->
 mod tests {
     use super::*;
 
+    const TIME: &str = "2026-11-27T00:20:36Z";
+
     fn progress(iteration: usize, wasserstein: f64) -> Event {
         let losses = BTreeMap::from([("penalty".into(), Some(0.5)), ("wasserstein".into(), Some(wasserstein))]);
         Event::Progress { task: 1, iteration, iterations: 200, losses, seconds: 1.5 }
@@ -162,6 +199,7 @@ mod tests {
             microkernel: "avx2".into(),
             device: Some("cpu".into()),
             threads: 2,
+            ..Start::default()
         };
         [
             (
@@ -202,7 +240,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let events = lines().map(|(event, line)| {
-            assert_eq!(event.to_line(), format!("{line}\n"));
+            let at_a_time = line.replacen('{', &format!("{{\"time\":\"{TIME}\","), 1);
+            assert_eq!(event.to_line(TIME), format!("{at_a_time}\n"));
             event
         });
         assert_eq!(read_text(lines().map(|(_, line)| format!("{line}\n")).concat()).unwrap(), events);
@@ -225,17 +264,19 @@ mod tests {
     #[test]
     fn a_loss_that_is_no_number_is_null() {
         let lost = progress(100, f64::NAN);
-        assert!(lost.to_line().contains("\"wasserstein\":null"), "{}", lost.to_line());
-        let [Event::Progress { losses, .. }] = &read_text(lost.to_line()).unwrap()[..] else { panic!("another event") };
+        assert!(lost.to_line(TIME).contains("\"wasserstein\":null"), "{}", lost.to_line(TIME));
+        let [Event::Progress { losses, .. }] = &read_text(lost.to_line(TIME)).unwrap()[..] else {
+            panic!("another event")
+        };
         assert_eq!((losses["penalty"], losses["wasserstein"]), (Some(0.5), None));
     }
 
     #[test]
     fn blank_lines_and_a_cut_last_line_are_no_errors() {
-        let start = lines()[0].0.to_line();
+        let start = lines()[0].0.to_line(TIME);
         let inside_a_letter = start.find('é').unwrap() + 1;
         for cut in [10, inside_a_letter] {
-            let whole = start.clone() + "\n \n" + &progress(100, 1.0).to_line();
+            let whole = start.clone() + "\n \n" + &progress(100, 1.0).to_line(TIME);
             let events = read_text([whole.as_bytes(), &start.as_bytes()[..cut]].concat()).unwrap();
             assert_eq!(events, [lines()[0].0.clone(), progress(100, 1.0)]);
         }
@@ -243,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_named() {
-        let good = progress(100, 1.0).to_line();
+        let good = progress(100, 1.0).to_line(TIME);
         let bad_key = "{\"event\":\"task_end\",\"task\":1,\"seconds\":1.0,\"replayed\":{\"zero\":1}}\n";
         for bad in ["{\"event\":\"progress\"}\n", "{}\n", "loss\n", bad_key] {
             let error = read_text([&good, bad, &good].concat()).unwrap_err();

@@ -66,7 +66,7 @@ mod write;
 pub use card::{Card, Difference, comparable};
 pub use config::Config;
 pub use error::Error;
-pub use events::{Event, Start};
+pub use events::{Event, Host, Start};
 pub use exhibits::{ClassNeighbours, Embedding, Neighbours, Point};
 pub use layout::{Layout, Owner};
 pub use position::Position;

@@ -135,6 +135,7 @@ mod tests {
             grouping: "pure".into(),
             preset: "smoke".into(),
             seed: 3,
+            data: None,
             commit: None,
         }
     }

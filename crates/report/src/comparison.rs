@@ -70,6 +70,15 @@ impl<'a> Comparison<'a> {
         self.groups.iter().flat_map(|group| group.runs.iter().copied())
     }
 
+    /// A sentence for each time that a run went on with other data than it was started with.
+    pub fn data_changes(&self) -> Vec<String> {
+        let of_run = |run: &'a Run| {
+            let changes = run.history.data_changes().iter();
+            changes.map(|change| format!("The data of {} were changed while it was trained: {change}.", run.name()))
+        };
+        self.runs().flat_map(of_run).collect()
+    }
+
     /// The longest run's finished tasks.
     pub fn tasks(&self) -> usize {
         self.runs().map(|run| run.tasks.len()).max().unwrap_or(0)
@@ -224,7 +233,7 @@ pub(crate) fn require_comparable(runs: &[Run]) -> Result<(), Error> {
     for run in runs {
         let refuse =
             |left: &Run, source| Error::Incomparable { left: left.dir.clone(), right: run.dir.clone(), source };
-        Difference::check("dataset", &first.config.dataset, &run.config.dataset)
+        same_data(&first.config, &run.config)
             .and_then(|()| same_classes(first, run))
             .map_err(|source| refuse(first, source))?;
         for ClassScore { score, .. } in run.tasks.iter().flat_map(|task| &task.scores.scores) {
@@ -233,6 +242,14 @@ pub(crate) fn require_comparable(runs: &[Run]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Whether both learn from the same data: by their fingerprints, for data may lie elsewhere, or else by their name.
+fn same_data(left: &Config, right: &Config) -> Result<(), Difference> {
+    match (&left.data, &right.data) {
+        (Some(left), Some(right)) => Difference::check("data", left, right),
+        _ => Difference::check("dataset", &left.dataset, &right.dataset),
+    }
 }
 
 /// Whether the tasks that both have finished taught them the same classes in the same order.

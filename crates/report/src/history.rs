@@ -1,12 +1,15 @@
 //! The losses, the past classes' accuracy on the way, and the time of a run, as its events say them.
 
-use mergan_record::Event;
+use mergan_record::{Event, Start};
 use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ledger::counted;
 
 /// Losses and times of a run, by task and iteration (both from 1).
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    command: Option<String>,
+    starts: Vec<Start>,
+    data_changes: Vec<String>,
     progress: BTreeMap<(usize, usize), Progress>,
     gaps: BTreeMap<(usize, usize), f64>,
     task_seconds: BTreeMap<usize, f64>,
@@ -34,7 +37,21 @@ impl FromIterator<Event> for History {
 impl History {
     /// The command that started the run, where it was recorded.
     pub fn command(&self) -> Option<&str> {
-        self.command.as_deref()
+        self.starts.first().map(|start| start.command.as_str())
+    }
+
+    /// When the run was trained and on what, a sentence for its start and one for each machine or device on which it went on;
+    /// empty where that was not recorded.
+    pub fn made(&self) -> Vec<String> {
+        let place = |start: &Start| (start.host.clone(), start.device.clone(), start.microkernel.clone());
+        let mut starts: Vec<&Start> = self.starts.iter().filter(|start| start.date.is_some()).collect();
+        starts.dedup_by_key(|start| place(start));
+        starts.into_iter().map(describe).collect()
+    }
+
+    /// What was otherwise in the data each time that the run went on with others.
+    pub fn data_changes(&self) -> &[String] {
+        &self.data_changes
     }
 
     /// The training time of a finished task in seconds.
@@ -88,8 +105,9 @@ impl History {
 
     fn add(&mut self, event: Event) {
         match event {
-            // A run that goes on starts again; the first command made it.
-            Event::Start(start) => _ = self.command.get_or_insert(start.command),
+            // A run that goes on starts again; the first start made it.
+            Event::Start(start) => self.starts.push(start),
+            Event::DataChanged { difference, .. } => self.data_changes.push(difference),
             Event::Progress { task, iteration, iterations, losses, .. } => {
                 self.progress.insert((task, iteration), Progress { iterations, losses });
             }
@@ -101,6 +119,26 @@ impl History {
             Event::Checkpoint { .. } | Event::Evaluation { .. } | Event::Unknown => {}
         }
     }
+}
+
+/// `2026-11-27T00:20:36Z: AMD EPYC, 2 cores, 24.6 GB; device cpu, microkernel avx512, 1 thread; version 0.1.0, commit 0123abc`.
+fn describe(start: &Start) -> String {
+    let host = start
+        .host
+        .as_ref()
+        .map(|host| format!("{}, {}, {:.1} GB; ", host.cpu, counted(host.cores, "core"), host.memory as f64 / 1e9));
+    let device = start.device.as_ref().map(|device| format!("device {device}, "));
+    let commit = start.commit.as_ref().map(|commit| format!(", commit {commit}"));
+    format!(
+        "{}: {}{}microkernel {}, {}; version {}{}",
+        start.date.as_deref().unwrap_or("at an unknown time"),
+        host.unwrap_or_default(),
+        device.unwrap_or_default(),
+        start.microkernel,
+        counted(start.threads, "thread"),
+        start.version,
+        commit.unwrap_or_default(),
+    )
 }
 
 #[cfg(test)]

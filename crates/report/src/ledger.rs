@@ -47,6 +47,14 @@ pub fn ledger(runs: &[Run]) -> Result<String, Error> {
         section("Replay audit", audit.markdown() + "\n" + AUDIT + "\n");
     }
     section("Wall time of training", Table::wall_time(&comparison).markdown());
+    let made: Vec<_> = comparison.runs().flat_map(made).collect();
+    if !made.is_empty() {
+        section("When and on what", list(made.iter().map(String::as_str)));
+    }
+    let changes = comparison.data_changes();
+    if !changes.is_empty() {
+        section("Data that were changed", list(changes.iter().map(String::as_str)));
+    }
     if paper::is_in_paper(&config.dataset) {
         let followed = paper::FOLLOWED.map(|(difference, choice)| format!("{difference} Preset paper: {choice}."));
         section("Where paper and released code differ", list(followed.iter().map(String::as_str)));
@@ -56,6 +64,12 @@ pub fn ledger(runs: &[Run]) -> Result<String, Error> {
         list(deviations.iter().map(String::as_str)),
     );
     Ok(text)
+}
+
+/// When a run was trained and on what.
+fn made(run: &Run) -> impl Iterator<Item = String> {
+    let name = format!("{}, seed {}", paper::label(&run.config.strategy), run.config.seed);
+    run.history.made().into_iter().map(move |made| format!("{name}: {made}"))
 }
 
 /// How the paper's table of LSUN is to be read.

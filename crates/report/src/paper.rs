@@ -1,5 +1,7 @@
 //! What the paper says: Wu et al., "Memory Replay GANs", NeurIPS 2018 (arXiv 1809.02058).
 
+use std::path::Path;
+
 /// A strategy by the paper's name.
 pub(crate) struct Known {
     key: &'static str,
@@ -91,14 +93,15 @@ pub(crate) fn label(strategy: &str) -> String {
     if known(strategy).is_some() { strategy.to_uppercase() } else { strategy.to_owned() }
 }
 
-/// How texts write a dataset: the names of published ones as their authors do, any other as it is.
+/// How texts write a dataset: the names of published ones as their authors do, and of one's own, which is a path, the last
+/// part.
 pub(crate) fn dataset(name: &str) -> &str {
     match name {
         "mnist" => "MNIST",
         "fashion" => "Fashion-MNIST",
         "svhn" => "SVHN",
         LSUN => "LSUN",
-        other => other,
+        other => Path::new(other).file_name().and_then(|last| last.to_str()).unwrap_or(other),
     }
 }
 

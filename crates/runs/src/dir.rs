@@ -4,7 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use mergan_record::{Layout, Owner};
+use mergan_record::metric::ACCURACY;
+use mergan_record::{Layout, Owner, TaskScores};
 use mergan_strategies::Config;
 
 use crate::error::{At, Error};
@@ -48,6 +49,11 @@ impl RunDir {
         }
         let run = RunDir::new(source);
         Ok(run.generator(run.newest_task()?))
+    }
+
+    /// The SHA-256 of the classifier that scored a task; none where the task has no scores that can be read.
+    pub fn scored_by(&self, task: usize) -> Option<String> {
+        TaskScores::read(self, task).ok()?.get(ACCURACY, None)?.card.sha256.clone()
     }
 
     /// Reads the configuration.

@@ -38,6 +38,17 @@ pub enum Error {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// The data are not those that a run was started with.
+    #[error(
+        "the data of {} are not those that this run began to learn from: {difference}. Put them back, or go on deliberately with \
+         --accept-changed-data, which the run's log and report then say", path.display()
+    )]
+    ChangedData {
+        /// The run directory.
+        path: PathBuf,
+        /// What is otherwise, such as `3 added, 1 removed`.
+        difference: String,
+    },
     /// A file is not what it was given for; the reason names it and the remedy.
     #[error("{reason}")]
     File {

@@ -7,12 +7,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mergan_datasets::{Dataset, FetchOptions, ImageOptions, Labelled, pictures_of};
+use mergan_datasets::{Dataset, FetchOptions, ImageOptions, Labelled, hex, pictures_of};
 use mergan_metrics::class_accuracy;
-use mergan_record::metric::ACCURACY;
-use mergan_record::{Position, TaskScores};
+use mergan_record::Position;
 use mergan_strategies::{Config, Extension, Strategies, Trainer};
-use ndarray::{Array4, Axis};
+use ndarray::Array4;
 use sha2::{Digest, Sha256};
 
 use crate::checkpoints;
@@ -20,6 +19,7 @@ use crate::dir::{RunDir, make_folder};
 use crate::error::{At, Error};
 use crate::evaluation::Evaluation;
 use crate::export::image_grid::{self, COLUMNS};
+use crate::identity;
 use crate::observer::Observer;
 use crate::run::write_config;
 use crate::scorer::Scorer;
@@ -76,10 +76,9 @@ pub fn extend(
     let class = number(base, &trained, &config, new, fetch)?;
     let folder = fs::canonicalize(new.images).at("finding", new.images)?;
     let images = images(&trained, &config, &folder, new.limit)?;
-    let sha256 = sha256(&images);
-    let (name, limit, scorer) = (new.name.to_owned(), new.limit, scored_by(base, task));
-    let extension = Extension { name, class, images: folder, limit, sha256, scorer: scorer.clone() };
-    let data = dataset(&trained, &config, &extension, &images)?;
+    let data = dataset(&trained, &config, class, new.name, &images)?;
+    let (name, limit, scorer) = (new.name.to_owned(), new.limit, base.scored_by(task));
+    let extension = Extension { name, class, images: folder, limit, sha256: sha256(&data)?, scorer: scorer.clone() };
     let checkpoint = base.checkpoint(Position::end_of(task));
     let trainer = Trainer::extend(extension, strategies, data.class_names.len(), &data.train, &checkpoint)?;
 
@@ -93,33 +92,29 @@ pub fn extend(
     let mut rows = image_grid::read(&base.real(), trained.generator.config().image_shape())?;
     rows.push(data.train.select(&(0..data.train.len().min(COLUMNS)).collect::<Vec<_>>()).images()?.into_owned());
     image_grid::write(&partial.real(), &rows.iter().map(|row| row.view()).collect::<Vec<_>>(), COLUMNS)?;
-    let scorer = scorer.and_then(|sha256| find_scorer(&sha256, base, data.train.image_shape(), &fetch.cache));
+    let scorer = scorer.and_then(|sha256| Scorer::find(&sha256, base, data.train.image_shape(), &fetch.cache));
     match scorer.filter(|scorer| scorer.knows(class)) {
         Some(scorer) => copy(scorer.file(), &partial.scorer())?,
         None => {
             Scorer::train_on_stand_ins(&partial.scorer(), &trained, &data, trainer.config(), observer)?;
-            score_again(&partial, &data, trainer.config(), observer)?;
+            // Numbers of two classifiers never stand in one report.
+            let scorer = Scorer::open(&partial.scorer(), data.train.image_shape())?;
+            Evaluation::new(trainer.config(), &data, scorer, observer)?
+                .score_again(&partial, 1..trainer.config().tasks)?;
         }
     }
     checkpoints::save(&partial, &trainer)?;
+    identity::expect(&partial, &data)?;
     write_config(&partial, trainer.config())?;
     fs::rename(partial.root(), &into).at("naming", &into)?;
     Ok(RunDir::new(&into))
 }
 
-/// The dataset of an extended run: the images of its last class and no others.
-pub(crate) fn load(run: &RunDir, config: &Config, extension: &Extension) -> Result<Dataset, Error> {
+/// The dataset of an extended run: the images of its last class, which lie in `folder`, and no others.
+pub(crate) fn load(run: &RunDir, config: &Config, extension: &Extension, folder: &Path) -> Result<Dataset, Error> {
     let before = Trained::load(&run.generator(config.tasks - 1))?;
-    let images = images(&before, config, &extension.images, extension.limit)?;
-    if sha256(&images) != extension.sha256 {
-        let folder = &extension.images;
-        let reason = format!(
-            "the images in {} are not those that this run began to learn; put them back, or extend anew",
-            folder.display()
-        );
-        return Err(Error::file(folder, reason));
-    }
-    dataset(&before, config, extension, &images)
+    let images = images(&before, config, folder, extension.limit)?;
+    dataset(&before, config, extension.class, &extension.name, &images)
 }
 
 /// What the last extension of a run did to the classes before it; accuracies are from 0 to 1.
@@ -148,7 +143,7 @@ pub fn effect(run: &RunDir, config: &Config, cache: &Path) -> Result<Option<Effe
     let (before, after) = (Trained::load(&run.generator(task - 1))?, Trained::load(&run.generator(task))?);
     let shape = before.generator.config().image_shape();
     let own = Scorer::open(&run.scorer(), shape)?;
-    let former = extension.scorer.as_ref().and_then(|sha256| find_scorer(sha256, run, shape, cache));
+    let former = extension.scorer.as_ref().and_then(|sha256| Scorer::find(sha256, run, shape, cache));
     let scorer = former.unwrap_or_else(|| own.clone());
     let (classes, samples) = (&before.usage.classes, config.evaluation.samples);
     let accuracies = |trained: &Trained, scorer: &Scorer, classes: &[usize]| -> Vec<f64> {
@@ -170,49 +165,44 @@ pub fn effect(run: &RunDir, config: &Config, cache: &Path) -> Result<Option<Effe
     }))
 }
 
-/// The SHA-256 of the classifier that scored a task of a run.
-fn scored_by(run: &RunDir, task: usize) -> Option<String> {
-    let scores: TaskScores = serde_json::from_slice(&fs::read(run.scores(task)).ok()?).ok()?;
-    scores.get(ACCURACY, None)?.card.sha256.clone()
-}
-
-/// The classifier of this SHA-256: a run's own, or one in the cache.
-fn find_scorer(sha256: &str, run: &RunDir, shape: [usize; 3], cache: &Path) -> Option<Scorer> {
-    let cached = fs::read_dir(cache.join("scorers")).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut scorers = [run.scorer()].into_iter().chain(cached).filter_map(|path| Scorer::open(&path, shape).ok());
-    scorers.find(|scorer| scorer.sha256() == sha256)
-}
-
-/// The images of a folder as a run's networks take them.
-fn images(before: &Trained, config: &Config, folder: &Path, limit: Option<usize>) -> Result<Array4<u8>, Error> {
+/// The images of a folder as a run's networks take them, in memory.
+fn images(before: &Trained, config: &Config, folder: &Path, limit: Option<usize>) -> Result<Labelled, Error> {
     let [channels, side, _] = before.generator.config().image_shape();
     let options = ImageOptions { side, channels, fit: config.images.fit, limit, skip_bad: false };
-    let pictures = pictures_of(folder, &options)?;
-    Ok(pictures.images()?.into_owned())
+    Ok(pictures_of(folder, &options)?.in_memory()?)
 }
 
-/// The SHA-256 of images, in lower-case hexadecimal.
-fn sha256(images: &Array4<u8>) -> String {
-    let bytes: Vec<u8> = images.iter().copied().collect();
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+/// The SHA-256 of the images that the dataset of an extended run was made of, in their order, in lower-case hexadecimal.
+pub(crate) fn sha256(data: &Dataset) -> Result<String, Error> {
+    let (train, test) = (data.train.images()?, data.test.images()?);
+    let (mut train, mut test) = (train.outer_iter(), test.outer_iter());
+    let mut hash = Sha256::new();
+    for row in 0..data.train.len() + data.test.len() {
+        let image = if is_held_out(row) { test.next() } else { train.next() };
+        hash.update(image.iter().flatten().copied().collect::<Vec<u8>>());
+    }
+    Ok(hex(hash.finalize()))
+}
+
+fn is_held_out(row: usize) -> bool {
+    row % HELD_OUT == HELD_OUT - 1
 }
 
 /// The images of the new class, every tenth held out for testing, among the classes of the networks.
-fn dataset(before: &Trained, config: &Config, extension: &Extension, images: &Array4<u8>) -> Result<Dataset, Error> {
+fn dataset(before: &Trained, config: &Config, new: usize, new_name: &str, images: &Labelled) -> Result<Dataset, Error> {
     let name = |class: usize| match before.usage.classes.iter().position(|&learned| learned == class) {
         Some(position) => before.usage.class_names[position].clone(),
-        None if class == extension.class => extension.name.clone(),
+        None if class == new => new_name.into(),
         None => class.to_string(),
     };
-    let of = |rows: &[usize]| Labelled::new(images.select(Axis(0), rows), vec![extension.class; rows.len()]);
-    let rows = 0..images.len_of(Axis(0));
-    let (test, train): (Vec<_>, Vec<_>) = rows.partition(|row| row % HELD_OUT == HELD_OUT - 1);
+    let images = images.relabelled(vec![new; images.len()])?;
+    let (test, train): (Vec<_>, Vec<_>) = (0..images.len()).partition(|&row| is_held_out(row));
     Ok(Dataset {
         name: config.dataset.clone(),
-        class_names: (0..before.generator.config().classes.max(extension.class + 1)).map(name).collect(),
-        train: of(&train)?,
-        validation: of(&[])?,
-        test: of(&test)?,
+        class_names: (0..before.generator.config().classes.max(new + 1)).map(name).collect(),
+        train: images.select(&train),
+        validation: images.select(&[]),
+        test: images.select(&test),
     })
 }
 
@@ -234,16 +224,6 @@ fn number(
     let known = known.and_then(|manifest| manifest.classes.iter().position(|class| class == new.name));
     let free = known.filter(|class| !learned.classes.contains(class));
     Ok(free.unwrap_or(trained.generator.config().classes))
-}
-
-/// Scores the tasks before the extension by the run's own classifier: numbers of two never stand in one report.
-fn score_again(run: &RunDir, data: &Dataset, config: &Config, observer: &dyn Observer) -> Result<(), Error> {
-    let scorer = Scorer::open(&run.scorer(), data.train.image_shape())?;
-    let evaluation = Evaluation::new(config, data, scorer, observer)?;
-    (1..config.tasks).try_for_each(|task| {
-        let trained = Trained::load(&run.generator(task))?;
-        evaluation.task(run, &trained, task, config.evaluation.samples, config.seed)?.save(run)
-    })
 }
 
 /// `runs/ra-zebra` of `runs/ra`.

@@ -49,6 +49,8 @@ pub mod evaluation;
 pub mod export;
 mod extension;
 pub mod fid;
+mod host;
+mod identity;
 mod log;
 mod observer;
 mod run;

@@ -8,6 +8,7 @@ use mergan_record::{Event, Position};
 
 use crate::error::{At, Error};
 use crate::export::tensorboard::TensorBoard;
+use crate::host::now;
 
 /// The events of a run, open for more.
 pub struct EventLog {
@@ -47,7 +48,7 @@ impl EventLog {
 
     /// Adds an event.
     pub fn write(&mut self, event: &Event) -> Result<(), Error> {
-        self.file.write_all(event.to_line().as_bytes()).at("writing", &self.path)?;
+        self.file.write_all(event.to_line(&now()).as_bytes()).at("writing", &self.path)?;
         self.tensorboard.as_mut().map_or(Ok(()), |tensorboard| tensorboard.write(event))
     }
 

@@ -17,6 +17,8 @@ use crate::error::{At, Error};
 use crate::evaluation::Evaluation;
 use crate::export::tensorboard::TensorBoard;
 use crate::extension;
+use crate::host::{host, now};
+use crate::identity;
 use crate::log::EventLog;
 use crate::observer::{Happening, Observer, Progress, Unobserved, Work};
 use crate::scorer::Scorer;
@@ -34,6 +36,8 @@ pub struct Run {
     checkpoint_every: Option<usize>,
     tensorboard: bool,
     command: String,
+    /// What is otherwise in the data than in those that the run was started with, where that is accepted.
+    changed: Option<String>,
     /// Keeps other processes from training here.
     lock: Option<File>,
 }
@@ -54,6 +58,7 @@ impl Run {
     /// When something else lies in the directory, the configuration does not fit the data or names another strategy, or the
     /// disk is full.
     pub fn start(directory: &Path, config: Config, data: &Dataset, strategies: &Strategies) -> Result<Self, Error> {
+        let config = on_data(config, data)?;
         let trainer = Trainer::new(config, strategies, data.class_names.len(), &data.train)?;
         Run::begin(RunDir::new(directory), &trainer, data, strategies, None)
     }
@@ -72,6 +77,7 @@ impl Run {
     ) -> Result<Self, Error> {
         let first = RunDir::new(first);
         let checkpoint = first_task(&first)?;
+        let config = on_data(config, data)?;
         let trainer = Trainer::fork(config, strategies, data.class_names.len(), &data.train, &checkpoint)?;
         Run::begin(RunDir::new(directory), &trainer, data, strategies, Some(&first))
     }
@@ -93,6 +99,7 @@ impl Run {
         }
         EventLog::create(&dir.events(), first.map(|first| first.events()).as_deref())?;
         checkpoints::save(&dir, trainer)?;
+        identity::expect(&dir, data)?;
         write_config(&dir, trainer.config())?;
         Ok(Run { lock: Some(lock), ..Run::of(dir, trainer.config().clone(), data, strategies) })
     }
@@ -101,11 +108,26 @@ impl Run {
     /// and strategies that its own is one of.
     ///
     /// # Errors
-    /// When the directory holds no run. [`Run::train`] refuses one whose strategy is not among these.
+    /// When the directory holds no run, or the data are others ([`Error::ChangedData`]). [`Run::train`] refuses a run whose
+    /// strategy is not among these.
     pub fn open(directory: &Path, data: &Dataset, strategies: &Strategies) -> Result<Self, Error> {
+        let run = Run::open_on_any_data(directory, data, strategies)?;
+        match run.changed {
+            None => Ok(run),
+            Some(difference) => Err(Error::ChangedData { path: directory.into(), difference }),
+        }
+    }
+
+    /// The same, with data that may be others than those that it was started with. Where they are, [`Run::train`] puts that
+    /// into the log, and from then on the run expects the new ones.
+    ///
+    /// # Errors
+    /// When the directory holds no run, or the data cannot be read.
+    pub fn open_on_any_data(directory: &Path, data: &Dataset, strategies: &Strategies) -> Result<Self, Error> {
         let dir = RunDir::new(directory);
         let config = dir.read_config()?;
-        Ok(Run::of(dir, config, data, strategies))
+        let changed = identity::difference(&dir, &config, data)?;
+        Ok(Run { changed, ..Run::of(dir, config, data, strategies) })
     }
 
     fn of(dir: RunDir, config: Config, data: &Dataset, strategies: &Strategies) -> Self {
@@ -119,6 +141,7 @@ impl Run {
             checkpoint_every: None,
             tensorboard: false,
             command: String::new(),
+            changed: None,
             lock: None,
         }
     }
@@ -171,11 +194,16 @@ impl Run {
             self.lock = Some(self.dir.lock()?);
         }
         self.dir.sweep()?;
+        if identity::expected(&self.dir)?.is_none() {
+            // The run is of a version that took no fingerprints.
+            identity::expect(&self.dir, &self.data)?;
+        }
         let trainer = self.trainer(observer)?;
         let scorer = match &self.scorer {
             Some(scorer) => scorer.clone(),
             None => self.usual_scorer(&default_cache(), observer)?,
         };
+        self.require_one_scorer(&scorer)?;
         let mut events = EventLog::resume(&self.dir.events())?;
         if let Some(before) = events.device()?.filter(|before| *before != self.device.to_string()) {
             observer.happened(&Happening::Warning(&format!(
@@ -190,7 +218,14 @@ impl Run {
             microkernel: microkernel()?.into(),
             device: Some(self.device.to_string()),
             threads: rayon::current_num_threads(),
+            date: Some(now()),
+            host: Some(host()),
+            commit: option_env!("MERGAN_COMMIT").map(String::from),
         }))?;
+        if let Some(difference) = self.changed.take() {
+            events.write(&Event::DataChanged { difference, data: self.data.fingerprint()?.sha256 })?;
+            identity::expect(&self.dir, &self.data)?;
+        }
         if self.tensorboard {
             events.mirror(TensorBoard::create(&self.dir.tensorboard(), &self.config, checkpoints::position(&trainer))?);
         }
@@ -209,16 +244,36 @@ impl Run {
         Ok(evaluation.task(&self.dir, &trained, task, self.config.evaluation.samples, self.config.seed)?.scores)
     }
 
-    /// The classifier that scores this run where no other is given: that of the dataset, trained now where `cache` has none,
-    /// or the run's own where it was extended.
+    /// The classifier that scores this run where no other is given: the one that scored it so far, where that is still there;
+    /// else that of the dataset, trained now where `cache` has none, or the run's own where it was extended.
     ///
     /// # Errors
     /// When it cannot be read, trained or kept.
     pub fn usual_scorer(&self, cache: &Path, observer: &dyn Observer) -> Result<Scorer, Error> {
-        if self.config.extensions.is_empty() {
-            return Scorer::obtain(None, &self.data, cache, observer);
+        let shape = self.data.train.image_shape();
+        let former = self.former_scorer().and_then(|sha256| Scorer::find(&sha256, &self.dir, shape, cache));
+        match former {
+            Some(scorer) => Ok(scorer),
+            None if self.config.extensions.is_empty() => Scorer::obtain(None, &self.data, cache, observer),
+            None => Scorer::open(&self.dir.scorer(), shape),
         }
-        Scorer::open(&self.dir.scorer(), self.data.train.image_shape())
+    }
+
+    /// The SHA-256 of the classifier that scored the newest task that has scores.
+    fn former_scorer(&self) -> Option<String> {
+        (1..=self.config.tasks).rev().find_map(|task| self.dir.scored_by(task))
+    }
+
+    /// Refuses a classifier that would score the tasks to come otherwise than those before them.
+    fn require_one_scorer(&self, scorer: &Scorer) -> Result<(), Error> {
+        let Some(before) = self.former_scorer().filter(|before| before != scorer.sha256()) else { return Ok(()) };
+        let (root, file) = (self.dir.root().display(), scorer.file().display());
+        let reason = format!(
+            "the tasks of {root} were scored by another classifier (SHA-256 {}...) than {file}; score them anew first, by \
+             `mergan evaluate {root} --scorer {file} --save`, or give that one with --scorer",
+            &before[..before.len().min(12)]
+        );
+        Err(Error::run(self.dir.root(), reason))
     }
 
     /// How long the rest of the training will take.
@@ -289,20 +344,26 @@ pub fn require_startable(
 }
 
 /// The dataset of the run in `directory`, by what its configuration says; of an extended run the images of its last class and
-/// no others.
+/// no others. Data that have moved are at `moved`.
 ///
 /// # Errors
 /// When the directory holds no run, or the images cannot be fetched or read.
-pub fn load_data(directory: &Path, fetch: &FetchOptions) -> Result<Dataset, Error> {
+pub fn load_data(directory: &Path, moved: Option<&str>, fetch: &FetchOptions) -> Result<Dataset, Error> {
     let dir = RunDir::new(directory);
     let config = dir.read_config()?;
     match config.extensions.last() {
-        Some(extension) => extension::load(&dir, &config, extension),
+        Some(extension) => extension::load(&dir, &config, extension, moved.map_or(&extension.images, Path::new)),
         None => {
             let fetch = FetchOptions { images: config.images.clone(), ..fetch.clone() };
-            Ok(mergan_datasets::load(&config.dataset, &fetch)?)
+            Ok(mergan_datasets::load(moved.unwrap_or(&config.dataset), &fetch)?)
         }
     }
+}
+
+/// The configuration of a run that begins on these data.
+fn on_data(config: Config, data: &Dataset) -> Result<Config, Error> {
+    identity::require(&config, data)?;
+    Ok(Config { data: Some(data.fingerprint()?.sha256), ..config })
 }
 
 /// The checkpoint at the end of the only task of a run.

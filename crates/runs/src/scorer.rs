@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use mergan_datasets::{Dataset, Error as DataError, Labelled};
+use mergan_datasets::{Dataset, Error as DataError, Labelled, hex};
 use mergan_models::{Classifier, FitOptions, FitProgress, Reading, Weights};
 use mergan_record::Card;
 use mergan_strategies::{Config, Sampling, Source};
@@ -14,7 +14,7 @@ use ndarray::{Axis, concatenate};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::dir::make_folder;
+use crate::dir::{RunDir, make_folder};
 use crate::error::{At, Error};
 use crate::observer::{Happening, Observer, Progress, Work};
 use crate::trained::Trained;
@@ -23,6 +23,10 @@ use crate::trained::Trained;
 const MOST_STAND_INS: usize = 2000;
 /// Images that are read at a time.
 const SLAB: usize = 1024;
+/// The folder of classifiers in a cache.
+const FOLDER: &str = "scorers";
+/// Digits of the data's fingerprint in a file's name.
+const DIGITS: usize = 16;
 
 /// A classifier and what its cards say of it.
 #[derive(Clone)]
@@ -37,6 +41,9 @@ pub struct Scorer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Note {
     dataset: String,
+    /// The SHA-256 of the fingerprint of the data, in lower-case hexadecimal; with stand-ins, of those of the run before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
     /// Numbers of an image, C x H x W.
     pixels: usize,
     classes: usize,
@@ -51,16 +58,16 @@ struct Note {
 }
 
 impl Scorer {
-    /// The classifier in `file`, where one is given; else the cached one of the dataset, which is trained where there is
-    /// none.
+    /// The classifier in `file`, where one is given; else the cached one of the data, which is trained where there is none.
+    ///
+    /// # Errors
+    /// When a given file holds no classifier of these classes, or none can be trained or kept.
     pub fn obtain(file: Option<&Path>, data: &Dataset, cache: &Path, observer: &dyn Observer) -> Result<Self, Error> {
-        let Dataset { name, class_names, train, .. } = data;
-        let load = |path: &Path| Scorer::load(path, name, train.image_shape(), class_names.len());
         if let Some(file) = file {
-            return load(file);
+            return Scorer::given(file, data, observer);
         }
-        let path = Scorer::path(cache, name, train.image_shape());
-        if let Ok(scorer) = load(&path) {
+        let path = Scorer::path(cache, data)?;
+        if let Ok(scorer) = Scorer::of_data(&path, data) {
             return Ok(scorer);
         }
         // Runs that start side by side train it once.
@@ -69,12 +76,13 @@ impl Scorer {
         let path_of_lock = folder.join(".lock");
         let lock = File::create(&path_of_lock).at("writing", &path_of_lock)?;
         lock.lock().at("waiting for another process that trains the scoring classifier:", &path_of_lock)?;
-        match load(&path) {
+        match Scorer::of_data(&path, data) {
             Ok(scorer) => Ok(scorer),
             Err(reason) => {
                 observer.happened(&Happening::Detail(&reason.to_string()));
-                Scorer::train(&path, data, observer)?;
-                load(&path)
+                // Always with the same seed, so that it does not depend on the run.
+                Scorer::train_on(&path, data, Some(data.fingerprint()?.sha256), None, observer)?;
+                Scorer::of_data(&path, data)
             }
         }
     }
@@ -130,30 +138,67 @@ impl Scorer {
             grouping: sampling.grouping.to_string(),
             preset: config.preset.clone(),
             seed: config.seed,
+            data: None,
             commit: option_env!("MERGAN_COMMIT").map(String::from),
         }
     }
 
-    /// Where the classifier of a dataset is kept whose images have this shape.
-    pub fn path(cache: &Path, dataset: &str, shape: [usize; 3]) -> PathBuf {
-        let network = Classifier::name_for(shape);
+    /// Where the classifier of these data is kept: its name begins with the dataset's and ends with the fingerprint, so that
+    /// other images have another classifier, whatever they are called.
+    fn path(cache: &Path, data: &Dataset) -> Result<PathBuf, Error> {
+        let network = Classifier::name_for(data.train.image_shape());
         let kind = network.split('-').next().unwrap_or(network);
-        cache.join("scorers").join(format!("{dataset}-{kind}.safetensors"))
+        let print = &data.fingerprint()?.sha256[..DIGITS];
+        Ok(cache.join(FOLDER).join(format!("{}-{kind}-{print}.safetensors", data.name)))
     }
 
-    /// The classifier in a file, of a dataset with images of this shape and so many classes.
-    pub fn load(path: &Path, dataset: &str, shape: [usize; 3], classes: usize) -> Result<Self, Error> {
-        let scorer = Scorer::open(path, shape)?;
-        if scorer.note.dataset != dataset {
-            return no_scorer(path, format!("scores images of {}, not of {dataset}", scorer.note.dataset));
+    /// The files of all classifiers in a cache, by name; each begins with its dataset's.
+    pub fn files(cache: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(cache.join(FOLDER)).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut files: Vec<_> =
+            entries.filter(|path| path.extension().is_some_and(|end| end == "safetensors")).collect();
+        files.sort();
+        files
+    }
+
+    /// The classifier of this SHA-256 that scored a run: its own, or one in the cache.
+    pub(crate) fn find(sha256: &str, run: &RunDir, shape: [usize; 3], cache: &Path) -> Option<Self> {
+        let files = [run.scorer()].into_iter().chain(Scorer::files(cache));
+        files.filter_map(|path| Scorer::open(&path, shape).ok()).find(|scorer| scorer.sha256() == sha256)
+    }
+
+    /// The classifier in a file that somebody gave. It may have learned from other images of the same dataset, or know more
+    /// classes, as that of an extended run does.
+    fn given(path: &Path, data: &Dataset, observer: &dyn Observer) -> Result<Self, Error> {
+        let scorer = Scorer::open(path, data.train.image_shape())?;
+        let print = data.fingerprint()?.sha256;
+        let same_data = scorer.note.data.as_ref().map(|theirs| *theirs == print);
+        if scorer.note.dataset != data.name && same_data != Some(true) {
+            return no_scorer(path, format!("scores images of {}, not of {}", scorer.note.dataset, data.name));
         }
-        if scorer.note.classes != classes {
-            return no_scorer(path, format!("scores images of other classes than {dataset} has"));
+        if scorer.note.classes < data.class_names.len() {
+            return no_scorer(path, format!("scores images of other classes than {} has", data.name));
+        }
+        if same_data == Some(false) {
+            let text = format!("{} learned from other images of {} than these", path.display(), data.name);
+            observer.happened(&Happening::Warning(&text));
         }
         Ok(scorer)
     }
 
-    /// The classifier in a file, whatever it was made for, of images of this shape.
+    /// The classifier that was trained on these data, in a file of the cache.
+    fn of_data(path: &Path, data: &Dataset) -> Result<Self, Error> {
+        let scorer = Scorer::open(path, data.train.image_shape())?;
+        if scorer.note.data != Some(data.fingerprint()?.sha256) || scorer.note.classes != data.class_names.len() {
+            return no_scorer(path, format!("scores other images than those of {}", data.name));
+        }
+        Ok(scorer)
+    }
+
+    /// The classifier in a file, whatever it was made for, of images of this shape (C, H, W).
+    ///
+    /// # Errors
+    /// When the file holds no classifier of such images.
     pub fn open(path: &Path, shape: [usize; 3]) -> Result<Self, Error> {
         let weights = Weights::load(path, Device::Cpu)?;
         let note: Note = serde_json::from_str(&weights.note).map_err(|error| {
@@ -168,13 +213,8 @@ impl Scorer {
         let like = Classifier::new(shape, note.classes, Random::new(0), Device::Cpu);
         let classifier = weights.network(path, "", &like)?;
         let bytes = fs::read(path).at("reading", path)?;
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex(Sha256::digest(&bytes));
         Ok(Scorer { classifier, note, sha256, file: path.into() })
-    }
-
-    /// Trains the classifier of a dataset; always with the same seed, so that it does not depend on the run.
-    fn train(path: &Path, data: &Dataset, observer: &dyn Observer) -> Result<(), Error> {
-        Scorer::train_on(path, data, None, observer)
     }
 
     /// Trains a classifier for a run that learns a class without the data before it. What the run's generator made of the
@@ -206,10 +246,16 @@ impl Scorer {
             ..data.clone()
         };
         let stand_ins = format!("real images of {new} and on what the generator before it made of the other classes");
-        Scorer::train_on(path, &both, Some(stand_ins), observer)
+        Scorer::train_on(path, &both, config.data.clone(), Some(stand_ins), observer)
     }
 
-    fn train_on(path: &Path, data: &Dataset, stand_ins: Option<String>, observer: &dyn Observer) -> Result<(), Error> {
+    fn train_on(
+        path: &Path,
+        data: &Dataset,
+        print: Option<String>,
+        stand_ins: Option<String>,
+        observer: &dyn Observer,
+    ) -> Result<(), Error> {
         let (train, classes) = (&data.train, data.class_names.len());
         let options = FitOptions::of_images(train.image_shape(), train.len());
         let mut progress = Progress::begin(observer, Work::TrainingScorer(data.name.clone()), 0);
@@ -224,6 +270,7 @@ impl Scorer {
         drop(progress);
         let note = Note {
             dataset: data.name.clone(),
+            data: print,
             pixels: train.image_shape().iter().product(),
             classes,
             epochs: options.epochs,
@@ -259,6 +306,7 @@ mod tests {
         let path = folder.path().join("scorer.safetensors");
         let note = |pixels, classes| Note {
             dataset: "shapes".into(),
+            data: None,
             pixels,
             classes,
             epochs: 1,
@@ -271,7 +319,7 @@ mod tests {
             let mut weights = Weights::default();
             weights.note = serde_json::to_string(note).unwrap();
             weights.save(&path).unwrap();
-            Scorer::load(&path, "shapes", [1, 32, 32], 10).err().unwrap().to_string()
+            Scorer::open(&path, [1, 32, 32]).err().unwrap().to_string()
         };
         for strange in [note(usize::MAX, 10), note(1024, 1_000_000_000_000), note(1024, 10)] {
             assert!(message(&strange).contains("other sizes or classes than these"));

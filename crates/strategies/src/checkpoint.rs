@@ -201,12 +201,20 @@ impl Checkpoint {
         let first_task = |config: &Config| {
             let TrainingOptions { first_iterations, batch, critic_steps, rate, final_rate, .. } = config.training;
             let TrainingOptions { penalty, class_weight, average, grouping, .. } = config.training;
-            let data = (config.dataset.clone(), config.seed, config.sequence.clone(), config.model.clone());
+            let common = (config.seed, config.sequence.clone(), config.model.clone());
             // With one class a task, its batches are the same however they are grouped.
             let grouping = (config.sequence.classes_per_task > 1).then_some(grouping);
             let steps = (first_iterations, batch, critic_steps, grouping);
-            (data, config.adam(), steps, (rate, final_rate, penalty, class_weight, average))
+            (common, config.adam(), steps, (rate, final_rate, penalty, class_weight, average))
         };
+        // Data that have a fingerprint may lie elsewhere.
+        let same_data = match (&saved.data, &config.data) {
+            (Some(saved), Some(wanted)) => saved == wanted,
+            _ => saved.dataset == config.dataset,
+        };
+        if !same_data {
+            return Err(self.fault("its first task was trained on other data".into()));
+        }
         if first_task(&saved) != first_task(config) || !asks_for_the_same(&saved)? {
             return Err(self.fault("its first task was trained with another configuration".into()));
         }

@@ -29,6 +29,10 @@ pub struct Config {
     pub seed: u64,
     /// How many tasks are learned.
     pub tasks: usize,
+    /// The SHA-256 of the fingerprint of the data, in lower-case hexadecimal, once a run has begun on them; none in runs of
+    /// versions that took no fingerprints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
     /// How a user's own pictures become images.
     #[serde(default)]
     pub images: ImageOptions,

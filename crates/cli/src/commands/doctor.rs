@@ -1,6 +1,6 @@
 //! `mergan doctor`: what this machine has for the work, and whether it is whole.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -43,7 +43,7 @@ pub fn run(arguments: &DoctorArguments, console: &Console) -> Result<ExitCode> {
     for name in names() {
         let manifest = arguments.data.info(name, &ImageOptions::default(), console)?;
         findings.push(dataset(&manifest, arguments));
-        findings.push(scorer(&manifest, &cache)?);
+        findings.extend(scorers(&manifest, &cache));
     }
     if arguments.json {
         console.print(serde_json::to_string_pretty(&findings).expect("findings are text"))?;
@@ -149,20 +149,24 @@ fn dataset(manifest: &Manifest, arguments: &DoctorArguments) -> Finding {
     }
 }
 
-/// The classifier that scores a dataset's images.
-fn scorer(manifest: &Manifest, cache: &Path) -> Result<Finding> {
-    let Manifest { name: dataset, shape, classes, .. } = manifest;
-    let name = format!("scorer {dataset}");
-    let path = Scorer::path(cache, dataset, *shape);
-    if !path.exists() {
-        return Ok(Finding::new(name, State::Absent, "it is trained before the first run is scored"));
-    }
-    Ok(match Scorer::load(&path, dataset, *shape, classes.len()) {
+/// The classifiers that score a dataset's images: one for each form in which its data came.
+fn scorers(manifest: &Manifest, cache: &Path) -> Vec<Finding> {
+    let name = format!("scorer {}", manifest.name);
+    let is_its = |path: &PathBuf| {
+        let file = path.file_name().and_then(|file| file.to_str());
+        file.is_some_and(|file| file.starts_with(&format!("{}-", manifest.name)))
+    };
+    let finding = |path: PathBuf| match Scorer::open(&path, manifest.shape) {
         Ok(scorer) => {
             let recognises = 100.0 * scorer.test_accuracy();
             let detail = format!("SHA-256 {}, recognises {recognises:.2} % of test images", scorer.sha256());
-            Finding::new(name, State::Fine, detail)
+            Finding::new(&name, State::Fine, detail)
         }
-        Err(error) => Finding::new(name, State::Fault, format!("{error:#}")),
-    })
+        Err(error) => Finding::new(&name, State::Fault, error.to_string()),
+    };
+    let findings: Vec<_> = Scorer::files(cache).into_iter().filter(is_its).map(finding).collect();
+    if findings.is_empty() {
+        return vec![Finding::new(name, State::Absent, "it is trained before the first run is scored")];
+    }
+    findings
 }

@@ -19,11 +19,14 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
     ensure!((1..=newest).contains(&task), "task {task} is not learned; choose one of 1 to {newest}");
     let device = arguments.device.open(console)?;
     let trained = Trained::load(&dir.generator(task))?.on(device);
-    let data = arguments.data.with_options(&config.images, console, |fetch| load_data(dir.root(), fetch))?;
+    let moved = arguments.dataset.as_deref();
+    let data = arguments.data.with_options(&config.images, console, |fetch| load_data(dir.root(), moved, fetch))?;
+    let open = if arguments.accept_changed_data { Run::open_on_any_data } else { Run::open };
+    let run = open(dir.root(), &data, &Strategies::built_in())?;
     let cache = arguments.data.cache();
     let scorer = match &arguments.scorer {
         Some(file) => Scorer::obtain(Some(file), &data, &cache, console)?,
-        None => Run::open(dir.root(), &data, &Strategies::built_in())?.usual_scorer(&cache, console)?,
+        None => run.usual_scorer(&cache, console)?,
     };
     let inception = (!arguments.metrics.is_empty()).then(|| -> Result<_> {
         let network = FeatureNetwork::obtain(&arguments.inception, &cache, device, console)?;
@@ -35,6 +38,11 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
     let seed = arguments.seed.unwrap_or(config.seed);
     let measured = evaluation.task(&dir, &trained, task, samples, seed)?;
     if arguments.save {
+        let is_other = |task: &usize| dir.scored_by(*task).is_some_and(|by| by != evaluation.scorer().sha256());
+        if (1..=newest).any(|other| other != task && is_other(&other)) {
+            ensure!(arguments.task.is_none(), "a run's tasks are all scored by one classifier; leave --task out");
+            evaluation.score_again(&dir, 1..newest)?;
+        }
         measured.save(&dir)?;
     }
     let scores = measured.scores;

@@ -9,7 +9,7 @@ use indicatif::FormattedDuration;
 use mergan_runs::{Estimate, Outcome, Run, RunDir, Scorer, effect, load_data, require_startable};
 use mergan_strategies::{Config, Strategies, Trainer};
 
-use crate::args::{NewRun, TrainArguments};
+use crate::args::TrainArguments;
 use crate::config;
 use crate::console::Console;
 use crate::signals::Signals;
@@ -17,20 +17,21 @@ use crate::signals::Signals;
 /// Answers `mergan train`. The exit code says whether the training is finished (0) or was interrupted (128 and the
 /// signal's number).
 pub fn run(arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
-    match (&arguments.resume, &arguments.new) {
+    match (&arguments.resume, &arguments.run) {
         (Some(directory), _) => resume(directory, arguments, console),
-        (None, Some(new)) => start(new, arguments, console),
+        (None, Some(directory)) => start(directory, arguments, console),
         (None, None) => bail!("give --dataset, --strategy and --run for a new run, or --resume for one that goes on"),
     }
 }
 
-fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
+fn start(directory: &Path, arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
     let strategies = Strategies::built_in();
-    let (config, manifest) = config::resolve(new, &strategies, arguments, console)?;
+    let TrainArguments { dataset, config, images, data: at, .. } = arguments;
+    let (config, manifest) = config::resolve(dataset.as_deref(), config, images, &strategies, at, console)?;
     // The run whose first task is shared need not exist yet to estimate.
-    let first = new.first_task.as_deref();
+    let first = arguments.first_task.as_deref();
     let shared = first.filter(|_| !arguments.estimate);
-    require_startable(&new.run, &config, &strategies, manifest.classes.len(), shared)?;
+    require_startable(directory, &config, &strategies, manifest.classes.len(), shared)?;
     let device = arguments.device.open(console)?;
     announce(&config, console);
     let data = arguments.data.load(&config.dataset, &config.images, console)?;
@@ -44,8 +45,8 @@ fn start(new: &NewRun, arguments: &TrainArguments, console: &Console) -> Result<
     }
     let scorer = Scorer::obtain(arguments.scorer.as_deref(), &data, &arguments.data.cache(), console)?;
     let run = match first {
-        None => Run::start(&new.run, config, &data, &strategies),
-        Some(first) => Run::fork(&new.run, config, &data, &strategies, first),
+        None => Run::start(directory, config, &data, &strategies),
+        Some(first) => Run::fork(directory, config, &data, &strategies, first),
     };
     train(run?.on(device).scored_by(scorer), arguments, console)
 }
@@ -55,8 +56,10 @@ pub fn resume(directory: &Path, arguments: &TrainArguments, console: &Console) -
     let config = RunDir::new(directory).read_config()?;
     let device = arguments.device.open(console)?;
     announce(&config, console);
-    let data = arguments.data.with_options(&config.images, console, |fetch| load_data(directory, fetch))?;
-    let run = Run::open(directory, &data, &Strategies::built_in())?.on(device);
+    let moved = arguments.dataset.as_deref();
+    let data = arguments.data.with_options(&config.images, console, |fetch| load_data(directory, moved, fetch))?;
+    let open = if arguments.accept_changed_data { Run::open_on_any_data } else { Run::open };
+    let run = open(directory, &data, &Strategies::built_in())?.on(device);
     if arguments.estimate || (config.preset == "paper" && config.extensions.is_empty()) {
         let estimate = run.estimate(console)?;
         say(&estimate, console);

@@ -88,6 +88,7 @@ fn results(comparison: &Comparison) -> Markup {
             h2 { "Results" }
             p { (setting(comparison)) }
             (verdict::verdict(comparison))
+            @for change in comparison.data_changes() { p.note { (change) } }
             h3 { "Beside the paper" }
             (tables::plain(&Table::beside_paper(comparison, true)))
             p.note { (scoring(comparison)) " " (reading()) }
@@ -167,8 +168,9 @@ fn made(comparison: &Comparison) -> Markup {
                 all that decides its result, stands with its losses above." }
             ul { @for (figures, source) in sources { li { b { (figures) } ": " (source) "." } } }
             @for run in comparison.runs() {
-                h3 { (paper::label(&run.config.strategy)) ", seed " (run.config.seed) small { (run.dir.display()) } }
+                h3 { (paper::label(&run.config.strategy)) ", seed " (run.config.seed) small { (run.name()) } }
                 pre tabindex="0" { (run.history.command().unwrap_or("The command was not recorded.")) }
+                ul { @for made in run.history.made() { li { (made) } } }
             }
             h3 { "This page" }
             pre tabindex="0" { "mergan report " (runs.join(" ")) }

@@ -37,7 +37,11 @@ impl FakeRun {
         let run = Layout::new(&dir);
         fs::create_dir_all(run.tasks()).unwrap();
         fs::write(run.config(), self.config()).unwrap();
-        fs::write(run.events(), self.events().iter().map(Event::to_line).collect::<String>()).unwrap();
+        fs::write(
+            run.events(),
+            self.events().iter().map(|event| event.to_line("2026-11-27T00:20:36Z")).collect::<String>(),
+        )
+        .unwrap();
         image(self.tasks as u32).save(run.real()).unwrap();
         for task in 1..=self.tasks {
             fs::create_dir(run.task(task)).unwrap();
@@ -102,6 +106,7 @@ impl FakeRun {
             grouping: "pure".into(),
             preset: self.preset.into(),
             seed: self.seed,
+            data: None,
             commit: None,
         }
     }

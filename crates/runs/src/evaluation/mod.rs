@@ -8,6 +8,7 @@ mod neighbours;
 mod reverse;
 
 use std::cell::OnceCell;
+use std::ops::Range;
 use std::path::Path;
 
 use mergan_datasets::{Dataset, TaskSequence};
@@ -38,6 +39,8 @@ pub struct Evaluation<'e> {
     data: &'e Dataset,
     scorer: Scorer,
     observer: &'e dyn Observer,
+    /// The SHA-256 of the data's fingerprint.
+    print: String,
     /// Of the real test images, once they are needed.
     real: OnceCell<Features>,
     inception: Option<InceptionScores>,
@@ -71,7 +74,17 @@ impl<'e> Evaluation<'e> {
     /// When the configuration's tasks do not fit the data.
     pub fn new(config: &Config, data: &'e Dataset, scorer: Scorer, observer: &'e dyn Observer) -> Result<Self, Error> {
         let tasks = config.task_sequence(data.class_names.len())?;
-        Ok(Evaluation { config: config.clone(), tasks, data, scorer, observer, real: OnceCell::new(), inception: None })
+        let print = data.fingerprint()?.sha256;
+        Ok(Evaluation {
+            config: config.clone(),
+            tasks,
+            data,
+            scorer,
+            observer,
+            print,
+            real: OnceCell::new(),
+            inception: None,
+        })
     }
 
     /// The same, with what is measured by Inception besides.
@@ -124,6 +137,18 @@ impl<'e> Evaluation<'e> {
             false => (None, None),
         };
         Ok(Measured { scores, embedding, neighbours })
+    }
+
+    /// Scores these tasks of a run as they are scored when they are learned, and replaces the scores that they have.
+    ///
+    /// # Errors
+    /// As [`task`](Evaluation::task), and when the scores cannot be written.
+    pub fn score_again(&self, run: &RunDir, mut tasks: Range<usize>) -> Result<(), Error> {
+        let Config { seed, evaluation, .. } = &self.config;
+        tasks.try_for_each(|task| {
+            let trained = Trained::load(&run.generator(task))?;
+            self.task(run, &trained, task, evaluation.samples, *seed)?.save(run)
+        })
     }
 
     /// Whether more is measured after a task than its scores: after the last one, and where the paper measured.
@@ -190,6 +215,7 @@ impl<'e> Evaluation<'e> {
 
     fn card(&self, scored: &Scored) -> Card {
         let card = self.scorer.card(&self.config, &scored.sampling, scored.trained.source(), scored.samples);
+        let card = Card { data: Some(self.print.clone()), ..card };
         match scored.trained.solver {
             // A solver names images after they were made, so all classes are normalised together.
             Some(_) => Card { grouping: Grouping::Mixed.to_string(), ..card },
@@ -264,6 +290,7 @@ mod tests {
             grouping: "mixed".into(),
             preset: "smoke".into(),
             seed: 0,
+            data: None,
             commit: None,
         }
     }

@@ -48,7 +48,11 @@ impl TensorBoard {
                 (*task, *iteration, classes.chain([("past_accuracy/mean".into(), *accuracy)]).collect())
             }
             Event::Evaluation { task, accuracy, .. } => (task + 1, 0, vec![("accuracy".to_string(), *accuracy)]),
-            Event::Start(_) | Event::Checkpoint { .. } | Event::TaskEnd { .. } | Event::Unknown => return Ok(()),
+            Event::Start(_)
+            | Event::DataChanged { .. }
+            | Event::Checkpoint { .. }
+            | Event::TaskEnd { .. }
+            | Event::Unknown => return Ok(()),
         };
         let value = |(tag, value): &(String, f64)| Message::new().bytes(1, tag).float(2, *value as f32);
         self.summary(self.step(task, iteration), &scalars.iter().map(value).collect::<Vec<_>>())

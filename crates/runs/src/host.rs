@@ -1,0 +1,24 @@
+//! On what and when a run is trained, for its log.
+
+use std::thread::available_parallelism;
+use std::time::SystemTime;
+
+use mergan_record::Host;
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
+
+/// This machine.
+pub(crate) fn host() -> Host {
+    let parts =
+        RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing()).with_memory(MemoryRefreshKind::nothing().with_ram());
+    let system = System::new_with_specifics(parts);
+    Host {
+        cpu: system.cpus().first().map_or_else(|| std::env::consts::ARCH.into(), |cpu| cpu.brand().trim().into()),
+        cores: available_parallelism().map_or(1, usize::from),
+        memory: system.total_memory(),
+    }
+}
+
+/// The wall clock, as RFC 3339 writes it: `2026-11-27T00:20:36Z`.
+pub(crate) fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
