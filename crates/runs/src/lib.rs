@@ -45,7 +45,7 @@
 mod checkpoints;
 mod dir;
 mod error;
-pub mod evaluation;
+mod evaluation;
 pub mod export;
 mod extension;
 pub mod fid;
@@ -60,7 +60,7 @@ mod trained;
 
 pub use dir::RunDir;
 pub use error::Error;
-pub use evaluation::{Evaluation, InceptionScores, Measured};
+pub use evaluation::{Evaluation, InceptionScores, Measure, Measured, Scored};
 pub use extension::{Effect, NewClass, effect, extend};
 pub use observer::{Happening, Iteration, Observer, Unobserved, Work};
 pub use run::{Estimate, Outcome, Run, load_data, require_startable};

@@ -28,11 +28,11 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
         Some(file) => Scorer::obtain(Some(file), &data, &cache, console)?,
         None => run.usual_scorer(&cache, console)?,
     };
-    let inception = (!arguments.metrics.is_empty()).then(|| -> Result<_> {
+    let mut evaluation = Evaluation::new(&config, &data, scorer, console)?;
+    if !arguments.metrics.is_empty() {
         let network = FeatureNetwork::obtain(&arguments.inception, &cache, device, console)?;
-        Ok(InceptionScores::new(network, &arguments.metrics))
-    });
-    let evaluation = Evaluation::new(&config, &data, scorer, console)?.with_inception(inception.transpose()?);
+        evaluation = evaluation.with(InceptionScores::new(network, &arguments.metrics));
+    }
 
     let samples = arguments.samples.map_or(config.evaluation.samples, usize::from);
     let seed = arguments.seed.unwrap_or(config.seed);

@@ -7,28 +7,36 @@ use mergan_record::metric::{REPLAY_ACCURACY, REPLAY_CONFIDENCE, REPLAY_SHIFT};
 use mergan_strategies::Grouping;
 use ndarray::{Array4, ArrayView3, Axis};
 
-use super::{Evaluation, Scored, accuracies, positions, warn_of_few};
+use super::{Evaluation, Measure, Scored, accuracies, positions, warn_of_few};
+use crate::error::Error;
 use crate::trained::Trained;
 
-impl Evaluation<'_> {
-    /// Records, for each class of the past, how surely the scoring classifier recognises the old generator's images, and
-    /// how much the new generator's images differ from them at the same latents.
-    pub(super) fn audit(&self, scored: &Scored, old: &Trained, scores: &mut TaskScores) {
+/// For each class of the past, how surely the scoring classifier recognises the old generator's images, and how much the new
+/// generator's images differ from them at the same latents.
+pub(super) struct ReplayAudit;
+
+impl Measure for ReplayAudit {
+    fn measure(&self, evaluation: &Evaluation, scored: &Scored, scores: &mut TaskScores) -> Result<(), Error> {
+        if scored.task == 1 {
+            return Ok(());
+        }
+        let old = Trained::load(&scored.run.generator(scored.task - 1))?;
         let past = &old.usage.classes;
-        let (before, after) = images(scored, old, past);
-        let readings = self.read(&before);
+        let (before, after) = images(scored, &old, past);
+        let readings = evaluation.read(&before);
         let by_class = |value: &dyn Fn(usize) -> Option<f64>| -> Vec<(usize, f64)> {
             past.iter().enumerate().filter_map(|(i, &class)| Some((class, value(i)?))).collect()
         };
         // A class that a solver never names is not recognised, and has no images that could have moved.
         let confidence = by_class(&|i| Some(mean(&readings[i].probabilities(past[i])).unwrap_or(0.0)));
         let shift = by_class(&|i| mean(&squared_differences(&before[i], &after[i])));
-        let card = self.card(scored);
+        let card = evaluation.card(scored);
         scores.record(REPLAY_CONFIDENCE, &confidence, &card);
         scores.record(REPLAY_ACCURACY, &accuracies(past, &readings), &card);
         scores.record(REPLAY_SHIFT, &shift, &card);
         let metrics = [REPLAY_CONFIDENCE, REPLAY_ACCURACY, REPLAY_SHIFT];
         warn_of_few(scores, &metrics, past, &before, scored.samples);
+        Ok(())
     }
 }
 

@@ -9,18 +9,24 @@ use mergan_models::Reading;
 use mergan_record::metric::frechet_metrics;
 use mergan_record::{Card, ClassScore, Score, TaskScores};
 
-use super::{Evaluation, Scored};
+use super::{Evaluation, Measure, Scored};
 use crate::error::{Error, While};
 use crate::scorer::read_all;
 
 /// Statistics of features, by class.
 pub(super) type Features = BTreeMap<usize, FeatureStatistics>;
 
-impl Evaluation<'_> {
-    /// Records the distance of each class and their mean, and the distance over all classes at once.
-    pub(super) fn distances(&self, scored: &Scored, scores: &mut TaskScores) -> Result<(), Error> {
-        let real = self.real_features()?;
-        let card = Card { real_images: Some("all test images".into()), ..self.card(scored) };
+/// The distance of each class and their mean, and the distance over all classes at once.
+pub(super) struct Distance;
+
+impl Measure for Distance {
+    fn needs_real_images(&self) -> bool {
+        true
+    }
+
+    fn measure(&self, evaluation: &Evaluation, scored: &Scored, scores: &mut TaskScores) -> Result<(), Error> {
+        let real = evaluation.real_features()?;
+        let card = Card { real_images: Some("all test images".into()), ..evaluation.card(scored) };
         let classes = scored.trained.usage.classes.iter().zip(&scored.readings);
         let generated = classes.map(|(&class, reading)| Ok((class, statistics(reading)?)));
         let generated = generated
@@ -46,7 +52,9 @@ impl Evaluation<'_> {
         }
         Ok(())
     }
+}
 
+impl Evaluation<'_> {
     /// Of the real test images of every class that has enough for a covariance.
     fn real_features(&self) -> Result<&Features, Error> {
         if let Some(features) = self.real.get() {

@@ -5,10 +5,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use mergan_datasets::Dataset;
 use mergan_record::{Card, ClassScore, Score, TaskScores};
 use ndarray::{ArrayView4, Axis};
 
-use super::{Evaluation, Scored};
+use super::{Evaluation, Measure, Scored};
 use crate::error::{Error, While};
 use crate::fid::{Family, FeatureNetwork, Found, Sample, Subsets, distances, enough};
 use crate::observer::{Progress, Work};
@@ -41,38 +42,41 @@ impl InceptionScores {
     }
 }
 
-impl Evaluation<'_> {
-    /// Records the distances of each class and their mean, and those over all classes at once.
-    pub(super) fn inception(&self, scored: &Scored, scores: &mut TaskScores) -> Result<(), Error> {
-        let Some(inception) = &self.inception else { return Ok(()) };
+/// The distances of each class and their mean, and those over all classes at once.
+impl Measure for InceptionScores {
+    fn needs_real_images(&self) -> bool {
+        true
+    }
+
+    fn measure(&self, evaluation: &Evaluation, scored: &Scored, scores: &mut TaskScores) -> Result<(), Error> {
         let classes = &scored.trained.usage.classes;
         let count: usize = scored.images.iter().map(|images| images.dim().0).sum();
-        let mut progress = Progress::begin(self.observer, Work::ReadingFeatures, count as u64);
+        let mut progress = Progress::begin(evaluation.observer, Work::ReadingFeatures, count as u64);
         let (mut samples, mut left_out) = (Vec::new(), Vec::new());
         for (&class, images) in classes.iter().zip(&scored.images) {
-            let generated = inception.sample(images.view(), &mut progress)?;
-            match self.real_sample(inception, class, &mut progress)?.zip(generated) {
+            let generated = self.sample(images.view(), &mut progress)?;
+            match self.real_sample(evaluation.data, class, &mut progress)?.zip(generated) {
                 Some((real, generated)) => samples.push((class, real, generated)),
                 None => left_out.push(class.to_string()),
             }
         }
         let card = Card {
-            network: inception.network.name().into(),
-            sha256: Some(inception.network.sha256().into()),
+            network: self.network.name().into(),
+            sha256: Some(self.network.sha256().into()),
             test_accuracy: None,
             real_images: Some("all test images".into()),
-            resize: Some(inception.network.resize().into()),
-            ..self.card(scored)
+            resize: Some(self.network.resize().into()),
+            ..evaluation.card(scored)
         };
         let measure = |real: &Sample, generated: &Sample| {
-            let subsets = Subsets { seed: self.config.seed, ..Subsets::default() };
-            distances(&inception.families, real, generated, subsets)
+            let subsets = Subsets { seed: evaluation.config.seed, ..Subsets::default() };
+            distances(&self.families, real, generated, subsets)
         };
         let by_class = samples.iter().map(|(class, real, generated)| {
             let found = measure(real, generated).while_(|| format!("the images of class {class}"))?;
             Ok((*class, found))
         });
-        record(&by_class.collect::<Result<Vec<_>, Error>>()?, &left_out, inception, &card, scores);
+        record(&by_class.collect::<Result<Vec<_>, Error>>()?, &left_out, self, &card, scores);
         let joined = samples.iter().map(|(_, real, generated)| (real, generated));
         let pooled = joined.fold(None, |pooled: Option<[Rc<Sample>; 2]>, (real, generated)| {
             Some(match pooled {
@@ -82,24 +86,21 @@ impl Evaluation<'_> {
         });
         let Some([real, generated]) = pooled else { return Ok(()) };
         for Found { metric, value, estimator, warning } in measure(&real, &generated)? {
-            let metric = inception.network.metric(&format!("{metric}_pooled"));
+            let metric = self.network.metric(&format!("{metric}_pooled"));
             let card = Card { estimator: Some(estimator), ..card.clone() };
             scores.scores.push(ClassScore { class: None, score: Score { metric, value, warning, card } });
         }
         Ok(())
     }
+}
 
-    fn real_sample(
-        &self,
-        inception: &InceptionScores,
-        class: usize,
-        progress: &mut Progress,
-    ) -> Result<Option<Rc<Sample>>, Error> {
-        if let Some(known) = inception.real.borrow().get(&class) {
+impl InceptionScores {
+    fn real_sample(&self, data: &Dataset, class: usize, progress: &mut Progress) -> Result<Option<Rc<Sample>>, Error> {
+        if let Some(known) = self.real.borrow().get(&class) {
             return Ok(known.clone());
         }
-        let sample = inception.sample(self.data.test.of_class(class).images()?.view(), progress)?;
-        inception.real.borrow_mut().insert(class, sample.clone());
+        let sample = self.sample(data.test.of_class(class).images()?.view(), progress)?;
+        self.real.borrow_mut().insert(class, sample.clone());
         Ok(sample)
     }
 }

@@ -1,11 +1,13 @@
 //! Everything that is measured when a task is learned, as `scores.json` holds it.
 
+mod accuracy;
 mod audit;
 mod distance;
 mod embedding;
 mod inception;
 mod neighbours;
 mod reverse;
+mod transfer;
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -13,12 +15,10 @@ use std::path::Path;
 
 use mergan_datasets::{Dataset, TaskSequence};
 use mergan_metrics::class_accuracy;
-use mergan_models::{Generator, Reading};
-use mergan_record::metric::{ACCURACY, INITIAL_ACCURACY, NEXT_ACCURACY, STANDING_ACCURACY};
+use mergan_models::Reading;
 use mergan_record::{Card, Embedding, TaskScores, write_whole};
 use mergan_report::TASK_COUNTS;
 use mergan_strategies::{Config, Grouping, Purpose, Sampling, Source};
-use mergan_tensor::{Device, Random};
 use ndarray::{Array4, Axis};
 use serde::Serialize;
 
@@ -43,7 +43,7 @@ pub struct Evaluation<'e> {
     print: String,
     /// Of the real test images, once they are needed.
     real: OnceCell<Features>,
-    inception: Option<InceptionScores>,
+    measures: Vec<Box<dyn Measure + 'e>>,
 }
 
 /// What was measured of a task.
@@ -54,17 +54,47 @@ pub struct Measured {
     neighbours: Option<Found>,
 }
 
-/// The images to be scored after a task.
-struct Scored<'t> {
-    task: usize,
-    trained: &'t Trained,
-    sampling: Sampling,
-    /// Of each learned class.
-    samples: usize,
-    /// Class by class, in the order they were learned.
-    images: Vec<Array4<u8>>,
+/// Something that is measured of a learned task. The list of metrics ([`mergan_record::metric`]) says how its numbers are
+/// called and shown.
+pub trait Measure {
+    /// Whether it looks at real images of the classes learned before, which an extended run goes without.
+    fn needs_real_images(&self) -> bool {
+        false
+    }
+
+    /// Records what it measures.
+    ///
+    /// # Errors
+    /// When the real images or the generator of the task before cannot be read, or features are no numbers.
+    fn measure(&self, evaluation: &Evaluation, scored: &Scored, scores: &mut TaskScores) -> Result<(), Error>;
+}
+
+/// What is measured of every task, in the order of `scores.json`. A new measure is a file and a line here.
+const MEASURES: [&dyn Measure; 6] = [
+    &accuracy::Accuracy,
+    &accuracy::StandingAccuracy,
+    &transfer::Transfer,
+    &distance::Distance,
+    &reverse::ReverseAccuracy,
+    &audit::ReplayAudit,
+];
+
+/// The images that are scored after a task.
+pub struct Scored<'t> {
+    /// The run.
+    pub run: &'t RunDir,
+    /// The task, counted from 1.
+    pub task: usize,
+    /// Its generator.
+    pub trained: &'t Trained,
+    /// How that is sampled.
+    pub sampling: Sampling,
+    /// How many images of each learned class were asked for.
+    pub samples: usize,
+    /// Class by class, in the order they were learned: N x C x H x W.
+    pub images: Vec<Array4<u8>>,
     /// What the scoring classifier makes of them.
-    readings: Vec<Reading>,
+    pub readings: Vec<Reading>,
 }
 
 impl<'e> Evaluation<'e> {
@@ -83,13 +113,24 @@ impl<'e> Evaluation<'e> {
             observer,
             print,
             real: OnceCell::new(),
-            inception: None,
+            measures: Vec::new(),
         })
     }
 
-    /// The same, with what is measured by Inception besides.
-    pub fn with_inception(self, inception: Option<InceptionScores>) -> Self {
-        Evaluation { inception, ..self }
+    /// The same, with something more that is measured.
+    pub fn with(mut self, measure: impl Measure + 'e) -> Self {
+        self.measures.push(Box::new(measure));
+        self
+    }
+
+    /// The run's configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The real images.
+    pub fn data(&self) -> &'e Dataset {
+        self.data
     }
 
     /// The classifier that scores.
@@ -113,24 +154,14 @@ impl<'e> Evaluation<'e> {
         let sampling = trained.usage.sampling(seed);
         let images = sampling.images(trained.source(), classes, samples);
         let readings = self.read(&images);
-        let scored = Scored { task, trained, sampling, samples, images, readings };
+        let scored = Scored { run, task, trained, sampling, samples, images, readings };
 
         let class_names = trained.usage.class_names.clone();
         let mut scores = TaskScores { task, classes: classes.clone(), class_names, scores: Vec::new() };
-        scores.record(ACCURACY, &accuracies(classes, &scored.readings), &self.card(&scored));
-        warn_of_few(&mut scores, &[ACCURACY], classes, &scored.images, samples);
-        self.standing(&scored, &mut scores);
-        self.transfer(&scored, &mut scores);
-        // An extended run goes without the real images that these and the exhibits need.
         let has_real = self.config.extensions.is_empty();
-        if has_real {
-            self.distances(&scored, &mut scores)?;
-            self.inception(&scored, &mut scores)?;
-            self.reverse(&scored, &mut scores)?;
-        }
-        if task > 1 {
-            let old = Trained::load(&run.generator(task - 1))?;
-            self.audit(&scored, &old, &mut scores);
+        let measures = MEASURES.into_iter().chain(self.measures.iter().map(AsRef::as_ref));
+        for measure in measures.filter(|measure| has_real || !measure.needs_real_images()) {
+            measure.measure(self, &scored, &mut scores)?;
         }
         let (embedding, neighbours) = match has_real && self.is_milestone(task) {
             true => (self.embedding(&scored)?, Some(self.neighbours(&scored)?)),
@@ -156,41 +187,6 @@ impl<'e> Evaluation<'e> {
         task == self.config.tasks || TASK_COUNTS.contains(&task)
     }
 
-    /// The accuracy of images that are made one by one, at the same latents.
-    fn standing(&self, scored: &Scored, scores: &mut TaskScores) {
-        let Scored { trained, sampling, samples, .. } = scored;
-        let (classes, source) = (&trained.usage.classes, trained.standing_source());
-        let images = sampling.images(source, classes, *samples);
-        let card = Card { statistics: sampling.statistics(source), ..self.card(scored) };
-        scores.record(STANDING_ACCURACY, &accuracies(classes, &self.read(&images)), &card);
-        warn_of_few(scores, &[STANDING_ACCURACY], classes, &images, *samples);
-    }
-
-    /// What forward transfer is made of: the accuracy on the classes of the next task, and once, after the first task, the
-    /// untrained generator's on all. No solver knows these classes; its generator makes the same images whatever is asked.
-    fn transfer(&self, scored: &Scored, scores: &mut TaskScores) {
-        let mut score = |metric, generator: &Generator, classes: &[usize]| {
-            // The networks before an extension have no place for its class.
-            let known = generator.config().classes;
-            let classes: Vec<_> = classes.iter().copied().filter(|&class| class < known).collect();
-            if classes.is_empty() {
-                return;
-            }
-            let solver = scored.trained.solver.as_ref();
-            let asked: Vec<_> = classes.iter().map(|&class| solver.map_or(class, |solver| solver.classes[0])).collect();
-            let images = scored.sampling.images(generator, &asked, scored.samples);
-            scores.record(metric, &accuracies(&classes, &self.read(&images)), &self.card(scored));
-        };
-        let generator = &scored.trained.generator;
-        if let Some(next) = self.tasks.tasks().get(scored.task) {
-            score(NEXT_ACCURACY, generator, next);
-        }
-        if scored.task == 1 {
-            let untrained = Generator::new(generator.config(), Random::new(self.config.seed), Device::Cpu);
-            score(INITIAL_ACCURACY, &untrained, &self.tasks.classes_seen(self.tasks.tasks().len()));
-        }
-    }
-
     /// The accuracy of a generator in training on each class of the past, from 0 to 1, on a few images at latents of their
     /// own.
     pub fn glance(&self, sampling: &Sampling, source: Source, past: &[usize]) -> Vec<(usize, f64)> {
@@ -209,11 +205,12 @@ impl<'e> Evaluation<'e> {
     }
 
     /// What the scoring classifier makes of images, class by class.
-    fn read(&self, images: &[Array4<u8>]) -> Vec<Reading> {
+    pub fn read(&self, images: &[Array4<u8>]) -> Vec<Reading> {
         images.iter().map(|images| self.scorer.classifier().read(images.view())).collect()
     }
 
-    fn card(&self, scored: &Scored) -> Card {
+    /// The card of numbers that the scoring classifier gives of the scored images.
+    pub fn card(&self, scored: &Scored) -> Card {
         let card = self.scorer.card(&self.config, &scored.sampling, scored.trained.source(), scored.samples);
         let card = Card { data: Some(self.print.clone()), ..card };
         match scored.trained.solver {
@@ -274,6 +271,8 @@ fn positions(names: &[usize], class: usize) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use mergan_record::metric::ACCURACY;
+
     use super::*;
 
     /// A card of made-up scores.

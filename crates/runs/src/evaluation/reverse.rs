@@ -11,18 +11,24 @@ use mergan_record::{Card, TaskScores};
 use mergan_tensor::Random;
 use ndarray::{ArrayView4, Axis, concatenate};
 
-use super::{Evaluation, Scored, warn_of_few};
+use super::{Evaluation, Measure, Scored, warn_of_few};
 use crate::error::Error;
 use crate::observer::{Progress, Work};
 use crate::scorer::read_all;
 
-impl Evaluation<'_> {
-    /// Records the reverse accuracy where it is due: it takes as long as training the scoring classifier, so only the
-    /// last task has it, and those after which the paper measured. Of a single class every classifier knows all there is.
-    pub(super) fn reverse(&self, scored: &Scored, scores: &mut TaskScores) -> Result<(), Error> {
+/// The reverse accuracy where it is due: it takes as long as training the scoring classifier, so only the last task has it,
+/// and those after which the paper measured. Of a single class every classifier knows all there is.
+pub(super) struct ReverseAccuracy;
+
+impl Measure for ReverseAccuracy {
+    fn needs_real_images(&self) -> bool {
+        true
+    }
+
+    fn measure(&self, evaluation: &Evaluation, scored: &Scored, scores: &mut TaskScores) -> Result<(), Error> {
         let classes = &scored.trained.usage.classes;
-        let samples = self.config.evaluation.reverse_samples.min(scored.samples);
-        if !self.is_milestone(scored.task)
+        let samples = evaluation.config.evaluation.reverse_samples.min(scored.samples);
+        if !evaluation.is_milestone(scored.task)
             || samples == 0
             || classes.len() < 2
             || scored.images.iter().all(|images| images.is_empty())
@@ -35,15 +41,16 @@ impl Evaluation<'_> {
             // Of a class that a solver names too seldom there are fewer.
             .map(|(&class, images)| (class, images.slice_axis(Axis(0), (..samples.min(images.dim().0)).into())))
             .collect();
-        let mut bar = Progress::begin(self.observer, Work::TrainingReverse, 0);
+        let mut bar = Progress::begin(evaluation.observer, Work::TrainingReverse, 0);
         let progress = |fit: FitProgress| {
             bar.set_total(fit.steps as u64);
             bar.update(fit.step as u64, || format!("step {} of {}, loss {:.3}", fit.step, fit.steps, fit.loss));
         };
-        let (names, count) = (self.data.class_names.len(), generated.iter().map(|(_, images)| images.dim().0).sum());
-        let options = FitOptions::of_images(self.data.train.image_shape(), count);
-        let values = reverse_accuracies(&generated, &self.data.test, names, options, progress)?;
-        let card = self.card(scored);
+        let (names, count) =
+            (evaluation.data.class_names.len(), generated.iter().map(|(_, images)| images.dim().0).sum());
+        let options = FitOptions::of_images(evaluation.data.train.image_shape(), count);
+        let values = reverse_accuracies(&generated, &evaluation.data.test, names, options, progress)?;
+        let card = evaluation.card(scored);
         // Its network is not the scorer's, and lives no longer than this.
         let card = Card {
             network: format!(

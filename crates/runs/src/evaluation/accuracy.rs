@@ -1,0 +1,35 @@
+//! The accuracy: the share of a class's images that the scoring classifier recognises, as images are made in training, and as
+//! a generator is shipped.
+
+use mergan_record::metric::{ACCURACY, STANDING_ACCURACY};
+use mergan_record::{Card, TaskScores};
+
+use super::{Evaluation, Measure, Scored, accuracies, warn_of_few};
+use crate::error::Error;
+
+/// Of images that are normalised with their batch.
+pub(super) struct Accuracy;
+
+impl Measure for Accuracy {
+    fn measure(&self, evaluation: &Evaluation, scored: &Scored, scores: &mut TaskScores) -> Result<(), Error> {
+        let classes = &scored.trained.usage.classes;
+        scores.record(ACCURACY, &accuracies(classes, &scored.readings), &evaluation.card(scored));
+        warn_of_few(scores, &[ACCURACY], classes, &scored.images, scored.samples);
+        Ok(())
+    }
+}
+
+/// Of images that are made one by one, at the same latents.
+pub(super) struct StandingAccuracy;
+
+impl Measure for StandingAccuracy {
+    fn measure(&self, evaluation: &Evaluation, scored: &Scored, scores: &mut TaskScores) -> Result<(), Error> {
+        let Scored { trained, sampling, samples, .. } = scored;
+        let (classes, source) = (&trained.usage.classes, trained.standing_source());
+        let images = sampling.images(source, classes, *samples);
+        let card = Card { statistics: sampling.statistics(source), ..evaluation.card(scored) };
+        scores.record(STANDING_ACCURACY, &accuracies(classes, &evaluation.read(&images)), &card);
+        warn_of_few(scores, &[STANDING_ACCURACY], classes, &images, *samples);
+        Ok(())
+    }
+}

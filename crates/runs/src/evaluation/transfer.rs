@@ -1,0 +1,39 @@
+//! What forward transfer is made of: the accuracy on classes before they are learned.
+
+use mergan_models::Generator;
+use mergan_record::TaskScores;
+use mergan_record::metric::{INITIAL_ACCURACY, NEXT_ACCURACY};
+use mergan_tensor::{Device, Random};
+
+use super::{Evaluation, Measure, Scored, accuracies};
+use crate::error::Error;
+
+/// The accuracy on the classes of the next task, and once, after the first task, the untrained generator's on all. No solver
+/// knows these classes; its generator makes the same images whatever is asked.
+pub(super) struct Transfer;
+
+impl Measure for Transfer {
+    fn measure(&self, evaluation: &Evaluation, scored: &Scored, scores: &mut TaskScores) -> Result<(), Error> {
+        let mut score = |metric, generator: &Generator, classes: &[usize]| {
+            // The networks before an extension have no place for its class.
+            let known = generator.config().classes;
+            let classes: Vec<_> = classes.iter().copied().filter(|&class| class < known).collect();
+            if classes.is_empty() {
+                return;
+            }
+            let solver = scored.trained.solver.as_ref();
+            let asked: Vec<_> = classes.iter().map(|&class| solver.map_or(class, |solver| solver.classes[0])).collect();
+            let images = scored.sampling.images(generator, &asked, scored.samples);
+            scores.record(metric, &accuracies(&classes, &evaluation.read(&images)), &evaluation.card(scored));
+        };
+        let (generator, tasks) = (&scored.trained.generator, &evaluation.tasks);
+        if let Some(next) = tasks.tasks().get(scored.task) {
+            score(NEXT_ACCURACY, generator, next);
+        }
+        if scored.task == 1 {
+            let untrained = Generator::new(generator.config(), Random::new(evaluation.config.seed), Device::Cpu);
+            score(INITIAL_ACCURACY, &untrained, &tasks.classes_seen(tasks.tasks().len()));
+        }
+        Ok(())
+    }
+}
