@@ -32,16 +32,18 @@ enum State {
     Plain,
 }
 
-/// A step that trains a network `N` beside another network `O`.
+/// A step that trains a network `N` beside another network `O`, on real images where it has them.
+type TrainingStep<'a, N, O> = dyn Fn(&mut Trainee<N>, &O, &[Tensor]) -> Losses + 'a;
+
+/// A step and what it is taken with.
 struct Work<'a, N, O> {
     other: &'a O,
-    /// The real images, where the step has them.
+    /// The real images: one batch or none.
     images: &'a [Tensor],
     /// Their classes.
     labels: &'a [usize],
     round: &'a Round<'a>,
-    /// The step itself, of these networks and images.
-    step: &'a dyn Fn(&mut Trainee<N>, &O, &[Tensor]) -> Losses,
+    step: &'a TrainingStep<'a, N, O>,
 }
 
 struct Recorded {
