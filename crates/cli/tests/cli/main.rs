@@ -7,6 +7,7 @@ mod errors;
 mod extension;
 mod faults;
 mod fid;
+mod identity;
 mod interruption;
 mod reproduce;
 mod results;
