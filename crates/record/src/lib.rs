@@ -17,7 +17,7 @@
 //! .lock             held by the process that trains
 //! ```
 //!
-//! * [`Layout`] - where each file is, and whose a file in the directory is; [`Position`] names checkpoints,
+//! * [`Layout`] - where each file is; [`Position`] names checkpoints, and [`Owner`] tells the run's files from others,
 //! * [`Config`] - the head of `config.toml`,
 //! * [`Event`] - a line of `events.jsonl`, which [`events::read`] reads,
 //! * [`TaskScores`] - the content of a `scores.json`: numbers, each with the [`Card`] that says how it was measured;
@@ -59,6 +59,7 @@ pub mod events;
 mod exhibits;
 mod layout;
 pub mod metric;
+mod owner;
 mod position;
 mod scores;
 mod write;
@@ -68,7 +69,8 @@ pub use config::Config;
 pub use error::Error;
 pub use events::{Event, Host, Start};
 pub use exhibits::{ClassNeighbours, Embedding, Neighbours, Point};
-pub use layout::{Layout, Owner};
+pub use layout::Layout;
+pub use owner::Owner;
 pub use position::Position;
 pub use scores::{ClassScore, ResultRow, Score, TaskScores};
 pub use write::write_whole;
