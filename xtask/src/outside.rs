@@ -54,3 +54,20 @@ fn manifest(source: &str) -> Result<String> {
     }
     Ok(manifest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_that_read_runs_take_no_tensors() {
+        let mut tree = cargo();
+        tree.args(["tree", "--edges", "normal", "--prefix", "none", "-p", "mergan-record", "-p", "mergan-report"]);
+        let output = tree.output().unwrap();
+        let tree = String::from_utf8_lossy(&output.stdout);
+        assert!(tree.contains("mergan-report "), "{}", String::from_utf8_lossy(&output.stderr));
+        for heavy in ["mergan-tensor ", "mergan-models ", "cudarc "] {
+            assert!(!tree.contains(heavy), "{heavy} is among\n{tree}");
+        }
+    }
+}
