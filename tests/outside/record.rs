@@ -8,7 +8,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::create_dir_all(run.checkpoints())?;
     let scored = Event::Evaluation { task: 1, accuracy: 0.875, seconds: 1.5 };
     let later = "{\"event\":\"moved\",\"to\":\"elsewhere\"}\n";
-    std::fs::write(run.events(), [&scored.to_line(), later, "{\"event\":\"eval"].concat())?;
+    std::fs::write(run.events(), [&scored.to_line("2026-11-27T00:20:36Z"), later, "{\"event\":\"eval"].concat())?;
     assert_eq!(events::read(&run.events())?, [scored, Event::Unknown]);
     write_whole(&run.checkpoint(Position::end_of(1)), b"weights")?;
     assert_eq!(run.owner(&run.checkpoint(Position::end_of(1))), Owner::Run);
