@@ -3,7 +3,8 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use mergan_strategies::Strategies;
 use toml::{Table, Value};
@@ -55,6 +56,8 @@ impl Arguments {
 pub enum Command {
     /// List, fetch and describe datasets.
     Data(DataCommand),
+    /// Show what a run would be made of.
+    Config(ConfigCommand),
     /// Train one strategy on a sequence of tasks, or go on with a run that was stopped.
     Train(Box<TrainArguments>),
     /// Teach a finished run one more class, without the data before it.
@@ -267,7 +270,6 @@ pub struct ConfigArguments {
     /// What keeps the generator from forgetting.
     #[arg(
         long,
-        required_unless_present_any = ["resume", "config"],
         value_name = "NAME",
         help = format!("What keeps the generator from forgetting: {}", strategies())
     )]
@@ -287,6 +289,39 @@ pub struct ConfigArguments {
     /// One value that replaces the preset's, such as training.rate=1e-3; may be given several times.
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
+}
+
+/// `mergan config`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  mergan config show --dataset mnist --strategy ra")]
+pub struct ConfigCommand {
+    /// The question.
+    #[command(subcommand)]
+    pub question: ConfigQuestion,
+}
+
+/// The questions of `mergan config`.
+#[derive(Subcommand)]
+pub enum ConfigQuestion {
+    /// Print the configuration that `mergan train` would train, as TOML with a comment on each value.
+    #[command(
+        after_help = "Examples:\n  mergan config show --dataset mnist --strategy ra\n  mergan config show --preset \
+                            paper --dataset pets --strategy jtr --set training.batch=32 > pets.toml"
+    )]
+    Show {
+        /// The dataset: its name, or its path.
+        #[arg(long, required_unless_present = "config", value_name = "NAME|PATH")]
+        dataset: Option<String>,
+        /// What decides the result of a run.
+        #[command(flatten)]
+        config: ConfigArguments,
+        /// How pictures become images.
+        #[command(flatten)]
+        images: ImageArguments,
+        /// Where data are looked for and kept.
+        #[command(flatten)]
+        data: DataArguments,
+    },
 }
 
 /// `mergan extend`.
@@ -340,6 +375,12 @@ impl ExtendArguments {
             data,
         }
     }
+}
+
+/// Ends the process as clap does where an argument is missing that it cannot know to be one.
+pub fn missing(argument: &str) -> ! {
+    let text = format!("the following required arguments were not provided:\n  {argument}");
+    Arguments::command().error(ErrorKind::MissingRequiredArgument, text).exit()
 }
 
 /// The names of all strategies.

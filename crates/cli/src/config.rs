@@ -9,7 +9,7 @@ use mergan_models::Architecture;
 use mergan_strategies::{Choice, Config, Strategies};
 use toml::{Table, Value};
 
-use crate::args::{ConfigArguments, DataArguments, ImageArguments};
+use crate::args::{ConfigArguments, DataArguments, ImageArguments, missing};
 use crate::console::Console;
 
 /// The configuration that the arguments ask for, and what is known of its dataset: that of a run which is made again, or a
@@ -38,7 +38,7 @@ pub fn resolve(
         set(&mut file, change).with_context(|| format!("--set {change}"))?;
     }
     let named = file.get("dataset").and_then(Value::as_str).filter(|_| is_of_a_run).map(String::from);
-    let dataset = dataset.map(whole_path).or(named).context("give --dataset")?;
+    let dataset = dataset.map(whole_path).or(named).unwrap_or_else(|| missing("--dataset <NAME|PATH>"));
     let images = file.get("images").cloned().unwrap_or(Value::Table(Table::new()));
     let manifest = data.info(&dataset, &images.try_into().context("configuration, images")?, console)?;
     if is_of_a_run {
@@ -52,7 +52,7 @@ pub fn resolve(
     let choice = Choice {
         dataset,
         architecture,
-        strategy: arguments.strategy.clone().context("give --strategy")?,
+        strategy: arguments.strategy.clone().unwrap_or_else(|| missing("--strategy <NAME>")),
         preset: arguments.preset.clone().unwrap_or("quick".into()),
         seed: arguments.seed.unwrap_or(0),
         tasks: arguments.tasks,

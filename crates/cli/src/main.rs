@@ -38,6 +38,7 @@ fn run(arguments: &Arguments, console: &Console) -> Result<ExitCode> {
 fn answer(arguments: &Arguments, console: &Console) -> Result<ExitCode> {
     match &arguments.command {
         Command::Data(arguments) => commands::data::run(arguments, console)?,
+        Command::Config(arguments) => commands::config::run(arguments, console)?,
         Command::Train(arguments) => return commands::train::run(arguments, console),
         Command::Extend(arguments) => return commands::extend::run(arguments, console),
         Command::Sample(arguments) => commands::sample::run(arguments, console)?,

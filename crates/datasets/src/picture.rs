@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{BufRead, Seek};
 
+use documented::DocumentedFieldsOpt;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader};
 use ndarray::{Array3, ArrayView3, s};
@@ -15,7 +16,7 @@ use crate::{Error, resample};
 pub(crate) const MOST_BYTES: u64 = 256 << 20;
 
 /// How pictures of any size and kind become images of one shape.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, DocumentedFieldsOpt)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImageOptions {
     /// Height and width in pixels; the networks take 32 and 64.

@@ -1,12 +1,13 @@
 //! The order in which classes are learned.
 
+use documented::DocumentedFieldsOpt;
 use serde::{Deserialize, Serialize};
 
 use crate::Labelled;
 
 /// How to split the classes of a dataset into tasks. The default is class-incremental: one class a task, in the
 /// dataset's order, all classes, all images (paper, section 4).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, DocumentedFieldsOpt)]
 #[serde(default, deny_unknown_fields)]
 pub struct TaskOptions {
     /// The classes in the order they are learned; by default 0, 1, 2, ...

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use documented::DocumentedFieldsOpt;
 use mergan_datasets::{ImageOptions, TaskError, TaskOptions, TaskSequence};
 use mergan_models::Architecture;
 use mergan_tensor::AdamOptions;
@@ -14,7 +15,7 @@ use crate::losses::LossWeights;
 use crate::strategies::Strategies;
 
 /// The configuration of a run, as its `config.toml` holds it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The dataset's name.
@@ -52,7 +53,7 @@ pub struct Config {
 }
 
 /// A class that a run learned when it had ended, from images of its own.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct Extension {
     /// The name of the class.
@@ -72,7 +73,7 @@ pub struct Extension {
 }
 
 /// Sizes of the networks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct ModelOptions {
     /// The layers, which the size of the images decides.
@@ -85,7 +86,7 @@ pub struct ModelOptions {
 }
 
 /// How the networks are trained (paper section 4, and the released code's `mergan.py`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingOptions {
     /// Iterations a task: one generator step (but in the first) and then the critic steps.
@@ -134,7 +135,7 @@ pub enum NewClasses {
 }
 
 /// How a generator is scored (paper section 4.1). What is 0 is left out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationOptions {
     /// Generated images of each class that the classifier scores.

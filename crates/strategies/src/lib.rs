@@ -26,6 +26,7 @@
 
 mod batches;
 mod checkpoint;
+mod comments;
 mod config;
 mod draws;
 mod error;

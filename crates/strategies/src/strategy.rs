@@ -159,6 +159,14 @@ pub trait FromOptions: Strategy + 'static {
     type Options: DeserializeOwned;
     /// The name in configurations and on the command line.
     const NAME: &'static str;
+    /// What an option means, in words, for [`Config::to_commented_toml`](crate::Config::to_commented_toml); one in a table
+    /// of its own has a name such as `ra.lambda`.
+    fn about(_option: &str) -> Option<&'static str>
+    where
+        Self: Sized,
+    {
+        None
+    }
     /// The strategy, which remembers nothing yet.
     ///
     /// # Errors

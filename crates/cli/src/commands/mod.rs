@@ -3,6 +3,7 @@
 pub mod animate;
 pub mod compare;
 pub mod completions;
+pub mod config;
 pub mod data;
 pub mod doctor;
 pub mod evaluate;

@@ -24,7 +24,16 @@ fn pictures(folder: &Path, classes: &[&str]) -> PathBuf {
 /// A run of two tasks on these data, from a cache of its own.
 fn train(dataset: &Path, run: &Path, cache: &Path) -> assert_cmd::assert::Assert {
     let mut command = mergan();
-    command.env("MERGAN_DATA", cache).args(["train", "--strategy", "ra", "--preset", "smoke", "--tasks", "2", "--grey"]);
+    command.env("MERGAN_DATA", cache).args([
+        "train",
+        "--strategy",
+        "ra",
+        "--preset",
+        "smoke",
+        "--tasks",
+        "2",
+        "--grey",
+    ]);
     command.arg("--dataset").arg(dataset).arg("--run").arg(run).assert()
 }
 

@@ -9,6 +9,7 @@
 
 use std::path::Path;
 
+use documented::DocumentedFieldsOpt;
 use mergan_models::{Classifier, Conditions, FitOptions, Generator, Weights, WeightsError};
 use mergan_tensor::{Device, Random, Tensor, no_grad};
 use serde::Deserialize;
@@ -26,7 +27,7 @@ pub struct DeepGenerativeReplay {
     solver: Option<Solver>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
     /// Images of each class that a solver is trained on.
@@ -130,6 +131,9 @@ impl Strategy for DeepGenerativeReplay {
 impl FromOptions for DeepGenerativeReplay {
     type Options = Options;
     const NAME: &'static str = "dgr";
+    fn about(option: &str) -> Option<&'static str> {
+        Options::get_field_docs(option).ok()
+    }
     fn from_options(options: Options) -> Result<Self, String> {
         if options.solver_images == 0 || options.solver_epochs == 0 {
             return Err("solver_images and solver_epochs must be at least 1".into());

@@ -10,6 +10,7 @@
 
 use std::path::Path;
 
+use documented::DocumentedFieldsOpt;
 use mergan_models::{Conditions, Critic, Generator, Network, Standing, Weights, WeightsError};
 use mergan_tensor::{Device, Tensor};
 use serde::Deserialize;
@@ -29,12 +30,16 @@ pub struct ElasticWeightConsolidation {
     fisher: Option<Generator>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
     /// lambda_EWC.
     lambda: f64,
+    /// What stands in for the log-likelihood of a generated image: `critic`, the critic's score, or `class`, that the
+    /// class head recognises the class asked for.
     likelihood: Likelihood,
+    /// Which tasks the Fisher information is of: `accumulated`, the sum over the tasks, or `latest`, measured anew on all
+    /// classes learned so far.
     fisher: Fisher,
     /// Generated images that the Fisher information of a task is estimated from.
     samples: usize,
@@ -157,6 +162,9 @@ fn fisher_diagonal(
 impl FromOptions for ElasticWeightConsolidation {
     type Options = Options;
     const NAME: &'static str = "ewc";
+    fn about(option: &str) -> Option<&'static str> {
+        Options::get_field_docs(option).ok()
+    }
     fn from_options(options: Options) -> Result<Self, String> {
         require_positive("lambda", options.lambda)?;
         if options.samples == 0 {

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use documented::DocumentedFieldsOpt;
 use mergan_models::{Generator, Network, Weights, WeightsError, from_bytes};
 use mergan_tensor::{Device, Tensor};
 use serde::Deserialize;
@@ -22,7 +23,7 @@ pub struct Exemplars {
     buffer: BTreeMap<usize, Tensor>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
     /// Images kept of each class, the first of the training images.
@@ -93,6 +94,9 @@ impl Strategy for Exemplars {
 impl FromOptions for Exemplars {
     type Options = Options;
     const NAME: &'static str = "exemplars";
+    fn about(option: &str) -> Option<&'static str> {
+        Options::get_field_docs(option).ok()
+    }
     fn from_options(options: Options) -> Result<Self, String> {
         if options.per_class == 0 {
             return Err("per_class is 0; keep at least one image of each class, or choose sft".into());

@@ -5,6 +5,7 @@
 //! past class a Wasserstein and a class term, at the same latents for the old and the new generator, and without a
 //! gradient penalty. Both are here; see [`Replay`].
 
+use documented::DocumentedFieldsOpt;
 use mergan_models::Conditions;
 use mergan_tensor::{Tensor, no_grad};
 use serde::Deserialize;
@@ -32,9 +33,11 @@ enum Replay {
     Batch,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
+    /// How replayed images enter the losses: in terms of their own, added up (`sum`) or averaged (`mean`) over the past
+    /// classes, or in one `batch` with the real ones.
     replay: Replay,
     /// Whether terms of their own replay a whole batch of each class, as in the released code for LSUN, instead of a share
     /// of one.
@@ -114,6 +117,9 @@ impl Strategy for JointReplay {
 impl FromOptions for JointReplay {
     type Options = Options;
     const NAME: &'static str = "jtr";
+    fn about(option: &str) -> Option<&'static str> {
+        Options::get_field_docs(option).ok()
+    }
     fn from_options(options: Options) -> Result<Self, String> {
         if options.whole_batches && options.replay == Replay::Batch {
             return Err("whole_batches has no place where replay is \"batch\"; leave one of them out".into());

@@ -48,6 +48,12 @@ impl Strategy for ReplayAndAlignment {
 impl FromOptions for ReplayAndAlignment {
     type Options = Options;
     const NAME: &'static str = "jtr-ra";
+    fn about(option: &str) -> Option<&'static str> {
+        match option.split_once('.')? {
+            ("jtr", option) => JointReplay::about(option),
+            (_, option) => ReplayAlignment::about(option),
+        }
+    }
     fn from_options(Options { jtr, ra }: Options) -> Result<Self, String> {
         Ok(ReplayAndAlignment {
             replay: JointReplay::from_options(jtr)?,

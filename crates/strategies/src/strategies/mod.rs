@@ -40,6 +40,7 @@ pub struct Strategies(Vec<Registration>);
 struct Registration {
     name: &'static str,
     build: fn(&toml::Table) -> Result<Box<dyn Strategy>, Error>,
+    about: fn(&str) -> Option<&'static str>,
 }
 
 impl Strategies {
@@ -69,7 +70,7 @@ impl Strategies {
             self.names().all(|known| known != name),
             "there are two strategies called `{name}`; rename one of them"
         );
-        self.0.push(Registration { name, build: build::<S> });
+        self.0.push(Registration { name, build: build::<S>, about: S::about });
         self
     }
 
@@ -83,10 +84,17 @@ impl Strategies {
     /// # Errors
     /// When there is no such strategy, or an option is missing, unknown or out of range.
     pub fn build(&self, name: &str, options: &toml::Table) -> Result<Box<dyn Strategy>, Error> {
-        match self.0.iter().find(|registration| registration.name == name) {
-            Some(registration) => (registration.build)(options),
-            None => Err(Error::unknown_name("strategy", name, self.names())),
-        }
+        (self.find(name)?.build)(options)
+    }
+
+    /// What says what the options of the strategy of this name mean.
+    pub(crate) fn about(&self, name: &str) -> Result<fn(&str) -> Option<&'static str>, Error> {
+        Ok(self.find(name)?.about)
+    }
+
+    fn find(&self, name: &str) -> Result<&Registration, Error> {
+        let found = self.0.iter().find(|registration| registration.name == name);
+        found.ok_or_else(|| Error::unknown_name("strategy", name, self.names()))
     }
 }
 

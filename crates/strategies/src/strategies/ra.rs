@@ -1,6 +1,7 @@
 //! MeRGAN-RA, replay alignment (paper section 3.2, equations 12 and 13): at the same latent and class, the new generator
 //! is held to the image that the frozen one makes, pixel by pixel. The critic never sees the past.
 
+use documented::DocumentedFieldsOpt;
 use mergan_tensor::Tensor;
 use serde::Deserialize;
 
@@ -30,11 +31,13 @@ enum Scaling {
     PerClass,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
     /// lambda_RA.
     lambda: f64,
+    /// How the weight grows with the number of past classes: `released` and `sum` are the released code's for digits and for
+    /// LSUN, with `per-class` a class weighs the same however many there are.
     scaling: Scaling,
     /// How many past classes a step aligns, chosen at random; all when it is left out. Fewer classes have larger groups,
     /// whose batch statistics are less noisy.
@@ -90,6 +93,9 @@ impl Strategy for ReplayAlignment {
 impl FromOptions for ReplayAlignment {
     type Options = Options;
     const NAME: &'static str = "ra";
+    fn about(option: &str) -> Option<&'static str> {
+        Options::get_field_docs(option).ok()
+    }
     fn from_options(options: Options) -> Result<Self, String> {
         require_positive("lambda", options.lambda)?;
         require_some_classes(options.classes_per_step)?;

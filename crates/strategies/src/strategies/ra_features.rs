@@ -3,6 +3,7 @@
 //! the features of the critic as the last task left it, rather than pixel by pixel. Images may differ where the critic
 //! does not look. FoCL learns its feature extractors; here the critic is at hand.
 
+use documented::DocumentedFieldsOpt;
 use mergan_tensor::no_grad;
 use serde::Deserialize;
 
@@ -17,7 +18,7 @@ pub struct FeatureAlignment {
     options: Options,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
     /// The weight of the sum over past classes of the mean squared norm of the difference in features.
@@ -46,6 +47,9 @@ impl Strategy for FeatureAlignment {
 impl FromOptions for FeatureAlignment {
     type Options = Options;
     const NAME: &'static str = "ra-features";
+    fn about(option: &str) -> Option<&'static str> {
+        Options::get_field_docs(option).ok()
+    }
     fn from_options(options: Options) -> Result<Self, String> {
         require_positive("lambda", options.lambda)?;
         require_some_classes(options.classes_per_step)?;
