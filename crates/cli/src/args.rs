@@ -225,7 +225,7 @@ pub struct TrainArguments {
     /// each class, or that of a prepared file (`mergan data convert`). With --resume, where data that have moved are now.
     #[arg(long, required_unless_present_any = ["resume", "config"], value_name = "NAME|PATH")]
     pub dataset: Option<String>,
-    /// The directory of a new run, which must not exist or be empty.
+    /// The directory of a new run; other files may lie in it, but no run.
     #[arg(long, required_unless_present = "resume", value_name = "DIR")]
     pub run: Option<PathBuf>,
     /// The run whose first task this one shares instead of training it: a run of one task with the same seed.

@@ -52,10 +52,10 @@ pub enum Outcome {
 }
 
 impl Run {
-    /// A new run in `directory`, which must not exist or be empty, of one of these strategies.
+    /// A new run of one of these strategies in `directory`, where other files may lie, but no run.
     ///
     /// # Errors
-    /// When something else lies in the directory, the configuration does not fit the data or names another strategy, or the
+    /// When a run lies in the directory, the configuration does not fit the data or names another strategy, or the
     /// disk is full.
     pub fn start(directory: &Path, config: Config, data: &Dataset, strategies: &Strategies) -> Result<Self, Error> {
         let config = on_data(config, data)?;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::{complaint, finished_run, mergan, new_run};
+use crate::{complaint, finished_run, mergan, new_run, run_of};
 
 /// What the command says to a new run with these options; no run directory may be left.
 fn refusal(strategy: &str, options: &[&str]) -> String {
@@ -58,16 +58,25 @@ fn a_bad_configuration_is_refused_before_anything_is_written() {
 }
 
 #[test]
-fn an_existing_run_directory_is_left_alone() {
+fn an_existing_run_is_left_alone_and_other_peoples_files_are_not_in_the_way() {
     let folder = tempfile::tempdir().unwrap();
-    let notes = folder.path().join("notes.txt");
-    fs::write(&notes, "mine").unwrap();
-    let error = complaint(mergan().args(new_run("ra", folder.path())).assert());
-    assert!(error.contains("exists already; go on with it by `mergan train --resume"), "{error}");
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-
     let error = complaint(mergan().args(["train", "--resume"]).arg(folder.path()).assert());
     assert!(error.contains("config.toml"), "{error}");
+
+    let others =
+        ["notes.txt", ".env", ".git/config", ".ipynb_checkpoints/notes.ipynb"].map(|name| folder.path().join(name));
+    for path in &others {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "mine").unwrap();
+    }
+    mergan().args(run_of("1", "sft", folder.path())).assert().success();
+    mergan().args(["train", "--resume"]).arg(folder.path()).assert().success();
+    assert!(others.iter().all(|path| fs::read(path).unwrap() == b"mine"));
+
+    let config = fs::read(folder.path().join("config.toml")).unwrap();
+    let error = complaint(mergan().args(new_run("ra", folder.path())).assert());
+    assert!(error.contains("exists already; go on with it by `mergan train --resume"), "{error}");
+    assert_eq!(fs::read(folder.path().join("config.toml")).unwrap(), config);
 }
 
 #[test]

@@ -19,8 +19,8 @@ fn strategies_fork_from_one_first_task_and_a_second_call_trains_nothing() {
     let said = String::from_utf8_lossy(&first.get_output().stderr).into_owned();
     assert!(said.contains("expected training time: about") && said.contains("[ra] task 2 of 2 learned"), "{said}");
     assert!(["report.html", "results.json", "ledger.md"].iter().all(|file| out.join(file).is_file()));
-    let generator = |run: &str| fs::read(out.join("seed0").join(run).join("tasks/01/generator.safetensors")).unwrap();
-    assert!(generator("sft") == generator("first-task") && generator("ra") == generator("first-task"));
+    let samples = |run: &str| fs::read(out.join("seed0").join(run).join("tasks/01/samples.png")).unwrap();
+    assert!(samples("sft") == samples("first-task") && samples("ra") == samples("first-task"));
 
     let again = reproduce().success();
     assert_eq!(String::from_utf8_lossy(&again.get_output().stdout), table);
