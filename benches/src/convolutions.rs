@@ -206,12 +206,12 @@ mod tests {
     }
 
     /// The layers have the shapes of the network's parameters and do all the work of a forward pass.
-    fn assert_same_network<N: Network>(layers: &[(&str, Convolution)], mut network: N, forward: impl FnOnce(&N)) {
+    fn assert_same_network<N: Network>(layers: &[(&str, Convolution)], network: N, forward: impl FnOnce(&N)) {
         let before = conv2d_flops();
         forward(&network);
         let work: usize = layers.iter().map(|(_, convolution)| convolution.flops()).sum();
         assert_eq!(conv2d_flops() - before, work as u64);
-        let parameters = network.parameters_mut();
+        let parameters = network.parameters();
         for (name, Convolution { kernel, .. }) in layers {
             let weight = parameters.iter().find(|parameter| parameter.name == format!("{name}.weight"));
             let shape = weight.unwrap_or_else(|| panic!("no layer {name}")).value.shape();

@@ -61,13 +61,13 @@ pub fn critic(sizes: ModelConfig) -> Critic {
 }
 
 fn filled<N: Network>(mut network: N, first_stream: u64) -> N {
-    for (parameter, stream) in network.parameters_mut().into_iter().zip(first_stream..) {
+    for (parameter, stream) in network.parameters_mut().iter_mut().zip(first_stream..) {
         let value = match parameter.name.rsplit_once('.') {
             Some((_, "bias")) => |u: f64| 0.1 * u,
             _ if parameter.name.ends_with(".g.weight") || parameter.axes == 1 => |u: f64| 1.0 + 0.3 * u,
             _ => |u: f64| 0.3 * u,
         };
-        *parameter.value = uniform(stream, parameter.value.shape(), value);
+        parameter.value = uniform(stream, parameter.value.shape(), value);
     }
     network.trainable()
 }

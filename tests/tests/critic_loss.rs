@@ -12,8 +12,8 @@ const BATCH: usize = 2;
 fn small_critic() -> Critic {
     let sizes = ModelConfig { width: 1, classes: 3, ..ModelConfig::default() };
     let mut critic = Critic::new(sizes, Random::new(5), Device::Reference);
-    for (parameter, stream) in critic.parameters_mut().into_iter().zip(700..) {
-        *parameter.value = uniform(stream, parameter.value.shape(), |u| 0.4 * u);
+    for (parameter, stream) in critic.parameters_mut().iter_mut().zip(700..) {
+        parameter.value = uniform(stream, parameter.value.shape(), |u| 0.4 * u);
     }
     critic
 }
@@ -36,8 +36,7 @@ fn every_weight_of_the_critic() {
             let at = |step: f64| {
                 let (mut moved, mut numbers) = (critic.clone(), numbers.clone());
                 numbers[i] += step;
-                let parameter = moved.parameters_mut().remove(p);
-                *parameter.value = Tensor::from_vec(numbers, value.shape(), Device::Reference);
+                moved.parameters_mut()[p].value = Tensor::from_vec(numbers, value.shape(), Device::Reference);
                 loss(&moved).item()
             };
             let expected = (at(STEP) - at(-STEP)) / (2.0 * STEP);
@@ -59,7 +58,7 @@ fn the_penalty_reaches_every_layer_under_the_critic_head_and_not_the_class_head(
     let penalty = gradient_penalty(&critic, &images(1, BATCH), &images(2, BATCH), &fraction);
     let values = critic.values();
     let gradients = penalty.gradients(&values.iter().collect::<Vec<_>>());
-    for (parameter, gradient) in critic.clone().parameters_mut().iter().zip(&gradients) {
+    for (parameter, gradient) in critic.parameters().iter().zip(&gradients) {
         let reached = gradient.square().sum().item() > 0.0;
         // Biases only shift the score: they enter its slope through no more than the rectifiers' constant masks.
         let expected = matches!(parameter.name.as_str(), "c1.weight" | "c2.weight" | "c3.weight" | "o.weight");

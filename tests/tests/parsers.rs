@@ -59,7 +59,7 @@ proptest! {
         let path = folder.path().join("altered.safetensors");
         fs::write(&path, bytes).unwrap();
         if let Ok(weights) = Weights::load(&path, Device::Cpu) {
-            let _ = ModelConfig::of(&weights);
+            let _ = Generator::from_weights(&path, &weights);
         }
     }
 

@@ -10,8 +10,10 @@ use std::convert::Infallible;
 use mergan_tensor::{Adam, AdamOptions, Address, Device, Pool2d, Random, Shape, Tensor, no_grad};
 use ndarray::{Array2, Array4, ArrayBase, ArrayView1, ArrayView4, Axis, Data, Ix4};
 
-use crate::layers::{Convolution, Gain, Initialiser, Linear};
-use crate::parameters::{Network, Parameter};
+use crate::declaration::Declaration;
+use crate::forward::{Forward, LINEAR, RELU};
+use crate::layers::{Kernel, Layers};
+use crate::parameters::{Network, Parameter, Rows};
 use crate::pixels;
 use crate::weights::Weights;
 
@@ -63,8 +65,7 @@ impl Layout {
 #[derive(Clone, Debug)]
 pub struct Classifier {
     layout: &'static Layout,
-    convolutions: Vec<Vec<Convolution>>,
-    layers: Vec<Linear>,
+    parameters: Vec<Parameter>,
 }
 
 /// What a classifier makes of images.
@@ -126,31 +127,31 @@ impl Classifier {
     /// # Panics
     /// When the images are so small that its poolings leave nothing.
     pub fn new(shape: [usize; 3], classes: usize, random: Random, device: Device) -> Self {
-        let init = &mut Initialiser::new(random, CLASSIFIER_STREAM, device);
         let layout = Layout::of(shape);
-        let [mut channels, mut height, mut width] = shape;
-        let mut convolutions = Vec::new();
+        let [channels, height, width] = shape;
+        let mut net = Declaration::new(classes);
+        let mut x = Shape::new(1, channels, height, width);
+        let mut number = 1..;
         for block in layout.blocks {
-            let mut convolution = |&outputs: &usize| {
-                let inputs = std::mem::replace(&mut channels, outputs);
-                Convolution::new(init, [inputs, outputs], 3, Gain::He)
-            };
-            convolutions.push(block.iter().map(&mut convolution).collect());
-            (height, width) = (height / 2, width / 2);
+            for (&outputs, i) in block.iter().zip(&mut number) {
+                x = net.conv(&x, format_args!("c{i}"), Kernel::he(3, outputs));
+            }
+            x = Shape { h: x.h / 2, w: x.w / 2, ..x };
         }
-        let pixels = channels * height * width;
-        assert!(pixels > 0, "images of shape {shape:?} are too small for {}", layout.name);
-        let sizes: Vec<usize> = [pixels].iter().chain(layout.hidden).chain([&classes]).copied().collect();
-        let layers = sizes.windows(2).map(|pair| Linear::new(init, pair[0], pair[1])).collect();
-        Classifier { layout, convolutions, layers }
+        assert!(x.len() > 0, "images of shape {shape:?} are too small for {}", layout.name);
+        for (&outputs, i) in layout.hidden.iter().zip(1..) {
+            x = net.linear_layer(x, format_args!("l{i}"), outputs, Rows::Shared);
+        }
+        net.linear_layer(x, format_args!("l{}", layout.hidden.len() + 1), classes, Rows::PerClass);
+        Classifier { layout, parameters: net.fresh(random, CLASSIFIER_STREAM, device) }
     }
 
     /// A classifier that knows of more classes, and never names one of those.
     pub fn grown(&self, shape: [usize; 3], classes: usize) -> Self {
         let mut larger = Classifier::new(shape, classes, Random::new(0), self.device());
-        let last = larger.layers.last_mut().expect("a classifier has layers");
-        last.weight = last.weight.scale(0.0);
-        last.bias = Tensor::full(f64::from(f32::MIN), last.bias.shape(), last.bias.device());
+        let [weight, bias] = larger.parameters.last_chunk_mut().expect("a classifier has layers");
+        weight.value = weight.value.scale(0.0);
+        bias.value = Tensor::full(f64::from(f32::MIN), bias.value.shape(), bias.value.device());
         larger.holding(self)
     }
 
@@ -221,7 +222,7 @@ impl Classifier {
                 let y: Vec<usize> = chosen.iter().map(|&i| labels[i]).collect();
                 let address = Address { stream: DROPOUT_STREAM, iteration: step as u32, ..Address::default() };
                 let features = classifier.through(&x, |x| dropped(x, random, address));
-                let loss = classifier.last().forward(&features).cross_entropy(&y);
+                let loss = classifier.last(&features).cross_entropy(&y);
                 let rate = options.rate * (1.0 - step as f64 / steps as f64);
                 classifier.descend(&loss, &mut adam, rate);
                 step += 1;
@@ -233,7 +234,7 @@ impl Classifier {
 
     /// Images `[n, c, h, w]` in [-1, 1] to logits N x classes.
     pub fn logits(&self, images: &Tensor) -> Tensor {
-        self.last().forward(&self.features(images))
+        self.last(&self.features(images))
     }
 
     /// Images `[n, c, h, w]` in [-1, 1] to the activations of the last hidden layer, N x 128.
@@ -243,16 +244,32 @@ impl Classifier {
 
     /// As [`Classifier::features`], with this behind the first linear layer after convolutions.
     fn through(&self, images: &Tensor, drop: impl Fn(Tensor) -> Tensor) -> Tensor {
-        let pooled = |maps: Tensor, block: &Vec<Convolution>| {
-            let maps = block.iter().fold(maps, |maps, layer| layer.forward_relu(&maps));
-            maps.max_pool2d(Pool2d::square(2, 2, 0))
-        };
-        let maps = self.convolutions.iter().fold(images.clone(), pooled);
-        let hidden = self.layers[..self.layers.len() - 1].iter().enumerate();
-        hidden.fold(maps.flatten(), |x, (i, layer)| {
-            let x = layer.forward_relu(&x);
-            if i == 0 && !self.convolutions.is_empty() { drop(x) } else { x }
-        })
+        let net = &mut Forward::new(&self.parameters);
+        let mut maps = images.clone();
+        for block in self.layout.blocks {
+            for _ in *block {
+                maps = net.conv_leaky_relu(&maps, 3, RELU);
+            }
+            maps = maps.max_pool2d(Pool2d::square(2, 2, 0));
+        }
+        let mut x = maps.flatten();
+        for layer in 0..self.layout.hidden.len() {
+            x = net.linear_leaky_relu(&x, RELU);
+            if layer == 0 && !self.layout.blocks.is_empty() {
+                x = drop(x);
+            }
+        }
+        x
+    }
+
+    /// The last layer, of the activations before it.
+    fn last(&self, features: &Tensor) -> Tensor {
+        Forward::new(self.head()).linear_leaky_relu(features, LINEAR)
+    }
+
+    /// Weight and bias of the last layer.
+    fn head(&self) -> &[Parameter; 2] {
+        self.parameters.last_chunk().expect("a classifier has layers")
     }
 
     /// What the classifier makes of images (N, C, H, W), in one pass.
@@ -277,12 +294,12 @@ impl Classifier {
             no_grad(|| {
                 for batch in images.axis_chunks_iter(Axis(0), batch) {
                     let hidden = self.features(&pixels::from_bytes(batch, Device::Cpu));
-                    logits.extend(self.last().forward(&hidden).to_vec::<f32>());
+                    logits.extend(self.last(&hidden).to_vec::<f32>());
                     features.extend(hidden.to_vec::<f32>());
                 }
             });
         }
-        let Shape { n: classes, c: width, .. } = self.last().weight.shape();
+        let Shape { n: classes, c: width, .. } = self.head()[0].value.shape();
         let rows = |values: Vec<f32>, columns| {
             let array = Array2::from_shape_vec((values.len() / columns, columns), values);
             array.expect("every image has a row")
@@ -301,10 +318,6 @@ impl Classifier {
     /// When there is not one label for every image.
     pub fn accuracy(&self, images: ArrayView4<u8>, labels: &[usize]) -> f64 {
         self.read(images).accuracy(labels)
-    }
-
-    fn last(&self) -> &Linear {
-        self.layers.last().expect("a classifier has layers")
     }
 }
 
@@ -347,15 +360,12 @@ impl Reading {
 }
 
 impl Network for Classifier {
-    fn parameters_mut(&mut self) -> Vec<Parameter<'_>> {
-        let convolutions = self.convolutions.iter_mut().flatten().zip(1..);
-        let convolutions = convolutions.flat_map(|(layer, i)| layer.parameters_mut(&format!("c{i}")));
-        let (count, layers) = (self.layers.len(), self.layers.iter_mut().zip(1..));
-        let layers = layers.flat_map(|(layer, i)| match format!("l{i}") {
-            name if i == count => layer.class_parameters_mut(&name),
-            name => layer.parameters_mut(&name),
-        });
-        convolutions.chain(layers).collect()
+    fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    fn parameters_mut(&mut self) -> &mut [Parameter] {
+        &mut self.parameters
     }
 }
 

@@ -13,25 +13,35 @@
 //! assert_eq!(images.dim(), (8, 1, 32, 32));
 //! ```
 //!
-//! Parameters are named as PyTorch's `state_dict` would name them and travel in safetensors files ([`Weights`]). PyTorch's
-//! own files can be read too: [`Inception`], whose features FID compares, comes in one.
+//! Parameters are named as PyTorch's `state_dict` would name them and travel in safetensors files ([`Weights`],
+//! [`Generator::load`]). PyTorch's own files can be read too: [`Inception`], whose features FID compares, comes in one.
+//!
+//! A generator is written in another format by an implementation of [`GeneratorLayers`], which
+//! [`ModelConfig::generator`] walks through.
 
+mod architectures;
 mod classifier;
-mod digits;
+mod conditions;
+mod config;
+mod declaration;
+mod forward;
 mod inception;
 mod layers;
 mod networks;
+mod norm;
 mod parameters;
 mod pixels;
-mod resnet;
 mod standing;
 mod torch_file;
 mod weights;
 
+pub use architectures::Architecture;
 pub use classifier::{Classifier, FitOptions, FitProgress, Reading};
+pub use conditions::Conditions;
+pub use config::ModelConfig;
 pub use inception::{Inception, Resize, Tap};
-pub use layers::Conditions;
-pub use networks::{Architecture, Critic, Generator, ModelConfig, Verdict};
+pub use layers::{GeneratorLayers, Kernel, Layers};
+pub use networks::{Critic, Generator, Verdict};
 pub use parameters::{Network, Parameter, Rows};
 pub use pixels::{from_bytes, to_bytes};
 pub use standing::Standing;

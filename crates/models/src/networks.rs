@@ -1,117 +1,62 @@
-//! A generator and a critic behind one face, whichever of the two architectures they have.
+//! A generator and a critic behind one face, whatever architecture they have.
+
+use std::path::Path;
 
 use mergan_tensor::{Device, Random, Shape, Tensor};
 
-use crate::layers::{Conditions, Initialiser, Linear, Norm};
+use crate::conditions::Conditions;
+use crate::config::ModelConfig;
+use crate::declaration::Declaration;
+use crate::forward::Forward;
+use crate::layers::CriticLayers;
+use crate::norm::Norm;
 use crate::parameters::{Network, Parameter, Rows};
-use crate::standing::Standing;
-use crate::weights::Weights;
-use crate::{digits, resnet};
+use crate::weights::{Weights, WeightsError};
 
-/// The layers between latents, images and verdicts; each makes images of one size.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Architecture {
-    /// A three-layer DCGAN with conditional batch norm, 32x32 (MNIST, SVHN; the released code's `gan32_model.py`).
-    #[default]
-    Digit,
-    /// Residual networks, 64x64 (LSUN; `GoodGenerator` and `GoodDiscriminator` of the released code's `gan64_model.py`).
-    Resnet,
-}
-
-impl Architecture {
-    /// Pixels on a side of the images.
-    pub fn side(self) -> usize {
-        match self {
-            Architecture::Digit => 32,
-            Architecture::Resnet => 64,
-        }
-    }
-
-    /// The architecture that makes images of this side.
-    pub fn of_side(side: usize) -> Option<Self> {
-        [Architecture::Digit, Architecture::Resnet].into_iter().find(|architecture| architecture.side() == side)
-    }
-
-    /// The name in configurations.
-    pub fn name(self) -> &'static str {
-        match self {
-            Architecture::Digit => "digit",
-            Architecture::Resnet => "resnet",
-        }
-    }
-}
-
-/// Sizes of a generator and its critic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ModelConfig {
-    /// The layers.
-    pub architecture: Architecture,
-    /// Channels at full resolution; in the paper 32 of the digit networks and 64 of the residual ones.
-    pub width: usize,
-    /// Channels of the images: 1 for MNIST, 3 for SVHN and LSUN.
-    pub channels: usize,
-    /// Rows of the class tables.
-    pub classes: usize,
-    /// Numbers of a latent vector; 128 in the paper.
-    pub latent: usize,
-}
-
-impl Default for ModelConfig {
-    /// The paper's networks for MNIST.
-    fn default() -> Self {
-        ModelConfig { architecture: Architecture::Digit, width: 32, channels: 1, classes: 10, latent: 128 }
-    }
-}
-
-impl ModelConfig {
-    /// Channels, height and width of the images.
-    pub fn image_shape(&self) -> [usize; 3] {
-        let side = self.architecture.side();
-        [self.channels, side, side]
-    }
-
-    /// The sizes of a generator, read off its tensors; `None` where they are of none or do not fit together. The largest
-    /// tensors must agree, so that a network of these sizes takes no more memory than the file did.
-    pub fn of(weights: &Weights) -> Option<Self> {
-        digits::sizes(weights).or_else(|| resnet::sizes(weights))
-    }
-}
-
-/// Pixels on a side of the smallest feature maps.
-pub(crate) const BASE: usize = 4;
 const GENERATOR_STREAM: u16 = 0x100;
 const CRITIC_STREAM: u16 = 0x101;
 
 /// G(z, c): latents N x latent and classes to images `[n, channels, side, side]` in (-1, 1).
 #[derive(Clone, Debug)]
 pub struct Generator {
-    layers: GeneratorLayers,
-}
-
-#[derive(Clone, Debug)]
-enum GeneratorLayers {
-    Digit(Box<digits::Generator>),
-    Resnet(Box<resnet::Generator>),
+    config: ModelConfig,
+    parameters: Vec<Parameter>,
 }
 
 impl Generator {
     /// A generator with fresh weights, frozen.
     pub fn new(config: ModelConfig, random: Random, device: Device) -> Self {
-        let init = &mut Initialiser::new(random, GENERATOR_STREAM, device);
-        let layers = match config.architecture {
-            Architecture::Digit => GeneratorLayers::Digit(Box::new(digits::Generator::new(init, config))),
-            Architecture::Resnet => GeneratorLayers::Resnet(Box::new(resnet::Generator::new(init, config))),
-        };
-        Generator { layers }
+        let parameters = config.declare_generator().fresh(random, GENERATOR_STREAM, device);
+        Generator { config, parameters }
     }
 
-    /// The sizes, read off the parameters.
-    pub fn config(&self) -> ModelConfig {
-        match &self.layers {
-            GeneratorLayers::Digit(layers) => layers.config(),
-            GeneratorLayers::Resnet(layers) => layers.config(),
+    /// The generator of a file, frozen and on the CPU; its sizes are read off the tensors. What else the file holds, such as
+    /// a [`Standing`](crate::Standing), is read from its [`Weights`].
+    ///
+    /// # Errors
+    /// When the file cannot be read, holds no generator, or one of whose parameters one is missing or has another shape.
+    pub fn load(path: &Path) -> Result<Self, WeightsError> {
+        Generator::from_weights(path, &Weights::load(path, Device::Cpu)?)
+    }
+
+    /// As [`Generator::load`], of a file that has been read; `path` names it in errors.
+    ///
+    /// # Errors
+    /// When there is no generator among the weights, or one of its parameters is missing or has another shape.
+    pub fn from_weights(path: &Path, weights: &Weights) -> Result<Self, WeightsError> {
+        let mut refusal = None;
+        for config in ModelConfig::candidates(weights) {
+            match config.declare_generator().read(path, weights) {
+                Ok(parameters) => return Ok(Generator { config, parameters }),
+                Err(error) => refusal = refusal.or(Some(error)),
+            }
         }
+        Err(refusal.unwrap_or_else(|| WeightsError::NoGenerator { path: path.into() }))
+    }
+
+    /// The sizes.
+    pub fn config(&self) -> ModelConfig {
+        self.config
     }
 
     /// A frozen copy in which the `new` classes start from the mean of the class parameters of the `learned` ones, which
@@ -121,7 +66,7 @@ impl Generator {
     /// When a class is out of range, or `learned` is empty.
     pub fn start_at_mean(&self, new: &[usize], learned: &[usize]) -> Generator {
         let mut generator = self.frozen();
-        let parameters = generator.parameters_mut().into_iter();
+        let parameters = generator.parameters.iter_mut();
         for Parameter { value: table, .. } in parameters.filter(|parameter| parameter.rows == Rows::PerClass) {
             let Shape { n: classes, c, .. } = table.shape();
             let mean = table.select_rows(learned).mean_to(Shape::vector(c));
@@ -136,53 +81,35 @@ impl Generator {
     /// # Panics
     /// When the conditions do not divide N evenly, or name a class that the tables do not have.
     pub fn forward(&self, latents: &Tensor, conditions: &Conditions) -> Tensor {
-        self.through(latents, conditions, |_, norm, maps| norm.forward_relu(maps, conditions))
-    }
-
-    /// As [`Generator::forward`], normalised by standing statistics: an image does not depend on those
-    /// beside it, but for rounding.
-    pub fn forward_standing(&self, latents: &Tensor, conditions: &Conditions, standing: &Standing) -> Tensor {
-        self.through(latents, conditions, |layer, norm, maps| {
-            norm.forward_relu_standing(layer, maps, conditions, standing)
-        })
+        self.through(latents, conditions, |_, norm, maps| norm.relu(maps, conditions))
     }
 
     /// The network with this in place of its normalisations and rectifiers, which are counted from 0.
-    pub(crate) fn through(
-        &self,
+    pub(crate) fn through<'g>(
+        &'g self,
         latents: &Tensor,
-        conditions: &Conditions,
-        normalise: impl FnMut(usize, &Norm, &Tensor) -> Tensor,
+        conditions: &'g Conditions,
+        normalise: impl FnMut(usize, Norm<'g>, &Tensor) -> Tensor,
     ) -> Tensor {
-        match &self.layers {
-            GeneratorLayers::Digit(layers) => layers.through(latents, normalise),
-            GeneratorLayers::Resnet(layers) => layers.through(latents, conditions, normalise),
-        }
+        self.config.generator(&mut Forward::asked(&self.parameters, conditions, normalise), latents)
     }
 }
 
 impl Network for Generator {
-    fn parameters_mut(&mut self) -> Vec<Parameter<'_>> {
-        match &mut self.layers {
-            GeneratorLayers::Digit(layers) => layers.parameters_mut(),
-            GeneratorLayers::Resnet(layers) => layers.parameters_mut(),
-        }
+    fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    fn parameters_mut(&mut self) -> &mut [Parameter] {
+        &mut self.parameters
     }
 }
 
 /// D and C: images to a critic score and class logits, sharing all layers but the last (paper section 2.1).
 #[derive(Clone, Debug)]
 pub struct Critic {
-    trunk: Trunk,
-    o: Linear,
-    k: Linear,
-}
-
-/// The layers that both heads share.
-#[derive(Clone, Debug)]
-enum Trunk {
-    Digit(Box<digits::Trunk>),
-    Resnet(Box<resnet::Trunk>),
+    config: ModelConfig,
+    parameters: Vec<Parameter>,
 }
 
 /// What a critic says of a batch.
@@ -197,60 +124,90 @@ pub struct Verdict {
 impl Critic {
     /// A critic with fresh weights, frozen.
     pub fn new(config: ModelConfig, random: Random, device: Device) -> Self {
-        let init = &mut Initialiser::new(random, CRITIC_STREAM, device);
-        let (trunk, features) = match config.architecture {
-            Architecture::Digit => (Trunk::Digit(Box::new(digits::Trunk::new(init, config))), 4 * config.width),
-            Architecture::Resnet => (Trunk::Resnet(Box::new(resnet::Trunk::new(init, config))), 8 * config.width),
-        };
-        let inputs = features * BASE * BASE;
-        Critic { trunk, o: Linear::new(init, inputs, 1), k: Linear::new(init, inputs, config.classes) }
+        let mut declaration = Declaration::new(config.classes);
+        let [channels, height, width] = config.image_shape();
+        let features = config.features(&mut declaration, &Shape::new(1, channels, height, width));
+        score(&mut declaration, &features);
+        logits(&mut declaration, &features, config.classes);
+        Critic { config, parameters: declaration.fresh(random, CRITIC_STREAM, device) }
     }
 
     /// The feature maps that both heads read, 4 x 4 pixels.
     pub fn features(&self, images: &Tensor) -> Tensor {
-        match &self.trunk {
-            Trunk::Digit(trunk) => trunk.forward(images),
-            Trunk::Resnet(trunk) => trunk.forward(images),
-        }
+        self.config.features(&mut Forward::new(&self.parameters), images)
     }
 
     /// Both heads.
     pub fn forward(&self, images: &Tensor) -> Verdict {
-        let features = self.features(images);
-        Verdict { score: self.o.forward_maps(&features), logits: self.k.forward_maps(&features) }
+        let net = &mut Forward::new(&self.parameters);
+        let features = self.config.features(net, images);
+        Verdict { score: score(net, &features), logits: logits(net, &features, self.config.classes) }
     }
 
     /// The critic head alone: N x 1. It is what the gradient penalty differentiates.
     pub fn score(&self, images: &Tensor) -> Tensor {
-        self.o.forward_maps(&self.features(images))
+        let net = &mut Forward::new(&self.parameters);
+        let features = self.config.features(net, images);
+        score(net, &features)
     }
 }
 
+/// The critic head.
+fn score<L: CriticLayers>(net: &mut L, features: &L::Value) -> L::Value {
+    net.head(features, "o", 1, Rows::Shared)
+}
+
+/// The class head, which comes behind the critic head.
+fn logits<L: CriticLayers>(net: &mut L, features: &L::Value, classes: usize) -> L::Value {
+    net.head(features, "k", classes, Rows::PerClass)
+}
+
 impl Network for Critic {
-    fn parameters_mut(&mut self) -> Vec<Parameter<'_>> {
-        let mut parameters = match &mut self.trunk {
-            Trunk::Digit(trunk) => trunk.parameters_mut(),
-            Trunk::Resnet(trunk) => trunk.parameters_mut(),
-        };
-        parameters.extend(self.o.parameters_mut("o"));
-        parameters.extend(self.k.class_parameters_mut("k"));
-        parameters
+    fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    fn parameters_mut(&mut self) -> &mut [Parameter] {
+        &mut self.parameters
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::architectures::Architecture;
     use crate::classifier::Classifier;
+    use crate::standing::Standing;
     use mergan_tensor::Address;
 
     fn networks(config: ModelConfig) -> (Generator, Critic) {
         (Generator::new(config, Random::new(0), Device::Cpu), Critic::new(config, Random::new(0), Device::Cpu))
     }
 
-    const DIGIT: ModelConfig =
-        ModelConfig { architecture: Architecture::Digit, width: 4, channels: 1, classes: 10, latent: 16 };
-    const RESNET: ModelConfig = ModelConfig { architecture: Architecture::Resnet, width: 2, channels: 3, ..DIGIT };
+    /// Small networks of every architecture.
+    fn every() -> impl Iterator<Item = ModelConfig> {
+        let of = |&architecture| ModelConfig { architecture, width: 2, channels: 3, classes: 10, latent: 16 };
+        Architecture::ALL.iter().map(of)
+    }
+
+    /// A generator whose classes differ: fresh tables of conditional batch norm are all alike.
+    fn generator_of_different_classes(config: ModelConfig) -> Generator {
+        let mut generator = networks(config).0;
+        for parameter in generator.parameters_mut().iter_mut().filter(|parameter| parameter.rows == Rows::PerClass) {
+            parameter.value = Random::new(3).normal(Address::default(), parameter.value.shape(), Device::Cpu);
+        }
+        generator
+    }
+
+    fn saved(generator: &Generator) -> Weights {
+        let mut weights = Weights::default();
+        weights.insert_network("", generator);
+        weights
+    }
+
+    fn read(weights: &Weights) -> Result<Generator, WeightsError> {
+        Generator::from_weights(Path::new("generator.safetensors"), weights)
+    }
 
     #[test]
     fn parameter_counts_are_the_papers() {
@@ -267,15 +224,15 @@ mod tests {
 
     #[test]
     fn parameters_know_whether_they_belong_to_classes() {
-        fn assert_marked(mut three: impl Network, mut four: impl Network) {
-            for (three, four) in three.parameters_mut().iter().zip(four.parameters_mut()) {
+        fn assert_marked(three: impl Network, four: impl Network) {
+            for (three, four) in three.parameters().iter().zip(four.parameters()) {
                 let [three_rows, four_rows] = [three.lengths(), four.lengths()];
                 let expected = if (three_rows[0], four_rows[0]) == (3, 4) { Rows::PerClass } else { Rows::Shared };
                 assert_eq!((three.rows, four.rows), (expected, expected), "{}", three.name);
                 assert_eq!(three_rows == four_rows, expected == Rows::Shared, "{}", three.name);
             }
         }
-        for config in [DIGIT, RESNET] {
+        for config in every() {
             let [three, four] = [3, 4].map(|classes| networks(ModelConfig { classes, ..config }));
             let [standing_three, standing_four] = [&three.0, &four.0].map(|generator| Standing::measure(generator, []));
             assert_marked(standing_three, standing_four);
@@ -288,70 +245,100 @@ mod tests {
     }
 
     #[test]
-    fn a_generator_and_its_file_know_their_sizes() {
-        for config in [DIGIT, RESNET, ModelConfig { classes: 3, latent: 5, ..RESNET }] {
+    fn a_file_gives_the_generator_that_was_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("generator.safetensors");
+        for config in
+            every().flat_map(|config| [config, ModelConfig { width: 3, channels: 1, classes: 4, latent: 5, ..config }])
+        {
             let generator = networks(config).0;
-            assert_eq!(generator.config(), config);
-            let mut weights = Weights::default();
-            weights.insert_network("", &generator);
-            assert_eq!(ModelConfig::of(&weights), Some(config));
-        }
-    }
-
-    #[test]
-    fn sizes_that_do_not_fit_together_are_refused() {
-        for (config, name) in [(DIGIT, "c3.weight"), (RESNET, "c.weight"), (RESNET, "r1.c1.weight")] {
-            for axes in [[1_000_000_000_000, 1, 0, 0], [usize::MAX, 0, 5, 5], [8, 1, 5, 5], [4, 1, 2, 2], [0, 2, 3, 3]]
-            {
-                let numbers = vec![0.0_f32; axes.iter().fold(1, |product: usize, &axis| product.wrapping_mul(axis))];
-                let mut weights = Weights::default();
-                weights.insert_network("", &networks(config).0);
-                weights.insert(name, &Tensor::from_vec(numbers, axes, Device::Cpu));
-                assert_eq!(ModelConfig::of(&weights), None, "{name} of {axes:?}");
+            saved(&generator).save(&path).unwrap();
+            let read = Generator::load(&path).unwrap();
+            assert_eq!(read.config(), config);
+            for (here, there) in generator.parameters().iter().zip(read.parameters()) {
+                assert_eq!((&here.name, here.axes, here.rows), (&there.name, there.axes, there.rows));
+                assert_eq!(here.value.to_vec::<f32>(), there.value.to_vec::<f32>(), "{}", here.name);
             }
         }
     }
 
     #[test]
+    fn a_tensor_of_another_shape_is_refused() {
+        for generator in every().map(|config| networks(config).0) {
+            for name in generator.parameters().iter().map(|parameter| &parameter.name) {
+                for axes in
+                    [[1_000_000_000_000, 1, 0, 0], [usize::MAX, 0, 5, 5], [9, 1, 5, 5], [5, 1, 2, 2], [0, 2, 3, 3]]
+                {
+                    let numbers = axes.iter().fold(1, |product: usize, &axis| product.wrapping_mul(axis));
+                    let mut weights = saved(&generator);
+                    weights.insert(name, &Tensor::from_vec(vec![0.0_f32; numbers], axes, Device::Cpu));
+                    let error = read(&weights).unwrap_err();
+                    // Some tensors are the only ones to say a size.
+                    let refused = matches!(error, WeightsError::Shape { .. } | WeightsError::NoGenerator { .. });
+                    assert!(refused, "{name} of {axes:?}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_tensor_that_is_missing_is_named() {
+        for generator in every().map(|config| networks(config).0) {
+            for missing in generator.parameters() {
+                let mut weights = Weights::default();
+                for parameter in generator.parameters().iter().filter(|parameter| parameter.name != missing.name) {
+                    weights.insert_as(&parameter.name, &parameter.lengths(), &parameter.value);
+                }
+                let error = read(&weights).unwrap_err().to_string();
+                let expected = format!("generator.safetensors holds no tensor `{}`", missing.name);
+                let only_place = error == "generator.safetensors holds no generator; give a generator.safetensors";
+                assert!(error.starts_with(&expected) || only_place, "{error}");
+            }
+        }
+        let error = read(&Weights::default()).unwrap_err();
+        assert!(matches!(error, WeightsError::NoGenerator { .. }), "{error}");
+    }
+
+    #[test]
     fn shapes_and_ranges() {
-        for (config, side) in [(DIGIT, 32), (RESNET, 64)] {
+        for config in every() {
             let (generator, critic) = networks(config);
             let latents = Random::new(1).normal(Address::default(), [6, 16, 1, 1], Device::Cpu);
             let images = generator.forward(&latents, &Conditions::pure(&[3, 0]));
+            let side = config.architecture.side();
             assert_eq!(images.shape(), [6, config.channels, side, side].into());
             assert!(images.to_vec::<f32>().iter().all(|pixel| pixel.abs() <= 1.0));
             let verdict = critic.forward(&images);
             assert_eq!(verdict.score.shape(), [6, 1, 1, 1].into());
             assert_eq!(verdict.logits.shape(), [6, 10, 1, 1].into());
             assert_eq!(verdict.score.to_vec::<f32>(), critic.score(&images).to_vec::<f32>());
-            assert_eq!(Architecture::of_side(side), Some(config.architecture));
         }
+        let defaults = [32, 64, 100].map(Architecture::of_side);
+        assert_eq!(defaults, [Some(Architecture::Digit), Some(Architecture::Resnet), None]);
     }
 
     #[test]
     fn new_classes_can_start_at_the_mean_of_the_learned_ones() {
-        for (config, table) in [(DIGIT, "n2.b.weight"), (RESNET, "label.weight")] {
-            let mut generator = networks(config).0;
-            for parameter in generator.parameters_mut().into_iter().filter(|parameter| parameter.name == table) {
-                *parameter.value = Random::new(3).normal(Address::default(), parameter.value.shape(), Device::Cpu);
-            }
+        for generator in every().map(generator_of_different_classes) {
             let started = generator.start_at_mean(&[5], &[0, 2]);
-            let row = |generator: &Generator, class: usize| {
-                let mut generator = generator.clone();
-                let found = generator.parameters_mut().into_iter().find(|parameter| parameter.name == table);
-                found.expect("the class table").value.rows(class..class + 1).to_vec::<f32>()
-            };
-            for (i, value) in row(&started, 5).into_iter().enumerate() {
-                let mean = (row(&generator, 0)[i] + row(&generator, 2)[i]) / 2.0;
-                approx::assert_abs_diff_eq!(value, mean, epsilon = 1e-6);
+            for (before, after) in generator.parameters().iter().zip(started.parameters()) {
+                let row = |parameter: &Parameter, class: usize| parameter.value.rows(class..class + 1).to_vec::<f32>();
+                if before.rows == Rows::Shared {
+                    assert_eq!(before.value.to_vec::<f32>(), after.value.to_vec::<f32>(), "{}", before.name);
+                    continue;
+                }
+                for (i, value) in row(after, 5).into_iter().enumerate() {
+                    let mean = (row(before, 0)[i] + row(before, 2)[i]) / 2.0;
+                    approx::assert_abs_diff_eq!(value, mean, epsilon = 1e-6);
+                }
+                assert_eq!(row(after, 4), row(before, 4));
             }
-            assert_eq!(row(&started, 4), row(&generator, 4));
         }
     }
 
     #[test]
     fn a_network_with_more_classes_makes_what_the_smaller_one_made() {
-        for config in [DIGIT, RESNET] {
+        for config in every() {
             let (small, critic) = networks(config);
             let (large, large_critic) = networks(ModelConfig { classes: 12, ..config });
             let (large, large_critic) = (large.holding(&small), large_critic.holding(&critic));
@@ -368,7 +355,7 @@ mod tests {
 
     #[test]
     fn a_group_does_not_see_its_neighbours() {
-        for config in [DIGIT, RESNET] {
+        for config in every() {
             let generator = networks(config).0.on(Device::Reference);
             let latents = Random::new(1).normal(Address::default(), [8, 16, 1, 1], Device::Reference);
             let both = generator.forward(&latents, &Conditions::pure(&[3, 5]));
@@ -381,13 +368,7 @@ mod tests {
 
     #[test]
     fn classes_make_different_images() {
-        for config in [DIGIT, RESNET] {
-            // Fresh tables of conditional batch norm make all classes alike.
-            let mut generator = networks(config).0;
-            for parameter in generator.parameters_mut().into_iter().filter(|parameter| parameter.name == "n1.b.weight")
-            {
-                *parameter.value = Random::new(3).normal(Address::default(), parameter.value.shape(), Device::Cpu);
-            }
+        for generator in every().map(generator_of_different_classes) {
             let latents = Random::new(1).normal(Address::default(), [4, 16, 1, 1], Device::Cpu);
             let [a, b] = [2, 6].map(|class| generator.forward(&latents, &Conditions::pure(&[class])).to_vec::<f32>());
             assert_ne!(a, b);

@@ -1,6 +1,6 @@
 //! What all networks have in common: named parameters, spelled as PyTorch's `state_dict` spells them.
 
-use mergan_tensor::{Adam, Device, Tensor};
+use mergan_tensor::{Adam, Device, Shape, Tensor};
 
 /// Whether a parameter belongs to classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,8 @@ pub enum Rows {
 }
 
 /// One parameter of a network.
-pub struct Parameter<'a> {
+#[derive(Clone, Debug)]
+pub struct Parameter {
     /// The name in the state dictionary, such as `c1.weight`.
     pub name: String,
     /// How many axes the parameter has there: 1 for a bias, 2 for a matrix or table, 4 for a convolution's kernel.
@@ -21,10 +22,10 @@ pub struct Parameter<'a> {
     /// Whether it belongs to classes.
     pub rows: Rows,
     /// Its value.
-    pub value: &'a mut Tensor,
+    pub value: Tensor,
 }
 
-impl Parameter<'_> {
+impl Parameter {
     /// The lengths of the axes in the state dictionary.
     pub fn lengths(&self) -> Vec<usize> {
         let [n, c, h, w]: [usize; 4] = self.value.shape().into();
@@ -36,19 +37,33 @@ impl Parameter<'_> {
     }
 }
 
+/// The shape of a tensor that has these axes in the state dictionary, if a tensor can have them.
+pub(crate) fn shape_of(axes: &[usize]) -> Option<Shape> {
+    Some(match *axes {
+        [] => Shape::SCALAR,
+        [c] => Shape::vector(c),
+        [n, c] => Shape::matrix(n, c),
+        [n, c, h, w] => Shape::new(n, c, h, w),
+        _ => return None,
+    })
+}
+
 /// A network: a plain struct whose trainable tensors have names.
 pub trait Network: Clone {
     /// All parameters, in the order of the state dictionary.
-    fn parameters_mut(&mut self) -> Vec<Parameter<'_>>;
+    fn parameters(&self) -> &[Parameter];
+
+    /// The same, to change their values.
+    fn parameters_mut(&mut self) -> &mut [Parameter];
 
     /// The values of all parameters, in the same order. Clones share their numbers, so this copies nothing.
     fn values(&self) -> Vec<Tensor> {
-        self.clone().parameters_mut().into_iter().map(|parameter| parameter.value.clone()).collect()
+        self.parameters().iter().map(|parameter| parameter.value.clone()).collect()
     }
 
     /// The parameters that are variables, which training adjusts, in the same order.
     fn variables_mut(&mut self) -> Vec<&mut Tensor> {
-        let values = self.parameters_mut().into_iter().map(|parameter| parameter.value);
+        let values = self.parameters_mut().iter_mut().map(|parameter| &mut parameter.value);
         values.filter(|value| value.is_tracked()).collect()
     }
 
@@ -66,13 +81,13 @@ pub trait Network: Clone {
 
     /// How many numbers training adjusts.
     fn parameter_count(&self) -> usize {
-        self.values().iter().map(|value| value.shape().len()).sum()
+        self.parameters().iter().map(|parameter| parameter.value.shape().len()).sum()
     }
 
     /// The same network with `f` applied to every parameter.
     fn map(&self, f: impl Fn(&Tensor) -> Tensor) -> Self {
         let mut network = self.clone();
-        network.parameters_mut().into_iter().for_each(|parameter| *parameter.value = f(parameter.value));
+        network.parameters_mut().iter_mut().for_each(|parameter| parameter.value = f(&parameter.value));
         network
     }
 
@@ -89,15 +104,17 @@ pub trait Network: Clone {
     /// A copy in which only the parameters that `trains` chooses are variables.
     fn partly_trainable(&self, trains: impl Fn(&Parameter) -> bool) -> Self {
         let mut network = self.frozen();
-        for parameter in network.parameters_mut().into_iter().filter(trains) {
-            *parameter.value = parameter.value.variable();
+        for parameter in network.parameters_mut() {
+            if trains(parameter) {
+                parameter.value = parameter.value.variable();
+            }
         }
         network
     }
 
     /// The device that holds the parameters.
     fn device(&self) -> Device {
-        self.values()[0].device()
+        self.parameters()[0].value.device()
     }
 
     /// A copy on another device, frozen.
@@ -112,13 +129,13 @@ pub trait Network: Clone {
     /// When the networks differ in more than their classes, or `smaller` has more of them.
     fn holding(&self, smaller: &Self) -> Self {
         let mut network = self.frozen();
-        for (parameter, small) in network.parameters_mut().into_iter().zip(smaller.values()) {
-            let mut numbers = small.to_vec::<f64>();
+        for (parameter, small) in network.parameters_mut().iter_mut().zip(smaller.parameters()) {
+            let mut numbers = small.value.to_vec::<f64>();
             if parameter.rows == Rows::PerClass {
                 // Classes come first in memory, so the larger table begins with the smaller one's numbers.
                 numbers.extend_from_slice(&parameter.value.to_vec::<f64>()[numbers.len()..]);
             }
-            *parameter.value = Tensor::from_vec(numbers, parameter.value.shape(), parameter.value.device());
+            parameter.value = Tensor::from_vec(numbers, parameter.value.shape(), parameter.value.device());
         }
         network
     }
@@ -139,8 +156,8 @@ pub trait Network: Clone {
     /// A network whose parameters are made of those of two networks of the same sizes.
     fn zip(&self, other: &Self, f: impl Fn(&Tensor, &Tensor) -> Tensor) -> Self {
         let mut network = self.clone();
-        for (parameter, other) in network.parameters_mut().into_iter().zip(other.values()) {
-            *parameter.value = f(parameter.value, &other);
+        for (parameter, other) in network.parameters_mut().iter_mut().zip(other.parameters()) {
+            parameter.value = f(&parameter.value, &other.value);
         }
         network
     }

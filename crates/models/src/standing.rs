@@ -5,8 +5,9 @@ use std::path::Path;
 
 use mergan_tensor::{Shape, Tensor, no_grad};
 
-use crate::layers::{Conditions, Norm};
+use crate::conditions::Conditions;
 use crate::networks::Generator;
+use crate::norm::Norm;
 use crate::parameters::{Network, Parameter, Rows};
 use crate::weights::{Weights, WeightsError};
 
@@ -16,8 +17,8 @@ const PREFIX: &str = "standing.";
 /// Mean and variance of every channel before each of a generator's normalisations, one row a class.
 #[derive(Clone, Debug)]
 pub struct Standing {
-    /// Mean and variance, tables of classes x channels, in the order of the normalisations.
-    layers: Vec<[Tensor; 2]>,
+    /// Mean and variance of the first, of the second and so on, tables of classes x channels.
+    tables: Vec<Parameter>,
 }
 
 /// What the batches of one class add up to in one layer, channel by channel, in f64.
@@ -47,7 +48,7 @@ impl Standing {
                 generator.through(&latents, &conditions, |layer, norm, maps| {
                     let [mean, variance] = moments(maps);
                     classes.iter().for_each(|&class| layers[layer][class].add(&mean, &variance));
-                    norm.forward_relu(maps, &conditions)
+                    norm.relu(maps, &conditions)
                 })
             });
         }
@@ -57,7 +58,7 @@ impl Standing {
             Tensor::from_vec::<f64>(values.collect(), Shape::matrix(classes, channels), device)
         };
         let tables = |sums: &Vec<Sums>| [table(sums, Sums::mean), table(sums, Sums::variance)];
-        Standing { layers: layers.iter().map(tables).collect() }
+        Standing::of_layers(layers.iter().map(tables))
     }
 
     /// Puts the tables into a file, beside the generator: `standing.LAYER.mean` and `standing.LAYER.variance`, classes x
@@ -75,37 +76,55 @@ impl Standing {
             return Ok(None);
         }
         let zeros = |channels| Tensor::zeros(Shape::matrix(generator.config().classes, channels), generator.device());
-        let layers = channels(generator).into_iter().map(|channels| [zeros(channels), zeros(channels)]).collect();
-        weights.network(path, PREFIX, &Standing { layers }).map(Some)
+        let layers = channels(generator).into_iter().map(|channels| [zeros(channels), zeros(channels)]);
+        weights.network(path, PREFIX, &Standing::of_layers(layers)).map(Some)
     }
 
     /// What each normalisation comes to with its class parameters: scale and shift, tables of classes x channels.
     pub fn affine(&self, generator: &Generator) -> Vec<[Tensor; 2]> {
         let every = Conditions::pure(&(0..generator.config().classes).collect::<Vec<_>>());
         let mut tables = Vec::new();
-        visit(generator, |layer, norm, _| tables.push(norm.affine(layer, &every, self)));
+        visit(generator, |layer, norm, _| tables.push(norm.affine(self.rows(layer, &every), &every)));
         tables
     }
 
-    /// Mean and variance of a layer's channels for each of `classes`.
-    pub(crate) fn rows(&self, layer: usize, classes: &[usize]) -> [Tensor; 2] {
-        self.layers[layer].each_ref().map(|table| table.select_rows(classes))
+    /// Mean and variance of a layer's channels, a row for each label.
+    fn rows(&self, layer: usize, conditions: &Conditions) -> [Tensor; 2] {
+        [2 * layer, 2 * layer + 1].map(|table| conditions.rows(&self.tables[table].value))
     }
-}
 
-/// Nothing trains the tables; as named tensors they go into files the way networks do.
-impl Network for Standing {
-    fn parameters_mut(&mut self) -> Vec<Parameter<'_>> {
-        let layers = self.layers.iter_mut().enumerate();
-        let tables = layers.flat_map(|(layer, [mean, variance])| {
+    /// Of the mean and the variance of each normalisation.
+    fn of_layers(layers: impl Iterator<Item = [Tensor; 2]>) -> Self {
+        let named = |(layer, [mean, variance]): (usize, [Tensor; 2])| {
             [("mean", mean), ("variance", variance)].map(|(name, value)| Parameter {
                 name: format!("{layer}.{name}"),
                 axes: 2,
                 rows: Rows::PerClass,
                 value,
             })
-        });
-        tables.collect()
+        };
+        Standing { tables: layers.enumerate().flat_map(named).collect() }
+    }
+}
+
+impl Generator {
+    /// As [`Generator::forward`], normalised by standing statistics: an image does not depend on those
+    /// beside it, but for rounding.
+    pub fn forward_standing(&self, latents: &Tensor, conditions: &Conditions, standing: &Standing) -> Tensor {
+        self.through(latents, conditions, |layer, norm, maps| {
+            norm.relu_by(standing.rows(layer, conditions), maps, conditions)
+        })
+    }
+}
+
+/// Nothing trains the tables; as named tensors they go into files the way networks do.
+impl Network for Standing {
+    fn parameters(&self) -> &[Parameter] {
+        &self.tables
+    }
+
+    fn parameters_mut(&mut self) -> &mut [Parameter] {
+        &mut self.tables
     }
 }
 
@@ -117,13 +136,13 @@ fn channels(generator: &Generator) -> Vec<usize> {
 }
 
 /// Shows each normalisation, and maps that come to it, in the order in which an image goes through them.
-fn visit(generator: &Generator, mut see: impl FnMut(usize, &Norm, &Tensor)) {
+fn visit(generator: &Generator, mut see: impl FnMut(usize, Norm, &Tensor)) {
     let latent = Tensor::zeros(Shape::matrix(1, generator.config().latent), generator.device());
     let conditions = Conditions::pure(&[0]);
     no_grad(|| {
         generator.through(&latent, &conditions, |layer, norm, maps| {
             see(layer, norm, maps);
-            norm.forward_relu(maps, &conditions)
+            norm.relu(maps, &conditions)
         })
     });
 }
@@ -171,7 +190,7 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::networks::ModelConfig;
+    use crate::config::ModelConfig;
     use mergan_tensor::{Address, Device, Random};
 
     fn generator() -> Generator {
@@ -205,8 +224,9 @@ mod tests {
     fn the_variance_counts_what_lies_between_batches() {
         let (generator, a, b) = (generator(), latents(0, 6), latents(1, 6));
         let pure = |latents: Tensor| (Conditions::pure(&[1]), latents);
-        let apart = Standing::measure(&generator, [pure(a.clone()), pure(b.clone())]).rows(0, &[1]);
-        let together = Standing::measure(&generator, [pure(Tensor::concat(&[&a, &b]))]).rows(0, &[1]);
+        let apart = Standing::measure(&generator, [pure(a.clone()), pure(b.clone())]).rows(0, &Conditions::pure(&[1]));
+        let together =
+            Standing::measure(&generator, [pure(Tensor::concat(&[&a, &b]))]).rows(0, &Conditions::pure(&[1]));
         for (apart, together) in apart.iter().zip(&together) {
             for (a, b) in apart.to_vec::<f64>().iter().zip(together.to_vec::<f64>()) {
                 approx::assert_abs_diff_eq!(*a, b, epsilon = 1e-9);

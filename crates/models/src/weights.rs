@@ -7,11 +7,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use atomic_write_file::AtomicWriteFile;
-use mergan_tensor::{Device, Shape, Tensor};
+use mergan_tensor::{Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use sha2::{Digest, Sha256};
 
-use crate::parameters::Network;
+use crate::parameters::{Network, shape_of};
 use crate::torch_file::{self, Numbers};
 
 /// Why weights could not be read or written.
@@ -36,6 +36,12 @@ pub enum WeightsError {
         format: &'static str,
         /// What is wrong with it.
         reason: String,
+    },
+    /// The tensors are not those of a generator.
+    #[error("{} holds no generator; give a generator.safetensors", path.display())]
+    NoGenerator {
+        /// The file.
+        path: PathBuf,
     },
     /// A tensor is not there.
     #[error("{} holds no tensor `{name}`; it was written for another network", path.display())]
@@ -83,7 +89,7 @@ impl Weights {
     /// When these hold another number of elements, or are none that a tensor can have.
     pub fn insert_as(&mut self, name: impl Into<String>, axes: &[usize], tensor: &Tensor) {
         assert_eq!(axes.iter().product::<usize>(), tensor.shape().len(), "a tensor under the axes {axes:?}");
-        let shape = logical_shape(axes).unwrap_or_else(|| panic!("a tensor under the axes {axes:?}"));
+        let shape = shape_of(axes).unwrap_or_else(|| panic!("a tensor under the axes {axes:?}"));
         let numbers = match tensor.shape() == shape {
             true => tensor.detach(),
             false => Tensor::from_vec(tensor.to_vec::<f64>(), shape, tensor.device()),
@@ -93,8 +99,8 @@ impl Weights {
 
     /// Adds every parameter of a network, its name behind `prefix`.
     pub fn insert_network(&mut self, prefix: &str, network: &impl Network) {
-        for parameter in network.clone().parameters_mut() {
-            self.insert_as(format!("{prefix}{}", parameter.name), &parameter.lengths(), parameter.value);
+        for parameter in network.parameters() {
+            self.insert_as(format!("{prefix}{}", parameter.name), &parameter.lengths(), &parameter.value);
         }
     }
 
@@ -121,7 +127,7 @@ impl Weights {
         let mut network = network.clone();
         for parameter in network.parameters_mut() {
             let name = format!("{prefix}{}", parameter.name);
-            *parameter.value = self.require(path, &name, &parameter.lengths())?.clone();
+            parameter.value = self.require(path, &name, &parameter.lengths())?.clone();
         }
         Ok(network)
     }
@@ -172,7 +178,7 @@ impl Weights {
         let bad = |reason: String| WeightsError::Format { path: path.into(), format: "PyTorch", reason };
         let mut weights = Weights::default();
         for (name, (axes, numbers)) in torch_file::read(bytes).map_err(|error| bad(error.to_string()))? {
-            let shape = logical_shape(&axes).ok_or_else(|| bad(format!("`{name}` has the axes {axes:?}")))?;
+            let shape = shape_of(&axes).ok_or_else(|| bad(format!("`{name}` has the axes {axes:?}")))?;
             let tensor = match numbers {
                 Numbers::F32(numbers) => Tensor::from_vec(numbers, shape, device),
                 Numbers::F64(numbers) => Tensor::from_vec(numbers, shape, device),
@@ -190,7 +196,7 @@ impl Weights {
         let mut tensors = BTreeMap::new();
         for (name, view) in file.tensors() {
             let axes = view.shape().to_vec();
-            let shape = logical_shape(&axes).ok_or_else(|| format(format!("`{name}` has the axes {axes:?}")))?;
+            let shape = shape_of(&axes).ok_or_else(|| format(format!("`{name}` has the axes {axes:?}")))?;
             let tensor = match view.dtype() {
                 Dtype::F32 => Tensor::from_vec(numbers(view.data(), f32::from_le_bytes), shape, device),
                 Dtype::F64 => Tensor::from_vec(numbers(view.data(), f64::from_le_bytes), shape, device),
@@ -235,16 +241,6 @@ pub fn write_whole(path: &Path, contents: &[u8]) -> std::io::Result<()> {
     let mut file = AtomicWriteFile::open(path)?;
     file.write_all(contents)?;
     file.commit()
-}
-
-fn logical_shape(axes: &[usize]) -> Option<Shape> {
-    Some(match *axes {
-        [] => Shape::SCALAR,
-        [c] => Shape::vector(c),
-        [n, c] => Shape::matrix(n, c),
-        [n, c, h, w] => Shape::new(n, c, h, w),
-        _ => return None,
-    })
 }
 
 /// The numbers of a tensor as they stand in a file.

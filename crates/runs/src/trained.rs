@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mergan_models::{Classifier, Conditions, Generator, ModelConfig, Network, Standing, Weights};
+use mergan_models::{Classifier, Conditions, Generator, Network, Standing, Weights};
 use mergan_strategies::{Grouping, Sampling, Solver, Source};
 use mergan_tensor::{Device, Random, Tensor};
 use ndarray::{Array2, Array4};
@@ -61,11 +61,8 @@ impl Trained {
     pub fn load(path: &Path) -> Result<Self, Error> {
         let path = &RunDir::generator_of(path)?;
         let weights = Weights::load(path, Device::Cpu)?;
-        let sizes = ModelConfig::of(&weights).ok_or_else(|| {
-            let path_ = path.display();
-            Error::file(path, format!("{path_} holds no generator; give a generator.safetensors or a run directory"))
-        })?;
-        let generator = weights.network(path, "", &Generator::new(sizes, Random::new(0), Device::Cpu))?;
+        let generator = Generator::from_weights(path, &weights)?;
+        let sizes = generator.config();
         let usage = if weights.note.is_empty() {
             Usage {
                 classes: (0..sizes.classes).collect(),

@@ -168,7 +168,7 @@ fn put_values<'t, N: Network>(network: &mut N, tensors: &'t [Tensor]) -> &'t [Te
     let parameters = network.parameters_mut();
     let (values, rest) = tensors.split_at(parameters.len());
     for (parameter, value) in parameters.into_iter().zip(values) {
-        *parameter.value = if parameter.value.is_tracked() { value.variable() } else { value.clone() };
+        parameter.value = if parameter.value.is_tracked() { value.variable() } else { value.clone() };
     }
     rest
 }

@@ -262,12 +262,12 @@ fn per_class_parameters_leave_the_trunk_and_other_classes_alone() {
     let mut trainer =
         Trainer::new(config("class-parameters", toml::Table::new()), &strategies(), 10, &data.train).unwrap();
     run(&mut trainer, |advance| matches!(advance, Advance::TaskEnd { task: 1 }));
-    let mut before = trainer.generator().clone();
+    let before = trainer.generator().clone();
     run(&mut trainer, |advance| matches!(advance, Advance::TaskEnd { task: 2 }));
-    let mut after = trainer.generator().clone();
+    let after = trainer.generator();
     let mut learned = false;
-    for (before, after) in before.parameters_mut().iter().zip(after.parameters_mut()) {
-        let [old, new] = [&*before.value, &*after.value].map(|value| value.to_vec::<f32>());
+    for (before, after) in before.parameters().iter().zip(after.parameters()) {
+        let [old, new] = [&before.value, &after.value].map(|value| value.to_vec::<f32>());
         if before.name.starts_with('n') {
             // The run's second class is 1; class 2 started the third task at the mean of the two.
             let channels = old.len() / 10;

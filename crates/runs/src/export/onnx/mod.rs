@@ -3,9 +3,11 @@
 
 mod graph;
 
+use std::fmt::Display;
 use std::path::Path;
+use std::{iter, vec};
 
-use mergan_models::{Architecture, ModelConfig, Weights};
+use mergan_models::{GeneratorLayers, Kernel, Layers, Rows, Weights};
 use mergan_record::write_whole;
 use mergan_tensor::{Device, Tensor};
 use serde_json::json;
@@ -36,84 +38,81 @@ pub fn model(trained: &Trained) -> Vec<u8> {
     let class = trained.solver.is_none().then(|| graph.input("class", Type::Int64, &[count()]));
     let mut weights = Weights::default();
     weights.insert_network("", &trained.generator);
-    let norms = trained.standing.affine(&trained.generator);
-    let mut layers = Layers { trained, config, weights, norms, class, graph };
-    let image = match config.architecture {
-        Architecture::Digit => layers.digit(&latents),
-        Architecture::Resnet => layers.residual(&latents),
-    };
+    let norms = trained.standing.affine(&trained.generator).into_iter().enumerate();
+    let mut nodes = Nodes { trained, weights, norms, class, graph };
+    let image = config.generator(&mut nodes, &latents);
 
     let names = trained.usage.classes.iter().zip(&trained.usage.class_names);
     let names: serde_json::Map<_, _> = names.map(|(class, name)| (class.to_string(), json!(name))).collect();
     let axes: Vec<_> = [count()].into_iter().chain(config.image_shape().map(Axis::Fixed)).collect();
-    layers.graph.into_model(&image, "image", &axes, &[("classes", json!(names).to_string())])
+    nodes.graph.into_model(&image, "image", &axes, &[("classes", json!(names).to_string())])
 }
 
-/// A generator's layers on their way into a graph.
-struct Layers<'t> {
+/// A generator's layers as nodes of a graph, in which values have names.
+struct Nodes<'t> {
     trained: &'t Trained,
-    config: ModelConfig,
     weights: Weights,
-    /// What each normalisation comes to: scale and shift, classes x channels.
-    norms: Vec<[Tensor; 2]>,
+    /// What each normalisation comes to, with its number: scale and shift, classes x channels.
+    norms: iter::Enumerate<vec::IntoIter<[Tensor; 2]>>,
     /// The input that says the classes, where the generator knows any.
     class: Option<String>,
     graph: Graph,
 }
 
-impl Layers<'_> {
-    /// The three-layer DCGAN.
-    fn digit(&mut self, latents: &str) -> String {
-        let rows = self.linear(latents, "fc");
-        let mut maps = self.graph.unflatten(&rows, [4 * self.config.width as i64, 4, 4]);
-        for layer in 0..3 {
-            let normalised = self.norm_relu(&maps, layer);
-            let [weight, bias] = self.parameters(&format!("c{}", layer + 1));
-            maps = self.graph.double(&normalised, &weight, &bias);
-        }
-        self.graph.tanh(&maps)
+impl Layers for Nodes<'_> {
+    type Value = String;
+
+    fn conv(&mut self, x: &String, name: impl Display, kernel: Kernel) -> String {
+        let weight = self.parameter(format!("{name}.weight"));
+        let bias = kernel.bias.then(|| self.parameter(format!("{name}.bias")));
+        self.graph.convolution(x, &weight, bias.as_deref(), kernel.side as i64 / 2)
     }
 
-    /// The residual network.
-    fn residual(&mut self, latents: &str) -> String {
-        let label = self.weights.get("label.weight").expect("a residual generator has labels").clone();
-        let rows = self.linear(latents, "fc");
-        let of_class = self.of_class("label", &label, &[label.shape().c]);
-        let rows = self.graph.add(&rows, &of_class);
-        let mut maps = self.graph.unflatten(&rows, [8 * self.config.width as i64, 4, 4]);
-        for block in 1..=4 {
-            let normalised = self.norm_relu(&maps, 2 * block - 2);
-            let doubled = self.graph.upsample(&normalised);
-            let weight = self.parameter(&format!("r{block}.c1.weight"));
-            let inner = self.graph.convolution(&doubled, &weight, None, 1);
-            let normalised = self.norm_relu(&inner, 2 * block - 1);
-            let [weight, bias] = self.parameters(&format!("r{block}.c2"));
-            let outer = self.graph.convolution(&normalised, &weight, Some(&bias), 1);
-            let [weight, bias] = self.parameters(&format!("r{block}.skip"));
-            let shortcut = self.graph.convolution(&maps, &weight, Some(&bias), 0);
-            let shortcut = self.graph.upsample(&shortcut);
-            maps = self.graph.add(&shortcut, &outer);
-        }
-        let normalised = self.norm_relu(&maps, 8);
-        let [weight, bias] = self.parameters("c");
-        let image = self.graph.convolution(&normalised, &weight, Some(&bias), 1);
-        self.graph.tanh(&image)
+    fn add(&mut self, left: &String, right: &String) -> String {
+        self.graph.add(left, right)
     }
+}
 
-    fn linear(&mut self, x: &str, name: &str) -> String {
-        let [weight, bias] = self.parameters(name);
+impl GeneratorLayers for Nodes<'_> {
+    fn linear(&mut self, x: &String, name: impl Display, _outputs: usize) -> String {
+        let [weight, bias] = self.weight_and_bias(name);
         self.graph.linear(x, &weight, &bias)
     }
 
-    /// Normalisation `layer`, counted from 0, and its rectifier.
-    fn norm_relu(&mut self, maps: &str, layer: usize) -> String {
-        let [scale, shift] = self.norms[layer].clone();
+    fn linear_of_class(&mut self, x: &String, name: impl Display, table: impl Display, outputs: usize) -> String {
+        let rows = self.linear(x, name, outputs);
+        let of_all = self.weights.get(&format!("{table}.weight")).expect("a generator has all its parameters").clone();
+        let of_class = self.of_class(&table.to_string(), &of_all, &[outputs]);
+        self.graph.add(&rows, &of_class)
+    }
+
+    fn unflatten(&mut self, x: &String, maps: [usize; 3]) -> String {
+        self.graph.unflatten(x, maps.map(|length| length as i64))
+    }
+
+    fn batch_norm_relu(&mut self, x: &String, _name: impl Display, _rows: Rows) -> String {
+        let (layer, [scale, shift]) = self.norms.next().expect("a generator has all its normalisations");
         let axes = [scale.shape().c, 1, 1];
         let scale = self.of_class(&format!("norm{layer}.scale"), &scale, &axes);
         let shift = self.of_class(&format!("norm{layer}.shift"), &shift, &axes);
-        self.graph.affine_relu(maps, &scale, &shift)
+        self.graph.affine_relu(x, &scale, &shift)
     }
 
+    fn conv_transpose(&mut self, x: &String, name: impl Display, _outputs: usize) -> String {
+        let [weight, bias] = self.weight_and_bias(name);
+        self.graph.double(x, &weight, &bias)
+    }
+
+    fn upsample(&mut self, x: &String) -> String {
+        self.graph.upsample(x)
+    }
+
+    fn tanh(&mut self, x: &String) -> String {
+        self.graph.tanh(x)
+    }
+}
+
+impl Nodes<'_> {
     /// The rows of a table for the classes asked for, with these axes; without classes, the row of the only one that the
     /// generator has ever been asked for. A class that was not learned has no numbers.
     fn of_class(&mut self, name: &str, table: &Tensor, axes: &[usize]) -> String {
@@ -133,13 +132,13 @@ impl Layers<'_> {
         self.graph.rows(&table, class)
     }
 
-    fn parameters(&mut self, layer: &str) -> [String; 2] {
-        ["weight", "bias"].map(|name| self.parameter(&format!("{layer}.{name}")))
+    fn weight_and_bias(&mut self, layer: impl Display) -> [String; 2] {
+        ["weight", "bias"].map(|name| self.parameter(format!("{layer}.{name}")))
     }
 
-    fn parameter(&mut self, name: &str) -> String {
-        let found = self.weights.axes(name).zip(self.weights.get(name));
+    fn parameter(&mut self, name: String) -> String {
+        let found = self.weights.axes(&name).zip(self.weights.get(&name));
         let (axes, value) = found.expect("a generator has all its parameters");
-        self.graph.constant(name, value, axes)
+        self.graph.constant(&name, value, axes)
     }
 }

@@ -1,0 +1,227 @@
+//! The parameters of a network before they have values: names, shapes, and how they begin, read off its walk. Nothing is
+//! computed, and no memory is taken for what the sizes would need.
+//!
+//! First values are those of the released code (`gan32_model.py`, `gan64_model.py`).
+
+use std::fmt::Display;
+use std::path::Path;
+
+use mergan_tensor::{Address, Device, Random, Shape, Tensor};
+
+use crate::layers::{CriticLayers, GeneratorLayers, Kernel, Layers};
+use crate::parameters::{Parameter, Rows, shape_of};
+use crate::weights::{Weights, WeightsError};
+
+/// The parameters of the layers that were walked through, in the order of the state dictionary.
+pub(crate) struct Declaration {
+    classes: usize,
+    parameters: Vec<Declared>,
+}
+
+struct Declared {
+    name: String,
+    rows: Rows,
+    /// The lengths of the axes in the state dictionary.
+    axes: Vec<usize>,
+    start: Start,
+}
+
+/// How a parameter begins.
+enum Start {
+    /// With numbers distributed evenly around 0.
+    Uniform { deviation: f64 },
+    /// With one number everywhere.
+    Constant(f64),
+}
+
+/// The kernel of the convolutions that halve or double the image, and their stride.
+const KERNEL: usize = 5;
+const STRIDE: usize = 2;
+
+/// The standard deviation of kernels between the larger and the smaller image: only one in stride^2 taps of the larger
+/// side's fan is used at a time.
+fn strided_deviation(large: usize, small: usize) -> f64 {
+    let taps = (KERNEL * KERNEL) as f64;
+    (4.0 / (large as f64 * taps + small as f64 * taps / (STRIDE * STRIDE) as f64)).sqrt()
+}
+
+fn linear_deviation(fans: usize) -> f64 {
+    (2.0 / fans as f64).sqrt()
+}
+
+impl Declaration {
+    /// No parameters yet, of a network that knows this many classes.
+    pub(crate) fn new(classes: usize) -> Self {
+        Declaration { classes, parameters: Vec::new() }
+    }
+
+    /// The parameters with their first values. Each drawn one takes the next address of `stream`; every kind of network has
+    /// a stream of its own, so that a critic does not begin like its generator.
+    pub(crate) fn fresh(self, random: Random, stream: u16, device: Device) -> Vec<Parameter> {
+        let mut address = Address { stream, ..Address::default() };
+        let fresh = |Declared { name, rows, axes, start }| {
+            let shape = shape_of(&axes).expect("parameters have one, two or four axes");
+            let value = match start {
+                Start::Uniform { deviation } => {
+                    address.inner += 1;
+                    random.uniform(address, shape, device).shift(-0.5).scale(2.0 * 3f64.sqrt() * deviation)
+                }
+                Start::Constant(number) => Tensor::full(number, shape, device),
+            };
+            Parameter { name, axes: axes.len(), rows, value }
+        };
+        self.parameters.into_iter().map(fresh).collect()
+    }
+
+    /// The parameters with the values that they have in a file; `path` names it in errors.
+    ///
+    /// # Errors
+    /// When a parameter is missing or has another shape.
+    pub(crate) fn read(self, path: &Path, weights: &Weights) -> Result<Vec<Parameter>, WeightsError> {
+        let read = |Declared { name, rows, axes, .. }| {
+            let value = weights.require(path, &name, &axes)?.clone();
+            Ok(Parameter { name, axes: axes.len(), rows, value })
+        };
+        self.parameters.into_iter().map(read).collect()
+    }
+
+    /// The parameters' names and the lengths of their axes in the state dictionary.
+    pub(crate) fn axes(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        self.parameters.iter().map(|parameter| (parameter.name.as_str(), parameter.axes.as_slice()))
+    }
+
+    /// A linear layer of a vector.
+    pub(crate) fn linear_layer(&mut self, x: Shape, name: impl Display, outputs: usize, rows: Rows) -> Shape {
+        self.weight(&name, rows, vec![outputs, x.len()], linear_deviation(x.len() + outputs));
+        self.bias(name, rows, outputs);
+        Shape::matrix(1, outputs)
+    }
+
+    fn declare(&mut self, name: String, rows: Rows, axes: Vec<usize>, start: Start) {
+        self.parameters.push(Declared { name, rows, axes, start });
+    }
+
+    fn weight(&mut self, name: impl Display, rows: Rows, axes: Vec<usize>, deviation: f64) {
+        self.declare(format!("{name}.weight"), rows, axes, Start::Uniform { deviation });
+    }
+
+    fn bias(&mut self, name: impl Display, rows: Rows, outputs: usize) {
+        self.declare(format!("{name}.bias"), rows, vec![outputs], Start::Constant(0.0));
+    }
+
+    fn norm(&mut self, name: impl Display, rows: Rows, channels: usize) {
+        let (scale, shift, axes) = match rows {
+            Rows::PerClass => ("g.weight", "b.weight", vec![self.classes, channels]),
+            Rows::Shared => ("weight", "bias", vec![channels]),
+        };
+        self.declare(format!("{name}.{scale}"), rows, axes.clone(), Start::Constant(1.0));
+        self.declare(format!("{name}.{shift}"), rows, axes, Start::Constant(0.0));
+    }
+}
+
+/// Values are shapes, of a batch of one.
+impl Layers for Declaration {
+    type Value = Shape;
+
+    fn conv(&mut self, x: &Shape, name: impl Display, kernel: Kernel) -> Shape {
+        let Kernel { side, outputs, bias, gain } = kernel;
+        let fans = (x.c + outputs) * side * side;
+        self.weight(&name, Rows::Shared, vec![outputs, x.c, side, side], (2.0 * gain / fans as f64).sqrt());
+        if bias {
+            self.bias(name, Rows::Shared, outputs);
+        }
+        Shape { c: outputs, ..*x }
+    }
+
+    fn add(&mut self, left: &Shape, right: &Shape) -> Shape {
+        assert_eq!(left, right, "only values of the same shape can be added");
+        *left
+    }
+}
+
+impl GeneratorLayers for Declaration {
+    fn linear(&mut self, x: &Shape, name: impl Display, outputs: usize) -> Shape {
+        self.linear_layer(*x, name, outputs, Rows::Shared)
+    }
+
+    fn linear_of_class(&mut self, x: &Shape, name: impl Display, table: impl Display, outputs: usize) -> Shape {
+        let deviation = linear_deviation(x.c + self.classes + outputs);
+        self.weight(&name, Rows::Shared, vec![outputs, x.c], deviation);
+        self.bias(name, Rows::Shared, outputs);
+        self.weight(table, Rows::PerClass, vec![self.classes, outputs], deviation);
+        Shape::matrix(1, outputs)
+    }
+
+    fn unflatten(&mut self, x: &Shape, [c, h, w]: [usize; 3]) -> Shape {
+        let maps = Shape::new(1, c, h, w);
+        assert_eq!(x.len(), maps.len(), "{x:?} is not as long as {maps:?}");
+        maps
+    }
+
+    fn batch_norm_relu(&mut self, x: &Shape, name: impl Display, rows: Rows) -> Shape {
+        self.norm(name, rows, x.c);
+        *x
+    }
+
+    fn conv_transpose(&mut self, x: &Shape, name: impl Display, outputs: usize) -> Shape {
+        let deviation = strided_deviation(outputs, x.c);
+        self.weight(&name, Rows::Shared, vec![x.c, outputs, KERNEL, KERNEL], deviation);
+        self.bias(name, Rows::Shared, outputs);
+        Shape { c: outputs, ..self.upsample(x) }
+    }
+
+    fn upsample(&mut self, x: &Shape) -> Shape {
+        Shape { h: 2 * x.h, w: 2 * x.w, ..*x }
+    }
+
+    fn tanh(&mut self, x: &Shape) -> Shape {
+        *x
+    }
+}
+
+impl CriticLayers for Declaration {
+    fn conv_halving_leaky_relu(&mut self, x: &Shape, name: impl Display, outputs: usize, _slope: f64) -> Shape {
+        let deviation = strided_deviation(x.c, outputs);
+        self.weight(&name, Rows::Shared, vec![outputs, x.c, KERNEL, KERNEL], deviation);
+        self.bias(name, Rows::Shared, outputs);
+        Shape { c: outputs, ..self.average_pool(x) }
+    }
+
+    fn layer_norm_relu(&mut self, x: &Shape, name: impl Display) -> Shape {
+        self.norm(name, Rows::Shared, x.c);
+        *x
+    }
+
+    fn average_pool(&mut self, x: &Shape) -> Shape {
+        Shape { h: x.h / 2, w: x.w / 2, ..*x }
+    }
+
+    fn head(&mut self, maps: &Shape, name: impl Display, outputs: usize, rows: Rows) -> Shape {
+        self.linear_layer(*maps, name, outputs, rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The deviation of the first numbers of what `layer` declares.
+    fn deviation(layer: impl FnOnce(&mut Declaration)) -> f64 {
+        let mut declaration = Declaration::new(10);
+        layer(&mut declaration);
+        let parameters = declaration.fresh(Random::new(0), 0, Device::Cpu);
+        parameters[0].value.square().mean().item().sqrt()
+    }
+
+    #[test]
+    fn initial_kernels_have_the_released_codes_deviation() {
+        let maps = |c| Shape::new(1, c, 8, 8);
+        // sigma = sqrt(4 / (fan_in + fan_out)), one of the fans divided by the squared stride.
+        let halving = deviation(|net| _ = net.conv_halving_leaky_relu(&maps(32), "c2", 64, 0.2));
+        approx::assert_relative_eq!(halving, (4.0f64 / (800.0 + 400.0)).sqrt(), max_relative = 0.02);
+        let doubling = deviation(|net| _ = net.conv_transpose(&maps(128), "c1", 64));
+        approx::assert_relative_eq!(doubling, (4.0f64 / (800.0 + 1600.0)).sqrt(), max_relative = 0.02);
+        let linear = deviation(|net| _ = net.linear(&Shape::matrix(1, 128), "fc", 2048));
+        approx::assert_relative_eq!(linear, (2.0f64 / (128.0 + 2048.0)).sqrt(), max_relative = 0.02);
+    }
+}

@@ -1,0 +1,146 @@
+//! A network's walk with tensors: each layer takes its parameters, in their order, and computes.
+
+use std::fmt::Display;
+use std::slice;
+
+use mergan_tensor::{Conv2d, Pool2d, Shape, Tensor};
+
+use crate::conditions::Conditions;
+use crate::layers::{CriticLayers, GeneratorLayers, Kernel, Layers};
+use crate::norm::{EPSILON, Norm};
+use crate::parameters::{Parameter, Rows};
+
+/// Kernel size 5, stride 2, padding 2: halves an image, and transposed doubles it.
+const HALVING: Conv2d = Conv2d::square(2, 2);
+const POOLING: Pool2d = Pool2d::square(2, 2, 0);
+
+/// The slope of a layer without rectifier.
+pub(crate) const LINEAR: f64 = 1.0;
+/// The slope of a plain rectifier.
+pub(crate) const RELU: f64 = 0.0;
+
+/// A convolution that keeps the size of the image.
+fn keeping(side: usize) -> Conv2d {
+    Conv2d::square(1, side / 2)
+}
+
+/// One pass through a network. `C` is what its layers that depend on classes need.
+pub(crate) struct Forward<'n, C = ()> {
+    parameters: slice::Iter<'n, Parameter>,
+    classes: C,
+}
+
+/// The classes that a generator is asked for, and what is put in place of its batch norms and their rectifiers, which are
+/// counted from 0.
+pub(crate) struct Asked<'n, F> {
+    conditions: &'n Conditions,
+    normalise: F,
+    norms: usize,
+}
+
+impl<'n> Forward<'n> {
+    /// A pass through a network without classes.
+    pub(crate) fn new(parameters: &'n [Parameter]) -> Self {
+        Forward { parameters: parameters.iter(), classes: () }
+    }
+}
+
+impl<'n, F: FnMut(usize, Norm<'n>, &Tensor) -> Tensor> Forward<'n, Asked<'n, F>> {
+    /// A pass through a generator.
+    pub(crate) fn asked(parameters: &'n [Parameter], conditions: &'n Conditions, normalise: F) -> Self {
+        Forward { parameters: parameters.iter(), classes: Asked { conditions, normalise, norms: 0 } }
+    }
+}
+
+impl<'n, C> Forward<'n, C> {
+    /// A convolution with a bias, by kernels of `side` pixels that keep the size of the image, and a rectifier of this slope.
+    pub(crate) fn conv_leaky_relu(&mut self, x: &Tensor, side: usize, slope: f64) -> Tensor {
+        let [weight, bias] = [self.next(), self.next()];
+        x.conv2d_leaky_relu(weight, bias, keeping(side), slope)
+    }
+
+    /// A linear layer of vectors and a rectifier of this slope.
+    pub(crate) fn linear_leaky_relu(&mut self, x: &Tensor, slope: f64) -> Tensor {
+        let [weight, bias] = [self.next(), self.next()];
+        x.conv2d_leaky_relu(weight, bias, Conv2d::POINT, slope)
+    }
+
+    fn norm(&mut self, rows: Rows) -> Norm<'n> {
+        Norm { scale: self.next(), shift: self.next(), rows }
+    }
+
+    fn next(&mut self) -> &'n Tensor {
+        &self.parameters.next().expect("a network has the parameters that its walk declares").value
+    }
+}
+
+impl<C> Layers for Forward<'_, C> {
+    type Value = Tensor;
+
+    fn conv(&mut self, x: &Tensor, _name: impl Display, kernel: Kernel) -> Tensor {
+        match kernel.bias {
+            true => self.conv_leaky_relu(x, kernel.side, LINEAR),
+            false => x.conv2d(self.next(), keeping(kernel.side)),
+        }
+    }
+
+    fn add(&mut self, left: &Tensor, right: &Tensor) -> Tensor {
+        left + right
+    }
+}
+
+impl<'n, F: FnMut(usize, Norm<'n>, &Tensor) -> Tensor> GeneratorLayers for Forward<'n, Asked<'n, F>> {
+    fn linear(&mut self, x: &Tensor, _name: impl Display, _outputs: usize) -> Tensor {
+        self.linear_leaky_relu(x, LINEAR)
+    }
+
+    fn linear_of_class(&mut self, x: &Tensor, _name: impl Display, _table: impl Display, _outputs: usize) -> Tensor {
+        &self.linear_leaky_relu(x, LINEAR) + &self.classes.conditions.rows(self.next())
+    }
+
+    fn unflatten(&mut self, x: &Tensor, [c, h, w]: [usize; 3]) -> Tensor {
+        x.unflatten(c, h, w)
+    }
+
+    fn batch_norm_relu(&mut self, x: &Tensor, _name: impl Display, rows: Rows) -> Tensor {
+        let norm = self.norm(rows);
+        let layer = self.classes.norms;
+        self.classes.norms += 1;
+        (self.classes.normalise)(layer, norm, x)
+    }
+
+    fn conv_transpose(&mut self, x: &Tensor, _name: impl Display, outputs: usize) -> Tensor {
+        let ([weight, bias], Shape { n, h, w, .. }) = ([self.next(), self.next()], x.shape());
+        x.conv2d_input_grad_leaky_relu(weight, bias, HALVING, Shape::new(n, outputs, 2 * h, 2 * w), LINEAR)
+    }
+
+    fn upsample(&mut self, x: &Tensor) -> Tensor {
+        x.upsample2d()
+    }
+
+    fn tanh(&mut self, x: &Tensor) -> Tensor {
+        x.tanh()
+    }
+}
+
+impl CriticLayers for Forward<'_> {
+    fn conv_halving_leaky_relu(&mut self, x: &Tensor, _name: impl Display, _outputs: usize, slope: f64) -> Tensor {
+        let [weight, bias] = [self.next(), self.next()];
+        x.conv2d_leaky_relu(weight, bias, HALVING, slope)
+    }
+
+    fn layer_norm_relu(&mut self, x: &Tensor, _name: impl Display) -> Tensor {
+        let Norm { scale, shift, .. } = self.norm(Rows::Shared);
+        x.layer_norm_leaky_relu(scale, shift, EPSILON, RELU)
+    }
+
+    fn average_pool(&mut self, x: &Tensor) -> Tensor {
+        x.average_pool2d(POOLING)
+    }
+
+    /// The weight is a kernel that covers the whole map, so that maps are never copied into rows.
+    fn head(&mut self, maps: &Tensor, _name: impl Display, _outputs: usize, _rows: Rows) -> Tensor {
+        let ([weight, bias], Shape { c, h, w, .. }) = ([self.next(), self.next()], maps.shape());
+        maps.conv2d_leaky_relu(&weight.unflatten(c, h, w), bias, Conv2d::square(1, 0), LINEAR)
+    }
+}
