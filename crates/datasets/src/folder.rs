@@ -10,15 +10,12 @@ use sha2::{Digest, Sha256};
 
 use crate::hex::hex;
 use crate::labelled::Stored;
-use crate::picture::ImageOptions;
+use crate::picture::{ImageOptions, is_picture};
 use crate::sources::Sources;
 use crate::{Dataset, Error, Labelled};
 
 /// Of ten images of a class, one is kept for testing.
 const HELD_OUT: usize = 10;
-
-/// Endings of the names that are taken for pictures.
-const ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 
 /// Opens a folder. The name of the dataset tells it from others of the same name, by the names and sizes of its files.
 /// A subfolder is a class, in the order of their names; of each class every tenth image, rounded up, is
@@ -85,11 +82,7 @@ fn held_out(count: usize) -> impl Iterator<Item = bool> {
 
 /// The first `limit` pictures in `folder`, by name.
 fn pictures(folder: &Path, root: &Path, limit: Option<usize>) -> Result<Vec<PathBuf>, Error> {
-    let is_picture = |path: &PathBuf| {
-        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
-        ENDINGS.contains(&ending.as_str()) && path.is_file()
-    };
-    let mut pictures: Vec<_> = inside(folder, root)?.into_iter().filter(is_picture).collect();
+    let mut pictures: Vec<_> = inside(folder, root)?.into_iter().filter(|path| is_picture(path)).collect();
     pictures.truncate(limit.unwrap_or(usize::MAX));
     if pictures.is_empty() { Err(Error::EmptyClass { class: folder.display().to_string() }) } else { Ok(pictures) }
 }

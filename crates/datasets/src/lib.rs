@@ -77,7 +77,7 @@ pub use hex::hex;
 pub use hold::convert;
 pub use labelled::{Dataset, Labelled};
 pub use manifest::{DataFile, Manifest, Package, PackageManager, Splits};
-pub use picture::{Fit, ImageOptions};
+pub use picture::{Fit, ImageOptions, PICTURE_ENDINGS, is_picture, read_picture};
 pub use registry::{info, load, names, open};
 pub use tasks::{TaskError, TaskOptions, TaskSequence};
 pub use weights::inception_weights;

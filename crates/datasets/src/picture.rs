@@ -1,7 +1,8 @@
 //! Pictures of any size and kind, to bytes of one shape.
 
 use std::fmt;
-use std::io::{BufRead, Seek};
+use std::io::{self, BufRead, ErrorKind, Seek};
+use std::path::Path;
 
 use documented::DocumentedFieldsOpt;
 use image::metadata::Orientation;
@@ -10,6 +11,28 @@ use ndarray::{Array3, ArrayView3, s};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, resample};
+
+/// Endings of the names that are taken for pictures.
+pub const PICTURE_ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
+
+/// Whether a path is taken for a picture: a file with one of the [`PICTURE_ENDINGS`].
+pub fn is_picture(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
+    PICTURE_ENDINGS.contains(&ending.as_str()) && path.is_file()
+}
+
+/// The pixels of a picture in colour, [3, H, W], as they lie in the file: at its own size and not turned as its camera was
+/// held, for that is how the tools read pictures that published distances come from.
+///
+/// # Errors
+/// When the file cannot be read; of the kind [`InvalidData`](ErrorKind::InvalidData) when it is no PNG, JPEG or WebP, is
+/// damaged, or takes more than half a gigabyte.
+pub fn read_picture(path: &Path) -> io::Result<Array3<u8>> {
+    let reader = ImageReader::open(path)?.with_guessed_format()?;
+    // The reader has the bound on the memory.
+    let picture = reader.decode().map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+    Ok(channels_first(pixels(picture)))
+}
 
 /// Bytes that a picture may take, in its file and when it is decoded: 89 million pixels in colour. A small file can promise
 /// far more.
@@ -75,17 +98,13 @@ impl ImageOptions {
 
     /// Decodes a PNG, JPEG or WebP; says why it cannot.
     pub(crate) fn decode(&self, file: impl BufRead + Seek) -> Result<Array3<u8>, String> {
-        let picture = read(file).map_err(|error| error.to_string())?.into_rgb8();
-        let (width, height) = picture.dimensions();
-        let shape = (height as usize, width as usize, 3);
-        let picture = Array3::from_shape_vec(shape, picture.into_raw()).map_err(|error| error.to_string())?;
+        let picture = pixels(read(file).map_err(|error| error.to_string())?);
         let picture = if self.channels == 1 { grey(picture.view()) } else { picture };
         let part = match self.fit {
             Fit::Crop => middle(picture.view()),
             Fit::Resize => picture.view(),
         };
-        let resized = resample::resize(part, [self.side, self.side]);
-        Ok(resized.permuted_axes([2, 0, 1]).as_standard_layout().into_owned())
+        Ok(channels_first(resample::resize(part, [self.side, self.side])))
     }
 }
 
@@ -101,6 +120,19 @@ fn read(file: impl BufRead + Seek) -> image::ImageResult<DynamicImage> {
     let mut picture = DynamicImage::from_decoder(decoder)?;
     picture.apply_orientation(orientation);
     Ok(picture)
+}
+
+/// In colour, [H, W, 3].
+fn pixels(picture: DynamicImage) -> Array3<u8> {
+    let picture = picture.into_rgb8();
+    let (width, height) = picture.dimensions();
+    let pixels = Array3::from_shape_vec((height as usize, width as usize, 3), picture.into_raw());
+    pixels.expect("three bytes a pixel")
+}
+
+/// [H, W, C] to [C, H, W].
+fn channels_first(picture: Array3<u8>) -> Array3<u8> {
+    picture.permuted_axes([2, 0, 1]).as_standard_layout().into_owned()
 }
 
 /// The luma of ITU-R 601, in Pillow's arithmetic.
@@ -125,10 +157,34 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    use image::codecs::png::PngEncoder;
+    use image::{ExtendedColorType, ImageEncoder};
     use sha2::{Digest, Sha256};
 
     use super::*;
     use crate::hex::hex;
+
+    #[test]
+    fn a_picture_is_turned_for_training_and_not_at_its_own_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("held upright.png");
+        let mut encoder = PngEncoder::new(fs::File::create(&path).unwrap());
+        // One entry of a TIFF directory: orientation 6, which is a quarter turn.
+        let orientation =
+            [b"II*\0\x08\0\0\0\x01\0".as_slice(), b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0", &[0; 4]].concat();
+        encoder.set_exif_metadata(orientation).unwrap();
+        encoder.write_image(&[10, 20, 30, 40, 50, 60], 2, 1, ExtendedColorType::Rgb8).unwrap();
+        let found = read_picture(&path).unwrap();
+        assert_eq!((found.dim(), found.into_raw_vec_and_offset().0), ((3, 1, 2), vec![10, 40, 20, 50, 30, 60]));
+        let turned = read(io::BufReader::new(fs::File::open(&path).unwrap())).unwrap();
+        assert_eq!((turned.width(), turned.height()), (1, 2));
+
+        fs::write(&path, "no picture").unwrap();
+        assert_eq!(read_picture(&path).unwrap_err().kind(), ErrorKind::InvalidData);
+        assert!(is_picture(&path) && !is_picture(folder.path()));
+        fs::remove_file(&path).unwrap();
+        assert_eq!(read_picture(&path).unwrap_err().kind(), ErrorKind::NotFound);
+    }
 
     /// Decoding alone, before anything is resized.
     #[test]
