@@ -6,6 +6,7 @@
 //! accuracy on digits in a tenth of the steps.
 
 use std::convert::Infallible;
+use std::path::Path;
 
 use mergan_tensor::{Adam, AdamOptions, Address, Device, Pool2d, Random, Shape, Tensor, no_grad};
 use ndarray::{Array2, Array4, ArrayBase, ArrayView1, ArrayView4, Axis, Data, Ix4};
@@ -15,7 +16,7 @@ use crate::forward::{Forward, LINEAR, RELU};
 use crate::layers::{Kernel, Layers};
 use crate::parameters::{Network, Parameter, Rows};
 use crate::pixels;
-use crate::weights::Weights;
+use crate::weights::{Weights, WeightsError};
 
 const CLASSIFIER_STREAM: u16 = 0x102;
 const ORDER_STREAM: u16 = 0x103;
@@ -58,6 +59,35 @@ impl Layout {
             (1, _) => &PERCEPTRON,
             _ => &SEVEN_CONVOLUTIONS,
         }
+    }
+
+    /// The layers with the most convolutions that these weights have.
+    fn in_weights(weights: &Weights) -> &'static Layout {
+        let has = |convolution: usize| weights.axes(&format!("c{convolution}.weight")).is_some();
+        let layouts = [&THIRTEEN_CONVOLUTIONS, &SEVEN_CONVOLUTIONS];
+        layouts.into_iter().find(|layout| has(layout.blocks.concat().len())).unwrap_or(&PERCEPTRON)
+    }
+
+    /// The parameters, of images with so many channels, `inputs` numbers of which reach the first linear layer.
+    fn declare(&self, channels: usize, inputs: usize, classes: usize) -> Declaration {
+        let mut net = Declaration::new(classes);
+        let mut maps = Shape::new(1, channels, 1, 1);
+        for (&outputs, i) in self.blocks.iter().copied().flatten().zip(1..) {
+            maps = net.conv(&maps, format_args!("c{i}"), Kernel::he(3, outputs));
+        }
+        let mut x = Shape::new(1, inputs, 1, 1);
+        for (&outputs, i) in self.hidden.iter().zip(1..) {
+            x = net.linear_layer(x, format_args!("l{i}"), outputs, Rows::Shared);
+        }
+        net.linear_layer(x, format_args!("l{}", self.hidden.len() + 1), classes, Rows::PerClass);
+        net
+    }
+
+    /// How many numbers of an image of this shape, C, H and W, reach the first linear layer.
+    fn inputs(&self, [channels, height, width]: [usize; 3]) -> usize {
+        let halvings = self.blocks.len();
+        let channels = self.blocks.last().and_then(|block| block.last()).copied().unwrap_or(channels);
+        channels * (height >> halvings) * (width >> halvings)
     }
 }
 
@@ -128,22 +158,10 @@ impl Classifier {
     /// When the images are so small that its poolings leave nothing.
     pub fn new(shape: [usize; 3], classes: usize, random: Random, device: Device) -> Self {
         let layout = Layout::of(shape);
-        let [channels, height, width] = shape;
-        let mut net = Declaration::new(classes);
-        let mut x = Shape::new(1, channels, height, width);
-        let mut number = 1..;
-        for block in layout.blocks {
-            for (&outputs, i) in block.iter().zip(&mut number) {
-                x = net.conv(&x, format_args!("c{i}"), Kernel::he(3, outputs));
-            }
-            x = Shape { h: x.h / 2, w: x.w / 2, ..x };
-        }
-        assert!(x.len() > 0, "images of shape {shape:?} are too small for {}", layout.name);
-        for (&outputs, i) in layout.hidden.iter().zip(1..) {
-            x = net.linear_layer(x, format_args!("l{i}"), outputs, Rows::Shared);
-        }
-        net.linear_layer(x, format_args!("l{}", layout.hidden.len() + 1), classes, Rows::PerClass);
-        Classifier { layout, parameters: net.fresh(random, CLASSIFIER_STREAM, device) }
+        let inputs = layout.inputs(shape);
+        assert!(inputs > 0, "images of shape {shape:?} are too small for {}", layout.name);
+        let parameters = layout.declare(shape[0], inputs, classes).fresh(random, CLASSIFIER_STREAM, device);
+        Classifier { layout, parameters }
     }
 
     /// A classifier that knows of more classes, and never names one of those.
@@ -153,6 +171,46 @@ impl Classifier {
         weight.value = weight.value.scale(0.0);
         bias.value = Tensor::full(f64::from(f32::MIN), bias.value.shape(), bias.value.device());
         larger.holding(self)
+    }
+
+    /// The classifier in a file of its weights, on the CPU.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds another network.
+    pub fn load(path: &Path) -> Result<Self, WeightsError> {
+        Classifier::from_weights(&Weights::load(path, Device::Cpu)?, path)
+    }
+
+    /// The classifier in these weights, frozen; which layers it has, and of what sizes, is read off them. `path` names the
+    /// file in errors.
+    ///
+    /// # Errors
+    /// When a tensor is missing or does not fit the others: the weights are those of another network.
+    pub fn from_weights(weights: &Weights, path: &Path) -> Result<Self, WeightsError> {
+        let layout = Layout::in_weights(weights);
+        // A length that is not there is 0, which the tensor then does not have.
+        let length = |name: &str, axis: usize| weights.axes(name).and_then(|axes| axes.get(axis)).copied().unwrap_or(0);
+        let classes = length(&format!("l{}.weight", layout.hidden.len() + 1), 0);
+        let net = layout.declare(length("c1.weight", 1), length("l1.weight", 1), classes);
+        Ok(Classifier { layout, parameters: net.read(path, weights)? })
+    }
+
+    /// How many classes it knows.
+    pub fn classes(&self) -> usize {
+        self.weight_length(self.layout.hidden.len() + 1, 0)
+    }
+
+    /// Whether it takes images of this shape (C, H, W).
+    pub fn takes(&self, shape: [usize; 3]) -> bool {
+        let is_for = self.layout.blocks.is_empty() || self.parameters[0].lengths()[1] == shape[0];
+        Layout::of(shape).name == self.name() && is_for && self.layout.inputs(shape) == self.weight_length(1, 1)
+    }
+
+    /// The length of an axis of the weight of the linear layer with this number, counted from 1.
+    fn weight_length(&self, layer: usize, axis: usize) -> usize {
+        let name = format!("l{layer}.weight");
+        let found = self.parameters.iter().find(|parameter| parameter.name == name);
+        found.expect("a classifier has all its layers").lengths()[axis]
     }
 
     /// How many classes the classifier in these weights has, read off its last tensor.
@@ -406,6 +464,33 @@ mod tests {
         let large = small.grown([1, 8, 8], 5);
         assert_eq!(large.read(images.view()).logits.ncols(), 5);
         assert_eq!(large.predict(images.view()), small.predict(images.view()));
+    }
+
+    #[test]
+    fn a_file_says_what_layers_its_classifier_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("classifier.safetensors");
+        let shapes = [[1, 16, 16], [3, 16, 20], [3, 64, 64]];
+        for shape in shapes {
+            let classifier = Classifier::new(shape, 3, Random::new(1), Device::Cpu);
+            let mut weights = Weights::default();
+            weights.insert_network("", &classifier);
+            weights.save(&path).unwrap();
+            let read = Classifier::load(&path).unwrap();
+            assert_eq!((read.name(), read.classes()), (classifier.name(), 3));
+            for (here, there) in classifier.values().iter().zip(read.values()) {
+                assert_eq!((here.shape(), here.to_vec::<f32>()), (there.shape(), there.to_vec::<f32>()));
+            }
+            for other in shapes.into_iter().chain([[1, 16, 15], [1, 32, 32], [3, 24, 24], [4, 16, 20], [3, 96, 64]]) {
+                assert_eq!(read.takes(other), other == shape, "{other:?} by {}", read.name());
+            }
+            // A tensor that does not fit its neighbours.
+            weights.insert_as("l2.weight", &[2, 2], &Tensor::zeros([2, 2, 1, 1], Device::Cpu));
+            let error = Classifier::from_weights(&weights, &path).unwrap_err().to_string();
+            assert!(error.contains("`l2.weight`") && error.contains("classifier.safetensors"), "{error}");
+        }
+        let error = Classifier::from_weights(&Weights::default(), &path).unwrap_err();
+        assert!(error.to_string().contains("holds no tensor `l1.weight`"), "{error}");
     }
 
     #[test]
