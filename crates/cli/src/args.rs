@@ -11,7 +11,7 @@ use toml::{Table, Value};
 
 use crate::console::Verbosity;
 use crate::device::DeviceArguments;
-use mergan_runs::fid::{Family, InceptionArguments};
+use crate::inception::{FamilyName, InceptionArguments};
 
 /// What scripts can rely on.
 const EXIT_CODES: &str = "\
@@ -470,7 +470,7 @@ pub struct EvaluateArguments {
     pub scorer: Option<PathBuf>,
     /// What is measured on the features of Inception besides the usual scores.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "METRICS")]
-    pub metrics: Vec<Family>,
+    pub metrics: Vec<FamilyName>,
     /// The network whose features are compared.
     #[command(flatten)]
     pub inception: InceptionArguments,
@@ -506,7 +506,7 @@ pub struct FidArguments {
     pub generated: PathBuf,
     /// What is measured.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "fid", value_name = "METRICS")]
-    pub metrics: Vec<Family>,
+    pub metrics: Vec<FamilyName>,
     /// Both files hold features already: matrices .npy, one row a sample.
     #[arg(long, conflicts_with_all = ["weights", "resize", "save_statistics", "samples"])]
     pub features: bool,

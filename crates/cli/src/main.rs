@@ -7,6 +7,7 @@ mod config;
 mod console;
 mod data;
 mod device;
+mod inception;
 mod signals;
 
 use std::process::ExitCode;

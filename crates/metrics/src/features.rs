@@ -57,6 +57,18 @@ pub enum FeatureError {
     NotFinite,
 }
 
+/// What was found, or `None` where there were too few samples for it.
+///
+/// # Errors
+///
+/// Every other one.
+pub fn if_enough<T>(found: Result<T, FeatureError>) -> Result<Option<T>, FeatureError> {
+    match found {
+        Err(FeatureError::TooFewSamples { .. }) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
 impl FeatureStream {
     /// A stream of features of `dimension` numbers each.
     pub fn new(dimension: usize) -> Self {

@@ -34,6 +34,14 @@ pub fn frechet_distance(left: &FeatureStatistics, right: &FeatureStatistics) -> 
     Ok((apart.dot(&apart) + traces - 2.0 * roots).max(0.0))
 }
 
+/// What there is to say against the distance of generated from real images: which of them are too few for their features.
+pub fn frechet_warning(real: &FeatureStatistics, generated: &FeatureStatistics) -> Option<String> {
+    let sides = [("generated", generated), ("real", real)];
+    let texts = sides.map(|(side, statistics)| statistics.warning().map(|text| format!("{side} images: {text}")));
+    let texts: Vec<_> = texts.into_iter().flatten().collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
+}
+
 /// The eigenvalues of `a b` that are not 0, for positive semi-definite matrices.
 fn common_eigenvalues(a: &Array2<f64>, b: &Array2<f64>) -> Result<Vec<f64>, NoEigenvalues> {
     let factor = factor(a)?;

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use mergan_datasets::TaskError;
-use mergan_metrics::FeatureError;
+use mergan_metrics::{FeatureError, ImagesError};
 use mergan_models::WeightsError;
 use mergan_tensor::SimdError;
 
@@ -88,18 +88,15 @@ pub enum Error {
     /// Features cannot be compared.
     #[error(transparent)]
     Features(#[from] FeatureError),
+    /// Images cannot be compared.
+    #[error(transparent)]
+    Images(#[from] ImagesError),
     /// The vector instructions asked for cannot be used.
     #[error(transparent)]
     Simd(#[from] SimdError),
     /// No threads can be started.
     #[error("starting a thread")]
     Threads(#[from] rayon::ThreadPoolBuildError),
-}
-
-impl From<anyhow::Error> for Error {
-    fn from(error: anyhow::Error) -> Self {
-        Error::Request(format!("{error:#}"))
-    }
 }
 
 impl Error {

@@ -48,7 +48,6 @@ mod error;
 mod evaluation;
 pub mod export;
 mod extension;
-pub mod fid;
 mod host;
 mod identity;
 mod log;

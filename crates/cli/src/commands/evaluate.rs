@@ -3,7 +3,6 @@
 use anyhow::{Result, ensure};
 use mergan_record::metric::ACCURACY;
 use mergan_report::scores_table;
-use mergan_runs::fid::FeatureNetwork;
 use mergan_runs::{Evaluation, InceptionScores, Run, RunDir, Scorer, Trained, load_data};
 use mergan_strategies::Strategies;
 
@@ -30,8 +29,9 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
     };
     let mut evaluation = Evaluation::new(&config, &data, scorer, console)?;
     if !arguments.metrics.is_empty() {
-        let network = FeatureNetwork::obtain(&arguments.inception, &cache, device, console)?;
-        evaluation = evaluation.with(InceptionScores::new(network, &arguments.metrics));
+        let network = arguments.inception.open(&arguments.data, device, console)?;
+        let families: Vec<_> = arguments.metrics.iter().map(|&name| name.into()).collect();
+        evaluation = evaluation.with(InceptionScores::new(network, &families));
     }
 
     let samples = arguments.samples.map_or(config.evaluation.samples, usize::from);

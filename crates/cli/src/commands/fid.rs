@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use mergan_metrics::FeatureError;
-use ndarray::Array2;
+use anyhow::{Context, Result, anyhow};
+use mergan_metrics::{
+    Distance, Family, FeatureError, FeatureNetwork, FeatureSet, Images, ImagesError, Input, Subsets, distances,
+    metric_name,
+};
+use mergan_runs::export::npy::read_matrix;
+use mergan_runs::{RunDir, Trained};
 use serde::Serialize;
 
 use crate::args::FidArguments;
 use crate::console::Console;
-use mergan_runs::export::npy::read_matrix;
-use mergan_runs::fid::{
-    FeatureNetwork, Found, ImageSet, Input, Sample, Subsets, distances, named, open, save_statistics,
-};
 
 /// One number as `--json` prints it.
 #[derive(Serialize)]
@@ -60,17 +60,23 @@ pub fn run(arguments: &FidArguments, console: &Console) -> Result<()> {
         None
     } else {
         let device = arguments.device.open(console)?;
-        Some(FeatureNetwork::obtain(&arguments.inception, &arguments.data.cache(), device, console)?)
+        Some(arguments.inception.open(&arguments.data, device, console)?)
     };
-    let real = sample(arguments, &arguments.real, network.as_ref(), console)?;
+    // What is saved for later is the statistics alone.
+    let families: Vec<Family> = match arguments.save_statistics {
+        true => vec![Family::Fid],
+        false => arguments.metrics.iter().map(|&name| name.into()).collect(),
+    };
+    let side = |path: &Path| features(arguments, path, &families, network.as_ref(), console);
+    let real = side(&arguments.real)?;
     if arguments.save_statistics {
-        save_statistics(&arguments.generated, &real.statistics)?;
+        real.statistics.save(&arguments.generated)?;
         console.note(format!("wrote {}", arguments.generated.display()));
         return Ok(());
     }
-    let generated = sample(arguments, &arguments.generated, network.as_ref(), console)?;
+    let generated = side(&arguments.generated)?;
     let subsets = Subsets { count: arguments.subsets.get(), size: arguments.subset_size.get(), seed: arguments.seed };
-    let found = distances(&arguments.metrics, &real, &generated, subsets)
+    let found = distances(&families, &real, &generated, subsets)
         .with_context(|| format!("comparing {} with {}", arguments.real.display(), arguments.generated.display()))?;
     let card = card(arguments, network.as_ref(), &real, &generated);
     let other = arguments.inception.network.as_deref();
@@ -85,42 +91,59 @@ pub fn run(arguments: &FidArguments, console: &Console) -> Result<()> {
     Ok(())
 }
 
-/// One side of the distance.
-fn sample(
+/// The features of one side of the distance.
+fn features(
     arguments: &FidArguments,
     path: &Path,
+    families: &[Family],
     network: Option<&FeatureNetwork>,
     console: &Console,
-) -> Result<Sample> {
-    let keep = arguments.metrics.iter().any(|family| family.needs_features()) && !arguments.save_statistics;
-    let of = |path: &Path| format!("the images in {}", path.display());
+) -> Result<FeatureSet> {
     let Some(network) = network else {
         let features = read_matrix(path)?;
-        return Sample::gather(features.ncols(), keep, [Ok(features)])
+        return FeatureSet::gather(features.ncols(), families, [Ok::<_, FeatureError>(features)])
             .with_context(|| format!("the features in {}", path.display()));
     };
-    match open(path, arguments.samples.map(usize::from))? {
-        Input::Statistics(sample) => Ok(sample),
-        Input::Images(ImageSet { count, .. }) if count < 2 => {
-            Err(FeatureError::TooFewSamples { count, least: 2 }).with_context(|| of(path))
-        }
-        Input::Images(ImageSet { count, batches }) => {
-            let mut progress = console.progress(format!("looking at {}", of(path)), count as u64);
-            let mut done = 0;
-            let features = batches.map(|images| -> Result<Array2<f32>> {
-                let features = network.read(images?.view());
-                done += features.nrows();
-                console.update(&mut progress, done as u64, || format!("{done} of {count}"));
-                Ok(features)
-            });
-            Sample::gather(network.dimension(), keep, features).with_context(|| of(path))
-        }
-    }
+    let input = open(path, arguments.samples.map(usize::from))?;
+    let images = format!("the images in {}", path.display());
+    let mut bar = None;
+    let progress = |done: usize, total: usize| {
+        let bar = bar.get_or_insert_with(|| console.progress(format!("looking at {images}"), total as u64));
+        console.update(bar, done as u64, || format!("{done} of {total}"));
+    };
+    network.features(input, families, progress).context(images)
 }
 
-fn card(arguments: &FidArguments, network: Option<&FeatureNetwork>, real: &Sample, generated: &Sample) -> Card {
+/// Opens images or statistics, or a run directory: `samples` images of each class are drawn from its generator, by default
+/// as many as the run was configured for.
+fn open(path: &Path, samples: Option<usize>) -> Result<Input> {
+    if RunDir::new(path).config().is_file() {
+        return Ok(of_run(path, samples)?.into());
+    }
+    Input::open(path).map_err(|error| match error {
+        ImagesError::UnknownKind { path } => anyhow!(
+            "{} is no set of images; give a folder of pictures, an array .npy or .npz, a prepared file .h5, statistics \
+             .npz, or a run directory",
+            path.display()
+        ),
+        error => error.into(),
+    })
+}
+
+/// Images of every class that a run's newest generator has learned.
+fn of_run(path: &Path, samples: Option<usize>) -> Result<Images> {
+    let run = RunDir::new(path);
+    let config = run.read_config()?;
+    let trained = Trained::load(&run.generator(run.newest_task()?))?;
+    let samples = samples.unwrap_or(config.evaluation.samples);
+    let images = trained.usage.sampling(config.seed).images(trained.source(), &trained.usage.classes, samples);
+    let count = images.iter().map(|images| images.dim().0).sum();
+    Ok(Images::new(count, images.into_iter().map(Ok)))
+}
+
+fn card(arguments: &FidArguments, network: Option<&FeatureNetwork>, real: &FeatureSet, generated: &FeatureSet) -> Card {
     let side =
-        |path: &Path, sample: &Sample| Side { source: path.display().to_string(), samples: sample.statistics.count };
+        |path: &Path, set: &FeatureSet| Side { source: path.display().to_string(), samples: set.statistics.count };
     let given = || arguments.inception.network.clone().unwrap_or("given features".into());
     Card {
         network: network.map_or_else(given, |network| network.name().into()),
@@ -134,7 +157,7 @@ fn card(arguments: &FidArguments, network: Option<&FeatureNetwork>, real: &Sampl
     }
 }
 
-fn row(found: Found, network: Option<&str>, card: &Card) -> Row {
-    let Found { metric, value, estimator, warning } = found;
-    Row { metric: named(metric, network), value, warning, card: Card { estimator, ..card.clone() } }
+fn row(found: Distance, network: Option<&str>, card: &Card) -> Row {
+    let Distance { metric, value, estimator, warning } = found;
+    Row { metric: metric_name(&metric, network), value, warning, card: Card { estimator, ..card.clone() } }
 }

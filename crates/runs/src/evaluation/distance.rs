@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use mergan_metrics::{FeatureError, FeatureStatistics, FeatureStream, frechet_distance};
+use mergan_metrics::{FeatureError, FeatureStatistics, FeatureStream, frechet_distance, frechet_warning, if_enough};
 use mergan_models::Reading;
 use mergan_record::metric::frechet_metrics;
 use mergan_record::{Card, ClassScore, Score, TaskScores};
@@ -46,7 +46,7 @@ impl Measure for Distance {
         }
         if let [Some(generated), Some(real)] = pooled {
             let value = frechet_distance(&generated, &real)?;
-            let warning = warning(&generated, &real);
+            let warning = frechet_warning(&real, &generated);
             let score = Score { metric: over_all.into(), value, warning, card };
             scores.scores.push(ClassScore { class: None, score });
         }
@@ -86,7 +86,7 @@ fn record_classes(
             continue;
         };
         values.push((*class, frechet_distance(generated, real)?));
-        warnings.extend(warning(generated, real).map(|text| (*class, text)));
+        warnings.extend(frechet_warning(real, generated).map(|text| (*class, text)));
     }
     scores.record(metric, &values, card);
     let left_out = match left_out.as_slice() {
@@ -108,18 +108,7 @@ fn record_classes(
 fn statistics(reading: &Reading) -> Result<Option<FeatureStatistics>, FeatureError> {
     let mut stream = FeatureStream::new(reading.features.ncols());
     stream.extend(reading.features.view());
-    match stream.finish() {
-        Err(FeatureError::TooFewSamples { .. }) => Ok(None),
-        finished => finished.map(Some),
-    }
-}
-
-/// What there is to say against a distance.
-fn warning(generated: &FeatureStatistics, real: &FeatureStatistics) -> Option<String> {
-    let sides = [("generated", generated), ("real", real)];
-    let texts = sides.map(|(side, statistics)| statistics.warning().map(|text| format!("{side} images: {text}")));
-    let texts: Vec<_> = texts.into_iter().flatten().collect();
-    (!texts.is_empty()).then(|| texts.join("; "))
+    if_enough(stream.finish())
 }
 
 #[cfg(test)]

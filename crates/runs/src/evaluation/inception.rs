@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use mergan_datasets::Dataset;
+use mergan_metrics::{Distance, Family, FeatureError, FeatureNetwork, FeatureSet, Subsets, distances, if_enough};
 use mergan_record::{Card, ClassScore, Score, TaskScores};
 use ndarray::{ArrayView4, Axis};
 
 use super::{Evaluation, Measure, Scored};
 use crate::error::{Error, While};
-use crate::fid::{Family, FeatureNetwork, Found, Sample, Subsets, distances, enough};
 use crate::observer::{Progress, Work};
 
 /// Images that the network reads between two looks at the bar.
@@ -22,7 +22,7 @@ pub struct InceptionScores {
     network: FeatureNetwork,
     families: Vec<Family>,
     /// Of the real test images of each class, once they are needed; none of a class that has too few.
-    real: RefCell<BTreeMap<usize, Option<Rc<Sample>>>>,
+    real: RefCell<BTreeMap<usize, Option<Rc<FeatureSet>>>>,
 }
 
 impl InceptionScores {
@@ -31,14 +31,13 @@ impl InceptionScores {
         InceptionScores { network, families: families.to_vec(), real: RefCell::default() }
     }
 
-    fn sample(&self, images: ArrayView4<u8>, progress: &mut Progress) -> Result<Option<Rc<Sample>>, Error> {
-        let keep = self.families.iter().any(|family| family.needs_features());
+    fn sample(&self, images: ArrayView4<u8>, progress: &mut Progress) -> Result<Option<Rc<FeatureSet>>, Error> {
         let features = images.axis_chunks_iter(Axis(0), SLAB).map(|images| {
             let features = self.network.read(images);
             progress.advance(images.dim().0 as u64);
-            Ok(features)
+            Ok::<_, FeatureError>(features)
         });
-        Ok(enough(Sample::gather(self.network.dimension(), keep, features))?.map(Rc::new))
+        Ok(if_enough(FeatureSet::gather(self.network.dimension(), &self.families, features))?.map(Rc::new))
     }
 }
 
@@ -68,7 +67,7 @@ impl Measure for InceptionScores {
             resize: Some(self.network.resize().into()),
             ..evaluation.card(scored)
         };
-        let measure = |real: &Sample, generated: &Sample| {
+        let measure = |real: &FeatureSet, generated: &FeatureSet| {
             let subsets = Subsets { seed: evaluation.config.seed, ..Subsets::default() };
             distances(&self.families, real, generated, subsets)
         };
@@ -78,14 +77,14 @@ impl Measure for InceptionScores {
         });
         record(&by_class.collect::<Result<Vec<_>, Error>>()?, &left_out, self, &card, scores);
         let joined = samples.iter().map(|(_, real, generated)| (real, generated));
-        let pooled = joined.fold(None, |pooled: Option<[Rc<Sample>; 2]>, (real, generated)| {
+        let pooled = joined.fold(None, |pooled: Option<[Rc<FeatureSet>; 2]>, (real, generated)| {
             Some(match pooled {
                 None => [real.clone(), generated.clone()],
                 Some([reals, others]) => [Rc::new(reals.joined(real)), Rc::new(others.joined(generated))],
             })
         });
         let Some([real, generated]) = pooled else { return Ok(()) };
-        for Found { metric, value, estimator, warning } in measure(&real, &generated)? {
+        for Distance { metric, value, estimator, warning } in measure(&real, &generated)? {
             let metric = self.network.metric(&format!("{metric}_pooled"));
             let card = Card { estimator: Some(estimator), ..card.clone() };
             scores.scores.push(ClassScore { class: None, score: Score { metric, value, warning, card } });
@@ -95,7 +94,12 @@ impl Measure for InceptionScores {
 }
 
 impl InceptionScores {
-    fn real_sample(&self, data: &Dataset, class: usize, progress: &mut Progress) -> Result<Option<Rc<Sample>>, Error> {
+    fn real_sample(
+        &self,
+        data: &Dataset,
+        class: usize,
+        progress: &mut Progress,
+    ) -> Result<Option<Rc<FeatureSet>>, Error> {
         if let Some(known) = self.real.borrow().get(&class) {
             return Ok(known.clone());
         }
@@ -107,14 +111,14 @@ impl InceptionScores {
 
 /// Records each metric: a row for each class, and their mean, which says what it leaves out.
 fn record(
-    by_class: &[(usize, Vec<Found>)],
+    by_class: &[(usize, Vec<Distance>)],
     left_out: &[String],
     inception: &InceptionScores,
     card: &Card,
     scores: &mut TaskScores,
 ) {
     let Some((_, first)) = by_class.first() else { return };
-    for (i, Found { metric, estimator, .. }) in first.iter().enumerate() {
+    for (i, Distance { metric, estimator, .. }) in first.iter().enumerate() {
         let metric = inception.network.metric(metric);
         let values: Vec<_> = by_class.iter().map(|(class, found)| (*class, found[i].value)).collect();
         scores.record(&metric, &values, &Card { estimator: Some(estimator.clone()), ..card.clone() });

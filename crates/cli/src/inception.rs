@@ -1,9 +1,15 @@
-//! What the command line says of the network, for every command that compares features.
+//! What the command line says of the metrics on Inception's features and of the network, for every command that has them.
 
 use std::path::PathBuf;
 
+use anyhow::Result;
 use clap::{Args, ValueEnum};
+use mergan_metrics::{Family, FeatureNetwork, cached_weights};
 use mergan_models::Resize;
+use mergan_tensor::Device;
+
+use crate::args::DataArguments;
+use crate::console::Console;
 
 /// The network whose features are compared.
 #[derive(Args)]
@@ -19,6 +25,40 @@ pub struct InceptionArguments {
     /// How images are brought to the network's size and range.
     #[arg(long, value_enum, default_value = "tf1", value_name = "CONVENTION")]
     pub resize: ResizeName,
+}
+
+impl InceptionArguments {
+    /// The network on this device, with the weights that were given, else with those in the cache.
+    pub fn open(&self, data: &DataArguments, device: Device, console: &Console) -> Result<FeatureNetwork> {
+        let weights = self.weights.clone().map_or_else(|| cached_weights(&data.cache()), Ok)?;
+        console.detail(format!("loading {}", weights.display()));
+        let resize = self.resize.into();
+        Ok(match &self.network {
+            Some(name) => FeatureNetwork::open_as(name, &weights, resize, device)?,
+            None => FeatureNetwork::open(&weights, resize, device)?,
+        })
+    }
+}
+
+/// Metrics that are measured together, as they are called.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum FamilyName {
+    /// The Frechet distance.
+    Fid,
+    /// The kernel distance.
+    Kid,
+    /// Precision, recall, density and coverage.
+    Prdc,
+}
+
+impl From<FamilyName> for Family {
+    fn from(name: FamilyName) -> Self {
+        match name {
+            FamilyName::Fid => Family::Fid,
+            FamilyName::Kid => Family::Kid,
+            FamilyName::Prdc => Family::Prdc,
+        }
+    }
 }
 
 /// The conventions of resizing, as they are called.
