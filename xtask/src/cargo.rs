@@ -27,11 +27,16 @@ pub fn cargo() -> Command {
     cargo
 }
 
-/// The folder that cargo builds into; xtask itself is built into another one (`.cargo/config.toml`).
-pub fn target_directory() -> Result<PathBuf> {
+/// What cargo knows about the packages of the workspace.
+pub fn metadata() -> Result<Value> {
     let output = cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output().context("running cargo")?;
     ensure!(output.status.success(), "cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).context("reading cargo's metadata")?;
+    serde_json::from_slice(&output.stdout).context("reading cargo's metadata")
+}
+
+/// The folder that cargo builds into; xtask itself is built into another one (`.cargo/config.toml`).
+pub fn target_directory() -> Result<PathBuf> {
+    let metadata = metadata()?;
     let directory = metadata["target_directory"].as_str().context("cargo's metadata names no target directory")?;
     Ok(directory.into())
 }

@@ -6,14 +6,15 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
-use crate::cargo::cargo;
+use crate::cargo::{cargo, metadata};
 use crate::{browser, hdf5, interop, kernels, outside, reproduce};
 
 /// A step, which says how many tests it ran.
 type Step = fn() -> Result<usize>;
 
-const STEPS: [(&str, Step); 12] = [
+const STEPS: [(&str, Step); 13] = [
     ("what the system has to have", || hdf5::install().and_then(|()| browser::install()).map(|()| 0)),
     ("format", || check(cargo().args(["fmt", "--all", "--check"]))),
     ("lints", || {
@@ -31,6 +32,7 @@ const STEPS: [(&str, Step); 12] = [
     ("tests", tests),
     ("CUDA kernels by tier", || kernels::ledger().map(|()| 0)),
     ("examples in documentation", || count(cargo().args(["test", "--workspace", "--doc"]).args(hdf5::FEATURES))),
+    ("examples", examples),
     ("programs outside the workspace", outside::run),
     ("packages", packages),
     ("smoke reproduction, opened in a browser", smoke_reproduction),
@@ -60,6 +62,22 @@ fn tests() -> Result<usize> {
     }
     let kinds = ["--lib", "--bins", "--tests", "--no-fail-fast"];
     count(cargo().args(["test", "--workspace"]).args(kinds).args(hdf5::FEATURES))
+}
+
+/// Runs the crates' example programs, which need neither arguments nor files nor a network.
+fn examples() -> Result<usize> {
+    let metadata = metadata()?;
+    let array = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut programs = 0;
+    for package in array(&metadata["packages"]) {
+        for target in array(&package["targets"]).iter().filter(|target| target["kind"][0] == "example") {
+            let [package, example] = [&package["name"], &target["name"]].map(|name| name.as_str().unwrap_or_default());
+            println!("example {example} of {package}");
+            check(cargo().args(["run", "--quiet", "--package", package, "--example", example]))?;
+            programs += 1;
+        }
+    }
+    Ok(programs)
 }
 
 /// Every crate can be packed by itself; the programs outside the workspace have built them already.

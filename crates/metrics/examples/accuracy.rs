@@ -2,7 +2,7 @@
 //! `scorers`; the images are an array `.npy` or `.npz` of the size that it was trained on, and the class is a number from 0:
 //!
 //! ```sh
-//! cargo run --release -p mergan-metrics --example accuracy -- data/cache/scorers/mnist-mlp.safetensors sevens.npy 7
+//! cargo run --release -p mergan-metrics --example accuracy -- data/cache/scorers/mnist-mlp-*.safetensors sevens.npy 7
 //! ```
 //!
 //! Without arguments, a classifier that is trained on drawn shapes scores those that it has not seen.
