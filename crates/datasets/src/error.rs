@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::suggestion;
 use crate::tasks::TaskError;
 
 /// Why a dataset could not be fetched, decoded or split into tasks.
@@ -11,7 +12,7 @@ use crate::tasks::TaskError;
 #[non_exhaustive]
 pub enum Error {
     /// No dataset has this name.
-    #[error("unknown dataset `{name}`, and no such file or folder; known datasets: {}", known.join(", "))]
+    #[error("unknown dataset `{name}`, and no such file or folder; known datasets: {}{}", known.join(", "), suggestion(name, known))]
     UnknownDataset {
         /// The name asked for.
         name: String,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mergan_datasets::TaskError;
+use mergan_datasets::{TaskError, suggestion};
 use mergan_models::WeightsError;
 use mergan_tensor::SimdError;
 
@@ -89,14 +89,5 @@ pub enum Error {
 impl Error {
     pub(crate) fn unknown_name(what: &'static str, name: &str, known: impl Iterator<Item = &'static str>) -> Self {
         Error::UnknownName { what, name: name.into(), known: known.map(String::from).collect() }
-    }
-}
-
-/// Asks for the known name that a wrong one is nearest to, where so few letters differ that it may be a slip.
-fn suggestion(name: &str, known: &[String]) -> String {
-    let distance = |known: &&String| strsim::osa_distance(&name.to_lowercase(), known);
-    match known.iter().min_by_key(distance) {
-        Some(nearest) if distance(&nearest) <= name.len().max(3) / 3 => format!("; did you mean `{nearest}`?"),
-        _ => String::new(),
     }
 }
