@@ -180,3 +180,43 @@ fn a_run_is_made_again_from_its_configuration() {
     assert!(error.contains("names other data than shapes now has"), "{error}");
     assert!(!folder.path().join("none").exists());
 }
+
+/// A folder is prepared twice, so that the files are of equal size and hold other pixels.
+#[cfg(feature = "hdf5")]
+#[test]
+fn prepared_files_of_other_pixels_have_a_classifier_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let [run, other, cache] = ["run", "other", "cache"].map(|name| folder.path().join(name));
+    let data = folder.path().join("pictures");
+    for (class, name) in ["wide", "high"].into_iter().enumerate() {
+        fs::create_dir_all(data.join(name)).unwrap();
+        for number in 0..40u32 {
+            let (width, height) = if class == 0 { (48, 32) } else { (32, 48) };
+            let pixel = |x, y| image::Luma([(7 * x + 3 * y + 5 * number) as u8]);
+            image::GrayImage::from_fn(width, height, pixel)
+                .save(data.join(name).join(format!("{number}.png")))
+                .unwrap();
+        }
+    }
+    let prepared = folder.path().join("pets.h5");
+    let convert = |fit: &str| {
+        let _ = fs::remove_file(&prepared);
+        mergan().args(["data", "convert", "--grey", "--fit", fit]).arg(&data).arg(&prepared).assert().success();
+        fs::metadata(&prepared).unwrap().len()
+    };
+    let on_file = |run: &Path| {
+        let mut command = mergan();
+        command.env("MERGAN_DATA", &cache).args(["train", "--strategy", "ra", "--preset", "smoke", "--tasks", "2"]);
+        command.arg("--dataset").arg(&prepared).arg("--run").arg(run).assert().success();
+    };
+    let cropped = convert("crop");
+    on_file(&run);
+    stop(&run);
+    assert_eq!(convert("resize"), cropped);
+    let error = complaint(on(&cache, &["train", "--resume"], &run).assert());
+    assert!(error.contains("other images"), "{error}");
+    on_file(&other);
+    assert_eq!(scorers(&cache), 2);
+    convert("crop");
+    on(&cache, &["train", "--resume"], &run).assert().success();
+}
