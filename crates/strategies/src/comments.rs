@@ -24,7 +24,7 @@ impl Config {
                 table = name.trim_matches(['[', ']']).into();
             } else if let Some((key, _)) = line.split_once(" = ").filter(|(key, _)| !key.starts_with([' ', '"'])) {
                 let comment = document(&table, key, about);
-                text.extend(comment.map(|comment| commented(comment)));
+                text.extend(comment.map(commented));
             }
             text += line;
             text += "\n";
