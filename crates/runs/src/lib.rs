@@ -65,3 +65,7 @@ pub use observer::{Happening, Iteration, Observer, Unobserved, Work};
 pub use run::{Estimate, Outcome, Run, load_data, require_startable};
 pub use scorer::Scorer;
 pub use trained::{Trained, Usage};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
