@@ -99,7 +99,7 @@ pub fn extend(
             Scorer::train_on_stand_ins(&partial.scorer(), &trained, &data, trainer.config(), observer)?;
             // Numbers of two classifiers never stand in one report.
             let scorer = Scorer::open(&partial.scorer(), data.train.image_shape())?;
-            Evaluation::new(trainer.config(), &data, scorer, observer)?
+            Evaluation::new(trainer.config(), strategies, &data, scorer, observer)?
                 .score_again(&partial, 1..trainer.config().tasks)?;
         }
     }

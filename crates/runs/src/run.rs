@@ -239,8 +239,8 @@ impl Run {
     /// When no task is learned yet, or a generator or the real images cannot be read. [`Evaluation`] has all the choices.
     pub fn evaluate(&self, scorer: &Scorer) -> Result<TaskScores, Error> {
         let task = self.dir.newest_task()?;
-        let trained = Trained::load(&self.dir.generator(task))?.on(self.device);
-        let evaluation = Evaluation::new(&self.config, &self.data, scorer.clone(), &Unobserved)?;
+        let trained = Trained::load_with(&self.dir.generator(task), &self.strategies)?.on(self.device);
+        let evaluation = Evaluation::new(&self.config, &self.strategies, &self.data, scorer.clone(), &Unobserved)?;
         Ok(evaluation.task(&self.dir, &trained, task, self.config.evaluation.samples, self.config.seed)?.scores)
     }
 

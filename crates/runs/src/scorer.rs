@@ -135,7 +135,7 @@ impl Scorer {
             resize: None,
             estimator: None,
             statistics: sampling.statistics(source),
-            grouping: sampling.grouping.to_string(),
+            grouping: sampling.grouping_of(source).to_string(),
             preset: config.preset.clone(),
             seed: config.seed,
             data: None,

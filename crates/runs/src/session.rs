@@ -57,7 +57,7 @@ impl<'s> Session<'s> {
         checkpoint_every: Option<usize>,
     ) -> Result<Self, Error> {
         let seconds = events.seconds(checkpoints::position(&trainer))?;
-        let evaluation = Evaluation::new(trainer.config(), data, scorer, observer)?;
+        let evaluation = Evaluation::new(trainer.config(), trainer.strategies(), data, scorer, observer)?;
         let (saved, pace) = (Instant::now(), Pace::default());
         Ok(Session { run, observer, data, evaluation, trainer, events, checkpoint_every, seconds, saved, pace })
     }
@@ -190,7 +190,7 @@ impl<'s> Session<'s> {
         let class_names = classes.iter().map(|&class| self.data.class_names[class].clone()).collect();
         Trained {
             generator: source.generator.clone(),
-            solver: source.solver.cloned(),
+            sampler: source.sampler.boxed(),
             standing: sampling.standing(source, &classes),
             usage: Usage { classes, class_names, batch: sampling.batch, grouping: sampling.grouping },
         }

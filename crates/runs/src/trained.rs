@@ -2,24 +2,21 @@
 
 use std::path::Path;
 
-use mergan_models::{Classifier, Conditions, Generator, Network, Standing, Weights};
-use mergan_strategies::{Grouping, Sampling, Solver, Source};
-use mergan_tensor::{Device, Random, Tensor};
+use mergan_models::{Conditions, Generator, Network, Standing, Weights};
+use mergan_strategies::{Grouping, Sampler, Sampling, Source, Strategies};
+use mergan_tensor::{Device, Tensor};
 use ndarray::{Array2, Array4};
 use serde::{Deserialize, Serialize};
 
 use crate::dir::RunDir;
 use crate::error::Error;
 
-/// What the names of a solver's tensors begin with.
-const SOLVER: &str = "solver.";
-
 /// A generator that has learned some classes.
 pub struct Trained {
     /// The network.
     pub generator: Generator,
-    /// The classifier that names its images, where it cannot be asked for a class.
-    pub solver: Option<Solver>,
+    /// What draws images of classes from it.
+    pub sampler: Box<dyn Sampler>,
     /// What normalises its images where their batch does not.
     pub standing: Standing,
     /// How to use it.
@@ -45,25 +42,31 @@ impl Trained {
         let mut weights = Weights::default();
         weights.insert_network("", &self.generator);
         self.standing.save(&mut weights);
-        if let Some(solver) = &self.solver {
-            weights.insert_network(SOLVER, &solver.classifier);
-        }
+        self.sampler.save(&mut weights);
         weights.note = serde_json::to_string(&self.usage).expect("names and numbers can be written as JSON");
         Ok(weights.save(path)?)
     }
 
-    /// Reads a file, or the newest generator of a run directory. A file without our note, as PyTorch would write it, is taken
-    /// to know all its classes, to name them by number and to have been trained in class-pure batches of 64; standing
-    /// statistics that it lacks are measured.
+    /// Reads a file, or the newest generator of a run directory, that one of the built-in strategies trained. A file without
+    /// our note, as PyTorch would write it, is taken to know all its classes, to name them by number and to have been trained
+    /// in class-pure batches of 64; standing statistics that it lacks are measured.
     ///
     /// # Errors
     /// When there is no generator, or the file is damaged or of another kind.
     pub fn load(path: &Path) -> Result<Self, Error> {
+        Trained::load_with(path, &Strategies::built_in())
+    }
+
+    /// As [`load`](Trained::load), of a generator that one of these strategies trained, and which is drawn from by its sampler.
+    ///
+    /// # Errors
+    /// As [`load`](Trained::load).
+    pub fn load_with(path: &Path, strategies: &Strategies) -> Result<Self, Error> {
         let path = &RunDir::generator_of(path)?;
         let weights = Weights::load(path, Device::Cpu)?;
         let generator = Generator::from_weights(path, &weights)?;
         let sizes = generator.config();
-        let usage = if weights.note.is_empty() {
+        let usage: Usage = if weights.note.is_empty() {
             Usage {
                 classes: (0..sizes.classes).collect(),
                 class_names: (0..sizes.classes).map(|class| class.to_string()).collect(),
@@ -82,27 +85,21 @@ impl Trained {
                 format!("the note of {} does not fit its weights; restore the file from a copy", path.display());
             return Err(Error::file(path, reason));
         }
-        let solver = if weights.names().any(|name| name.starts_with(SOLVER)) {
-            let like = Classifier::new(sizes.image_shape(), sizes.classes, Random::new(0), Device::Cpu);
-            // Solvers name the classes that have been learned.
-            Some(Solver { classifier: weights.network(path, SOLVER, &like)?, classes: usage.classes.clone() })
-        } else {
-            None
-        };
-        let source = Source { solver: solver.as_ref(), ..Source::from(&generator) };
+        let sampler = strategies.sampler(path, &weights, &generator, &usage.classes)?;
+        let source = Source { sampler: &*sampler, ..Source::from(&generator) };
         let standing = match Standing::restore(path, &weights, &generator)? {
             Some(standing) => standing,
             None => usage.sampling(0).standing(source, &usage.classes),
         };
-        Ok(Trained { generator, solver, standing, usage })
+        Ok(Trained { generator, sampler, standing, usage })
     }
 
     /// `count` images of a class, by its name or else its number, at the latents of a seed: bytes, N x C x H x W, each
-    /// normalised by standing statistics, so that it does not depend on those beside it. There are fewer where a solver names
-    /// the images and finds too few of the class.
+    /// normalised by standing statistics, so that it does not depend on those beside it. There are fewer where the
+    /// generator cannot be asked for a class and makes too few of it.
     ///
     /// # Errors
-    /// When the generator has not learned the class, or its solver names none of its images so.
+    /// When the generator has not learned the class, or makes none of it.
     pub fn draw(&self, class: &str, count: usize, seed: u64) -> Result<Array4<u8>, Error> {
         self.draw_from(self.standing_source(), class, count, seed)
     }
@@ -122,7 +119,8 @@ impl Trained {
         let images = self.usage.sampling(seed).images(source, classes, count).swap_remove(position);
         if images.is_empty() {
             let name = &self.usage.class_names[self.usage.position(class)?];
-            let reason = format!("the solver names none of its generator's images {name}: the class is lost");
+            let namer = self.sampler.namer();
+            let reason = format!("the {namer} names none of its generator's images {name}: the class is lost");
             return Err(Error::Request(reason));
         }
         Ok(images)
@@ -134,10 +132,13 @@ impl Trained {
     /// When the generator has not learned the class or knows no classes, or the latents have another width.
     pub fn draw_at(&self, source: Source, class: &str, latents: &Array2<f64>) -> Result<Tensor, Error> {
         let position = self.usage.position(class)?;
-        if self.solver.is_some() {
-            let reason = "this generator knows no classes, its solver names what it made; leave --latents out and it draws \
-                          until there are enough of the class";
-            return Err(Error::Request(reason.into()));
+        if self.sampler.only_condition().is_some() {
+            let reason = format!(
+                "this generator knows no classes, its {} names what it made; leave --latents out and it draws until there \
+                 are enough of the class",
+                self.sampler.namer()
+            );
+            return Err(Error::Request(reason));
         }
         let (rows, numbers) = latents.dim();
         let expected = self.generator.config().latent;
@@ -154,14 +155,14 @@ impl Trained {
         Ok(Tensor::concat(&batches.collect::<Vec<_>>().iter().collect::<Vec<_>>()))
     }
 
-    /// The same on another device. The solver stays: it looks at bytes.
+    /// The same on another device. The sampler stays: what it knows of images it reads from bytes.
     pub fn on(self, device: Device) -> Self {
         Trained { generator: self.generator.on(device), standing: self.standing.on(device), ..self }
     }
 
     /// What to draw images from that are normalised with their batch, as in training.
     pub fn source(&self) -> Source<'_> {
-        Source { solver: self.solver.as_ref(), ..Source::from(&self.generator) }
+        Source { sampler: &*self.sampler, ..Source::from(&self.generator) }
     }
 
     /// What to draw images from that do not depend on each other.

@@ -59,8 +59,8 @@ pub enum Purpose {
     Standing,
     /// Latents of the samples that a Fisher information is estimated from.
     Fisher,
-    /// Latents of the replayed images that a solver is trained on.
-    Solver,
+    /// Latents at which a strategy replays when a task ends.
+    EndReplay,
     /// Which exemplars stand in the critic's batch.
     CriticExemplars,
     /// Latents of the images of past classes that are scored while a task is learned.

@@ -14,7 +14,7 @@ use crate::batches::Batch;
 use crate::draws::Draws;
 use crate::error::Error;
 use crate::losses::Term;
-use crate::sampling::Solver;
+use crate::sampler::{ClassConditional, Sampler};
 use crate::step::{Snapshot, Step};
 
 /// What a strategy is shown when a task has been learned.
@@ -126,9 +126,10 @@ pub trait Strategy: Send {
         Ok(())
     }
 
-    /// The classifier that says which class a generated image is of, where the generator cannot be asked for a class.
-    fn solver(&self) -> Option<&Solver> {
-        None
+    /// What draws images of classes from the generator. One of the strategy's own is for a generator that cannot be asked
+    /// for a class; [`FromOptions::restore_sampler`] reads it back.
+    fn sampler(&self) -> &dyn Sampler {
+        &ClassConditional
     }
 
     /// Makes room for more classes in what the strategy remembers; `generator` has the new sizes.
@@ -166,6 +167,22 @@ pub trait FromOptions: Strategy + 'static {
         Self: Sized,
     {
         None
+    }
+    /// The strategy's own sampler, where [`Sampler::save`] put one into the file of a generator; `learned` are the classes
+    /// that the generator has learned, and `path` names the file in errors.
+    ///
+    /// # Errors
+    /// When a part of it is missing or of another size than the generator's images.
+    fn restore_sampler(
+        _path: &Path,
+        _weights: &Weights,
+        _generator: &Generator,
+        _learned: &[usize],
+    ) -> Result<Option<Box<dyn Sampler>>, WeightsError>
+    where
+        Self: Sized,
+    {
+        Ok(None)
     }
     /// The strategy, which remembers nothing yet.
     ///

@@ -282,9 +282,14 @@ impl Trainer {
         &self.average
     }
 
-    /// What to draw images from: [`Trainer::generator`], and the solver of a strategy that has one.
+    /// The strategies that this one's was found among.
+    pub fn strategies(&self) -> &Strategies {
+        &self.strategies
+    }
+
+    /// What to draw images from: [`Trainer::generator`], as the strategy says.
     pub fn source(&self) -> Source<'_> {
-        Source { solver: self.strategy.solver(), ..Source::from(&self.average) }
+        Source { sampler: self.strategy.sampler(), ..Source::from(&self.average) }
     }
 
     /// How many images of each class have been replayed in the current task.

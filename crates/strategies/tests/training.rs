@@ -1,9 +1,11 @@
 //! The trainer from outside: whole smoke runs on the small drawn dataset.
 
+use std::path::Path;
+
 use mergan_datasets::{Dataset, Labelled, TaskSequence};
-use mergan_models::{Architecture, Classifier, Critic, FitOptions, Generator, ModelConfig, Network};
+use mergan_models::{Architecture, Classifier, Critic, FitOptions, Generator, ModelConfig, Network, Weights};
 use mergan_strategies::{
-    Advance, Choice, Config, Error, Extension, Grouping, Solver, Source, Strategies, TaskEnd, Trainer,
+    Advance, Choice, Config, Error, Extension, Grouping, Purpose, Source, Strategies, TaskEnd, Trainer,
 };
 use mergan_tensor::{Device, Random};
 use ndarray::Array4;
@@ -74,10 +76,12 @@ fn a_resumed_training_ends_with_the_same_bits() {
         assert_eq!((second.tasks_learned(), second.iterations_done()), (1, 4));
         run(&mut second, |_| false);
         assert!(bits(straight.generator()) == bits(second.generator()), "{} {:?}", config.strategy, config.options);
-        let solver = |trainer: &Trainer| {
-            trainer.source().solver.map(|solver| (solver.classes.clone(), bits(&solver.classifier)))
+        let sampler = |trainer: &Trainer| {
+            let (mut weights, sampler) = (Weights::default(), trainer.source().sampler);
+            sampler.save(&mut weights);
+            (sampler.only_condition(), weights.sha256())
         };
-        assert!(solver(&straight) == solver(&second), "solver of {}", config.strategy);
+        assert!(sampler(&straight) == sampler(&second), "sampler of {}", config.strategy);
     }
 }
 
@@ -242,16 +246,24 @@ fn samples_depend_on_the_seed_and_not_on_how_many_are_made() {
 fn a_class_that_the_solver_never_names_has_no_images() {
     let data = shapes();
     let trainer = Trainer::new(config("dgr", toml::Table::new()), &strategies(), 10, &data.train).unwrap();
-    let generator = trainer.generator();
+    let (generator, sampling) = (trainer.generator(), trainer.sampling());
     // It names everything 3 but what it has never seen.
     let labels = vec![3; data.train.len()];
     let options = FitOptions { epochs: 1, ..FitOptions::default() };
     let classifier = Classifier::fit(data.train.images().unwrap().view(), &labels, 10, options, Random::new(0), |_| {});
-    let solver = Solver { classifier, classes: vec![0, 3] };
-    let source = Source { solver: Some(&solver), ..Source::from(generator) };
-    let images = trainer.sampling().images(source, &[0, 3], 20);
+    let mut weights = Weights::default();
+    weights.insert_network("solver.", &classifier);
+    let solver = strategies().sampler(Path::new("generator.safetensors"), &weights, generator, &[0, 3]).unwrap();
+    let source = Source { sampler: &*solver, ..Source::from(generator) };
+    let images = sampling.images(source, &[0, 3], 20);
     assert_eq!((images[0].dim(), images[1].dim()), ((0, 1, 32, 32), (20, 1, 32, 32)));
-    let grid = trainer.sampling().grid(source, &[0, 3], 5);
+    // Ten latents for each class, and no more: the solver names all twenty images 3, and others' as it does the first's.
+    let other = Generator::new(generator.config(), Random::new(1), Device::Cpu);
+    let made = solver.at_same_latents(&sampling, Purpose::Gap, &[generator, &other], &[0, 3], 10);
+    let counts = made.iter().map(|images| images.iter().map(|images| images.dim().0).collect::<Vec<_>>());
+    assert_eq!(counts.collect::<Vec<_>>(), [[0, 20], [0, 20]]);
+    assert_ne!(made[0][1], made[1][1]);
+    let grid = sampling.grid(source, &[0, 3], 5);
     assert!(grid[0].dim() == (5, 1, 32, 32) && grid[0].iter().all(|&pixel| pixel == 0));
     assert!(grid[1].iter().any(|&pixel| pixel > 0));
 }

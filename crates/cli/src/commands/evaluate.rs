@@ -20,14 +20,15 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
     let trained = Trained::load(&dir.generator(task))?.on(device);
     let moved = arguments.dataset.as_deref();
     let data = arguments.data.with_options(&config.images, console, |fetch| load_data(dir.root(), moved, fetch))?;
+    let strategies = Strategies::built_in();
     let open = if arguments.accept_changed_data { Run::open_on_any_data } else { Run::open };
-    let run = open(dir.root(), &data, &Strategies::built_in())?;
+    let run = open(dir.root(), &data, &strategies)?;
     let cache = arguments.data.cache();
     let scorer = match &arguments.scorer {
         Some(file) => Scorer::obtain(Some(file), &data, &cache, console)?,
         None => run.usual_scorer(&cache, console)?,
     };
-    let mut evaluation = Evaluation::new(&config, &data, scorer, console)?;
+    let mut evaluation = Evaluation::new(&config, &strategies, &data, scorer, console)?;
     if !arguments.metrics.is_empty() {
         let network = arguments.inception.open(&arguments.data, device, console)?;
         let families: Vec<_> = arguments.metrics.iter().map(|&name| name.into()).collect();

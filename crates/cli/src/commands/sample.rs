@@ -38,7 +38,8 @@ pub fn run(arguments: &SampleArguments, console: &Console) -> Result<()> {
         let images = images.with_context(|| format!("the generator in {}", path.display()))?;
         let (found, asked) = (images.dim().0, arguments.count);
         if found < asked.get() {
-            console.note(format!("the solver named only {found} images {name} while {asked} were asked for"));
+            let namer = trained.sampler.namer();
+            console.note(format!("the {namer} named only {found} images {name} while {asked} were asked for"));
         }
         write(out, &images)?;
     }

@@ -12,9 +12,9 @@ pub(super) struct Accuracy;
 
 impl Measure for Accuracy {
     fn measure(&self, evaluation: &Evaluation, scored: &Scored, scores: &mut TaskScores) -> Result<(), Error> {
-        let classes = &scored.trained.usage.classes;
-        scores.record(ACCURACY, &accuracies(classes, &scored.readings), &evaluation.card(scored));
-        warn_of_few(scores, &[ACCURACY], classes, &scored.images, scored.samples);
+        let Scored { trained, images, readings, samples, .. } = scored;
+        scores.record(ACCURACY, &accuracies(&trained.usage.classes, readings), &evaluation.card(scored));
+        warn_of_few(scores, &[ACCURACY], images, *samples, trained.sampler.namer());
         Ok(())
     }
 }
@@ -29,7 +29,7 @@ impl Measure for StandingAccuracy {
         let images = sampling.images(source, classes, *samples);
         let card = Card { statistics: sampling.statistics(source), ..evaluation.card(scored) };
         scores.record(STANDING_ACCURACY, &accuracies(classes, &evaluation.read(&images)), &card);
-        warn_of_few(scores, &[STANDING_ACCURACY], classes, &images, *samples);
+        warn_of_few(scores, &[STANDING_ACCURACY], &images, *samples, trained.sampler.namer());
         Ok(())
     }
 }

@@ -1,13 +1,12 @@
 //! The replay audit: what the previous task's generator, from which the past was replayed, was worth, and how far the new
 //! one moved from it.
 
-use mergan_models::Generator;
 use mergan_record::TaskScores;
 use mergan_record::metric::{REPLAY_ACCURACY, REPLAY_CONFIDENCE, REPLAY_SHIFT};
-use mergan_strategies::Grouping;
-use ndarray::{Array4, ArrayView3, Axis};
+use mergan_strategies::{Grouping, Purpose};
+use ndarray::{Array4, ArrayView3};
 
-use super::{Evaluation, Measure, Scored, accuracies, positions, warn_of_few};
+use super::{Evaluation, Measure, Scored, accuracies, warn_of_few};
 use crate::error::Error;
 use crate::trained::Trained;
 
@@ -20,14 +19,14 @@ impl Measure for ReplayAudit {
         if scored.task == 1 {
             return Ok(());
         }
-        let old = Trained::load(&scored.run.generator(scored.task - 1))?;
+        let old = Trained::load_with(&scored.run.generator(scored.task - 1), &evaluation.strategies)?;
         let past = &old.usage.classes;
         let (before, after) = images(scored, &old, past);
         let readings = evaluation.read(&before);
         let by_class = |value: &dyn Fn(usize) -> Option<f64>| -> Vec<(usize, f64)> {
             past.iter().enumerate().filter_map(|(i, &class)| Some((class, value(i)?))).collect()
         };
-        // A class that a solver never names is not recognised, and has no images that could have moved.
+        // A class that the generator never makes is not recognised, and has no images that could have moved.
         let confidence = by_class(&|i| Some(mean(&readings[i].probabilities(past[i])).unwrap_or(0.0)));
         let shift = by_class(&|i| mean(&squared_differences(&before[i], &after[i])));
         let card = evaluation.card(scored);
@@ -35,31 +34,23 @@ impl Measure for ReplayAudit {
         scores.record(REPLAY_ACCURACY, &accuracies(past, &readings), &card);
         scores.record(REPLAY_SHIFT, &shift, &card);
         let metrics = [REPLAY_CONFIDENCE, REPLAY_ACCURACY, REPLAY_SHIFT];
-        warn_of_few(scores, &metrics, past, &before, scored.samples);
+        warn_of_few(scores, &metrics, &before, scored.samples, old.sampler.namer());
         Ok(())
     }
 }
 
 /// The images of each class of the past by the old generator, and by the new one at the same latents.
 fn images(scored: &Scored, old: &Trained, past: &[usize]) -> (Vec<Array4<u8>>, Vec<Array4<u8>>) {
-    let (sampling, new, samples) = (&scored.sampling, &scored.trained.generator, scored.samples);
-    let Some(solver) = &old.solver else {
-        let before = sampling.images(&old.generator, past, samples);
-        // The same latents give a class its images whatever other classes are asked for, but not in mixed batches.
-        let after = match sampling.grouping {
-            Grouping::Pure => scored.images[..past.len()].to_vec(),
-            Grouping::Mixed => sampling.images(new, past, samples),
-        };
-        return (before, after);
-    };
-    // Those that the old solver names so, whatever it would name the new ones.
-    let all = |generator: &Generator| sampling.images(generator, &[solver.classes[0]], samples * past.len()).remove(0);
-    let (before, after) = (all(&old.generator), all(new));
-    let names = solver.classifier.predict(before.view());
-    let of_classes = |images: &Array4<u8>| {
-        past.iter().map(|&class| images.select(Axis(0), &positions(&names, class))).collect::<Vec<_>>()
-    };
-    (of_classes(&before), of_classes(&after))
+    let (sampling, new) = (&scored.sampling, &scored.trained.generator);
+    let made =
+        |generators: &[_]| old.sampler.at_same_latents(sampling, Purpose::Evaluation, generators, past, scored.samples);
+    // The same latents give a class its images whatever other classes are asked for, but not in mixed batches.
+    if sampling.grouping_of(old.source()) == Grouping::Pure {
+        return (made(&[&old.generator]).remove(0), scored.images[..past.len()].to_vec());
+    }
+    let mut both = made(&[&old.generator, new]);
+    let after = both.remove(1);
+    (both.remove(0), after)
 }
 
 /// None of nothing.

@@ -18,7 +18,7 @@ use mergan_metrics::class_accuracy;
 use mergan_models::Reading;
 use mergan_record::{Card, Embedding, TaskScores, write_whole};
 use mergan_report::TASK_COUNTS;
-use mergan_strategies::{Config, Grouping, Purpose, Sampling, Source};
+use mergan_strategies::{Config, Purpose, Sampling, Source, Strategies};
 use ndarray::{Array4, Axis};
 use serde::Serialize;
 
@@ -35,6 +35,8 @@ use neighbours::Found;
 /// How the generators of one run are scored.
 pub struct Evaluation<'e> {
     config: Config,
+    /// Those that the run's own is among.
+    strategies: Strategies,
     tasks: TaskSequence,
     data: &'e Dataset,
     scorer: Scorer,
@@ -98,15 +100,22 @@ pub struct Scored<'t> {
 }
 
 impl<'e> Evaluation<'e> {
-    /// The evaluation of a run with this configuration.
+    /// The evaluation of a run with this configuration, of one of these strategies.
     ///
     /// # Errors
     /// When the configuration's tasks do not fit the data.
-    pub fn new(config: &Config, data: &'e Dataset, scorer: Scorer, observer: &'e dyn Observer) -> Result<Self, Error> {
+    pub fn new(
+        config: &Config,
+        strategies: &Strategies,
+        data: &'e Dataset,
+        scorer: Scorer,
+        observer: &'e dyn Observer,
+    ) -> Result<Self, Error> {
         let tasks = config.task_sequence(data.class_names.len())?;
         let print = data.fingerprint()?.sha256;
         Ok(Evaluation {
             config: config.clone(),
+            strategies: strategies.clone(),
             tasks,
             data,
             scorer,
@@ -177,7 +186,7 @@ impl<'e> Evaluation<'e> {
     pub fn score_again(&self, run: &RunDir, mut tasks: Range<usize>) -> Result<(), Error> {
         let Config { seed, evaluation, .. } = &self.config;
         tasks.try_for_each(|task| {
-            let trained = Trained::load(&run.generator(task))?;
+            let trained = Trained::load_with(&run.generator(task), &self.strategies)?;
             self.task(run, &trained, task, evaluation.samples, *seed)?.save(run)
         })
     }
@@ -191,16 +200,9 @@ impl<'e> Evaluation<'e> {
     /// own.
     pub fn glance(&self, sampling: &Sampling, source: Source, past: &[usize]) -> Vec<(usize, f64)> {
         let samples = self.config.evaluation.gap_samples;
-        let images = match source.solver {
-            None => sampling.images_at(Purpose::Gap, source, past, samples),
-            // A look must stay cheap: what the solver names, not as many of each class as it takes.
-            Some(solver) => {
-                let all =
-                    sampling.images_at(Purpose::Gap, source.generator, &[solver.classes[0]], samples * past.len());
-                let names = solver.classifier.predict(all[0].view());
-                past.iter().map(|&class| all[0].select(Axis(0), &positions(&names, class))).collect()
-            }
-        };
+        // A look must stay cheap: what there is at so many latents, not as many of each class as it takes.
+        let images =
+            source.sampler.at_same_latents(sampling, Purpose::Gap, &[source.generator], past, samples).remove(0);
         accuracies(past, &self.read(&images))
     }
 
@@ -212,12 +214,7 @@ impl<'e> Evaluation<'e> {
     /// The card of numbers that the scoring classifier gives of the scored images.
     pub fn card(&self, scored: &Scored) -> Card {
         let card = self.scorer.card(&self.config, &scored.sampling, scored.trained.source(), scored.samples);
-        let card = Card { data: Some(self.print.clone()), ..card };
-        match scored.trained.solver {
-            // A solver names images after they were made, so all classes are normalised together.
-            Some(_) => Card { grouping: Grouping::Mixed.to_string(), ..card },
-            None => card,
-        }
+        Card { data: Some(self.print.clone()), ..card }
     }
 }
 
@@ -243,30 +240,28 @@ fn save_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
     write_whole(path, text.as_bytes()).at("writing", path)
 }
 
-/// Warns of metrics of which classes have fewer than `samples` images, because a solver named too few so.
-fn warn_of_few(scores: &mut TaskScores, metrics: &[&str], classes: &[usize], images: &[Array4<u8>], samples: usize) {
-    let counts = classes.iter().zip(images).map(|(&class, images)| (class, images.len_of(Axis(0))));
+/// Warns of metrics of which classes have fewer than `samples` images, because what names them ([`Sampler::namer`]) named too
+/// few so. The images are those of the first classes, or of all.
+///
+/// [`Sampler::namer`]: mergan_strategies::Sampler::namer
+fn warn_of_few(scores: &mut TaskScores, metrics: &[&str], images: &[Array4<u8>], samples: usize, namer: &str) {
+    let counts = scores.classes.iter().zip(images).map(|(&class, images)| (class, images.len_of(Axis(0))));
     let few: Vec<_> = counts.filter(|&(_, count)| count < samples).collect();
     if few.is_empty() {
         return;
     }
     for metric in metrics {
         for &(class, count) in &few {
-            scores.warn(metric, Some(class), format!("the solver named only {count} of {samples} images"));
+            scores.warn(metric, Some(class), format!("the {namer} named only {count} of {samples} images"));
         }
-        scores.warn(metric, None, format!("the solver named fewer than {samples} images of some classes"));
+        scores.warn(metric, None, format!("the {namer} named fewer than {samples} images of some classes"));
     }
 }
 
-/// The accuracy of each class. One that a solver never names has no images, and is not recognised.
+/// The accuracy of each class. One that the generator never makes has no images, and is not recognised.
 fn accuracies(classes: &[usize], readings: &[Reading]) -> Vec<(usize, f64)> {
     let pairs = classes.iter().zip(readings);
     pairs.map(|(&class, reading)| (class, class_accuracy(&reading.labels(), class).unwrap_or(0.0))).collect()
-}
-
-/// Where the images are that are named `class`.
-fn positions(names: &[usize], class: usize) -> Vec<usize> {
-    (0..names.len()).filter(|&i| names[i] == class).collect()
 }
 
 #[cfg(test)]
@@ -301,7 +296,7 @@ mod tests {
             let mut scores = TaskScores { task: 1, classes: classes.to_vec(), class_names: vec![], scores: vec![] };
             scores.record(ACCURACY, &classes.map(|class| (class, 0.5)), &card());
             let images = counts.map(|count| Array4::zeros((count, 1, 2, 2)));
-            warn_of_few(&mut scores, &[ACCURACY], &classes, &images, 5);
+            warn_of_few(&mut scores, &[ACCURACY], &images, 5, "solver");
             scores.scores.into_iter().map(|row| row.score.warning).collect::<Vec<_>>()
         };
         assert_eq!(warnings([5, 5, 5]), [None, None, None, None]);

@@ -39,7 +39,7 @@ impl Evaluation<'_> {
                 [images.slice_axis(Axis(0), (i..i + 1).into()), real.slice_axis(Axis(0), (i..i + 1).into())]
             });
             let row = match shown.collect::<Vec<_>>().as_slice() {
-                // A class that a solver never names has no images.
+                // A class may have no images.
                 [] => Array4::zeros((1, c, h, w)),
                 shown => concatenate(Axis(0), shown).expect("generated images are as large as real ones"),
             };

@@ -38,7 +38,7 @@ impl Measure for ReverseAccuracy {
         let generated: Vec<_> = classes
             .iter()
             .zip(&scored.images)
-            // Of a class that a solver names too seldom there are fewer.
+            // Of a class that the generator makes too seldom there are fewer.
             .map(|(&class, images)| (class, images.slice_axis(Axis(0), (..samples.min(images.dim().0)).into())))
             .collect();
         let mut bar = Progress::begin(evaluation.observer, Work::TrainingReverse, 0);
@@ -64,7 +64,7 @@ impl Measure for ReverseAccuracy {
             ..card
         };
         scores.record(REVERSE_ACCURACY, &values, &card);
-        warn_of_few(scores, &[REVERSE_ACCURACY], classes, &scored.images, samples);
+        warn_of_few(scores, &[REVERSE_ACCURACY], &scored.images, samples, scored.trained.sampler.namer());
         Ok(())
     }
 }

@@ -8,8 +8,8 @@ use mergan_tensor::{Device, Random};
 use super::{Evaluation, Measure, Scored, accuracies};
 use crate::error::Error;
 
-/// The accuracy on the classes of the next task, and once, after the first task, the untrained generator's on all. No solver
-/// knows these classes; its generator makes the same images whatever is asked.
+/// The accuracy on the classes of the next task, and once, after the first task, the untrained generator's on all. One
+/// that is always asked for the same class makes the same images of them all.
 pub(super) struct Transfer;
 
 impl Measure for Transfer {
@@ -21,8 +21,8 @@ impl Measure for Transfer {
             if classes.is_empty() {
                 return;
             }
-            let solver = scored.trained.solver.as_ref();
-            let asked: Vec<_> = classes.iter().map(|&class| solver.map_or(class, |solver| solver.classes[0])).collect();
+            let only = scored.trained.sampler.only_condition();
+            let asked: Vec<_> = classes.iter().map(|&class| only.unwrap_or(class)).collect();
             let images = scored.sampling.images(generator, &asked, scored.samples);
             scores.record(metric, &accuracies(&classes, &evaluation.read(&images)), &evaluation.card(scored));
         };

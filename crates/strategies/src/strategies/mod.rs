@@ -11,7 +11,12 @@ mod ra;
 mod ra_features;
 mod sft;
 
+use std::path::Path;
+
+use mergan_models::{Generator, Weights, WeightsError};
+
 use crate::error::Error;
+use crate::sampler::{ClassConditional, Sampler};
 use crate::strategy::{FromOptions, Strategy};
 
 /// The strategies that a training is looked up among. Those of other crates stand beside the built-in ones:
@@ -41,7 +46,11 @@ struct Registration {
     name: &'static str,
     build: fn(&toml::Table) -> Result<Box<dyn Strategy>, Error>,
     about: fn(&str) -> Option<&'static str>,
+    restore_sampler: RestoreSampler,
 }
+
+/// See [`FromOptions::restore_sampler`].
+type RestoreSampler = fn(&Path, &Weights, &Generator, &[usize]) -> Result<Option<Box<dyn Sampler>>, WeightsError>;
 
 impl Strategies {
     /// Those of this crate. A new one is a new file in this folder, declared above, and a line here.
@@ -70,7 +79,7 @@ impl Strategies {
             self.names().all(|known| known != name),
             "there are two strategies called `{name}`; rename one of them"
         );
-        self.0.push(Registration { name, build: build::<S>, about: S::about });
+        self.0.push(Registration { name, build: build::<S>, about: S::about, restore_sampler: S::restore_sampler });
         self
     }
 
@@ -85,6 +94,27 @@ impl Strategies {
     /// When there is no such strategy, or an option is missing, unknown or out of range.
     pub fn build(&self, name: &str, options: &toml::Table) -> Result<Box<dyn Strategy>, Error> {
         (self.find(name)?.build)(options)
+    }
+
+    /// What draws images from a generator that one of these strategies trained, found beside it in its file: the strategy's own
+    /// sampler, else the one that all others share. `learned` are the classes that the generator has learned, and `path` names
+    /// the file in errors.
+    ///
+    /// # Errors
+    /// When a part of the sampler is missing or of another size than the generator's images.
+    pub fn sampler(
+        &self,
+        path: &Path,
+        weights: &Weights,
+        generator: &Generator,
+        learned: &[usize],
+    ) -> Result<Box<dyn Sampler>, WeightsError> {
+        for Registration { restore_sampler, .. } in &self.0 {
+            if let Some(sampler) = restore_sampler(path, weights, generator, learned)? {
+                return Ok(sampler);
+            }
+        }
+        Ok(Box::new(ClassConditional))
     }
 
     /// What says what the options of the strategy of this name mean.

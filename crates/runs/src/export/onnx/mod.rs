@@ -35,7 +35,10 @@ pub fn model(trained: &Trained) -> Vec<u8> {
     let count = || Axis::Free("N");
     let mut graph = Graph::default();
     let latents = graph.input("latent", Type::Float, &[count(), Axis::Fixed(config.latent)]);
-    let class = trained.solver.is_none().then(|| graph.input("class", Type::Int64, &[count()]));
+    let class = match trained.sampler.only_condition() {
+        None => Class::Input(graph.input("class", Type::Int64, &[count()])),
+        Some(class) => Class::Only(class),
+    };
     let mut weights = Weights::default();
     weights.insert_network("", &trained.generator);
     let norms = trained.standing.affine(&trained.generator).into_iter().enumerate();
@@ -54,9 +57,16 @@ struct Nodes<'t> {
     weights: Weights,
     /// What each normalisation comes to, with its number: scale and shift, classes x channels.
     norms: iter::Enumerate<vec::IntoIter<[Tensor; 2]>>,
-    /// The input that says the classes, where the generator knows any.
-    class: Option<String>,
+    class: Class,
     graph: Graph,
+}
+
+/// Which classes a generator is asked for.
+enum Class {
+    /// Those that an input of this name says.
+    Input(String),
+    /// The only one that it has ever been asked for.
+    Only(usize),
 }
 
 impl Layers for Nodes<'_> {
@@ -113,13 +123,16 @@ impl GeneratorLayers for Nodes<'_> {
 }
 
 impl Nodes<'_> {
-    /// The rows of a table for the classes asked for, with these axes; without classes, the row of the only one that the
-    /// generator has ever been asked for. A class that was not learned has no numbers.
+    /// The rows of a table for the classes asked for, with these axes; of a generator that knows none, the row of
+    /// the only one. A class that was not learned has no numbers.
     fn of_class(&mut self, name: &str, table: &Tensor, axes: &[usize]) -> String {
         let (learned, classes) = (&self.trained.usage.classes, table.shape().n);
-        let Some(class) = &self.class else {
-            let row = table.rows(learned[0]..learned[0] + 1);
-            return self.graph.constant(name, &row, &[&[1], axes].concat());
+        let class = match &self.class {
+            Class::Input(class) => class,
+            Class::Only(class) => {
+                let row = table.rows(*class..class + 1);
+                return self.graph.constant(name, &row, &[&[1], axes].concat());
+            }
         };
         let mut numbers = table.to_vec::<f32>();
         for (class, row) in numbers.chunks_mut(table.shape().c).enumerate() {
