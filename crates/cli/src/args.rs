@@ -337,6 +337,9 @@ pub struct ExtendArguments {
     /// The folder of its pictures.
     #[arg(long, value_name = "FOLDER")]
     pub images: PathBuf,
+    /// Where the run's dataset is now, where it has moved.
+    #[arg(long, value_name = "NAME|PATH")]
+    pub dataset: Option<String>,
     /// The directory of the extended run, which must not exist [default: DIR-NAME].
     #[arg(long, value_name = "DIR")]
     pub into: Option<PathBuf>,

@@ -37,6 +37,8 @@ pub struct NewClass<'a> {
     pub images: &'a Path,
     /// At most this many of them, the first ones.
     pub limit: Option<usize>,
+    /// Where the run's dataset is now, where it has moved.
+    pub moved: Option<&'a str>,
     /// The directory of the extended run, which must not exist; by default the run's with the name of the class behind it.
     pub into: Option<&'a Path>,
 }
@@ -218,9 +220,18 @@ fn number(
     if learned.class_names.iter().any(|name| name == new.name) {
         return Err(Error::run(base.root(), format!("{} knows {} already", base.root().display(), new.name)));
     }
-    // The data may be gone; then nothing is known of classes that were not learned.
     let fetch = FetchOptions { images: config.images.clone(), ..fetch.clone() };
-    let known = mergan_datasets::info(&config.dataset, &fetch).ok();
+    if let Some(moved) = new.moved {
+        let data = mergan_datasets::load(moved, &fetch)?;
+        if let Some(difference) = identity::difference(base, config, &data)? {
+            let root = base.root().display();
+            let reason =
+                format!("{moved} is not what {root} learned from: {difference}; give its path, or leave --dataset out");
+            return Err(Error::run(base.root(), reason));
+        }
+    }
+    // The data may be gone; then nothing is known of classes that were not learned.
+    let known = mergan_datasets::info(new.moved.unwrap_or(&config.dataset), &fetch).ok();
     let known = known.and_then(|manifest| manifest.classes.iter().position(|class| class == new.name));
     let free = known.filter(|class| !learned.classes.contains(class));
     Ok(free.unwrap_or(trained.generator.config().classes))

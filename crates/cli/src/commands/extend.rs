@@ -13,13 +13,12 @@ use crate::console::Console;
 
 /// Answers `mergan extend`.
 pub fn run(arguments: &ExtendArguments, console: &Console) -> Result<ExitCode> {
-    let base = RunDir::new(&arguments.run);
-    let ExtendArguments { name, images, limit, into, .. } = arguments;
-    let new = NewClass { name, images, limit: *limit, into: into.as_deref() };
+    let ExtendArguments { run, name, images, limit, into, dataset, .. } = arguments;
+    let new = NewClass { name, images, limit: *limit, moved: dataset.as_deref(), into: into.as_deref() };
     let strategies = Strategies::built_in();
-    let extended = arguments
-        .data
-        .with_options(&ImageOptions::default(), console, |fetch| extend(&base, &new, &strategies, fetch, console))?;
-    console.note(format!("{} learns {name} in {}", base.root().display(), extended.root().display()));
+    let extended = arguments.data.with_options(&ImageOptions::default(), console, |fetch| {
+        extend(&RunDir::new(run), &new, &strategies, fetch, console)
+    })?;
+    console.note(format!("{} learns {name} in {}", run.display(), extended.root().display()));
     train::resume(extended.root(), &arguments.training(), console)
 }

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use indicatif::FormattedDuration;
 use mergan_runs::{Estimate, Outcome, Run, RunDir, Scorer, effect, load_data, require_startable};
 use mergan_strategies::{Config, Strategies, Trainer};
 
-use crate::args::TrainArguments;
+use crate::args::{TrainArguments, missing};
 use crate::config;
 use crate::console::Console;
 use crate::signals::Signals;
@@ -20,7 +20,7 @@ pub fn run(arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
     match (&arguments.resume, &arguments.run) {
         (Some(directory), _) => resume(directory, arguments, console),
         (None, Some(directory)) => start(directory, arguments, console),
-        (None, None) => bail!("give --dataset, --strategy and --run for a new run, or --resume for one that goes on"),
+        (None, None) => missing("--run <DIR>"),
     }
 }
 

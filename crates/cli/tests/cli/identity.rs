@@ -150,6 +150,15 @@ fn data_may_move() {
     assert!(generator(&run) == learned);
     assert_eq!(scorers(&cache), 1);
     on(&cache, &["evaluate", "--dataset", moved], &run).assert().success();
+
+    // A run that is extended looks for the number of its new class among the classes of its dataset.
+    let (zebras, longer) = (elsewhere.join("disc").display().to_string(), folder.path().join("longer"));
+    let extend = ["extend", "--name", "zebra", "--images", &zebras, "--into", longer.to_str().unwrap(), "--dataset"];
+    on(&cache, &[&extend[..], &[moved]].concat(), &run).assert().success();
+    fs::remove_dir_all(&longer).unwrap();
+    fs::remove_file(elsewhere.join("ring/000.png")).unwrap();
+    let error = complaint(on(&cache, &[&extend[..], &[moved]].concat(), &run).assert());
+    assert!(error.contains("1 removed") && !longer.exists(), "{error}");
 }
 
 #[test]
