@@ -138,7 +138,7 @@ mod tests {
     fn an_unknown_name_is_answered_with_the_known_ones() {
         let options = FetchOptions::default();
         for error in [info("mnits", &options).unwrap_err(), load("mnits", &options).unwrap_err()] {
-            let expected = "unknown dataset `mnits`, and no such file or folder; known datasets: mnist, fashion, svhn, lsun, shapes";
+            let expected = "unknown dataset `mnits`, and no such file or folder; known datasets: mnist, fashion, svhn, lsun, shapes; did you mean `mnist`?";
             assert_eq!(error.to_string(), expected);
         }
     }
