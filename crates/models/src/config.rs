@@ -63,15 +63,13 @@ impl ModelConfig {
         Architecture::ALL.iter().filter_map(|&architecture| ModelConfig::read(architecture, weights))
     }
 
-    /// The sizes of an architecture, read off the axes where they stand. Those of empty tensors do not count, so no size is
-    /// larger than the file.
+    /// The sizes of an architecture, read off the axes where they stand.
     fn read(architecture: Architecture, weights: &Weights) -> Option<Self> {
         let declaration = ModelConfig { architecture, ..MARKS }.declare_generator();
         let read = |mark: usize| {
             declaration.axes().find_map(|(name, axes)| {
                 let axis = axes.iter().position(|&length| length == mark)?;
-                let found = weights.axes(name).filter(|found| !found.contains(&0))?;
-                found.get(axis).copied()
+                weights.length(name, axis)
             })
         };
         Some(ModelConfig {

@@ -114,6 +114,11 @@ impl Weights {
         self.tensors.get(name).map(|(axes, _)| axes.as_slice())
     }
 
+    /// The length of an axis of a tensor that has numbers, so that it is none larger than the file.
+    pub(crate) fn length(&self, name: &str, axis: usize) -> Option<usize> {
+        self.axes(name).filter(|axes| !axes.contains(&0))?.get(axis).copied()
+    }
+
     /// All names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)

@@ -1,0 +1,75 @@
+//! Which layers classifiers of which images have.
+
+use mergan_tensor::Shape;
+
+use crate::declaration::Declaration;
+use crate::layers::{Kernel, Layers};
+use crate::parameters::Rows;
+use crate::weights::Weights;
+
+/// The layers of a classifier.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// As metric cards have it.
+    pub(super) name: &'static str,
+    /// Channels of 3x3 convolutions with rectifiers; each block ends in 2x2 max pooling.
+    pub(super) blocks: &'static [&'static [usize]],
+    /// Linear layers with rectifiers. Behind convolutions the first loses half its numbers at random in training.
+    pub(super) hidden: &'static [usize],
+}
+
+/// Of MNIST in the paper.
+const PERCEPTRON: Layout = Layout { name: "mlp-1024-512-256-128", blocks: &[], hidden: &[1024, 512, 256, 128] };
+/// Of SVHN in the paper.
+const SEVEN_CONVOLUTIONS: Layout = Layout {
+    name: "cnn-2x32-2x64-3x128-512-128",
+    blocks: &[&[32, 32], &[64, 64], &[128, 128, 128]],
+    hidden: &[512, 128],
+};
+/// Of LSUN in the paper, VGG-16 with small linear layers, at a quarter of its width: on processors the whole would take
+/// longer to train than a generator.
+const THIRTEEN_CONVOLUTIONS: Layout = Layout {
+    name: "cnn-2x16-2x32-3x64-3x128-3x128-256-128",
+    blocks: &[&[16, 16], &[32, 32], &[64, 64, 64], &[128, 128, 128], &[128, 128, 128]],
+    hidden: &[256, 128],
+};
+
+impl Layout {
+    /// The layers for images of this shape, C, H and W.
+    pub(super) fn of([channels, height, width]: [usize; 3]) -> &'static Layout {
+        match (channels, height.min(width)) {
+            (_, 33..) => &THIRTEEN_CONVOLUTIONS,
+            (1, _) => &PERCEPTRON,
+            _ => &SEVEN_CONVOLUTIONS,
+        }
+    }
+
+    /// The layers with the most convolutions that these weights have.
+    pub(super) fn in_weights(weights: &Weights) -> &'static Layout {
+        let has = |convolution: usize| weights.axes(&format!("c{convolution}.weight")).is_some();
+        let layouts = [&THIRTEEN_CONVOLUTIONS, &SEVEN_CONVOLUTIONS];
+        layouts.into_iter().find(|layout| has(layout.blocks.concat().len())).unwrap_or(&PERCEPTRON)
+    }
+
+    /// The parameters, of images with so many channels, `inputs` numbers of which reach the first linear layer.
+    pub(super) fn declare(&self, channels: usize, inputs: usize, classes: usize) -> Declaration {
+        let mut net = Declaration::new(classes);
+        let mut maps = Shape::new(1, channels, 1, 1);
+        for (&outputs, i) in self.blocks.iter().copied().flatten().zip(1..) {
+            maps = net.conv(&maps, format_args!("c{i}"), Kernel::he(3, outputs));
+        }
+        let mut x = Shape::new(1, inputs, 1, 1);
+        for (&outputs, i) in self.hidden.iter().zip(1..) {
+            x = net.linear_layer(x, format_args!("l{i}"), outputs, Rows::Shared);
+        }
+        net.linear_layer(x, format_args!("l{}", self.hidden.len() + 1), classes, Rows::PerClass);
+        net
+    }
+
+    /// How many numbers of an image of this shape, C, H and W, reach the first linear layer.
+    pub(super) fn inputs(&self, [channels, height, width]: [usize; 3]) -> usize {
+        let halvings = self.blocks.len();
+        let channels = self.blocks.last().and_then(|block| block.last()).copied().unwrap_or(channels);
+        channels * (height >> halvings) * (width >> halvings)
+    }
+}
