@@ -170,7 +170,7 @@ fn made(comparison: &Comparison) -> Markup {
             @for run in comparison.runs() {
                 h3 { (paper::label(&run.config.strategy)) ", seed " (run.config.seed) small { (run.name()) } }
                 pre tabindex="0" { (run.history.command().unwrap_or("The command was not recorded.")) }
-                ul { @for made in run.history.made() { li { (made) } } }
+                @for made in run.history.made() { p.note { (made) } }
             }
             h3 { "This page" }
             pre tabindex="0" { "mergan report " (runs.join(" ")) }
