@@ -15,6 +15,7 @@ besides torch.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -143,9 +144,9 @@ def same_scores(run, generator):
     task = max(path for path in (run / "tasks").iterdir() if (path / "scores.json").exists())
     rows = json.loads((task / "scores.json").read_text())["scores"]
     standing = {row["class"]: row for row in rows if row["metric"] == "standing_accuracy"}
-    dataset = next(line for line in (run / "config.toml").read_text().splitlines() if line.startswith("dataset"))
-    scorer = Path(os.environ["MERGAN_DATA"]) / "scorers" / f"{dataset.split(chr(34))[1]}-mlp.safetensors"
-    weights = load_file(scorer)
+    scorers = (Path(os.environ["MERGAN_DATA"]) / "scorers").glob("*.safetensors")
+    of_run = standing[None]["card"]["sha256"]
+    weights = load_file(next(path for path in scorers if hashlib.sha256(path.read_bytes()).hexdigest() == of_run))
     z = np.random.default_rng(1).standard_normal((2000, generator.latents.shape[1]), dtype=np.float32)
     ours, theirs = [], []
     for number in generator.classes:
