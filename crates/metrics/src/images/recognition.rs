@@ -6,7 +6,8 @@ use super::{Images, ImagesError};
 use crate::{FeatureError, class_accuracy};
 
 /// The share of images, from 0 to 1, that the classifier takes for `class`: how good images of that class are that a
-/// generator made.
+/// generator made. Pictures come to the size and the channels of the classifier's own by
+/// [`pictures_of`](mergan_datasets::pictures_of), whose images can be given here.
 ///
 /// # Errors
 /// When there is no image or no such class, and when images cannot be read or are not of the size that the classifier was
