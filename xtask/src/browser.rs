@@ -3,11 +3,11 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use crate::cargo::{root, target_directory};
+use crate::cargo::{must, root, target_directory};
 use crate::debian;
 
 /// What Chromium is called on the systems that have it.
@@ -30,8 +30,7 @@ pub fn check(page: &Path, pictures: Option<&Path>) -> Result<()> {
     let mut node = Command::new("node");
     node.arg("check.mjs").arg(chromium).arg(page).args(pictures).current_dir(&folder);
     for mut command in [npm, node] {
-        let status = command.stdin(Stdio::null()).status().with_context(|| format!("starting {command:?}"))?;
-        ensure!(status.success(), "{command:?} ended with {status}");
+        must(&mut command)?;
     }
     Ok(())
 }

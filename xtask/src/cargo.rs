@@ -27,6 +27,13 @@ pub fn cargo() -> Command {
     cargo
 }
 
+/// Runs a command that must succeed and reads nothing.
+pub fn must(command: &mut Command) -> Result<()> {
+    let status = command.stdin(Stdio::null()).status().with_context(|| format!("starting {command:?}"))?;
+    ensure!(status.success(), "{command:?} ended with {status}");
+    Ok(())
+}
+
 /// What cargo knows about the packages of the workspace.
 pub fn metadata() -> Result<Value> {
     let output = cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output().context("running cargo")?;
@@ -60,10 +67,10 @@ pub fn commit() -> Option<String> {
 /// Builds the `mergan` command in release and returns its path.
 pub fn build_mergan() -> Result<PathBuf> {
     let mut build = cargo();
-    build.args(["build", "--release", "--package", "mergan-cli"]).args(hdf5::features()).stdin(Stdio::null());
+    build.args(["build", "--release", "--package", "mergan-cli"]).args(hdf5::features());
     if let Some(commit) = commit() {
         build.env("MERGAN_COMMIT", commit);
     }
-    ensure!(build.status().context("running cargo")?.success(), "the mergan command does not build");
+    must(&mut build).context("the mergan command does not build")?;
     Ok(target_directory()?.join("release").join(format!("mergan{}", env::consts::EXE_SUFFIX)))
 }

@@ -1,15 +1,16 @@
 //! What the checks need of the system, from Debian's packages.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+
+use crate::cargo::must;
 
 /// Installs a package; where that cannot be, `advice` says what to do.
 pub fn install(package: &str, advice: &'static str) -> Result<()> {
     for arguments in [&["update", "-qq"][..], &["install", "-y", "-qq", "--no-install-recommends", package]] {
         let mut apt = Command::new("apt-get");
-        let status = apt.args(arguments).stdin(Stdio::null()).status().context(advice)?;
-        ensure!(status.success(), "{apt:?} ended with {status}; {advice}");
+        must(apt.args(arguments)).context(advice)?;
     }
     Ok(())
 }

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::cargo::{build_mergan, data_cache, root};
+use crate::cargo::{build_mergan, data_cache, must, root};
 use crate::python::{Environment, TORCH};
 
 /// `cargo xtask interop`.
@@ -42,7 +42,5 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if arguments.torch {
         check.arg("--torch");
     }
-    let status = check.stdin(Stdio::null()).status().with_context(|| format!("starting {check:?}"))?;
-    ensure!(status.success(), "the check in other programs ended with {status}");
-    Ok(())
+    must(&mut check).context("the check in other programs failed")
 }

@@ -5,10 +5,10 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::cargo::{cargo, target_directory};
+use crate::cargo::{cargo, must, target_directory};
 
 /// `cargo xtask ptx`.
 #[derive(Args)]
@@ -47,6 +47,5 @@ fn rows() -> Result<PathBuf> {
 fn run(arguments: &[&str]) -> Result<()> {
     let mut kernels = cargo();
     kernels.args(["run", "--quiet", "--package", "mergan-emulator", "--bin", "kernels", "--"]).args(arguments);
-    ensure!(kernels.status().context("running cargo")?.success(), "`kernels {}` failed", arguments[0]);
-    Ok(())
+    must(&mut kernels)
 }

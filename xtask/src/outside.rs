@@ -1,58 +1,83 @@
 //! Programs outside the workspace: each library crate is useful alone, which only a project of its own can show.
 //!
-//! Each file in `tests/outside` becomes a project in a temporary directory that depends on the crates it names, by path.
+//! Each file in `tests/outside` becomes a package that depends on the crates it names, by path. Together they are a
+//! workspace in the target directory, so that a crate is compiled once for all of them. One build gives a crate the features
+//! that any of its dependents asks for; each package is checked by itself too, which fails where a crate uses a feature that
+//! it forgot to ask for.
 
+use std::env::consts::EXE_SUFFIX;
 use std::fs;
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use crate::cargo::{cargo, data_cache, root, target_directory};
+use crate::cargo::{cargo, data_cache, must, root, target_directory};
 
-/// Builds and runs every program; says how many there were.
+/// Builds, checks and runs every program; says how many there were.
 pub fn run() -> Result<usize> {
-    let folder = root().join("tests/outside");
-    let mut programs = fs::read_dir(&folder)
-        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>())
-        .with_context(|| format!("reading {}", folder.display()))?;
-    programs.sort();
+    let target = target_directory()?;
+    let workspace = target.join("outside");
+    let programs = write_workspace(&workspace)?;
+    let cargo_there = |arguments: &[&str]| {
+        let mut command = cargo();
+        command.args(arguments).arg("--quiet").current_dir(&workspace).env("CARGO_TARGET_DIR", &target);
+        command
+    };
+    must(&mut cargo_there(&["build"]))?;
     for program in &programs {
-        run_alone(program).with_context(|| format!("{} does not work outside the workspace", program.display()))?;
+        must(&mut cargo_there(&["check", "--package", program]))?;
+        let mut run = Command::new(target.join("debug").join(format!("{program}{EXE_SUFFIX}")));
+        must(run.current_dir(&workspace).env("MERGAN_DATA", data_cache()))?;
     }
     Ok(programs.len())
 }
 
-fn run_alone(program: &Path) -> Result<()> {
-    let source = fs::read_to_string(program)?;
-    let project = tempfile::tempdir()?;
-    fs::create_dir(project.path().join("src"))?;
-    fs::write(project.path().join("src/main.rs"), &source)?;
-    fs::write(project.path().join("Cargo.toml"), manifest(&source)?)?;
-    // The same versions as in the workspace, so that nothing is downloaded or built twice.
-    fs::copy(root().join("Cargo.lock"), project.path().join("Cargo.lock"))?;
-    let mut run = cargo();
-    run.args(["run", "--quiet"]).current_dir(project.path()).stdin(Stdio::null());
-    run.env("CARGO_TARGET_DIR", target_directory()?.join("outside"));
-    run.env("MERGAN_DATA", data_cache());
-    ensure!(run.status()?.success(), "it does not build or run");
-    Ok(())
+/// Writes the workspace of the programs anew, and returns the names of its packages.
+fn write_workspace(folder: &Path) -> Result<Vec<String>> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
+    }
+    let sources = root().join("tests/outside");
+    let mut programs = Vec::new();
+    for source in files(&sources)? {
+        let text = fs::read_to_string(&source).with_context(|| format!("reading {}", source.display()))?;
+        let program = format!("outside-{}", source.file_stem().unwrap_or_default().to_string_lossy());
+        write(&folder.join(&program).join("src/main.rs"), &text)?;
+        write(&folder.join(&program).join("Cargo.toml"), &package(&program, &text)?)?;
+        programs.push(program);
+    }
+    // The versions and profiles of this workspace, so that what its tests have built is not built again.
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).context("reading Cargo.toml")?;
+    let profiles = manifest.find("\n[profile.").map_or("", |start| &manifest[start..]);
+    write(&folder.join("Cargo.toml"), &format!("[workspace]\nresolver = '3'\nmembers = ['outside-*']\n{profiles}"))?;
+    fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock")).context("copying Cargo.lock")?;
+    programs.sort();
+    Ok(programs)
 }
 
-/// A manifest with the project's crates that the source names.
-fn manifest(source: &str) -> Result<String> {
-    let mut manifest = String::from(
-        "[package]\nname = 'outside'\nedition = '2024'\n[workspace]\n[profile.dev.package.'*']\nopt-level = 3\n\
-         debug = false\n[dependencies]\n",
-    );
-    for entry in fs::read_dir(root().join("crates"))? {
-        let path = entry?.path();
+/// The manifest of a program, which depends on those of the project's crates that its source names.
+fn package(name: &str, source: &str) -> Result<String> {
+    let mut manifest = format!("[package]\nname = '{name}'\nedition = '2024'\n[dependencies]\n");
+    for path in files(&root().join("crates"))? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if source.contains(&format!("mergan_{name}::")) {
             manifest += &format!("mergan-{name} = {{ path = '{}' }}\n", path.display());
         }
     }
     Ok(manifest)
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    entries.with_context(|| format!("reading {}", folder.display()))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    let folder = path.parent().context("a path of a file")?;
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(path, text))
+        .with_context(|| format!("writing {}", path.display()))
 }
 
 #[cfg(test)]

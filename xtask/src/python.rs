@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use crate::cargo::target_directory;
+use crate::cargo::{must, target_directory};
 
 /// The version of PyTorch that is compared with.
 pub const TORCH: &str = "torch==2.15.0";
@@ -51,8 +51,7 @@ impl Environment {
                 .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
                 .args(packages),
         ] {
-            let status = command.status().with_context(|| format!("starting {command:?}"))?;
-            ensure!(status.success(), "{command:?} ended with {status}");
+            must(command)?;
         }
         // Written last: a folder without it was left half-made.
         fs::write(self.installed(), &self.requirements)

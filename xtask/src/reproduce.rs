@@ -3,15 +3,13 @@
 use std::ffi::OsString;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
-use crate::cargo::{build_mergan, data_cache};
+use crate::cargo::{build_mergan, data_cache, must};
 
 /// Calls `mergan reproduce` with these arguments, on data that are kept in the clone.
 pub fn run(arguments: &[OsString]) -> Result<()> {
     let mut reproduce = Command::new(build_mergan()?);
     reproduce.arg("reproduce").args(arguments).env("MERGAN_DATA", data_cache());
-    let status = reproduce.status().context("starting mergan reproduce")?;
-    ensure!(status.success(), "mergan reproduce ended with {status}");
-    Ok(())
+    must(&mut reproduce)
 }

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use mergan_strategies::Strategies;
-use toml::{Table, Value};
 
+use crate::config::{ConfigArguments, ImageArguments};
 use crate::console::Verbosity;
+use crate::data::DataArguments;
 use crate::device::DeviceArguments;
 use crate::inception::{FamilyName, InceptionArguments};
 
@@ -86,57 +86,6 @@ pub enum Command {
     Completions(CompletionsArguments),
     /// Write manual pages.
     Man(ManArguments),
-}
-
-/// Where data are looked for and kept.
-#[derive(Args, Clone)]
-#[command(next_help_heading = "Data")]
-pub struct DataArguments {
-    /// A folder that holds the dataset's files already; it is only read.
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// The cache of downloads and scoring classifiers [default: $MERGAN_DATA, else data/cache in a clone, else the
-    /// user's cache directory].
-    #[arg(long, value_name = "DIR")]
-    pub cache: Option<PathBuf>,
-    /// Download nothing.
-    #[arg(long)]
-    pub offline: bool,
-}
-
-/// How pictures of any size and kind become images.
-#[derive(Args, Default)]
-#[command(next_help_heading = "Own images")]
-pub struct ImageArguments {
-    /// Height and width of the images, 32 or 64 [default: 32].
-    #[arg(long, value_name = "PIXELS")]
-    side: Option<i64>,
-    /// Make them grey.
-    #[arg(long)]
-    grey: bool,
-    /// What becomes of pictures that are no squares: crop takes their middle, resize distorts them [default: crop].
-    #[arg(long, value_name = "crop|resize")]
-    fit: Option<String>,
-    /// At most this many of each class, the first ones.
-    #[arg(long, value_name = "N")]
-    limit: Option<i64>,
-    /// Leave out pictures that cannot be read; they are named and counted.
-    #[arg(long)]
-    skip_bad: bool,
-}
-
-impl ImageArguments {
-    /// What was given, as the table `images` of a configuration.
-    pub fn table(&self) -> Table {
-        let given = [
-            ("side", self.side.map(Value::from)),
-            ("channels", self.grey.then_some(Value::from(1))),
-            ("fit", self.fit.clone().map(Value::from)),
-            ("limit", self.limit.map(Value::from)),
-            ("skip_bad", self.skip_bad.then_some(Value::from(true))),
-        ];
-        given.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?))).collect()
-    }
 }
 
 /// `mergan data`.
@@ -263,34 +212,6 @@ pub struct TrainArguments {
     pub data: DataArguments,
 }
 
-/// What decides the result of a run, besides its data.
-#[derive(Args, Default)]
-#[command(next_help_heading = "Configuration")]
-pub struct ConfigArguments {
-    /// What keeps the generator from forgetting.
-    #[arg(
-        long,
-        value_name = "NAME",
-        help = format!("What keeps the generator from forgetting: {}", strategies())
-    )]
-    pub strategy: Option<String>,
-    /// The recipe: smoke (seconds, for tests), quick (minutes) or paper (the released code's, days) [default: quick].
-    #[arg(long, value_name = "NAME")]
-    pub preset: Option<String>,
-    /// How many tasks are learned [default: all classes].
-    #[arg(long, value_name = "N")]
-    pub tasks: Option<usize>,
-    /// The seed of all randomness, at most what TOML can hold [default: 0].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
-    pub seed: Option<u64>,
-    /// A TOML file whose values replace the preset's; or the config.toml of a run, which is then made again.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// One value that replaces the preset's, such as training.rate=1e-3; may be given several times.
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub set: Vec<String>,
-}
-
 /// `mergan config`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  mergan config show --dataset mnist --strategy ra")]
@@ -384,11 +305,6 @@ impl ExtendArguments {
 pub fn missing(argument: &str) -> ! {
     let text = format!("the following required arguments were not provided:\n  {argument}");
     Arguments::command().error(ErrorKind::MissingRequiredArgument, text).exit()
-}
-
-/// The names of all strategies.
-fn strategies() -> String {
-    Strategies::built_in().names().collect::<Vec<_>>().join(", ")
 }
 
 /// `mergan sample`.
@@ -576,7 +492,8 @@ pub struct ReportArguments {
                         /tmp/smoke"
 )]
 pub struct ReproduceArguments {
-    /// The dataset: mnist, fashion, svhn or lsun, or shapes for a smoke test.
+    /// The dataset: mnist, fashion, svhn or lsun, shapes for a smoke test, or the path of own images.
+    #[arg(value_name = "NAME|PATH")]
     pub dataset: String,
     /// The recipe: smoke, quick or paper.
     #[arg(long, default_value = "quick")]

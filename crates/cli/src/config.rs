@@ -1,16 +1,81 @@
 //! From the command line to a configuration.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use clap::Args;
 use mergan_datasets::{Manifest, names};
 use mergan_models::Architecture;
 use mergan_strategies::{Choice, Config, Strategies};
 use toml::{Table, Value};
 
-use crate::args::{ConfigArguments, DataArguments, ImageArguments, missing};
+use crate::args::missing;
 use crate::console::Console;
+use crate::data::DataArguments;
+
+/// How pictures of any size and kind become images.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Own images")]
+pub struct ImageArguments {
+    /// Height and width of the images, 32 or 64 [default: 32].
+    #[arg(long, value_name = "PIXELS")]
+    side: Option<i64>,
+    /// Make them grey.
+    #[arg(long)]
+    grey: bool,
+    /// What becomes of pictures that are no squares: crop takes their middle, resize distorts them [default: crop].
+    #[arg(long, value_name = "crop|resize")]
+    fit: Option<String>,
+    /// At most this many of each class, the first ones.
+    #[arg(long, value_name = "N")]
+    limit: Option<i64>,
+    /// Leave out pictures that cannot be read; they are named and counted.
+    #[arg(long)]
+    skip_bad: bool,
+}
+
+impl ImageArguments {
+    /// What was given, as the table `images` of a configuration.
+    pub fn table(&self) -> Table {
+        let given = [
+            ("side", self.side.map(Value::from)),
+            ("channels", self.grey.then_some(Value::from(1))),
+            ("fit", self.fit.clone().map(Value::from)),
+            ("limit", self.limit.map(Value::from)),
+            ("skip_bad", self.skip_bad.then_some(Value::from(true))),
+        ];
+        given.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?))).collect()
+    }
+}
+
+/// What decides the result of a run, besides its data.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Configuration")]
+pub struct ConfigArguments {
+    /// What keeps the generator from forgetting.
+    #[arg(
+        long,
+        value_name = "NAME",
+        help = format!("What keeps the generator from forgetting: {}", strategies())
+    )]
+    pub strategy: Option<String>,
+    /// The recipe: smoke (seconds, for tests), quick (minutes) or paper (the released code's, days) [default: quick].
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// How many tasks are learned [default: all classes].
+    #[arg(long, value_name = "N")]
+    pub tasks: Option<usize>,
+    /// The seed of all randomness, at most what TOML can hold [default: 0].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub seed: Option<u64>,
+    /// A TOML file whose values replace the preset's; or the config.toml of a run, which is then made again.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// One value that replaces the preset's, such as training.rate=1e-3; may be given several times.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+}
 
 /// The configuration that the arguments ask for, and what is known of its dataset: that of a run which is made again, or a
 /// preset with the values of a file, those of options for pictures and then those of `--set` over it.
@@ -62,9 +127,14 @@ pub fn resolve(
 }
 
 /// A run goes on from wherever it is asked to, so that a path is kept whole.
-fn whole_path(dataset: &str) -> String {
+pub fn whole_path(dataset: &str) -> String {
     let path = Path::new(dataset).canonicalize().ok().filter(|_| names().all(|name| name != dataset));
     path.map_or_else(|| dataset.into(), |path| path.display().to_string())
+}
+
+/// The names of all strategies.
+fn strategies() -> String {
+    Strategies::built_in().names().collect::<Vec<_>>().join(", ")
 }
 
 /// The configuration of a run that is made again, to the same bits where nothing is changed.

@@ -5,10 +5,26 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use clap::Args;
 use mergan_datasets::{Dataset, Event, FetchOptions, Files, ImageOptions, Manifest, default_cache};
 
-use crate::args::DataArguments;
 use crate::console::Console;
+
+/// Where data are looked for and kept.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Data")]
+pub struct DataArguments {
+    /// A folder that holds the dataset's files already; it is only read.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// The cache of downloads and scoring classifiers [default: $MERGAN_DATA, else data/cache in a clone, else the
+    /// user's cache directory].
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// Download nothing.
+    #[arg(long)]
+    pub offline: bool,
+}
 
 impl DataArguments {
     /// The options that say the same to another process of this command.

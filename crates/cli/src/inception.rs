@@ -8,8 +8,8 @@ use mergan_metrics::{Family, FeatureNetwork, cached_weights};
 use mergan_models::Resize;
 use mergan_tensor::Device;
 
-use crate::args::DataArguments;
 use crate::console::Console;
+use crate::data::DataArguments;
 
 /// The network whose features are compared.
 #[derive(Args)]

@@ -11,9 +11,6 @@ use crate::norm::Norm;
 use crate::parameters::{Network, Parameter, Rows};
 use crate::weights::{Weights, WeightsError};
 
-/// What the names of the tables begin with in a file.
-const PREFIX: &str = "standing.";
-
 /// Mean and variance of every channel before each of a generator's normalisations, one row a class.
 #[derive(Clone, Debug)]
 pub struct Standing {
@@ -32,6 +29,9 @@ struct Sums {
 }
 
 impl Standing {
+    /// What the names of the tables begin with in a file.
+    pub const PREFIX: &str = "standing.";
+
     /// The moments over batches of latents (N x latent) of equal size, each generated with its own statistics, as in
     /// training: of one class, or of several that are normalised together and then have the same moments. A class without
     /// a batch has mean 0 and variance 0.
@@ -64,7 +64,7 @@ impl Standing {
     /// Puts the tables into a file, beside the generator: `standing.LAYER.mean` and `standing.LAYER.variance`, classes x
     /// channels, the normalisations counted from 0.
     pub fn save(&self, weights: &mut Weights) {
-        weights.insert_network(PREFIX, self);
+        weights.insert_network(Standing::PREFIX, self);
     }
 
     /// The tables of a file for this generator, where there are any; `path` names the file in errors.
@@ -72,12 +72,12 @@ impl Standing {
     /// # Errors
     /// When they are of other sizes than the generator.
     pub fn restore(path: &Path, weights: &Weights, generator: &Generator) -> Result<Option<Self>, WeightsError> {
-        if !weights.names().any(|name| name.starts_with(PREFIX)) {
+        if !weights.names().any(|name| name.starts_with(Standing::PREFIX)) {
             return Ok(None);
         }
         let zeros = |channels| Tensor::zeros(Shape::matrix(generator.config().classes, channels), generator.device());
         let layers = channels(generator).into_iter().map(|channels| [zeros(channels), zeros(channels)]);
-        weights.network(path, PREFIX, &Standing::of_layers(layers)).map(Some)
+        weights.network(path, Standing::PREFIX, &Standing::of_layers(layers)).map(Some)
     }
 
     /// What each normalisation comes to with its class parameters: scale and shift, tables of classes x channels.

@@ -51,6 +51,17 @@ pub enum WeightsError {
         /// The tensor's name.
         name: String,
     },
+    /// A tensor is there that nobody reads.
+    #[error(
+        "tensor `{name}` of {} belongs to what draws from the generator of a strategy that is not registered; load it with that \
+         strategy", path.display()
+    )]
+    Stranger {
+        /// The file.
+        path: PathBuf,
+        /// The tensor's name.
+        name: String,
+    },
     /// A tensor has another shape than the network.
     #[error("tensor `{name}` of {} has the axes {found:?}, the network needs {expected:?}", path.display())]
     Shape {

@@ -41,7 +41,7 @@ pub enum Error {
     /// The data are not those that a run was started with.
     #[error(
         "the data of {} are not those that this run began to learn from: {difference}. Put them back, or go on deliberately with \
-         --accept-changed-data, which the run's log and report then say", path.display()
+         --accept-changed-data", path.display()
     )]
     ChangedData {
         /// The run directory.

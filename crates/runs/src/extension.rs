@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use mergan_datasets::{Dataset, FetchOptions, ImageOptions, Labelled, hex, pictures_of};
 use mergan_metrics::class_accuracy;
+use mergan_models::Generator;
 use mergan_record::Position;
 use mergan_strategies::{Config, Extension, Strategies, Trainer};
 use ndarray::Array4;
@@ -23,7 +24,7 @@ use crate::identity;
 use crate::observer::Observer;
 use crate::run::write_config;
 use crate::scorer::Scorer;
-use crate::trained::Trained;
+use crate::trained::{Trained, Usage};
 
 /// Of so many images of the new class, one is held out for testing.
 const HELD_OUT: usize = 10;
@@ -74,11 +75,11 @@ pub fn extend(
         return Err(Error::run(&into, reason));
     }
 
-    let trained = Trained::load(&base.generator(task))?;
+    let trained = Trained::load_with(&base.generator(task), strategies)?;
     let class = number(base, &trained, &config, new, fetch)?;
     let folder = fs::canonicalize(new.images).at("finding", new.images)?;
-    let images = images(&trained, &config, &folder, new.limit)?;
-    let data = dataset(&trained, &config, class, new.name, &images)?;
+    let images = images(&trained.generator, &config, &folder, new.limit)?;
+    let data = dataset(&trained.generator, &trained.usage, &config, class, new.name, &images)?;
     let (name, limit, scorer) = (new.name.to_owned(), new.limit, base.scored_by(task));
     let extension = Extension { name, class, images: folder, limit, sha256: sha256(&data)?, scorer: scorer.clone() };
     let checkpoint = base.checkpoint(Position::end_of(task));
@@ -101,8 +102,10 @@ pub fn extend(
             Scorer::train_on_stand_ins(&partial.scorer(), &trained, &data, trainer.config(), observer)?;
             // Numbers of two classifiers never stand in one report.
             let scorer = Scorer::open(&partial.scorer(), data.train.image_shape())?;
-            Evaluation::new(trainer.config(), strategies, &data, scorer, observer)?
-                .score_again(&partial, 1..trainer.config().tasks)?;
+            let evaluation = Evaluation::new(trainer.config(), strategies, &data, scorer, observer)?;
+            for measured in evaluation.tasks(&partial, 1..trainer.config().tasks)? {
+                measured.save(&partial)?;
+            }
         }
     }
     checkpoints::save(&partial, &trainer)?;
@@ -114,9 +117,9 @@ pub fn extend(
 
 /// The dataset of an extended run: the images of its last class, which lie in `folder`, and no others.
 pub(crate) fn load(run: &RunDir, config: &Config, extension: &Extension, folder: &Path) -> Result<Dataset, Error> {
-    let before = Trained::load(&run.generator(config.tasks - 1))?;
-    let images = images(&before, config, folder, extension.limit)?;
-    dataset(&before, config, extension.class, &extension.name, &images)
+    let (_, generator, usage) = Usage::read(&run.generator(config.tasks - 1))?;
+    let images = images(&generator, config, folder, extension.limit)?;
+    dataset(&generator, &usage, config, extension.class, &extension.name, &images)
 }
 
 /// What the last extension of a run did to the classes before it; accuracies are from 0 to 1.
@@ -138,11 +141,12 @@ pub struct Effect {
 /// by the classifier that scored the run before it was extended, where that is still in `cache`.
 ///
 /// # Errors
-/// When the generators or the run's classifier cannot be read.
-pub fn effect(run: &RunDir, config: &Config, cache: &Path) -> Result<Option<Effect>, Error> {
+/// When the generators or the run's classifier cannot be read, or its strategy is none of `strategies`.
+pub fn effect(run: &RunDir, config: &Config, strategies: &Strategies, cache: &Path) -> Result<Option<Effect>, Error> {
     let Some(extension) = config.extensions.last() else { return Ok(None) };
     let task = config.tasks;
-    let (before, after) = (Trained::load(&run.generator(task - 1))?, Trained::load(&run.generator(task))?);
+    let load = |task| Trained::load_with(&run.generator(task), strategies);
+    let (before, after) = (load(task - 1)?, load(task)?);
     let shape = before.generator.config().image_shape();
     let own = Scorer::open(&run.scorer(), shape)?;
     let former = extension.scorer.as_ref().and_then(|sha256| Scorer::find(sha256, run, shape, cache));
@@ -168,8 +172,8 @@ pub fn effect(run: &RunDir, config: &Config, cache: &Path) -> Result<Option<Effe
 }
 
 /// The images of a folder as a run's networks take them, in memory.
-fn images(before: &Trained, config: &Config, folder: &Path, limit: Option<usize>) -> Result<Labelled, Error> {
-    let [channels, side, _] = before.generator.config().image_shape();
+fn images(generator: &Generator, config: &Config, folder: &Path, limit: Option<usize>) -> Result<Labelled, Error> {
+    let [channels, side, _] = generator.config().image_shape();
     let options = ImageOptions { side, channels, fit: config.images.fit, limit, skip_bad: false };
     Ok(pictures_of(folder, &options)?.in_memory()?)
 }
@@ -191,9 +195,16 @@ fn is_held_out(row: usize) -> bool {
 }
 
 /// The images of the new class, every tenth held out for testing, among the classes of the networks.
-fn dataset(before: &Trained, config: &Config, new: usize, new_name: &str, images: &Labelled) -> Result<Dataset, Error> {
-    let name = |class: usize| match before.usage.classes.iter().position(|&learned| learned == class) {
-        Some(position) => before.usage.class_names[position].clone(),
+fn dataset(
+    generator: &Generator,
+    usage: &Usage,
+    config: &Config,
+    new: usize,
+    new_name: &str,
+    images: &Labelled,
+) -> Result<Dataset, Error> {
+    let name = |class: usize| match usage.classes.iter().position(|&learned| learned == class) {
+        Some(position) => usage.class_names[position].clone(),
         None if class == new => new_name.into(),
         None => class.to_string(),
     };
@@ -201,7 +212,7 @@ fn dataset(before: &Trained, config: &Config, new: usize, new_name: &str, images
     let (test, train): (Vec<_>, Vec<_>) = (0..images.len()).partition(|&row| is_held_out(row));
     Ok(Dataset {
         name: config.dataset.clone(),
-        class_names: (0..before.generator.config().classes.max(new + 1)).map(name).collect(),
+        class_names: (0..generator.config().classes.max(new + 1)).map(name).collect(),
         train: images.select(&train),
         validation: images.select(&[]),
         test: images.select(&test),

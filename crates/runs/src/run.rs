@@ -201,7 +201,7 @@ impl Run {
         let trainer = self.trainer(observer)?;
         let scorer = match &self.scorer {
             Some(scorer) => scorer.clone(),
-            None => self.usual_scorer(&default_cache(), observer)?,
+            None => self.obtain_scorer(None, &default_cache(), observer)?,
         };
         self.require_one_scorer(&scorer)?;
         let mut events = EventLog::resume(&self.dir.events())?;
@@ -244,12 +244,15 @@ impl Run {
         Ok(evaluation.task(&self.dir, &trained, task, self.config.evaluation.samples, self.config.seed)?.scores)
     }
 
-    /// The classifier that scores this run where no other is given: the one that scored it so far, where that is still there;
-    /// else that of the dataset, trained now where `cache` has none, or the run's own where it was extended.
+    /// The classifier in `file`, where one is given; else the one that scored this run so far, where that is still there; else
+    /// that of the dataset, trained now where `cache` has none, or the run's own where it was extended.
     ///
     /// # Errors
-    /// When it cannot be read, trained or kept.
-    pub fn usual_scorer(&self, cache: &Path, observer: &dyn Observer) -> Result<Scorer, Error> {
+    /// When it cannot be read, trained or kept, or knows other classes than the run's.
+    pub fn obtain_scorer(&self, file: Option<&Path>, cache: &Path, observer: &dyn Observer) -> Result<Scorer, Error> {
+        if file.is_some() {
+            return Scorer::obtain(file, &self.data, cache, observer);
+        }
         let shape = self.data.train.image_shape();
         let former = self.former_scorer().and_then(|sha256| Scorer::find(&sha256, &self.dir, shape, cache));
         match former {

@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use mergan_datasets::{Dataset, Error as DataError, Labelled, hex};
@@ -164,7 +165,8 @@ impl Scorer {
     /// The classifier of this SHA-256 that scored a run: its own, or one in the cache.
     pub(crate) fn find(sha256: &str, run: &RunDir, shape: [usize; 3], cache: &Path) -> Option<Self> {
         let files = [run.scorer()].into_iter().chain(Scorer::files(cache));
-        files.filter_map(|path| Scorer::open(&path, shape).ok()).find(|scorer| scorer.sha256() == sha256)
+        let mut found = files.filter(|path| sha256_of(path).is_ok_and(|of_file| of_file == sha256));
+        found.find_map(|path| Scorer::open(&path, shape).ok())
     }
 
     /// The classifier in a file that somebody gave. It may have learned from other images of the same dataset, or know more
@@ -205,15 +207,12 @@ impl Scorer {
             let reason = format!("{} is no scoring classifier; choose another file, or none", path.display());
             Error::file_for(path, reason, error)
         })?;
-        // Read off the file, so that a network of these sizes takes no more memory than it did.
-        let classes = Classifier::classes_of(&weights);
-        if note.pixels != shape.iter().product::<usize>() || Some(note.classes) != classes {
+        let classifier = Classifier::from_weights(path, &weights)?;
+        let as_noted = note.pixels == shape.iter().product::<usize>() && note.classes == classifier.classes();
+        if !as_noted || !classifier.takes(shape) {
             return no_scorer(path, "scores images of other sizes or classes than these");
         }
-        let like = Classifier::new(shape, note.classes, Random::new(0), Device::Cpu);
-        let classifier = weights.network(path, "", &like)?;
-        let bytes = fs::read(path).at("reading", path)?;
-        let sha256 = hex(Sha256::digest(&bytes));
+        let sha256 = sha256_of(path).at("reading", path)?;
         Ok(Scorer { classifier, note, sha256, file: path.into() })
     }
 
@@ -292,6 +291,11 @@ pub fn read_all(classifier: &Classifier, images: &Labelled) -> Result<Reading, E
     Ok(classifier.read_from(images.slabs(SLAB).map(|slab| Ok::<_, DataError>(slab.images()?.into_owned())))?)
 }
 
+/// The SHA-256 of a file, in lower-case hexadecimal.
+fn sha256_of(path: &Path) -> io::Result<String> {
+    Ok(hex(Sha256::digest(fs::read(path)?)))
+}
+
 fn no_scorer(path: &Path, fault: impl Display) -> Result<Scorer, Error> {
     Err(Error::file(path, format!("{} {fault}; choose another file, or none", path.display())))
 }
@@ -315,8 +319,9 @@ mod tests {
             test_accuracy: 1.0,
             stand_ins: None,
         };
-        let message = |note: &Note| {
-            let mut weights = Weights::default();
+        let mut weights = Weights::default();
+        weights.insert_network("", &Classifier::new([1, 32, 32], 9, Random::new(0), Device::Cpu));
+        let mut message = |note: &Note| {
             weights.note = serde_json::to_string(note).unwrap();
             weights.save(&path).unwrap();
             Scorer::open(&path, [1, 32, 32]).err().unwrap().to_string()

@@ -63,28 +63,7 @@ impl Trained {
     /// As [`load`](Trained::load).
     pub fn load_with(path: &Path, strategies: &Strategies) -> Result<Self, Error> {
         let path = &RunDir::generator_of(path)?;
-        let weights = Weights::load(path, Device::Cpu)?;
-        let generator = Generator::from_weights(path, &weights)?;
-        let sizes = generator.config();
-        let usage: Usage = if weights.note.is_empty() {
-            Usage {
-                classes: (0..sizes.classes).collect(),
-                class_names: (0..sizes.classes).map(|class| class.to_string()).collect(),
-                batch: 64,
-                grouping: Grouping::Pure,
-            }
-        } else {
-            serde_json::from_str(&weights.note).map_err(|error| {
-                let reason = format!("{} is no trained generator: its note is of another kind", path.display());
-                Error::file_for(path, reason, error)
-            })?
-        };
-        let known = usage.classes.iter().all(|&class| class < sizes.classes);
-        if !known || usage.classes.is_empty() || usage.classes.len() != usage.class_names.len() || usage.batch < 2 {
-            let reason =
-                format!("the note of {} does not fit its weights; restore the file from a copy", path.display());
-            return Err(Error::file(path, reason));
-        }
+        let (weights, generator, usage) = Usage::read(path)?;
         let sampler = strategies.sampler(path, &weights, &generator, &usage.classes)?;
         let source = Source { sampler: &*sampler, ..Source::from(&generator) };
         let standing = match Standing::restore(path, &weights, &generator)? {
@@ -102,6 +81,12 @@ impl Trained {
     /// When the generator has not learned the class, or makes none of it.
     pub fn draw(&self, class: &str, count: usize, seed: u64) -> Result<Array4<u8>, Error> {
         self.draw_from(self.standing_source(), class, count, seed)
+    }
+
+    /// `count` images of each class that it has learned, in that order, normalised with their batch, as in training and as they
+    /// are scored. There may be fewer, as in [`draw`](Trained::draw).
+    pub fn draw_all(&self, count: usize, seed: u64) -> Vec<Array4<u8>> {
+        self.usage.sampling(seed).images(self.source(), &self.usage.classes, count)
     }
 
     /// As [`draw`](Trained::draw), from [`source`](Trained::source) or [`standing_source`](Trained::standing_source).
@@ -172,6 +157,33 @@ impl Trained {
 }
 
 impl Usage {
+    /// What is in a file: all its weights, the generator among them, and how to use that.
+    pub(crate) fn read(path: &Path) -> Result<(Weights, Generator, Usage), Error> {
+        let weights = Weights::load(path, Device::Cpu)?;
+        let generator = Generator::from_weights(path, &weights)?;
+        let sizes = generator.config();
+        let usage: Usage = if weights.note.is_empty() {
+            Usage {
+                classes: (0..sizes.classes).collect(),
+                class_names: (0..sizes.classes).map(|class| class.to_string()).collect(),
+                batch: 64,
+                grouping: Grouping::Pure,
+            }
+        } else {
+            serde_json::from_str(&weights.note).map_err(|error| {
+                let reason = format!("{} is no trained generator: its note is of another kind", path.display());
+                Error::file_for(path, reason, error)
+            })?
+        };
+        let known = usage.classes.iter().all(|&class| class < sizes.classes);
+        if !known || usage.classes.is_empty() || usage.classes.len() != usage.class_names.len() || usage.batch < 2 {
+            let reason =
+                format!("the note of {} does not fit its weights; restore the file from a copy", path.display());
+            return Err(Error::file(path, reason));
+        }
+        Ok((weights, generator, usage))
+    }
+
     /// How the generator is sampled, with latents of a seed.
     pub fn sampling(&self, seed: u64) -> Sampling {
         Sampling { batch: self.batch, grouping: self.grouping, seed }

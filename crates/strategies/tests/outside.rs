@@ -1,10 +1,13 @@
 //! A strategy of another crate: trained, measured, forked, extended and resumed as the built-in ones are.
 
+use std::path::Path;
+
 use mergan_datasets::Dataset;
-use mergan_models::Network;
+use mergan_models::{Generator, ModelConfig, Network, Weights};
 use mergan_strategies::{
     Advance, Choice, Config, Extension, FromOptions, Step, Strategies, Strategy, Term, Trainer, presets,
 };
+use mergan_tensor::{Device, Random};
 use serde::Deserialize;
 
 /// Holds the generator's weights near zero.
@@ -127,4 +130,18 @@ fn a_training_is_measured_forked_and_extended() {
     let ring = Extension { name: "ring".into(), class: 1, images, limit: None, sha256: String::new(), scorer: None };
     let mut extended = Trainer::extend(ring, &strategies(), 10, &data.train.of_class(1), &path).unwrap();
     assert_eq!(decays(&mut extended, 3), [false, true, true]);
+}
+
+#[test]
+fn a_sampler_that_nobody_reads_is_refused() {
+    let path = Path::new("generator.safetensors");
+    let generator = Generator::new(ModelConfig::default(), Random::new(0), Device::Cpu);
+    let mut weights = Weights::default();
+    weights.insert_network("", &generator);
+    weights.insert_network("mine.", &generator);
+    let sampler = |weights: &Weights| Strategies::built_in().sampler(path, weights, &generator, &[0]).map(drop);
+    assert!(sampler(&weights).is_ok(), "files of other programs may hold more");
+    weights.note = "ours".into();
+    let error = sampler(&weights).unwrap_err().to_string();
+    assert!(error.starts_with("tensor `mine.") && error.contains("generator.safetensors"), "{error}");
 }

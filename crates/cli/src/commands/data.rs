@@ -4,7 +4,8 @@ use anyhow::{Context, Result};
 use mergan_datasets::{ImageOptions, Manifest, inception_weights, names};
 use serde_json::json;
 
-use crate::args::{DataCommand, DataQuestion, ImageArguments};
+use crate::args::{DataCommand, DataQuestion};
+use crate::config::ImageArguments;
 use crate::console::Console;
 use crate::data::megabytes;
 

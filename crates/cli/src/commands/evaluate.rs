@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use mergan_record::metric::ACCURACY;
 use mergan_report::scores_table;
-use mergan_runs::{Evaluation, InceptionScores, Run, RunDir, Scorer, Trained, load_data};
+use mergan_runs::{Evaluation, InceptionScores, Run, RunDir, Trained, load_data};
 use mergan_strategies::Strategies;
 
 use crate::args::EvaluateArguments;
@@ -24,10 +24,7 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
     let open = if arguments.accept_changed_data { Run::open_on_any_data } else { Run::open };
     let run = open(dir.root(), &data, &strategies)?;
     let cache = arguments.data.cache();
-    let scorer = match &arguments.scorer {
-        Some(file) => Scorer::obtain(Some(file), &data, &cache, console)?,
-        None => run.usual_scorer(&cache, console)?,
-    };
+    let scorer = run.obtain_scorer(arguments.scorer.as_deref(), &cache, console)?;
     let mut evaluation = Evaluation::new(&config, &strategies, &data, scorer, console)?;
     if !arguments.metrics.is_empty() {
         let network = arguments.inception.open(&arguments.data, device, console)?;
@@ -40,11 +37,15 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
     let measured = evaluation.task(&dir, &trained, task, samples, seed)?;
     if arguments.save {
         let is_other = |task: &usize| dir.scored_by(*task).is_some_and(|by| by != evaluation.scorer().sha256());
+        let mut others = Vec::new();
         if (1..=newest).any(|other| other != task && is_other(&other)) {
             ensure!(arguments.task.is_none(), "a run's tasks are all scored by one classifier; leave --task out");
-            evaluation.score_again(&dir, 1..newest)?;
+            others = evaluation.tasks(&dir, 1..newest)?;
         }
-        measured.save(&dir)?;
+        // Nothing is replaced before all is measured: who interrupts this keeps the scores of one classifier.
+        for measured in others.iter().chain([&measured]) {
+            measured.save(&dir)?;
+        }
     }
     let scores = measured.scores;
     if arguments.json {

@@ -117,8 +117,13 @@ fn features(
 /// Opens images or statistics, or a run directory: `samples` images of each class are drawn from its generator, by default
 /// as many as the run was configured for.
 fn open(path: &Path, samples: Option<usize>) -> Result<Input> {
-    if RunDir::new(path).config().is_file() {
-        return Ok(of_run(path, samples)?.into());
+    let run = RunDir::new(path);
+    if run.config().is_file() {
+        let config = run.read_config()?;
+        let trained = Trained::load(&run.generator(run.newest_task()?))?;
+        let images = trained.draw_all(samples.unwrap_or(config.evaluation.samples), config.seed);
+        let count = images.iter().map(|images| images.dim().0).sum();
+        return Ok(Images::new(count, images.into_iter().map(Ok)).into());
     }
     Input::open(path).map_err(|error| match error {
         ImagesError::UnknownKind { path } => anyhow!(
@@ -128,17 +133,6 @@ fn open(path: &Path, samples: Option<usize>) -> Result<Input> {
         ),
         error => error.into(),
     })
-}
-
-/// Images of every class that a run's newest generator has learned.
-fn of_run(path: &Path, samples: Option<usize>) -> Result<Images> {
-    let run = RunDir::new(path);
-    let config = run.read_config()?;
-    let trained = Trained::load(&run.generator(run.newest_task()?))?;
-    let samples = samples.unwrap_or(config.evaluation.samples);
-    let images = trained.usage.sampling(config.seed).images(trained.source(), &trained.usage.classes, samples);
-    let count = images.iter().map(|images| images.dim().0).sum();
-    Ok(Images::new(count, images.into_iter().map(Ok)))
 }
 
 fn card(arguments: &FidArguments, network: Option<&FeatureNetwork>, real: &FeatureSet, generated: &FeatureSet) -> Card {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use indicatif::FormattedDuration;
-use mergan_runs::{Estimate, Outcome, Run, RunDir, Scorer, effect, load_data, require_startable};
+use mergan_runs::{Effect, Estimate, Outcome, Run, RunDir, Scorer, effect, load_data, require_startable};
 use mergan_strategies::{Config, Strategies, Trainer};
 
 use crate::args::{TrainArguments, missing};
@@ -58,8 +58,9 @@ pub fn resume(directory: &Path, arguments: &TrainArguments, console: &Console) -
     announce(&config, console);
     let moved = arguments.dataset.as_deref();
     let data = arguments.data.with_options(&config.images, console, |fetch| load_data(directory, moved, fetch))?;
+    let strategies = Strategies::built_in();
     let open = if arguments.accept_changed_data { Run::open_on_any_data } else { Run::open };
-    let run = open(directory, &data, &Strategies::built_in())?.on(device);
+    let run = open(directory, &data, &strategies)?.on(device);
     if arguments.estimate || (config.preset == "paper" && config.extensions.is_empty()) {
         let estimate = run.estimate(console)?;
         say(&estimate, console);
@@ -68,13 +69,11 @@ pub fn resume(directory: &Path, arguments: &TrainArguments, console: &Console) -
         }
     }
     let cache = arguments.data.cache();
-    let scorer = match &arguments.scorer {
-        Some(file) => Scorer::obtain(Some(file), &data, &cache, console)?,
-        None => run.usual_scorer(&cache, console)?,
-    };
+    let scorer = run.obtain_scorer(arguments.scorer.as_deref(), &cache, console)?;
     let code = train(run.scored_by(scorer), arguments, console)?;
     if code == ExitCode::SUCCESS {
-        print_effect(directory, &config, &cache, console)?;
+        let effect = effect(&RunDir::new(directory), &config, &strategies, &cache)?;
+        effect.map_or(Ok(()), |effect| print_effect(&effect, console))?;
     }
     Ok(code)
 }
@@ -95,9 +94,8 @@ fn train(run: Run, arguments: &TrainArguments, console: &Console) -> Result<Exit
 
 /// Says what is trained.
 fn announce(config: &Config, console: &Console) {
-    let Config { strategy, dataset, preset, seed, .. } = config;
+    let Config { strategy, dataset, preset, seed, tasks, .. } = config;
     let threads = rayon::current_num_threads();
-    let tasks = config.tasks;
     console.note(format!("{strategy} on {dataset}: preset {preset}, tasks {tasks}, seed {seed}, threads {threads}"));
 }
 
@@ -118,8 +116,7 @@ fn print(Estimate { seconds, .. }: &Estimate, json: bool, console: &Console) -> 
 }
 
 /// Prints what the last extension of a run did to the classes before it.
-fn print_effect(directory: &Path, config: &Config, cache: &Path, console: &Console) -> Result<()> {
-    let Some(effect) = effect(&RunDir::new(directory), config, cache)? else { return Ok(()) };
+fn print_effect(effect: &Effect, console: &Console) -> Result<()> {
     let row = |name: &str, then: f64, now: f64| {
         console.print(format!("{name:<16} {:>9.2} {:>9.2}", 100.0 * then, 100.0 * now))
     };

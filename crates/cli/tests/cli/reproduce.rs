@@ -28,6 +28,28 @@ fn strategies_fork_from_one_first_task_and_a_second_call_trains_nothing() {
 }
 
 #[test]
+fn own_images_are_known_again_by_a_relative_path() {
+    let folder = tempfile::tempdir().unwrap();
+    for class in ["dark", "light"] {
+        for i in 0..16u8 {
+            let value = if class == "dark" { i } else { 255 - i };
+            let path = folder.path().join("own").join(class).join(format!("{i}.png"));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            image::GrayImage::from_pixel(32, 32, image::Luma([value])).save(path).unwrap();
+        }
+    }
+    let reproduce = |own: &str| {
+        let mut command = mergan();
+        command.args(["reproduce", own, "--preset", "smoke", "--tasks", "2", "--strategies", "sft"]);
+        let done = command.current_dir(folder.path()).assert().success();
+        String::from_utf8_lossy(&done.get_output().stderr).into_owned()
+    };
+    assert!(reproduce("own").contains("[sft] task 2 of 2 learned"));
+    assert!(!reproduce("./own").contains("learned"));
+    assert!(folder.path().join("runs/reproduce-own-smoke/report.html").is_file());
+}
+
+#[test]
 fn what_cannot_be_trained_is_refused_first() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |arguments: &[&str]| {

@@ -98,12 +98,6 @@ impl Classifier {
         found.expect("a classifier has all its layers").lengths()[axis]
     }
 
-    /// How many classes the classifier in these weights has, read off its last tensor.
-    pub fn classes_of(weights: &Weights) -> Option<usize> {
-        let biases = (1..).map(|layer| weights.axes(&format!("l{layer}.bias")));
-        biases.map_while(|axes| axes?.first().copied()).last()
-    }
-
     /// The name of its layers, as metric cards have it.
     pub fn name(&self) -> &'static str {
         self.layout.name

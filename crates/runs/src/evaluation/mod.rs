@@ -179,16 +179,17 @@ impl<'e> Evaluation<'e> {
         Ok(Measured { scores, embedding, neighbours })
     }
 
-    /// Scores these tasks of a run as they are scored when they are learned, and replaces the scores that they have.
+    /// Scores these tasks of a run as they are scored when they are learned.
     ///
     /// # Errors
-    /// As [`task`](Evaluation::task), and when the scores cannot be written.
-    pub fn score_again(&self, run: &RunDir, mut tasks: Range<usize>) -> Result<(), Error> {
+    /// As [`task`](Evaluation::task), and when a generator cannot be read.
+    pub fn tasks(&self, run: &RunDir, tasks: Range<usize>) -> Result<Vec<Measured>, Error> {
         let Config { seed, evaluation, .. } = &self.config;
-        tasks.try_for_each(|task| {
+        let task = |task| {
             let trained = Trained::load_with(&run.generator(task), &self.strategies)?;
-            self.task(run, &trained, task, evaluation.samples, *seed)?.save(run)
-        })
+            self.task(run, &trained, task, evaluation.samples, *seed)
+        };
+        tasks.map(task).collect()
     }
 
     /// Whether more is measured after a task than its scores: after the last one, and where the paper measured.

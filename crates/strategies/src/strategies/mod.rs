@@ -13,7 +13,7 @@ mod sft;
 
 use std::path::Path;
 
-use mergan_models::{Generator, Weights, WeightsError};
+use mergan_models::{Generator, Network, Standing, Weights, WeightsError};
 
 use crate::error::Error;
 use crate::sampler::{ClassConditional, Sampler};
@@ -101,7 +101,8 @@ impl Strategies {
     /// the file in errors.
     ///
     /// # Errors
-    /// When a part of the sampler is missing or of another size than the generator's images.
+    /// When a part of the sampler is missing or of another size than the generator's images, or a file that this project wrote
+    /// holds what none of these strategies reads: the sampler of another one.
     pub fn sampler(
         &self,
         path: &Path,
@@ -114,7 +115,13 @@ impl Strategies {
                 return Ok(sampler);
             }
         }
-        Ok(Box::new(ClassConditional))
+        let is_known = |name: &str| {
+            name.starts_with(Standing::PREFIX) || generator.parameters().iter().any(|parameter| parameter.name == name)
+        };
+        match weights.names().find(|name| !weights.note.is_empty() && !is_known(name)) {
+            None => Ok(Box::new(ClassConditional)),
+            Some(stranger) => Err(WeightsError::Stranger { path: path.into(), name: stranger.into() }),
+        }
     }
 
     /// What says what the options of the strategy of this name mean.

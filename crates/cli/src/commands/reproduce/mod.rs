@@ -15,6 +15,7 @@ use anyhow::{Result, bail};
 
 use super::report;
 use crate::args::{ReportArguments, ReproduceArguments};
+use crate::config::whole_path;
 use crate::console::Console;
 use runs::{Run, State, identity};
 
@@ -50,6 +51,7 @@ pub fn run(arguments: &ReproduceArguments, console: &Console) -> Result<()> {
 
 fn default_folder(arguments: &ReproduceArguments) -> String {
     let ReproduceArguments { dataset, preset, .. } = arguments;
+    let dataset = Path::new(dataset).file_stem().unwrap_or_default().display();
     if preset == "quick" { format!("reproduce-{dataset}") } else { format!("reproduce-{dataset}-{preset}") }
 }
 
@@ -58,7 +60,7 @@ fn first_task(arguments: &ReproduceArguments, out: &Path, seed: u64) -> Run {
     Run {
         name: format!("seed {seed}, first task"),
         directory: out.join(format!("seed{seed}/first-task")),
-        identity: identity(&arguments.dataset, "sft", &arguments.preset, seed, 1),
+        identity: identity(&whole_path(&arguments.dataset), "sft", &arguments.preset, seed, 1),
         first_task: None,
         data: arguments.data.options(),
     }
@@ -68,7 +70,7 @@ fn forks(arguments: &ReproduceArguments, out: &Path, seed: u64) -> Vec<Run> {
     let fork = |strategy: &String| Run {
         name: if arguments.seeds == 1 { strategy.clone() } else { format!("{strategy}, seed {seed}") },
         directory: out.join(format!("seed{seed}/{strategy}")),
-        identity: identity(&arguments.dataset, strategy, &arguments.preset, seed, tasks(arguments)),
+        identity: identity(&whole_path(&arguments.dataset), strategy, &arguments.preset, seed, tasks(arguments)),
         first_task: Some(first_task(arguments, out, seed).directory),
         data: arguments.data.options(),
     };
