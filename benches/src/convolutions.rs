@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
-use mergan_tensor::{Conv2d, Device, Shape, Tensor};
+use mergan_tensor::{Conv2d, Device, Tensor};
 
 use crate::server::numbers;
 
@@ -21,9 +21,9 @@ pub struct Layer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Convolution {
     /// `[n, ci, h, w]`.
-    pub images: Shape,
+    pub images: [usize; 4],
     /// `[co, ci, kh, kw]`.
-    pub kernel: Shape,
+    pub kernel: [usize; 4],
     /// Stride and padding.
     pub conv: Conv2d,
 }
@@ -76,7 +76,7 @@ pub fn lsun(batch: usize) -> Vec<Layer> {
 }
 
 fn layer(name: impl Into<String>, images: [usize; 4], kernel: [usize; 4], conv: Conv2d) -> Layer {
-    Layer { name: name.into(), convolution: Convolution { images: images.into(), kernel: kernel.into(), conv } }
+    Layer { name: name.into(), convolution: Convolution { images, kernel, conv } }
 }
 
 /// Each convolution once, with the names of all layers that do it.
@@ -122,14 +122,14 @@ impl Convolution {
     }
 
     /// The shape of its result.
-    fn result(&self) -> Shape {
-        let Convolution { images, kernel, conv } = self;
-        let [h, w] = conv.output_size([images.h, images.w], [kernel.h, kernel.w]).expect("a convolution that fits");
-        Shape::new(images.n, kernel.n, h, w)
+    fn result(&self) -> [usize; 4] {
+        let Convolution { images: [n, _, h, w], kernel: [co, _, kh, kw], conv } = *self;
+        let [h, w] = conv.output_size([h, w], [kh, kw]).expect("a convolution that fits");
+        [n, co, h, w]
     }
 
     /// The shapes of the operands and the result of any of its maps: images, kernel and images.
-    pub fn shapes(&self) -> [Shape; 3] {
+    pub fn shapes(&self) -> [[usize; 4]; 3] {
         [self.images, self.kernel, self.result()]
     }
 
@@ -146,7 +146,7 @@ impl Convolution {
             }
             Map::InputGrad => {
                 let (dy, w) = (dy(), w());
-                Box::new(move || dy.conv2d_input_grad(&w, conv, images))
+                Box::new(move || dy.conv_transpose2d(&w, conv, [images[2], images[3]]))
             }
             Map::WeightGrad => {
                 let (x, dy) = (x(), dy());
@@ -157,8 +157,8 @@ impl Convolution {
 
     /// The convolution as [`Convolution::from_str`] reads it: `N CI H W CO KH KW STRIDE PADDING`.
     pub fn sizes(&self) -> String {
-        let Convolution { images: Shape { n, c, h, w }, kernel, conv } = self;
-        let (Shape { n: co, h: kh, w: kw, .. }, stride, padding) = (kernel, conv.stride[0], conv.padding[0]);
+        let Convolution { images: [n, c, h, w], kernel: [co, _, kh, kw], conv } = self;
+        let (stride, padding) = (conv.stride[0], conv.padding[0]);
         format!("{n} {c} {h} {w} {co} {kh} {kw} {stride} {padding}")
     }
 }
@@ -171,7 +171,7 @@ impl FromStr for Convolution {
         let Ok([n, ci, h, w, co, kh, kw, stride, padding]) = numbers.as_deref() else {
             bail!("`{sizes}` is not N CI H W CO KH KW STRIDE PADDING");
         };
-        let (images, kernel) = (Shape::new(*n, *ci, *h, *w), Shape::new(*co, *ci, *kh, *kw));
+        let (images, kernel) = ([*n, *ci, *h, *w], [*co, *ci, *kh, *kw]);
         let conv = Conv2d::square(*stride, *padding);
         conv.flops(images, kernel).with_context(|| format!("`{sizes}` is no convolution: the kernel does not fit"))?;
         Ok(Convolution { images, kernel, conv })
@@ -180,10 +180,10 @@ impl FromStr for Convolution {
 
 impl fmt::Display for Convolution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Convolution { images: Shape { c, h, w, .. }, kernel, conv } = self;
-        write!(f, "{c} to {}, {h}x{w}", kernel.n)?;
-        if kernel.h * kernel.w > 1 {
-            write!(f, ", {}x{} / {}", kernel.h, kernel.w, conv.stride[0])?;
+        let Convolution { images: [_, c, h, w], kernel: [co, _, kh, kw], conv } = self;
+        write!(f, "{c} to {co}, {h}x{w}")?;
+        if kh * kw > 1 {
+            write!(f, ", {kh}x{kw} / {}", conv.stride[0])?;
         }
         Ok(())
     }
@@ -215,7 +215,7 @@ mod tests {
         for (name, Convolution { kernel, .. }) in layers {
             let weight = parameters.iter().find(|parameter| parameter.name == format!("{name}.weight"));
             let shape = weight.unwrap_or_else(|| panic!("no layer {name}")).value.shape();
-            assert_eq!((shape.n, shape.len()), (kernel.n, kernel.len()), "{name}");
+            assert_eq!((shape[0], shape.len()), (kernel[0], kernel.iter().product()), "{name}");
         }
     }
 
@@ -227,11 +227,11 @@ mod tests {
             let layers = digits(width, BATCH);
             let generator = Generator::new(config, Random::new(0), Device::Cpu);
             assert_same_network(&of("generator", &layers), generator, |generator| {
-                generator.forward(&numbers(0, Shape::matrix(BATCH, config.latent)), &Conditions::pure(&[0]));
+                generator.forward(&numbers(0, [BATCH, config.latent]), &Conditions::pure(&[0]));
             });
             let critic = Critic::new(config, Random::new(0), Device::Cpu);
             assert_same_network(&of("critic", &layers), critic, |critic| {
-                critic.forward(&numbers(0, Shape::new(BATCH, config.channels, 32, 32)));
+                critic.forward(&numbers(0, [BATCH, config.channels, 32, 32]));
             });
         }
     }
@@ -241,7 +241,8 @@ mod tests {
         let layers = lsun(BATCH);
         // In all 8.62 and 7.57 million parameters; biases and norms are one to two in a thousand.
         for (network, parameters) in [("generator", 8.62e6), ("critic", 7.57e6)] {
-            let weights: usize = of(network, &layers).iter().map(|(_, convolution)| convolution.kernel.len()).sum();
+            let weights: usize =
+                of(network, &layers).iter().map(|(_, convolution)| convolution.kernel.iter().product::<usize>()).sum();
             approx::assert_relative_eq!(weights as f64, parameters, max_relative = 2e-3);
         }
     }

@@ -23,7 +23,7 @@ pub fn serve(greeting: impl Display, mut times: impl FnMut(&str, usize) -> Resul
         let count: usize = count.parse().with_context(|| format!("`{count}` is no number of repetitions"))?;
         let times = match what {
             "product" => {
-                let [a, b] = [0, 1].map(|stream| numbers(stream, Shape::matrix(1024, 1024)));
+                let [a, b] = [0, 1].map(|stream| numbers(stream, [1024, 1024]));
                 timed(count, || Ok(a.linear(&b)))?
             }
             _ => times(what, count)?,
@@ -44,6 +44,6 @@ pub fn timed<T>(count: usize, mut f: impl FnMut() -> Result<T>) -> Result<Vec<f6
 }
 
 /// Numbers between 0 and 1, others in each stream.
-pub fn numbers(stream: u16, shape: Shape) -> Tensor {
+pub fn numbers(stream: u16, shape: impl Into<Shape>) -> Tensor {
     Random::new(0).uniform(Address { stream, ..Address::default() }, shape, Device::Cpu)
 }

@@ -8,9 +8,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut weights = Weights::default();
     weights.insert_network("", &generator);
     weights.save(&path)?;
-    let again = Weights::load(&path, Device::Cpu)?.network(&path, "", &generator.map(|weight| weight.scale(0.0)))?;
+    let again = Weights::load(&path, Device::Cpu)?.network(&path, "", &generator.map(|weight| weight * 0.0))?;
     std::fs::remove_file(&path)?;
-    let latents = Random::new(1).normal(Address::default(), [8, 128, 1, 1], Device::Cpu);
+    let latents = Random::new(1).normal(Address::default(), [8, 128], Device::Cpu);
     let images = [&generator, &again].map(|g| to_bytes(&g.forward(&latents, &Conditions::pure(&[3, 7]))));
     assert!(images[0] == images[1] && images[0].dim() == (8, 1, 32, 32));
     Ok(())

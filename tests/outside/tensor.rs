@@ -10,7 +10,7 @@ fn main() {
     for _ in 0..300 {
         let score = image.conv2d(&kernel, Conv2d::square(2, 1)).square().sum();
         let slope = score.differentiable_gradients(&[&image]).remove(0);
-        let loss = slope.square().sum().sqrt().shift(-1.0).square();
+        let loss = (slope.square().sum().sqrt() - 1.0).square();
         let gradients = loss.gradients(&[&kernel]);
         adam.step(0.003, vec![&mut kernel], &gradients);
         penalty = loss.item();

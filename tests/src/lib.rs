@@ -47,7 +47,7 @@ pub fn images_for(sizes: ModelConfig, stream: u64, n: usize) -> Tensor {
 
 /// Latent vectors: n x 128.
 pub fn latents(stream: u64, n: usize) -> Tensor {
-    uniform(stream, [n, 128, 1, 1], |u| 3f64.sqrt() * u)
+    uniform(stream, [n, 128], |u| 3f64.sqrt() * u)
 }
 
 /// The generator of these streams, trainable.
@@ -64,7 +64,7 @@ fn filled<N: Network>(mut network: N, first_stream: u64) -> N {
     for (parameter, stream) in network.parameters_mut().iter_mut().zip(first_stream..) {
         let value = match parameter.name.rsplit_once('.') {
             Some((_, "bias")) => |u: f64| 0.1 * u,
-            _ if parameter.name.ends_with(".g.weight") || parameter.axes == 1 => |u: f64| 1.0 + 0.3 * u,
+            _ if parameter.name.ends_with(".g.weight") || parameter.value.shape().rank() == 1 => |u: f64| 1.0 + 0.3 * u,
             _ => |u: f64| 0.3 * u,
         };
         parameter.value = uniform(stream, parameter.value.shape(), value);
@@ -105,7 +105,7 @@ pub fn training_stream(iteration: u32, purpose: u64, inner: u32) -> u64 {
 
 impl Noise for Formula {
     fn normal(&self, address: Address, shape: Shape, _: Device) -> Tensor {
-        latents(self.stream(address), shape.n)
+        latents(self.stream(address), shape[0])
     }
     fn uniform(&self, address: Address, shape: Shape, _: Device) -> Tensor {
         uniform(self.stream(address), shape, |u| (u + 1.0) / 2.0)

@@ -8,7 +8,7 @@ use mergan_metrics::{FeatureStream, KernelDistance, Neighbourhoods, frechet_dist
 use mergan_models::{Inception, Resize, Tap, Weights};
 use mergan_tensor::{Device, Shape, Tensor};
 use mergan_tests::{Golden, unit};
-use ndarray::{Array2, Array4, ArrayView2, Axis, concatenate, s};
+use ndarray::{Array2, Array4, ArrayView2, Axis, Ix4, concatenate, s};
 
 /// Pixels on a side of what Inception takes.
 const SIDE: usize = 299;
@@ -33,8 +33,8 @@ fn weights() -> Weights {
         let stream = stream_of(&name);
         let len: usize = axes.iter().product();
         let value = |i| (offset + size * (2.0 * unit(stream, i) - 1.0)) as f32;
-        let tensor = Tensor::from_vec((0..len as u64).map(value).collect(), Shape::vector(len), Device::Cpu);
-        weights.insert_as(name, &axes, &tensor);
+        let shape = Shape::of(&axes).expect("tensors have one, two or four axes");
+        weights.insert(name, &Tensor::from_vec((0..len as u64).map(value).collect(), shape, Device::Cpu));
     }
     weights
 }
@@ -91,7 +91,7 @@ fn images_are_resized_as_the_tools_do() {
     for (i, (height, width)) in [(32, 32), (40, 52), (320, 310)].into_iter().enumerate() {
         let images = picture(510 + i as u64, (1, 3, height, width));
         for (name, resize) in Resize::ALL {
-            let resized = resize.apply(images.view(), [SIDE; 2]).to_array::<f64>();
+            let resized = resize.apply(images.view(), [SIDE; 2]).to_array::<f64, Ix4>();
             let expected = golden.get(&format!("resized.{name}.{i}"));
             let found = resized.slice(s![.., .., ..;23, ..;23]);
             assert_eq!(found.len(), expected.len());

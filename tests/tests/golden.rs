@@ -100,18 +100,15 @@ fn wrong_penalties_are_told_from_the_right_one() {
     let fake = generator.forward(&latents(2, 4), &Conditions::pure(&[CLASS])).detach();
     let between = (&real + &(&(&fake - &real) * &fraction)).variable();
     let slope = |score: &Tensor| score.sum().differentiable_gradients(&[&between]).remove(0);
-    let penalty = |norm: Tensor| norm.shift(-1.0).square().mean();
-    let per_image = |slope: &Tensor| penalty(slope.square().sum_to([4, 1, 1, 1]).sqrt());
+    let penalty = |norm: Tensor| (norm - 1.0).square().mean();
+    let per_image = |slope: &Tensor| penalty(slope.square().sum_axes(&[1, 2, 3]).sqrt());
     let verdict = critic.forward(&between);
     let right = gradient_penalty(&critic, &real, &fake, &fraction);
     let right_gradient = critic_gradient(&critic, &real, &fake, &fraction, &right);
     let mutants = [
         ("detached", per_image(&slope(&verdict.score).detach())),
         ("per_pixel", penalty(slope(&verdict.score).square().sqrt())),
-        (
-            "class_head",
-            per_image(&slope(&Tensor::concat(&[&verdict.score.flatten(), &verdict.logits.sum_to([4, 1, 1, 1])]))),
-        ),
+        ("class_head", per_image(&slope(&Tensor::concat(0, &[&verdict.score, &verdict.logits.sum_to([4, 1])])))),
     ];
     for (name, wrong) in mutants {
         let value = format!("mutant.{name}.penalty");
@@ -192,10 +189,10 @@ fn conditional_batch_norm() {
     let golden = Golden::open("conditional_batch_norm");
     let classes = [4, 0, 7];
     let x = uniform(10, [6, 3, 4, 5], |u| u).variable();
-    let scale = uniform(11, [10, 3, 1, 1], |u| 1.0 + 0.3 * u).variable();
-    let shift = uniform(12, [10, 3, 1, 1], |u| 0.3 * u).variable();
+    let scale = uniform(11, [10, 3], |u| 1.0 + 0.3 * u).variable();
+    let shift = uniform(12, [10, 3], |u| 0.3 * u).variable();
     let [w, v] = [13, 14].map(|stream| uniform(stream, [6, 3, 4, 5], |u| u));
-    let y = x.batch_norm_leaky_relu(&scale.select_rows(&classes), &shift.select_rows(&classes), 3, 1e-5, 1.0);
+    let y = x.batch_norm_leaky_relu(&scale.index_select(0, &classes), &shift.index_select(0, &classes), 3, 1e-5, 1.0);
     let first = (&y * &w).sum().differentiable_gradients(&[&x, &scale, &shift]);
     let second = (&first[0] * &v).sum().gradients(&[&x, &scale]);
     let named =

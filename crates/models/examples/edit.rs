@@ -66,7 +66,7 @@ fn edit(path: &Path, [from, to]: [usize; 2], folder: &Path) -> Result<(), Box<dy
     weights.insert_network("", &edited);
     weights.save(&weights_file)?;
 
-    let latents = Random::new(2).normal(Address::default(), [BATCH, sizes.latent, 1, 1], Device::Cpu);
+    let latents = Random::new(2).normal(Address::default(), [BATCH, sizes.latent], Device::Cpu);
     let draw = |generator: &Generator, class| to_bytes(&generator.forward(&latents, &Conditions::pure(&[class])));
     let rows = [draw(&generator, from), draw(&generator, to), draw(&Generator::load(&weights_file)?, to)];
     let changed = rows[1].iter().zip(&rows[2]).filter(|(before, after)| before != after).count();
@@ -82,8 +82,8 @@ fn edit(path: &Path, [from, to]: [usize; 2], folder: &Path) -> Result<(), Box<dy
 
 /// A class table in which the row of `to` is the mean of it and that of `from`.
 fn halfway(table: &Tensor, from: usize, to: usize) -> Tensor {
-    let change = &table.select_rows(&[from]) - &table.select_rows(&[to]);
-    table + &change.scale(0.5).add_rows(&[to], table.shape().n)
+    let change = table.index_select(0, &[from]) - table.index_select(0, &[to]);
+    table + (change * 0.5).index_add(0, &[to], table.shape()[0])
 }
 
 /// The first images of each row, grey or in colour.

@@ -32,12 +32,12 @@ impl Conditions {
 
     /// The rows of a class table, one for each label.
     pub(crate) fn rows(&self, table: &Tensor) -> Tensor {
-        table.select_rows(&self.labels)
+        table.index_select(0, &self.labels)
     }
 
-    /// The only row of a table that all classes share, once for each label.
-    pub(crate) fn shared_row(&self, table: &Tensor) -> Tensor {
-        table.select_rows(&vec![0; self.labels.len()])
+    /// The vector that all classes share, as a row for each label.
+    pub(crate) fn shared_row(&self, vector: &Tensor) -> Tensor {
+        vector.reshape([1, vector.shape().len()]).index_select(0, &vec![0; self.labels.len()])
     }
 
     /// The classes of a batch that is normalised as one.

@@ -1,9 +1,7 @@
 //! The sizes of networks, and where they stand in a file.
 
-use mergan_tensor::Shape;
-
 use crate::architectures::Architecture;
-use crate::declaration::Declaration;
+use crate::declaration::{Declaration, Sizes};
 use crate::layers::{CriticLayers, GeneratorLayers};
 use crate::weights::Weights;
 
@@ -54,7 +52,7 @@ impl ModelConfig {
     /// The generator's parameters.
     pub(crate) fn declare_generator(&self) -> Declaration {
         let mut declaration = Declaration::new(self.classes);
-        self.generator(&mut declaration, &Shape::matrix(1, self.latent));
+        self.generator(&mut declaration, &Sizes::row(self.latent));
         declaration
     }
 

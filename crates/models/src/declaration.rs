@@ -9,7 +9,7 @@ use std::path::Path;
 use mergan_tensor::{Address, Device, Random, Shape, Tensor};
 
 use crate::layers::{CriticLayers, GeneratorLayers, Kernel, Layers};
-use crate::parameters::{Parameter, Rows, shape_of};
+use crate::parameters::{Parameter, Rows};
 use crate::weights::{Weights, WeightsError};
 
 /// The parameters of the layers that were walked through, in the order of the state dictionary.
@@ -60,15 +60,15 @@ impl Declaration {
     pub(crate) fn fresh(self, random: Random, stream: u16, device: Device) -> Vec<Parameter> {
         let mut address = Address { stream, ..Address::default() };
         let fresh = |Declared { name, rows, axes, start }| {
-            let shape = shape_of(&axes).expect("parameters have one, two or four axes");
+            let shape = shape_of(&axes);
             let value = match start {
                 Start::Uniform { deviation } => {
                     address.inner += 1;
-                    random.uniform(address, shape, device).shift(-0.5).scale(2.0 * 3f64.sqrt() * deviation)
+                    (random.uniform(address, shape, device) - 0.5) * (2.0 * 3f64.sqrt() * deviation)
                 }
                 Start::Constant(number) => Tensor::full(number, shape, device),
             };
-            Parameter { name, axes: axes.len(), rows, value }
+            Parameter { name, rows, value }
         };
         self.parameters.into_iter().map(fresh).collect()
     }
@@ -79,8 +79,8 @@ impl Declaration {
     /// When a parameter is missing or has another shape.
     pub(crate) fn read(self, path: &Path, weights: &Weights) -> Result<Vec<Parameter>, WeightsError> {
         let read = |Declared { name, rows, axes, .. }| {
-            let value = weights.require(path, &name, &axes)?.clone();
-            Ok(Parameter { name, axes: axes.len(), rows, value })
+            let value = weights.require(path, &name, shape_of(&axes))?;
+            Ok(Parameter { name, rows, value })
         };
         self.parameters.into_iter().map(read).collect()
     }
@@ -91,10 +91,10 @@ impl Declaration {
     }
 
     /// A linear layer of a vector.
-    pub(crate) fn linear_layer(&mut self, x: Shape, name: impl Display, outputs: usize, rows: Rows) -> Shape {
+    pub(crate) fn linear_layer(&mut self, x: Sizes, name: impl Display, outputs: usize, rows: Rows) -> Sizes {
         self.weight(&name, rows, vec![outputs, x.len()], linear_deviation(x.len() + outputs));
         self.bias(name, rows, outputs);
-        Shape::matrix(1, outputs)
+        Sizes::row(outputs)
     }
 
     fn declare(&mut self, name: String, rows: Rows, axes: Vec<usize>, start: Start) {
@@ -119,84 +119,107 @@ impl Declaration {
     }
 }
 
-/// Values are shapes, of a batch of one.
-impl Layers for Declaration {
-    type Value = Shape;
+/// The shape of what comes to a layer for one image: maps of C channels, or rows, which are maps of one pixel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    pub(crate) c: usize,
+    pub(crate) h: usize,
+    pub(crate) w: usize,
+}
 
-    fn conv(&mut self, x: &Shape, name: impl Display, kernel: Kernel) -> Shape {
+impl Sizes {
+    /// A row of so many numbers.
+    pub(crate) const fn row(c: usize) -> Self {
+        Sizes { c, h: 1, w: 1 }
+    }
+
+    const fn len(&self) -> usize {
+        self.c * self.h * self.w
+    }
+}
+
+fn shape_of(axes: &[usize]) -> Shape {
+    Shape::of(axes).expect("parameters have one, two or four axes")
+}
+
+/// Values are the sizes of what a layer makes of one image.
+impl Layers for Declaration {
+    type Value = Sizes;
+
+    fn conv(&mut self, x: &Sizes, name: impl Display, kernel: Kernel) -> Sizes {
         let Kernel { side, outputs, bias, gain } = kernel;
         let fans = (x.c + outputs) * side * side;
         self.weight(&name, Rows::Shared, vec![outputs, x.c, side, side], (2.0 * gain / fans as f64).sqrt());
         if bias {
             self.bias(name, Rows::Shared, outputs);
         }
-        Shape { c: outputs, ..*x }
+        Sizes { c: outputs, ..*x }
     }
 
-    fn add(&mut self, left: &Shape, right: &Shape) -> Shape {
+    fn add(&mut self, left: &Sizes, right: &Sizes) -> Sizes {
         assert_eq!(left, right, "only values of the same shape can be added");
         *left
     }
 }
 
 impl GeneratorLayers for Declaration {
-    fn linear(&mut self, x: &Shape, name: impl Display, outputs: usize) -> Shape {
+    fn linear(&mut self, x: &Sizes, name: impl Display, outputs: usize) -> Sizes {
         self.linear_layer(*x, name, outputs, Rows::Shared)
     }
 
-    fn linear_of_class(&mut self, x: &Shape, name: impl Display, table: impl Display, outputs: usize) -> Shape {
+    fn linear_of_class(&mut self, x: &Sizes, name: impl Display, table: impl Display, outputs: usize) -> Sizes {
         let deviation = linear_deviation(x.c + self.classes + outputs);
         self.weight(&name, Rows::Shared, vec![outputs, x.c], deviation);
         self.bias(name, Rows::Shared, outputs);
         self.weight(table, Rows::PerClass, vec![self.classes, outputs], deviation);
-        Shape::matrix(1, outputs)
+        Sizes::row(outputs)
     }
 
-    fn unflatten(&mut self, x: &Shape, [c, h, w]: [usize; 3]) -> Shape {
-        let maps = Shape::new(1, c, h, w);
+    fn unflatten(&mut self, x: &Sizes, [c, h, w]: [usize; 3]) -> Sizes {
+        let maps = Sizes { c, h, w };
         assert_eq!(x.len(), maps.len(), "{x:?} is not as long as {maps:?}");
         maps
     }
 
-    fn batch_norm_relu(&mut self, x: &Shape, name: impl Display, rows: Rows) -> Shape {
+    fn batch_norm_relu(&mut self, x: &Sizes, name: impl Display, rows: Rows) -> Sizes {
         self.norm(name, rows, x.c);
         *x
     }
 
-    fn conv_transpose(&mut self, x: &Shape, name: impl Display, outputs: usize) -> Shape {
+    fn conv_transpose(&mut self, x: &Sizes, name: impl Display, outputs: usize) -> Sizes {
         let deviation = strided_deviation(outputs, x.c);
         self.weight(&name, Rows::Shared, vec![x.c, outputs, KERNEL, KERNEL], deviation);
         self.bias(name, Rows::Shared, outputs);
-        Shape { c: outputs, ..self.upsample(x) }
+        Sizes { c: outputs, ..self.upsample(x) }
     }
 
-    fn upsample(&mut self, x: &Shape) -> Shape {
-        Shape { h: 2 * x.h, w: 2 * x.w, ..*x }
+    fn upsample(&mut self, x: &Sizes) -> Sizes {
+        Sizes { h: 2 * x.h, w: 2 * x.w, ..*x }
     }
 
-    fn tanh(&mut self, x: &Shape) -> Shape {
+    fn tanh(&mut self, x: &Sizes) -> Sizes {
         *x
     }
 }
 
 impl CriticLayers for Declaration {
-    fn conv_halving_leaky_relu(&mut self, x: &Shape, name: impl Display, outputs: usize, _slope: f64) -> Shape {
+    fn conv_halving_leaky_relu(&mut self, x: &Sizes, name: impl Display, outputs: usize, _slope: f64) -> Sizes {
         let deviation = strided_deviation(x.c, outputs);
         self.weight(&name, Rows::Shared, vec![outputs, x.c, KERNEL, KERNEL], deviation);
         self.bias(name, Rows::Shared, outputs);
-        Shape { c: outputs, ..self.average_pool(x) }
+        Sizes { c: outputs, ..self.average_pool(x) }
     }
 
-    fn layer_norm_relu(&mut self, x: &Shape, name: impl Display) -> Shape {
+    fn layer_norm_relu(&mut self, x: &Sizes, name: impl Display) -> Sizes {
         self.norm(name, Rows::Shared, x.c);
         *x
     }
 
-    fn average_pool(&mut self, x: &Shape) -> Shape {
-        Shape { h: x.h / 2, w: x.w / 2, ..*x }
+    fn average_pool(&mut self, x: &Sizes) -> Sizes {
+        Sizes { h: x.h / 2, w: x.w / 2, ..*x }
     }
 
-    fn head(&mut self, maps: &Shape, name: impl Display, outputs: usize, rows: Rows) -> Shape {
+    fn head(&mut self, maps: &Sizes, name: impl Display, outputs: usize, rows: Rows) -> Sizes {
         self.linear_layer(*maps, name, outputs, rows)
     }
 }
@@ -215,13 +238,13 @@ mod tests {
 
     #[test]
     fn initial_kernels_have_the_released_codes_deviation() {
-        let maps = |c| Shape::new(1, c, 8, 8);
+        let maps = |c| Sizes { c, h: 8, w: 8 };
         // sigma = sqrt(4 / (fan_in + fan_out)), one of the fans divided by the squared stride.
         let halving = deviation(|net| _ = net.conv_halving_leaky_relu(&maps(32), "c2", 64, 0.2));
         approx::assert_relative_eq!(halving, (4.0f64 / (800.0 + 400.0)).sqrt(), max_relative = 0.02);
         let doubling = deviation(|net| _ = net.conv_transpose(&maps(128), "c1", 64));
         approx::assert_relative_eq!(doubling, (4.0f64 / (800.0 + 1600.0)).sqrt(), max_relative = 0.02);
-        let linear = deviation(|net| _ = net.linear(&Shape::matrix(1, 128), "fc", 2048));
+        let linear = deviation(|net| _ = net.linear(&Sizes::row(128), "fc", 2048));
         approx::assert_relative_eq!(linear, (2.0f64 / (128.0 + 2048.0)).sqrt(), max_relative = 0.02);
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::slice;
 
-use mergan_tensor::{Conv2d, Pool2d, Shape, Tensor};
+use mergan_tensor::{Conv2d, Pool2d, Tensor};
 
 use crate::conditions::Conditions;
 use crate::layers::{CriticLayers, GeneratorLayers, Kernel, Layers};
@@ -62,7 +62,7 @@ impl<'n, C> Forward<'n, C> {
     /// A linear layer of vectors and a rectifier of this slope.
     pub(crate) fn linear_leaky_relu(&mut self, x: &Tensor, slope: f64) -> Tensor {
         let [weight, bias] = [self.next(), self.next()];
-        x.conv2d_leaky_relu(weight, bias, Conv2d::POINT, slope)
+        x.linear_leaky_relu(weight, bias, slope)
     }
 
     fn norm(&mut self, rows: Rows) -> Norm<'n> {
@@ -95,11 +95,14 @@ impl<'n, F: FnMut(usize, Norm<'n>, &Tensor) -> Tensor> GeneratorLayers for Forwa
     }
 
     fn linear_of_class(&mut self, x: &Tensor, _name: impl Display, _table: impl Display, _outputs: usize) -> Tensor {
-        &self.linear_leaky_relu(x, LINEAR) + &self.classes.conditions.rows(self.next())
+        let rows = self.linear_leaky_relu(x, LINEAR);
+        let of_classes = self.classes.conditions.rows(self.next());
+        let images_of_each = rows.shape()[0] / of_classes.shape()[0];
+        rows + of_classes.repeat_interleave(images_of_each)
     }
 
     fn unflatten(&mut self, x: &Tensor, [c, h, w]: [usize; 3]) -> Tensor {
-        x.unflatten(c, h, w)
+        x.reshape([x.shape()[0], c, h, w])
     }
 
     fn batch_norm_relu(&mut self, x: &Tensor, _name: impl Display, rows: Rows) -> Tensor {
@@ -109,9 +112,9 @@ impl<'n, F: FnMut(usize, Norm<'n>, &Tensor) -> Tensor> GeneratorLayers for Forwa
         (self.classes.normalise)(layer, norm, x)
     }
 
-    fn conv_transpose(&mut self, x: &Tensor, _name: impl Display, outputs: usize) -> Tensor {
-        let ([weight, bias], Shape { n, h, w, .. }) = ([self.next(), self.next()], x.shape());
-        x.conv2d_input_grad_leaky_relu(weight, bias, HALVING, Shape::new(n, outputs, 2 * h, 2 * w), LINEAR)
+    fn conv_transpose(&mut self, x: &Tensor, _name: impl Display, _outputs: usize) -> Tensor {
+        let ([weight, bias], [_, _, h, w]) = ([self.next(), self.next()], x.shape().dims());
+        x.conv_transpose2d_leaky_relu(weight, bias, HALVING, [2 * h, 2 * w], LINEAR)
     }
 
     fn upsample(&mut self, x: &Tensor) -> Tensor {
@@ -135,12 +138,13 @@ impl CriticLayers for Forward<'_> {
     }
 
     fn average_pool(&mut self, x: &Tensor) -> Tensor {
-        x.average_pool2d(POOLING)
+        x.avg_pool2d(POOLING)
     }
 
     /// The weight is a kernel that covers the whole map, so that maps are never copied into rows.
-    fn head(&mut self, maps: &Tensor, _name: impl Display, _outputs: usize, _rows: Rows) -> Tensor {
-        let ([weight, bias], Shape { c, h, w, .. }) = ([self.next(), self.next()], maps.shape());
-        maps.conv2d_leaky_relu(&weight.unflatten(c, h, w), bias, Conv2d::square(1, 0), LINEAR)
+    fn head(&mut self, maps: &Tensor, _name: impl Display, outputs: usize, _rows: Rows) -> Tensor {
+        let ([weight, bias], [_, c, h, w]) = ([self.next(), self.next()], maps.shape().dims());
+        let kernel = weight.reshape([outputs, c, h, w]);
+        maps.conv2d_leaky_relu(&kernel, bias, Conv2d::square(1, 0), LINEAR).flatten()
     }
 }

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use mergan_tensor::{Device, Random, Shape, Tensor};
+use mergan_tensor::{Device, Random, Tensor};
 
 use crate::conditions::Conditions;
 use crate::config::ModelConfig;
-use crate::declaration::Declaration;
+use crate::declaration::{Declaration, Sizes};
 use crate::forward::Forward;
 use crate::layers::CriticLayers;
 use crate::norm::Norm;
@@ -68,10 +68,10 @@ impl Generator {
         let mut generator = self.frozen();
         let parameters = generator.parameters.iter_mut();
         for Parameter { value: table, .. } in parameters.filter(|parameter| parameter.rows == Rows::PerClass) {
-            let Shape { n: classes, c, .. } = table.shape();
-            let mean = table.select_rows(learned).mean_to(Shape::vector(c));
-            let change = &mean.broadcast_to(Shape::matrix(new.len(), c)) - &table.select_rows(new);
-            *table = &*table + &change.add_rows(new, classes);
+            let [classes, channels] = table.shape().dims();
+            let mean = table.index_select(0, learned).mean_to([1, channels]);
+            let change = mean - table.index_select(0, new);
+            *table = &*table + change.index_add(0, new, classes);
         }
         generator
     }
@@ -126,7 +126,7 @@ impl Critic {
     pub fn new(config: ModelConfig, random: Random, device: Device) -> Self {
         let mut declaration = Declaration::new(config.classes);
         let [channels, height, width] = config.image_shape();
-        let features = config.features(&mut declaration, &Shape::new(1, channels, height, width));
+        let features = config.features(&mut declaration, &Sizes { c: channels, h: height, w: width });
         score(&mut declaration, &features);
         logits(&mut declaration, &features, config.classes);
         Critic { config, parameters: declaration.fresh(random, CRITIC_STREAM, device) }
@@ -226,7 +226,7 @@ mod tests {
     fn parameters_know_whether_they_belong_to_classes() {
         fn assert_marked(three: impl Network, four: impl Network) {
             for (three, four) in three.parameters().iter().zip(four.parameters()) {
-                let [three_rows, four_rows] = [three.lengths(), four.lengths()];
+                let [three_rows, four_rows] = [three, four].map(|parameter| parameter.value.shape().axes().to_vec());
                 let expected = if (three_rows[0], four_rows[0]) == (3, 4) { Rows::PerClass } else { Rows::Shared };
                 assert_eq!((three.rows, four.rows), (expected, expected), "{}", three.name);
                 assert_eq!(three_rows == four_rows, expected == Rows::Shared, "{}", three.name);
@@ -256,7 +256,7 @@ mod tests {
             let read = Generator::load(&path).unwrap();
             assert_eq!(read.config(), config);
             for (here, there) in generator.parameters().iter().zip(read.parameters()) {
-                assert_eq!((&here.name, here.axes, here.rows), (&there.name, there.axes, there.rows));
+                assert_eq!((&here.name, here.value.shape(), here.rows), (&there.name, there.value.shape(), there.rows));
                 assert_eq!(here.value.to_vec::<f32>(), there.value.to_vec::<f32>(), "{}", here.name);
             }
         }
@@ -287,7 +287,7 @@ mod tests {
             for missing in generator.parameters() {
                 let mut weights = Weights::default();
                 for parameter in generator.parameters().iter().filter(|parameter| parameter.name != missing.name) {
-                    weights.insert_as(&parameter.name, &parameter.lengths(), &parameter.value);
+                    weights.insert(&parameter.name, &parameter.value);
                 }
                 let error = read(&weights).unwrap_err().to_string();
                 let expected = format!("generator.safetensors holds no tensor `{}`", missing.name);
@@ -303,14 +303,14 @@ mod tests {
     fn shapes_and_ranges() {
         for config in every() {
             let (generator, critic) = networks(config);
-            let latents = Random::new(1).normal(Address::default(), [6, 16, 1, 1], Device::Cpu);
+            let latents = Random::new(1).normal(Address::default(), [6, 16], Device::Cpu);
             let images = generator.forward(&latents, &Conditions::pure(&[3, 0]));
             let side = config.architecture.side();
-            assert_eq!(images.shape(), [6, config.channels, side, side].into());
+            assert_eq!(images.shape(), [6, config.channels, side, side]);
             assert!(images.to_vec::<f32>().iter().all(|pixel| pixel.abs() <= 1.0));
             let verdict = critic.forward(&images);
-            assert_eq!(verdict.score.shape(), [6, 1, 1, 1].into());
-            assert_eq!(verdict.logits.shape(), [6, 10, 1, 1].into());
+            assert_eq!(verdict.score.shape(), [6, 1]);
+            assert_eq!(verdict.logits.shape(), [6, 10]);
             assert_eq!(verdict.score.to_vec::<f32>(), critic.score(&images).to_vec::<f32>());
         }
         let defaults = [32, 64, 100].map(Architecture::of_side);
@@ -322,7 +322,8 @@ mod tests {
         for generator in every().map(generator_of_different_classes) {
             let started = generator.start_at_mean(&[5], &[0, 2]);
             for (before, after) in generator.parameters().iter().zip(started.parameters()) {
-                let row = |parameter: &Parameter, class: usize| parameter.value.rows(class..class + 1).to_vec::<f32>();
+                let row =
+                    |parameter: &Parameter, class: usize| parameter.value.slice(0, class..class + 1).to_vec::<f32>();
                 if before.rows == Rows::Shared {
                     assert_eq!(before.value.to_vec::<f32>(), after.value.to_vec::<f32>(), "{}", before.name);
                     continue;
@@ -342,14 +343,14 @@ mod tests {
             let (small, critic) = networks(config);
             let (large, large_critic) = networks(ModelConfig { classes: 12, ..config });
             let (large, large_critic) = (large.holding(&small), large_critic.holding(&critic));
-            let latents = Random::new(1).normal(Address::default(), [4, 16, 1, 1], Device::Cpu);
+            let latents = Random::new(1).normal(Address::default(), [4, 16], Device::Cpu);
             let [before, after] =
                 [&small, &large].map(|generator| generator.forward(&latents, &Conditions::pure(&[9])));
             assert_eq!(before.to_vec::<f32>(), after.to_vec::<f32>());
             let [before, after] = [&critic, &large_critic].map(|critic| critic.forward(&before));
             assert_eq!(before.score.to_vec::<f32>(), after.score.to_vec::<f32>());
-            let logits = after.logits.to_array::<f32>();
-            assert_eq!(logits.slice(ndarray::s![.., ..10, .., ..]), before.logits.to_array::<f32>());
+            let logits = after.logits.slice(1, 0..10);
+            assert_eq!(logits.to_vec::<f32>(), before.logits.to_vec::<f32>());
         }
     }
 
@@ -357,10 +358,10 @@ mod tests {
     fn a_group_does_not_see_its_neighbours() {
         for config in every() {
             let generator = networks(config).0.on(Device::Reference);
-            let latents = Random::new(1).normal(Address::default(), [8, 16, 1, 1], Device::Reference);
+            let latents = Random::new(1).normal(Address::default(), [8, 16], Device::Reference);
             let both = generator.forward(&latents, &Conditions::pure(&[3, 5]));
-            let alone = generator.forward(&latents.rows(4..8), &Conditions::pure(&[5]));
-            for (a, b) in both.rows(4..8).to_vec::<f64>().iter().zip(alone.to_vec::<f64>()) {
+            let alone = generator.forward(&latents.slice(0, 4..8), &Conditions::pure(&[5]));
+            for (a, b) in both.slice(0, 4..8).to_vec::<f64>().iter().zip(alone.to_vec::<f64>()) {
                 approx::assert_abs_diff_eq!(*a, b, epsilon = 1e-12);
             }
         }
@@ -369,7 +370,7 @@ mod tests {
     #[test]
     fn classes_make_different_images() {
         for generator in every().map(generator_of_different_classes) {
-            let latents = Random::new(1).normal(Address::default(), [4, 16, 1, 1], Device::Cpu);
+            let latents = Random::new(1).normal(Address::default(), [4, 16], Device::Cpu);
             let [a, b] = [2, 6].map(|class| generator.forward(&latents, &Conditions::pure(&[class])).to_vec::<f32>());
             assert_ne!(a, b);
         }

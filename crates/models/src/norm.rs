@@ -14,11 +14,11 @@ pub(crate) const EPSILON: f64 = 1e-5;
 /// only place where the class enters.
 #[derive(Clone, Copy)]
 pub(crate) struct Norm<'n> {
-    /// Rows x channels.
+    /// Classes x channels, or a number for each channel.
     pub(crate) scale: &'n Tensor,
-    /// Rows x channels.
+    /// Of the same shape.
     pub(crate) shift: &'n Tensor,
-    /// Whether there is a row for each class; else there is one.
+    /// Whether there is a row for each class.
     pub(crate) rows: Rows,
 }
 
@@ -38,8 +38,8 @@ impl Norm<'_> {
     /// What the norm comes to with these statistics: scale and shift, a row for each label.
     pub(crate) fn affine(&self, [mean, variance]: [Tensor; 2], conditions: &Conditions) -> [Tensor; 2] {
         let [scale, shift] = self.rows(conditions);
-        let scale = &scale * &variance.shift(EPSILON).sqrt().reciprocal();
-        let shift = &shift - &(&mean * &scale);
+        let scale = scale * (variance + EPSILON).sqrt().recip();
+        let shift = shift - mean * &scale;
         [scale, shift]
     }
 

@@ -1,6 +1,6 @@
 //! What all networks have in common: named parameters, spelled as PyTorch's `state_dict` spells them.
 
-use mergan_tensor::{Adam, Device, Shape, Tensor};
+use mergan_tensor::{Adam, Device, Tensor};
 
 /// Whether a parameter belongs to classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,35 +17,10 @@ pub enum Rows {
 pub struct Parameter {
     /// The name in the state dictionary, such as `c1.weight`.
     pub name: String,
-    /// How many axes the parameter has there: 1 for a bias, 2 for a matrix or table, 4 for a convolution's kernel.
-    pub axes: usize,
     /// Whether it belongs to classes.
     pub rows: Rows,
     /// Its value.
     pub value: Tensor,
-}
-
-impl Parameter {
-    /// The lengths of the axes in the state dictionary.
-    pub fn lengths(&self) -> Vec<usize> {
-        let [n, c, h, w]: [usize; 4] = self.value.shape().into();
-        match self.axes {
-            1 => vec![c],
-            2 => vec![n, c],
-            _ => vec![n, c, h, w],
-        }
-    }
-}
-
-/// The shape of a tensor that has these axes in the state dictionary, if a tensor can have them.
-pub(crate) fn shape_of(axes: &[usize]) -> Option<Shape> {
-    Some(match *axes {
-        [] => Shape::SCALAR,
-        [c] => Shape::vector(c),
-        [n, c] => Shape::matrix(n, c),
-        [n, c, h, w] => Shape::new(n, c, h, w),
-        _ => return None,
-    })
 }
 
 /// A network: a plain struct whose trainable tensors have names.
@@ -150,7 +125,7 @@ pub trait Network: Clone {
 
     /// `self + weight * (other - self)`, parameter by parameter, frozen: one step of a running average of weights.
     fn towards(&self, other: &Self, weight: f64) -> Self {
-        self.zip(other, |here, other| &here.detach() + &(&other.detach() - &here.detach()).scale(weight))
+        self.zip(other, |here, other| here.detach() + (other.detach() - here.detach()) * weight)
     }
 
     /// A network whose parameters are made of those of two networks of the same sizes.

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use mergan_tensor::{Shape, Tensor, no_grad};
+use mergan_tensor::{Tensor, no_grad};
 
 use crate::conditions::Conditions;
 use crate::networks::Generator;
@@ -55,7 +55,7 @@ impl Standing {
         let table = |sums: &[Sums], value: fn(&Sums, usize) -> f64| {
             let channels = sums[0].mean.len();
             let values = sums.iter().flat_map(|sums| (0..channels).map(move |channel| sums.over(channel, value)));
-            Tensor::from_vec::<f64>(values.collect(), Shape::matrix(classes, channels), device)
+            Tensor::from_vec::<f64>(values.collect(), [classes, channels], device)
         };
         let tables = |sums: &Vec<Sums>| [table(sums, Sums::mean), table(sums, Sums::variance)];
         Standing::of_layers(layers.iter().map(tables))
@@ -75,7 +75,7 @@ impl Standing {
         if !weights.names().any(|name| name.starts_with(Standing::PREFIX)) {
             return Ok(None);
         }
-        let zeros = |channels| Tensor::zeros(Shape::matrix(generator.config().classes, channels), generator.device());
+        let zeros = |channels| Tensor::zeros([generator.config().classes, channels], generator.device());
         let layers = channels(generator).into_iter().map(|channels| [zeros(channels), zeros(channels)]);
         weights.network(path, Standing::PREFIX, &Standing::of_layers(layers)).map(Some)
     }
@@ -98,7 +98,6 @@ impl Standing {
         let named = |(layer, [mean, variance]): (usize, [Tensor; 2])| {
             [("mean", mean), ("variance", variance)].map(|(name, value)| Parameter {
                 name: format!("{layer}.{name}"),
-                axes: 2,
                 rows: Rows::PerClass,
                 value,
             })
@@ -131,13 +130,13 @@ impl Network for Standing {
 /// The channels of each normalisation.
 fn channels(generator: &Generator) -> Vec<usize> {
     let mut channels = Vec::new();
-    visit(generator, |_, _, maps| channels.push(maps.shape().c));
+    visit(generator, |_, _, maps| channels.push(maps.shape()[1]));
     channels
 }
 
 /// Shows each normalisation, and maps that come to it, in the order in which an image goes through them.
 fn visit(generator: &Generator, mut see: impl FnMut(usize, Norm, &Tensor)) {
-    let latent = Tensor::zeros(Shape::matrix(1, generator.config().latent), generator.device());
+    let latent = Tensor::zeros([1, generator.config().latent], generator.device());
     let conditions = Conditions::pure(&[0]);
     no_grad(|| {
         generator.through(&latent, &conditions, |layer, norm, maps| {
@@ -149,9 +148,9 @@ fn visit(generator: &Generator, mut see: impl FnMut(usize, Norm, &Tensor)) {
 
 /// Mean and variance of each channel of a batch.
 fn moments(maps: &Tensor) -> [Vec<f64>; 2] {
-    let vector = Shape::vector(maps.shape().c);
-    let mean = maps.mean_to(vector);
-    let variance = (maps - &mean).square().mean_to(vector);
+    let per_channel = [maps.shape()[1], 1, 1];
+    let mean = maps.mean_to(per_channel);
+    let variance = (maps - &mean).square().mean_to(per_channel);
     [mean, variance].map(|moment| moment.to_vec())
 }
 
@@ -199,7 +198,7 @@ mod tests {
     }
 
     fn latents(inner: u32, n: usize) -> Tensor {
-        Random::new(1).normal(Address { inner, ..Address::default() }, [n, 8, 1, 1], Device::Reference)
+        Random::new(1).normal(Address { inner, ..Address::default() }, [n, 8], Device::Reference)
     }
 
     /// Standing statistics of one batch are that batch's.
@@ -226,7 +225,7 @@ mod tests {
         let pure = |latents: Tensor| (Conditions::pure(&[1]), latents);
         let apart = Standing::measure(&generator, [pure(a.clone()), pure(b.clone())]).rows(0, &Conditions::pure(&[1]));
         let together =
-            Standing::measure(&generator, [pure(Tensor::concat(&[&a, &b]))]).rows(0, &Conditions::pure(&[1]));
+            Standing::measure(&generator, [pure(Tensor::concat(0, &[&a, &b]))]).rows(0, &Conditions::pure(&[1]));
         for (apart, together) in apart.iter().zip(&together) {
             for (a, b) in apart.to_vec::<f64>().iter().zip(together.to_vec::<f64>()) {
                 approx::assert_abs_diff_eq!(*a, b, epsilon = 1e-9);
@@ -241,8 +240,8 @@ mod tests {
         let standing = Standing::measure(&generator, batches);
         let latents = latents(3, 4);
         let together = generator.forward_standing(&latents, &Conditions::pure(&[1, 3]), &standing);
-        let alone = generator.forward_standing(&latents.rows(3..4), &Conditions::pure(&[3]), &standing);
-        for (a, b) in together.rows(3..4).to_vec::<f64>().iter().zip(alone.to_vec::<f64>()) {
+        let alone = generator.forward_standing(&latents.slice(0, 3..4), &Conditions::pure(&[3]), &standing);
+        for (a, b) in together.slice(0, 3..4).to_vec::<f64>().iter().zip(alone.to_vec::<f64>()) {
             approx::assert_abs_diff_eq!(*a, b, epsilon = 1e-12);
         }
     }
@@ -261,7 +260,7 @@ mod tests {
         assert!(Standing::restore(file, &weights, &generator).unwrap().is_none());
         standing.save(&mut weights);
         assert_eq!(weights.names().collect::<Vec<_>>()[..2], ["standing.0.mean", "standing.0.variance"]);
-        assert_eq!(weights.axes("standing.2.mean"), Some(&[4, 2][..]));
+        assert_eq!(weights.get("standing.2.mean").unwrap().shape(), [4, 2]);
         let restored = Standing::restore(file, &weights, &generator).unwrap().unwrap();
         for (here, there) in standing.values().iter().zip(restored.values()) {
             assert_eq!(here.to_vec::<f64>(), there.to_vec::<f64>());

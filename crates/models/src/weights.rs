@@ -7,11 +7,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use atomic_write_file::AtomicWriteFile;
-use mergan_tensor::{Device, Tensor};
+use mergan_tensor::{Device, Shape, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use sha2::{Digest, Sha256};
 
-use crate::parameters::{Network, shape_of};
+use crate::parameters::Network;
 use crate::torch_file::{self, Numbers};
 
 /// Why weights could not be read or written.
@@ -76,10 +76,10 @@ pub enum WeightsError {
     },
 }
 
-/// Named tensors, each with the axes it has in a file, and one line of text.
+/// Named tensors, and one line of text.
 #[derive(Clone, Debug, Default)]
 pub struct Weights {
-    tensors: BTreeMap<String, (Vec<usize>, Tensor)>,
+    tensors: BTreeMap<String, Tensor>,
     /// Free text kept in the file's metadata; empty for none. One entry and no more: safetensors writes several in an
     /// order that changes from run to run, and equal runs must give equal files.
     pub note: String,
@@ -88,46 +88,27 @@ pub struct Weights {
 const NOTE: &str = "mergan";
 
 impl Weights {
-    /// Adds a tensor with its four axes.
+    /// Adds a tensor.
     pub fn insert(&mut self, name: impl Into<String>, tensor: &Tensor) {
-        let axes: [usize; 4] = tensor.shape().into();
-        self.insert_as(name, &axes, tensor);
-    }
-
-    /// Adds a tensor's numbers, in their logical order, under the axes that they are to have in a file.
-    ///
-    /// # Panics
-    /// When these hold another number of elements, or are none that a tensor can have.
-    pub fn insert_as(&mut self, name: impl Into<String>, axes: &[usize], tensor: &Tensor) {
-        assert_eq!(axes.iter().product::<usize>(), tensor.shape().len(), "a tensor under the axes {axes:?}");
-        let shape = shape_of(axes).unwrap_or_else(|| panic!("a tensor under the axes {axes:?}"));
-        let numbers = match tensor.shape() == shape {
-            true => tensor.detach(),
-            false => Tensor::from_vec(tensor.to_vec::<f64>(), shape, tensor.device()),
-        };
-        self.tensors.insert(name.into(), (axes.into(), numbers));
+        self.tensors.insert(name.into(), tensor.detach());
     }
 
     /// Adds every parameter of a network, its name behind `prefix`.
     pub fn insert_network(&mut self, prefix: &str, network: &impl Network) {
         for parameter in network.parameters() {
-            self.insert_as(format!("{prefix}{}", parameter.name), &parameter.lengths(), &parameter.value);
+            self.insert(format!("{prefix}{}", parameter.name), &parameter.value);
         }
     }
 
     /// The tensor of this name, if it is there.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
-        self.tensors.get(name).map(|(_, tensor)| tensor)
-    }
-
-    /// The axes that the tensor of this name has in the file, if it is there.
-    pub fn axes(&self, name: &str) -> Option<&[usize]> {
-        self.tensors.get(name).map(|(axes, _)| axes.as_slice())
+        self.tensors.get(name)
     }
 
     /// The length of an axis of a tensor that has numbers, so that it is none larger than the file.
     pub(crate) fn length(&self, name: &str, axis: usize) -> Option<usize> {
-        self.axes(name).filter(|axes| !axes.contains(&0))?.get(axis).copied()
+        let shape = self.get(name)?.shape();
+        shape.axes().get(axis).copied().filter(|_| !shape.is_empty())
     }
 
     /// All names, sorted.
@@ -143,7 +124,7 @@ impl Weights {
         let mut network = network.clone();
         for parameter in network.parameters_mut() {
             let name = format!("{prefix}{}", parameter.name);
-            parameter.value = self.require(path, &name, &parameter.lengths())?.clone();
+            parameter.value = self.require(path, &name, parameter.value.shape())?;
         }
         Ok(network)
     }
@@ -152,27 +133,29 @@ impl Weights {
     pub fn sha256(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(&self.note);
-        for (name, (axes, tensor)) in &self.tensors {
+        for (name, tensor) in &self.tensors {
             hash.update(name);
-            axes.iter().for_each(|&axis| hash.update((axis as u64).to_le_bytes()));
+            tensor.shape().axes().iter().for_each(|&axis| hash.update((axis as u64).to_le_bytes()));
             hash.update(encoded(tensor).1);
         }
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The tensor of this name, which must have these axes; `path` names the file in errors.
+    /// The tensor of this name, which must have this shape; `path` names the file in errors. Axes of length 1 are not
+    /// compared: version 0.1 of this project wrote the means of an optimiser with four axes each.
     ///
     /// # Errors
-    /// When it is missing or has other axes.
-    pub fn require(&self, path: &Path, name: &str, axes: &[usize]) -> Result<&Tensor, WeightsError> {
-        let Some((found, tensor)) = self.tensors.get(name) else {
+    /// When it is missing or has another shape.
+    pub fn require(&self, path: &Path, name: &str, shape: Shape) -> Result<Tensor, WeightsError> {
+        let Some(tensor) = self.get(name) else {
             return Err(WeightsError::Missing { path: path.into(), name: name.into() });
         };
-        if found != axes {
-            let (found, expected) = (found.clone(), axes.to_vec());
+        let long = |shape: Shape| shape.axes().iter().copied().filter(|&length| length != 1).collect::<Vec<_>>();
+        if long(tensor.shape()) != long(shape) {
+            let [found, expected] = [tensor.shape(), shape].map(|shape| shape.axes().to_vec());
             return Err(WeightsError::Shape { path: path.into(), name: name.into(), found, expected });
         }
-        Ok(tensor)
+        Ok(tensor.reshape(shape))
     }
 
     /// Reads a safetensors file, or a state dictionary that `torch.save` wrote; `f32` and `f64` tensors of up to four axes.
@@ -194,12 +177,12 @@ impl Weights {
         let bad = |reason: String| WeightsError::Format { path: path.into(), format: "PyTorch", reason };
         let mut weights = Weights::default();
         for (name, (axes, numbers)) in torch_file::read(bytes).map_err(|error| bad(error.to_string()))? {
-            let shape = shape_of(&axes).ok_or_else(|| bad(format!("`{name}` has the axes {axes:?}")))?;
+            let shape = Shape::of(&axes).ok_or_else(|| bad(format!("`{name}` has the axes {axes:?}")))?;
             let tensor = match numbers {
                 Numbers::F32(numbers) => Tensor::from_vec(numbers, shape, device),
                 Numbers::F64(numbers) => Tensor::from_vec(numbers, shape, device),
             };
-            weights.tensors.insert(name, (axes, tensor));
+            weights.tensors.insert(name, tensor);
         }
         Ok(weights)
     }
@@ -212,13 +195,13 @@ impl Weights {
         let mut tensors = BTreeMap::new();
         for (name, view) in file.tensors() {
             let axes = view.shape().to_vec();
-            let shape = shape_of(&axes).ok_or_else(|| format(format!("`{name}` has the axes {axes:?}")))?;
+            let shape = Shape::of(&axes).ok_or_else(|| format(format!("`{name}` has the axes {axes:?}")))?;
             let tensor = match view.dtype() {
                 Dtype::F32 => Tensor::from_vec(numbers(view.data(), f32::from_le_bytes), shape, device),
                 Dtype::F64 => Tensor::from_vec(numbers(view.data(), f64::from_le_bytes), shape, device),
                 other => return Err(format(format!("`{name}` holds {other:?}, not F32 or F64"))),
             };
-            tensors.insert(name, (axes, tensor));
+            tensors.insert(name, tensor);
         }
         Ok(Weights { tensors, note })
     }
@@ -229,17 +212,17 @@ impl Weights {
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), WeightsError> {
-        let encoded: Vec<(&String, Dtype, &Vec<usize>, Vec<u8>)> = self
+        let encoded: Vec<(&String, Dtype, Shape, Vec<u8>)> = self
             .tensors
             .iter()
-            .map(|(name, (axes, tensor))| {
+            .map(|(name, tensor)| {
                 let (dtype, bytes) = encoded(tensor);
-                (name, dtype, axes, bytes)
+                (name, dtype, tensor.shape(), bytes)
             })
             .collect();
-        let views = encoded.iter().map(|(name, dtype, axes, bytes)| {
-            let view =
-                TensorView::new(*dtype, axes.to_vec(), bytes).expect("a tensor holds as many numbers as its axes say");
+        let views = encoded.iter().map(|(name, dtype, shape, bytes)| {
+            let view = TensorView::new(*dtype, shape.axes().to_vec(), bytes)
+                .expect("a tensor holds as many numbers as its axes say");
             (name.as_str(), view)
         });
         let metadata = (!self.note.is_empty()).then(|| [(NOTE.to_string(), self.note.clone())].into());
@@ -313,7 +296,7 @@ mod tests {
     fn names_and_axes_are_those_of_a_pytorch_state_dict() {
         let (_folder, path, _) = saved(Device::Cpu);
         let weights = Weights::load(&path, Device::Cpu).unwrap();
-        let axes = |name: &str| weights.axes(name).unwrap();
+        let axes = |name: &str| weights.get(name).unwrap().shape().axes().to_vec();
         assert_eq!(axes("fc.weight"), [128, 4]);
         assert_eq!(axes("fc.bias"), [128]);
         assert_eq!(axes("n1.g.weight"), [10, 8]);

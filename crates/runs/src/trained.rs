@@ -134,10 +134,10 @@ impl Trained {
         let latents = Tensor::from_array(latents, self.generator.device());
         let conditions = Conditions::pure(&self.usage.classes[position..=position]);
         let batches = (0..rows).step_by(self.usage.batch).map(|first| {
-            let batch = latents.rows(first..rows.min(first + self.usage.batch));
+            let batch = latents.slice(0, first..rows.min(first + self.usage.batch));
             source.generate(&batch, &conditions)
         });
-        Ok(Tensor::concat(&batches.collect::<Vec<_>>().iter().collect::<Vec<_>>()))
+        Ok(Tensor::concat(0, &batches.collect::<Vec<_>>().iter().collect::<Vec<_>>()))
     }
 
     /// The same on another device. The sampler stays: what it knows of images it reads from bytes.

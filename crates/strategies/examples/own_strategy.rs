@@ -43,8 +43,8 @@ impl Strategy for MeanAlignment {
             return Vec::new();
         };
         let new = step.generator.forward(&latents, &conditions);
-        let mean = [1, old.shape().c, old.shape().h, old.shape().w];
-        vec![Term::new("mean_alignment", self.lambda, (&new.mean_to(mean) - &old.mean_to(mean)).square().mean())]
+        let difference = new.mean_axes(&[0]) - old.mean_axes(&[0]);
+        vec![Term::new("mean_alignment", self.lambda, difference.square().mean())]
     }
 }
 

@@ -232,9 +232,9 @@ impl Checkpoint {
     /// How many classes the networks have.
     pub(crate) fn classes(&self) -> Result<usize, Error> {
         let name = format!("{CRITIC}k.bias");
-        let axes = self.weights.axes(&name);
+        let classes = self.weights.get(&name).and_then(|biases| biases.shape().axes().first().copied());
         let missing = WeightsError::Missing { path: self.path.clone(), name };
-        Ok(axes.and_then(|axes| axes.first().copied()).ok_or(missing)?)
+        Ok(classes.ok_or(missing)?)
     }
 
     /// The configuration of the training.
@@ -249,15 +249,7 @@ impl Checkpoint {
         }
         let Trainee { mut network, adam } = trainee;
         let moments = network.variables_mut().into_iter().enumerate().map(|(i, value)| {
-            let shaped = |name: String| {
-                let path = self.path.clone();
-                let Some(tensor) = self.weights.get(&name) else { return Err(WeightsError::Missing { path, name }) };
-                let [found, expected] = [tensor.shape(), value.shape()].map(|shape| <[usize; 4]>::from(shape).to_vec());
-                if found != expected {
-                    return Err(WeightsError::Shape { path, name, found, expected });
-                }
-                Ok(tensor.clone())
-            };
+            let shaped = |name: String| self.weights.require(&self.path, &name, value.shape());
             Ok(Moments { first: shaped(format!("{prefix}{i}.first"))?, second: shaped(format!("{prefix}{i}.second"))? })
         });
         let adam = adam.with(steps, moments.collect::<Result<_, WeightsError>>()?);

@@ -87,12 +87,12 @@ pub struct Draws<'a> {
 impl Draws<'_> {
     /// Latent vectors: n x latent.
     pub fn latents(&self, purpose: Purpose, n: usize) -> Tensor {
-        self.noise.normal(self.address(purpose), Shape::matrix(n, self.latent), self.device)
+        self.noise.normal(self.address(purpose), [n, self.latent].into(), self.device)
     }
 
-    /// One number in [0, 1) for each of `n` images: n x 1.
+    /// One number in [0, 1) for each of `n` images: `[n, 1, 1, 1]`.
     pub fn fractions(&self, purpose: Purpose, n: usize) -> Tensor {
-        self.noise.uniform(self.address(purpose), Shape::matrix(n, 1), self.device)
+        self.noise.uniform(self.address(purpose), [n, 1, 1, 1].into(), self.device)
     }
 
     /// `n` of `classes` at random, any of them more than once.

@@ -39,7 +39,7 @@ pub struct Losses {
 impl Losses {
     fn of(terms: &[Term]) -> Self {
         let values: Vec<Tensor> = terms.iter().map(|term| term.value.detach()).collect();
-        let column = Tensor::concat(&values.iter().collect::<Vec<_>>());
+        let column = Tensor::stack(&values.iter().collect::<Vec<_>>());
         Losses::new(terms.iter().map(|term| term.name).collect(), vec![column])
     }
 

@@ -40,7 +40,7 @@ impl Default for LossWeights {
 /// The critic's loss on one batch, without what a strategy adds: the Wasserstein distance (negated), the gradient
 /// penalty and the class term on real images.
 ///
-/// `real` and `fake` are images `[n, c, h, w]` of equal shape, `fraction` n numbers in [0, 1) and `labels` the classes of
+/// `real` and `fake` are images `[n, c, h, w]` of equal shape, `fraction` numbers in [0, 1), `[n, 1, 1, 1]`, and `labels` the classes of
 /// the real images.
 pub fn critic_terms(
     critic: &Critic,
@@ -50,13 +50,13 @@ pub fn critic_terms(
     labels: &[usize],
     weights: LossWeights,
 ) -> Vec<Term> {
-    let n = real.shape().n;
-    let verdict = critic.forward(&Tensor::concat(&[real, fake]));
-    let wasserstein = &verdict.score.rows(n..2 * n).mean() - &verdict.score.rows(0..n).mean();
+    let n = real.shape()[0];
+    let verdict = critic.forward(&Tensor::concat(0, &[real, fake]));
+    let wasserstein = verdict.score.slice(0, n..2 * n).mean() - verdict.score.slice(0, 0..n).mean();
     vec![
         Term::new("wasserstein", 1.0, wasserstein),
         Term::new("penalty", weights.penalty, gradient_penalty(critic, real, fake, fraction)),
-        Term::new("class_real", weights.class, verdict.logits.rows(0..n).cross_entropy(labels)),
+        Term::new("class_real", weights.class, verdict.logits.slice(0, 0..n).cross_entropy(labels)),
     ]
 }
 
@@ -66,7 +66,7 @@ pub fn critic_terms(
 /// The norm is over all pixels of an image together, and only the critic head is differentiated. The penalty itself is
 /// differentiable with respect to the critic's weights.
 pub fn gradient_penalty(critic: &Critic, real: &Tensor, fake: &Tensor, fraction: &Tensor) -> Tensor {
-    let between = (real + &(&(fake - real) * fraction)).variable();
+    let between = (real + (fake - real) * fraction).variable();
     let slope = critic.score(&between).sum().differentiable_gradients(&[&between]).remove(0);
     slope.unit_norm_penalty()
 }
@@ -76,13 +76,13 @@ pub fn gradient_penalty(critic: &Critic, real: &Tensor, fake: &Tensor, fraction:
 pub fn generator_terms(critic: &Critic, fake: &Tensor, labels: &[usize], weights: LossWeights) -> Vec<Term> {
     let verdict = critic.forward(fake);
     vec![
-        Term::new("adversarial", 1.0, -&verdict.score.mean()),
+        Term::new("adversarial", 1.0, -verdict.score.mean()),
         Term::new("class_fake", weights.class, verdict.logits.cross_entropy(labels)),
     ]
 }
 
 /// The weighted sum of the terms, a scalar.
 pub fn total(terms: &[Term]) -> Tensor {
-    let weighted = terms.iter().map(|term| term.value.scale(term.weight));
-    weighted.reduce(|sum, term| &sum + &term).expect("a loss has at least one term")
+    let weighted = terms.iter().map(|term| &term.value * term.weight);
+    weighted.reduce(|sum, term| sum + term).expect("a loss has at least one term")
 }

@@ -121,30 +121,89 @@ impl Drop for Node {
 impl Tensor {
     /// The gradients of this scalar with respect to each of `variables`, as constants.
     ///
-    /// Only the paths that lead to one of the variables are computed. A variable that the scalar does not depend on has
-    /// a gradient of zeros.
+    /// Only the paths that lead to one of the variables are computed.
     ///
     /// # Panics
-    /// When this tensor is no scalar, or one of `variables` is not tracked.
+    /// When this tensor holds more than one number, one of `variables` is a constant, or the scalar does not depend on it.
+    #[track_caller]
     pub fn gradients(&self, variables: &[&Tensor]) -> Vec<Tensor> {
-        with_recording(false, || backward(self, variables))
+        let targets = targets(self, variables);
+        require_all(with_recording(false, || backward(self, &targets)), variables)
     }
 
     /// As [`Tensor::gradients`], with the history of the gradients recorded, so that they can be differentiated again.
+    ///
+    /// # Panics
+    /// As [`Tensor::gradients`].
+    #[track_caller]
     pub fn differentiable_gradients(&self, variables: &[&Tensor]) -> Vec<Tensor> {
-        with_recording(true, || backward(self, variables))
+        let targets = targets(self, variables);
+        require_all(with_recording(true, || backward(self, &targets)), variables)
+    }
+
+    /// As [`Tensor::gradients`], with zeros for variables that the scalar does not depend on.
+    ///
+    /// # Panics
+    /// When this tensor holds more than one number, or one of `variables` is a constant.
+    #[track_caller]
+    pub fn gradients_or_zeros(&self, variables: &[&Tensor]) -> Vec<Tensor> {
+        let targets = targets(self, variables);
+        or_zeros(with_recording(false, || backward(self, &targets)), variables)
+    }
+
+    /// As [`Tensor::differentiable_gradients`], with zeros for variables that the scalar does not depend on.
+    ///
+    /// # Panics
+    /// When this tensor holds more than one number, or one of `variables` is a constant.
+    #[track_caller]
+    pub fn differentiable_gradients_or_zeros(&self, variables: &[&Tensor]) -> Vec<Tensor> {
+        let targets = targets(self, variables);
+        or_zeros(with_recording(true, || backward(self, &targets)), variables)
     }
 }
 
-fn backward(of: &Tensor, variables: &[&Tensor]) -> Vec<Tensor> {
-    assert_eq!(of.shape().len(), 1, "gradients of a tensor of shape {:?}: only a scalar has gradients", of.shape());
-    let targets: Vec<u64> = variables
-        .iter()
-        .map(|variable| {
-            variable.node().expect("a gradient was asked with respect to a constant; use Tensor::variable").id
-        })
-        .collect();
+/// The numbers of the variables' nodes.
+#[track_caller]
+fn targets(of: &Tensor, variables: &[&Tensor]) -> Vec<u64> {
+    let shape = of.shape();
+    assert!(
+        shape.len() == 1,
+        "only a scalar has gradients, this tensor has the shape {shape:?}; take its sum or its mean first"
+    );
+    let mut targets = Vec::with_capacity(variables.len());
+    for (i, variable) in variables.iter().enumerate() {
+        let Some(node) = variable.node() else {
+            panic!("{} is a constant; make it a variable by Tensor::variable", named(i, variables))
+        };
+        targets.push(node.id);
+    }
+    targets
+}
 
+#[track_caller]
+fn require_all(found: Vec<Option<Tensor>>, variables: &[&Tensor]) -> Vec<Tensor> {
+    if let Some(i) = found.iter().position(Option::is_none) {
+        panic!(
+            "the scalar does not depend on {}. An optimiser's step replaces its variables, so that a clone of an earlier one \
+             is another variable. Where independence is meant, use Tensor::gradients_or_zeros",
+            named(i, variables)
+        );
+    }
+    found.into_iter().flatten().collect()
+}
+
+fn or_zeros(found: Vec<Option<Tensor>>, variables: &[&Tensor]) -> Vec<Tensor> {
+    let zeros = |variable: &Tensor| Tensor::zeros(variable.shape(), variable.device());
+    found.into_iter().zip(variables).map(|(gradient, variable)| gradient.unwrap_or_else(|| zeros(variable))).collect()
+}
+
+/// What errors call a variable.
+fn named(i: usize, variables: &[&Tensor]) -> String {
+    format!("variable {} of {} (shape {:?})", i + 1, variables.len(), variables[i].shape())
+}
+
+/// The gradients with respect to the variables of these nodes, `None` where no path leads to one.
+fn backward(of: &Tensor, targets: &[u64]) -> Vec<Option<Tensor>> {
     let order = reachable(of);
     // Operands come before what is computed from them, so one pass in ascending order finds the nodes between `of` and
     // a target.
@@ -172,19 +231,14 @@ fn backward(of: &Tensor, variables: &[&Tensor]) -> Vec<Tensor> {
             let (Some(operand), Some(part)) = (operand, part) else { continue };
             if leads_to_target[&operand.id] {
                 let sum = match gradients.remove(&operand.id) {
-                    Some(earlier) => &earlier + &part,
+                    Some(earlier) => earlier + part,
                     None => part,
                 };
                 gradients.insert(operand.id, sum);
             }
         }
     }
-    let zeros = |variable: &Tensor| Tensor::zeros(variable.shape(), variable.device());
-    variables
-        .iter()
-        .zip(targets)
-        .map(|(variable, id)| found.get(&id).cloned().unwrap_or_else(|| zeros(variable)))
-        .collect()
+    targets.iter().map(|id| found.get(id).cloned()).collect()
 }
 
 /// All nodes that `of` was computed from, by ascending number.

@@ -17,8 +17,8 @@
 //!     let images = draw(iteration, [16, 1, 8, 8]).variable();
 //!     let score = images.conv2d(&kernel, Conv2d::square(2, 1)).leaky_relu(0.2).sum();
 //!     let slopes = score.differentiable_gradients(&[&images]).remove(0);
-//!     let norms = slopes.square().sum_to([16, 1, 1, 1]).sqrt();
-//!     let penalty = norms.shift(-1.0).square().mean();
+//!     let norms = slopes.square().sum_axes(&[1, 2, 3]).sqrt();
+//!     let penalty = (norms - 1.0).square().mean();
 //!     let gradient = penalty.gradients(&[&kernel]);
 //!     adam.step(0.02, vec![&mut kernel], &gradient);
 //!     penalties.push(penalty.item());
@@ -34,6 +34,7 @@ mod autograd;
 pub mod conformance;
 mod cpu;
 pub mod cuda;
+mod layout;
 mod ops;
 mod pool;
 mod random;

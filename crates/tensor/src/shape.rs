@@ -1,88 +1,219 @@
-//! The shape of a tensor: four axes, always in the order N, C, H, W.
+//! The shape of a tensor: up to four axes, read as NumPy and PyTorch read them.
 
 use std::fmt;
+use std::ops::Index;
 
-/// Lengths of the axes batch, channel, height and width.
+use crate::layout::Nchw;
+
+/// The most axes that a tensor has.
+pub(crate) const MAX_RANK: usize = 4;
+
+/// The lengths of a tensor's axes, of which there are none (a scalar) to four.
 ///
-/// Every tensor has all four. A matrix of N rows and C columns is `[n, c, 1, 1]`, a vector is one such row
-/// (`[1, c, 1, 1]`) and a scalar is `[1, 1, 1, 1]`, so that one set of operations serves images and matrices.
+/// ```
+/// use mergan_tensor::Shape;
+///
+/// let shape = Shape::from([64, 3, 32, 32]);
+/// let [images, channels, height, width] = shape.dims();
+/// assert_eq!((shape.rank(), shape.len(), shape[1]), (4, images * channels * height * width, channels));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
-    /// Images in the batch, or rows of a matrix.
-    pub n: usize,
-    /// Channels, or columns of a matrix.
-    pub c: usize,
-    /// Height in pixels.
-    pub h: usize,
-    /// Width in pixels.
-    pub w: usize,
+    /// Those beyond the rank are 1.
+    lengths: [usize; MAX_RANK],
+    rank: usize,
 }
 
 impl Shape {
-    /// The shape of a single number.
-    pub const SCALAR: Shape = Shape::new(1, 1, 1, 1);
+    /// The shape of a single number, which has no axes.
+    pub const SCALAR: Shape = Shape { lengths: [1; MAX_RANK], rank: 0 };
 
-    /// A shape from its four lengths.
-    pub const fn new(n: usize, c: usize, h: usize, w: usize) -> Self {
-        Shape { n, c, h, w }
+    /// The shape with these lengths, or `None` where there are more than four, or more numbers than memory has addresses.
+    pub fn of(axes: &[usize]) -> Option<Shape> {
+        axes.iter().try_fold(1usize, |len, &axis| len.checked_mul(axis))?;
+        let mut shape = Shape { rank: axes.len(), ..Shape::SCALAR };
+        shape.lengths.get_mut(..axes.len())?.copy_from_slice(axes);
+        Some(shape)
     }
 
-    /// The shape of a matrix with `n` rows and `c` columns.
-    pub const fn matrix(n: usize, c: usize) -> Self {
-        Shape::new(n, c, 1, 1)
+    /// How many axes there are.
+    pub const fn rank(&self) -> usize {
+        self.rank
     }
 
-    /// The shape of a vector of `c` channels.
-    pub const fn vector(c: usize) -> Self {
-        Shape::matrix(1, c)
+    /// The lengths of the axes.
+    pub fn axes(&self) -> &[usize] {
+        &self.lengths[..self.rank]
+    }
+
+    /// The lengths of exactly `N` axes.
+    ///
+    /// # Panics
+    /// When there is another number of axes.
+    #[track_caller]
+    pub fn dims<const N: usize>(&self) -> [usize; N] {
+        let dims = self.axes().try_into();
+        dims.unwrap_or_else(|_| panic!("a tensor of {N} axes was expected, this one has the shape {self:?}"))
     }
 
     /// How many numbers a tensor of this shape holds.
-    pub const fn len(&self) -> usize {
-        self.n * self.c * self.h * self.w
+    pub fn len(&self) -> usize {
+        self.lengths.iter().product()
     }
 
     /// Whether a tensor of this shape holds no number at all.
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Pixels of an image.
-    pub(crate) const fn pixels(&self) -> usize {
-        self.h * self.w
+    /// This shape with another length of one axis.
+    ///
+    /// # Panics
+    /// When there is no such axis.
+    #[track_caller]
+    pub fn with(mut self, axis: usize, length: usize) -> Shape {
+        self.require_axis(axis);
+        self.lengths[axis] = length;
+        self
     }
 
-    /// Numbers at one pixel: a matrix of N rows and C columns, contiguous in memory.
-    pub(crate) const fn plane(&self) -> usize {
-        self.n * self.c
+    /// The shape that tensors of both shapes are broadcast to by NumPy's rule, or `None`: axes are compared from the last to
+    /// the first, and of each pair the lengths are equal or one of them is 1.
+    pub fn broadcast(&self, other: &Shape) -> Option<Shape> {
+        let rank = self.rank.max(other.rank);
+        let (mut shape, [a, b]) = (Shape { rank, ..Shape::SCALAR }, [self, other].map(|shape| shape.aligned(rank)));
+        for axis in 0..rank {
+            shape.lengths[axis] = match (a[axis], b[axis]) {
+                (a, b) if a == b => a,
+                (1, length) | (length, 1) => length,
+                _ => return None,
+            };
+        }
+        Some(shape)
     }
 
-    /// The lengths as kernels take them.
-    pub(crate) fn axes(&self) -> [i32; 4] {
-        <[usize; 4]>::from(*self).map(|length| length as i32)
+    /// The lengths of `rank` axes, the last of which are this shape's.
+    fn aligned(&self, rank: usize) -> [usize; MAX_RANK] {
+        let mut lengths = [1; MAX_RANK];
+        lengths[rank - self.rank..rank].copy_from_slice(self.axes());
+        lengths
     }
 
-    /// Whether a tensor of this shape can be repeated to fill `to`; see [`Tensor::broadcast_to`](crate::Tensor::broadcast_to).
-    pub fn broadcasts_to(&self, to: Shape) -> bool {
-        let fits = |from: usize, to: usize| from == to || from == 1;
-        self.n > 0 && to.n.is_multiple_of(self.n) && fits(self.c, to.c) && fits(self.h, to.h) && fits(self.w, to.w)
+    /// The axes that kernels take these for: a matrix has rows N and columns C, a vector is one such row, and three axes are
+    /// those of one image.
+    pub(crate) fn nchw(&self) -> Nchw {
+        let [a, b, c, d] = self.lengths;
+        match self.rank {
+            0 | 1 => Nchw::new(1, a, 1, 1),
+            2 => Nchw::new(a, b, 1, 1),
+            3 => Nchw::new(1, a, b, c),
+            _ => Nchw::new(a, b, c, d),
+        }
+    }
+
+    /// The same, as one of two operands of this rank. The numbers lie in memory in the same order: axes of length 1 can be
+    /// put before the others without a move.
+    pub(crate) fn nchw_among(&self, rank: usize) -> Nchw {
+        Shape { lengths: self.aligned(rank), rank }.nchw()
+    }
+
+    /// How an axis lies in memory, where the order is H, W, N, C.
+    #[track_caller]
+    pub(crate) fn strided(&self, axis: usize) -> Strided {
+        self.require_axis(axis);
+        let Nchw { n, c, h, w } = self.nchw();
+        let places = [[h * w, n, c], [h * w * n, c, 1], [1, h, w * n * c], [h, w, n * c]];
+        let [outer, length, inner] = places[self.place(axis)];
+        Strided { outer, length, inner }
+    }
+
+    /// Which of N, C, H and W kernels take an axis for.
+    pub(crate) fn place(&self, axis: usize) -> usize {
+        match self.rank {
+            1 | 3 => axis + 1,
+            _ => axis,
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn require_axis(&self, axis: usize) {
+        assert!(axis < self.rank, "axis {axis} of a tensor of shape {self:?}, whose axes are counted from 0");
+    }
+}
+
+/// The numbers of a tensor in memory as `outer` blocks of `length` rows of `inner` numbers, the rows being those of one axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Strided {
+    pub(crate) outer: usize,
+    pub(crate) length: usize,
+    pub(crate) inner: usize,
+}
+
+impl Index<usize> for Shape {
+    type Output = usize;
+    #[track_caller]
+    fn index(&self, axis: usize) -> &usize {
+        self.require_axis(axis);
+        &self.lengths[axis]
     }
 }
 
 impl fmt::Debug for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}, {}, {}, {}]", self.n, self.c, self.h, self.w)
+        write!(f, "{:?}", self.axes())
     }
 }
 
-impl From<[usize; 4]> for Shape {
-    fn from([n, c, h, w]: [usize; 4]) -> Self {
-        Shape::new(n, c, h, w)
+impl<const N: usize> From<[usize; N]> for Shape {
+    fn from(axes: [usize; N]) -> Self {
+        const { assert!(N <= MAX_RANK, "a tensor has at most four axes") };
+        let mut shape = Shape { rank: N, ..Shape::SCALAR };
+        shape.lengths[..N].copy_from_slice(&axes);
+        shape
     }
 }
 
-impl From<Shape> for [usize; 4] {
-    fn from(s: Shape) -> Self {
-        [s.n, s.c, s.h, s.w]
+impl From<Nchw> for Shape {
+    fn from(Nchw { n, c, h, w }: Nchw) -> Self {
+        [n, c, h, w].into()
+    }
+}
+
+impl<const N: usize> PartialEq<[usize; N]> for Shape {
+    fn eq(&self, other: &[usize; N]) -> bool {
+        self.axes() == other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_are_broadcast_as_numpy_does() {
+        let both =
+            |a: &[usize], b: &[usize]| Shape::of(a)?.broadcast(&Shape::of(b)?).map(|shape| shape.axes().to_vec());
+        type Axes = &'static [usize];
+        let cases: [(Axes, Axes, Option<Axes>); 8] = [
+            (&[], &[], Some(&[])),
+            (&[3], &[2, 3], Some(&[2, 3])),
+            (&[3, 1], &[1, 4], Some(&[3, 4])),
+            (&[5, 6], &[2, 3, 5, 6], Some(&[2, 3, 5, 6])),
+            (&[3, 1, 1], &[2, 3, 5, 6], Some(&[2, 3, 5, 6])),
+            (&[3], &[2, 3, 5, 6], None),
+            (&[2, 1, 1, 1], &[6, 1, 1, 1], None),
+            (&[0], &[1], Some(&[0])),
+        ];
+        for (a, b, expected) in cases {
+            assert_eq!(both(a, b).as_deref(), expected, "{a:?} and {b:?}");
+            assert_eq!(both(b, a).as_deref(), expected, "{b:?} and {a:?}");
+        }
+    }
+
+    #[test]
+    fn too_many_axes_or_numbers_are_no_shape() {
+        assert_eq!(Shape::of(&[1; 5]), None);
+        assert_eq!(Shape::of(&[usize::MAX, 2]), None);
+        assert_eq!(Shape::of(&[0, 7]).map(|shape| shape.len()), Some(0));
     }
 }

@@ -10,9 +10,10 @@ use num_traits::Float;
 use rayon::prelude::*;
 
 use crate::cuda;
+use crate::layout::Nchw;
 use crate::ops::elementwise;
 use crate::pool::{Buffer, Pooled};
-use crate::shape::Shape;
+use crate::tensor::Tensor;
 
 /// The device that holds a tensor and computes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,6 +90,27 @@ pub(crate) enum Storage {
 }
 
 impl Storage {
+    /// The numbers of an operand on the device of the first one.
+    #[track_caller]
+    fn f32<'t>(tensor: &'t Tensor, operation: &str, first: Device) -> &'t [f32] {
+        let Storage::F32(numbers) = tensor.storage() else { elsewhere(tensor, operation, first) };
+        numbers
+    }
+
+    #[track_caller]
+    fn f64<'t>(tensor: &'t Tensor, operation: &str, first: Device) -> &'t [f64] {
+        let Storage::F64(numbers) = tensor.storage() else { elsewhere(tensor, operation, first) };
+        numbers
+    }
+
+    #[track_caller]
+    fn cuda<'t>(tensor: &'t Tensor, operation: &str, first: Device) -> &'t cuda::Buffer {
+        match tensor.storage() {
+            Storage::Cuda(buffer) if tensor.device() == first => buffer,
+            _ => elsewhere(tensor, operation, first),
+        }
+    }
+
     pub(crate) fn device(&self) -> Device {
         match self {
             Storage::F32(_) => Device::Cpu,
@@ -111,8 +133,8 @@ impl Storage {
     }
 
     /// Takes numbers in the logical order N, C, H, W.
-    pub(crate) fn from_nchw<T: Element>(device: Device, shape: Shape, values: &[T]) -> Storage {
-        fn place<T: Element, U: Element>(shape: Shape, values: &[T]) -> Buffer<U> {
+    pub(crate) fn from_nchw<T: Element>(device: Device, shape: Nchw, values: &[T]) -> Storage {
+        fn place<T: Element, U: Element>(shape: Nchw, values: &[T]) -> Buffer<U> {
             let mut buffer = Buffer::stale(shape.len());
             transpose(values, shape.pixels(), &mut buffer, |value| U::from_f64(value.to_f64()));
             buffer
@@ -127,8 +149,8 @@ impl Storage {
     }
 
     /// The numbers in the logical order N, C, H, W.
-    pub(crate) fn to_nchw<T: Element>(&self, shape: Shape) -> Vec<T> {
-        fn read<T: Element, U: Element>(values: &[T], shape: Shape) -> Vec<U> {
+    pub(crate) fn to_nchw<T: Element>(&self, shape: Nchw) -> Vec<T> {
+        fn read<T: Element, U: Element>(values: &[T], shape: Nchw) -> Vec<U> {
             let mut numbers = vec![U::zero(); shape.len()];
             transpose(values, shape.plane(), &mut numbers, |value| U::from_f64(value.to_f64()));
             numbers
@@ -143,7 +165,12 @@ impl Storage {
 
 /// The transpose of a matrix with `columns` columns: a tensor is one of N * C rows and H * W columns, and its storage the
 /// transpose. A job reads a cache line of every row.
-fn transpose<T: Copy + Sync, U: Send>(x: &[T], columns: usize, out: &mut [U], convert: impl Fn(T) -> U + Sync) {
+pub(crate) fn transpose<T: Copy + Sync, U: Send>(
+    x: &[T],
+    columns: usize,
+    out: &mut [U],
+    convert: impl Fn(T) -> U + Sync,
+) {
     const LINE: usize = 16;
     let rows = x.len() / columns.max(1);
     if rows == 1 || columns == 1 {
@@ -158,53 +185,95 @@ fn transpose<T: Copy + Sync, U: Send>(x: &[T], columns: usize, out: &mut [U], co
     });
 }
 
-/// Runs one operation on the device of its operands: a generic kernel on the buffers of the type that they have, and
-/// what stands after it on those of a CUDA device.
+/// The numbers of an operation's operands, all on one device; `F`, `D` and `C` hold as many references to them as the
+/// operation has operands.
+pub(crate) enum Operands<F, D, C> {
+    F32(F),
+    F64(D),
+    Cuda(C),
+}
+
+/// The operands of an operation that has `N`.
+pub(crate) type Fixed<'t, const N: usize> = Operands<[&'t [f32]; N], [&'t [f64]; N], [&'t cuda::Buffer; N]>;
+
+/// The operands of an operation that has any number.
+pub(crate) type Many<'t> = Operands<Vec<&'t [f32]>, Vec<&'t [f64]>, Vec<&'t cuda::Buffer>>;
+
+/// The operands of an operation.
 ///
-/// Operands of different devices are a programming error and panic with their names.
+/// # Panics
+/// When they are on different devices.
+#[track_caller]
+pub(crate) fn operands<'t, const N: usize>(operation: &str, tensors: [&'t Tensor; N]) -> Fixed<'t, N> {
+    let first = tensors[0].device();
+    match first {
+        Device::Cpu => Operands::F32(tensors.map(|tensor| Storage::f32(tensor, operation, first))),
+        Device::Reference => Operands::F64(tensors.map(|tensor| Storage::f64(tensor, operation, first))),
+        Device::Cuda(_) => Operands::Cuda(tensors.map(|tensor| Storage::cuda(tensor, operation, first))),
+    }
+}
+
+/// The same for any number of operands, at least one.
+#[track_caller]
+pub(crate) fn many_operands<'t>(operation: &str, tensors: &[&'t Tensor]) -> Many<'t> {
+    let (first, tensors) = (tensors[0].device(), tensors.iter().copied());
+    match first {
+        Device::Cpu => Operands::F32(tensors.map(|tensor| Storage::f32(tensor, operation, first)).collect()),
+        Device::Reference => Operands::F64(tensors.map(|tensor| Storage::f64(tensor, operation, first)).collect()),
+        Device::Cuda(_) => Operands::Cuda(tensors.map(|tensor| Storage::cuda(tensor, operation, first)).collect()),
+    }
+}
+
+#[track_caller]
+fn elsewhere(tensor: &Tensor, operation: &str, first: Device) -> ! {
+    panic!("{operation}: the first operand is on {first}, another on {}; see Tensor::to_device", tensor.device())
+}
+
+/// What a kernel leaves, as storage: one buffer, or some.
+pub(crate) trait IntoStorage {
+    type Storage;
+    fn into_storage(self) -> Self::Storage;
+}
+
+macro_rules! into_storage {
+    ($buffer:ty, $variant:ident) => {
+        impl IntoStorage for $buffer {
+            type Storage = Storage;
+            fn into_storage(self) -> Storage {
+                Storage::$variant(self)
+            }
+        }
+    };
+}
+into_storage!(Buffer<f32>, F32);
+into_storage!(Buffer<f64>, F64);
+into_storage!(cuda::Buffer, Cuda);
+
+impl<B: IntoStorage, const N: usize> IntoStorage for [B; N] {
+    type Storage = [B::Storage; N];
+    fn into_storage(self) -> Self::Storage {
+        self.map(B::into_storage)
+    }
+}
+
+impl<B: IntoStorage> IntoStorage for Vec<B> {
+    type Storage = Vec<B::Storage>;
+    fn into_storage(self) -> Self::Storage {
+        self.into_iter().map(B::into_storage).collect()
+    }
+}
+
+/// Runs an operation on the device of its [`operands`]: a kernel for each kind of device, or one that is generic over the
+/// element type for the processor and one for CUDA devices. A kernel leaves one buffer or an array of them.
 macro_rules! dispatch {
-    ($a:expr, |$x:ident| $kernel:expr, |$dx:ident| $launch:expr) => {
-        match $a.storage() {
-            $crate::storage::Storage::F32($x) => $crate::storage::Storage::F32($kernel),
-            $crate::storage::Storage::F64($x) => $crate::storage::Storage::F64($kernel),
-            $crate::storage::Storage::Cuda($dx) => $crate::storage::Storage::Cuda($launch),
-        }
+    ($operands:expr, |$x:pat_param| $kernel:expr, |$dx:pat_param| $launch:expr) => {
+        $crate::storage::dispatch!($operands, |$x| $kernel, |$x| $kernel, |$dx| $launch)
     };
-    ($a:expr, $b:expr, |$x:ident, $y:ident| $kernel:expr, |$dx:ident, $dy:ident| $launch:expr) => {
-        match ($a.storage(), $b.storage()) {
-            ($crate::storage::Storage::F32($x), $crate::storage::Storage::F32($y)) => {
-                $crate::storage::Storage::F32($kernel)
-            }
-            ($crate::storage::Storage::F64($x), $crate::storage::Storage::F64($y)) => {
-                $crate::storage::Storage::F64($kernel)
-            }
-            ($crate::storage::Storage::Cuda($dx), $crate::storage::Storage::Cuda($dy)) => {
-                $crate::storage::Storage::Cuda($launch)
-            }
-            (x, y) => panic!("operands on different devices: {} and {}", x.device(), y.device()),
-        }
-    };
-    (
-        $a:expr, $b:expr, $c:expr, |$x:ident, $y:ident, $z:ident| $kernel:expr,
-        |$dx:ident, $dy:ident, $dz:ident| $launch:expr
-    ) => {
-        match ($a.storage(), $b.storage(), $c.storage()) {
-            (
-                $crate::storage::Storage::F32($x),
-                $crate::storage::Storage::F32($y),
-                $crate::storage::Storage::F32($z),
-            ) => $crate::storage::Storage::F32($kernel),
-            (
-                $crate::storage::Storage::F64($x),
-                $crate::storage::Storage::F64($y),
-                $crate::storage::Storage::F64($z),
-            ) => $crate::storage::Storage::F64($kernel),
-            (
-                $crate::storage::Storage::Cuda($dx),
-                $crate::storage::Storage::Cuda($dy),
-                $crate::storage::Storage::Cuda($dz),
-            ) => $crate::storage::Storage::Cuda($launch),
-            (x, y, z) => panic!("operands on different devices: {}, {} and {}", x.device(), y.device(), z.device()),
+    ($operands:expr, |$x:pat_param| $fast:expr, |$y:pat_param| $plain:expr, |$dx:pat_param| $launch:expr) => {
+        match $operands {
+            $crate::storage::Operands::F32($x) => $crate::storage::IntoStorage::into_storage($fast),
+            $crate::storage::Operands::F64($y) => $crate::storage::IntoStorage::into_storage($plain),
+            $crate::storage::Operands::Cuda($dx) => $crate::storage::IntoStorage::into_storage($launch),
         }
     };
 }

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ndarray::{Array4, ArrayBase, Data, Dimension};
+use ndarray::{Array, ArrayBase, ArrayD, Data, Dimension};
 
 use crate::autograd::{Backward, Node};
 use crate::shape::Shape;
 use crate::storage::{Device, Element, Storage};
 
-/// An immutable array of four axes (N, C, H, W) on a device.
+/// An immutable array of up to four axes on a device, with its axes read as NumPy and PyTorch read them: a batch of images
+/// is `[n, c, h, w]`, a batch of rows `[n, c]`, a vector `[c]` and a scalar `[]`.
 ///
 /// Cloning is cheap: clones share the numbers. Operations are methods that return new tensors; when an operand is
 /// tracked (made by [`Tensor::variable`] or computed from one that was) the result remembers how it was made, and
@@ -34,33 +35,28 @@ pub(crate) struct SavedOutput {
 }
 
 impl Tensor {
-    /// A tensor on `device` with the numbers of an ndarray of at most four axes, read as the trailing axes of a matrix
-    /// or an image batch: 0-d is a scalar, 1-d a row of C channels, 2-d is N x C, 3-d is C x H x W, 4-d is N x C x H x W.
+    /// A tensor on `device` with the numbers and the axes of an ndarray.
     ///
     /// # Panics
     /// When the array has more than four axes.
+    #[track_caller]
     pub fn from_array<T: Element, S: Data<Elem = T>, D: Dimension>(array: &ArrayBase<S, D>, device: Device) -> Tensor {
-        let shape = match *array.shape() {
-            [] => Shape::SCALAR,
-            [c] => Shape::vector(c),
-            [n, c] => Shape::matrix(n, c),
-            [c, h, w] => Shape::new(1, c, h, w),
-            [n, c, h, w] => Shape::new(n, c, h, w),
-            ref axes => panic!("a tensor has at most four axes, the array has {}", axes.len()),
-        };
+        let shape = Shape::of(array.shape());
+        let shape = shape.unwrap_or_else(|| panic!("a tensor has at most four axes, the array has {}", array.ndim()));
         let numbers = array.as_standard_layout();
         let numbers = numbers.as_slice().expect("an array in standard layout is a slice");
-        Tensor::constant(shape, Storage::from_nchw(device, shape, numbers))
+        Tensor::constant(shape, Storage::from_nchw(device, shape.nchw(), numbers))
     }
 
-    /// A tensor from numbers in the logical order N, C, H, W.
+    /// A tensor from numbers in logical order: those of the last axis lie side by side.
     ///
     /// # Panics
     /// When the number of values is not the shape's.
+    #[track_caller]
     pub fn from_vec<T: Element>(values: Vec<T>, shape: impl Into<Shape>, device: Device) -> Tensor {
         let shape = shape.into();
         assert_eq!(values.len(), shape.len(), "values given for a tensor of shape {shape:?}");
-        Tensor::constant(shape, Storage::from_nchw(device, shape, &values))
+        Tensor::constant(shape, Storage::from_nchw(device, shape.nchw(), &values))
     }
 
     /// A tensor with the same number everywhere.
@@ -89,7 +85,7 @@ impl Tensor {
         self.node.is_some()
     }
 
-    /// The lengths of the four axes.
+    /// The lengths of the axes.
     pub fn shape(&self) -> Shape {
         self.shape
     }
@@ -104,23 +100,31 @@ impl Tensor {
         if device == self.device() { self.detach() } else { Tensor::from_vec(self.to_vec::<f64>(), self.shape, device) }
     }
 
-    /// The numbers in the logical order N, C, H, W.
+    /// The numbers in logical order: those of the last axis lie side by side.
     pub fn to_vec<T: Element>(&self) -> Vec<T> {
-        self.storage.to_nchw(self.shape)
+        self.storage.to_nchw(self.shape.nchw())
     }
 
-    /// The numbers as an ndarray with axes N, C, H, W.
-    pub fn to_array<T: Element>(&self) -> Array4<T> {
-        let Shape { n, c, h, w } = self.shape;
-        Array4::from_shape_vec((n, c, h, w), self.to_vec()).expect("a tensor holds as many numbers as its shape says")
-    }
-
-    /// The value of a scalar.
+    /// The numbers as an ndarray with the same axes: `to_array::<f32, Ix4>()` of images, [`ndarray::IxDyn`] of anything.
     ///
     /// # Panics
-    /// When the tensor holds more than one number.
+    /// When the dimension has another number of axes.
+    #[track_caller]
+    pub fn to_array<T: Element, D: Dimension>(&self) -> Array<T, D> {
+        let array = ArrayD::from_shape_vec(self.shape.axes(), self.to_vec());
+        let array = array.expect("a tensor holds as many numbers as its shape says").into_dimensionality();
+        array.unwrap_or_else(|_| {
+            panic!("to_array: the tensor's shape is {:?}, which is of another dimension", self.shape)
+        })
+    }
+
+    /// The only number of a tensor.
+    ///
+    /// # Panics
+    /// When the tensor holds more than one.
+    #[track_caller]
     pub fn item(&self) -> f64 {
-        assert_eq!(self.shape, Shape::SCALAR, "item of a tensor that is no scalar");
+        assert_eq!(self.shape.len(), 1, "item of a tensor of shape {:?}, which holds not one number", self.shape);
         self.to_vec::<f64>()[0]
     }
 
@@ -153,6 +157,15 @@ impl Tensor {
         let operands = operands.iter().map(|operand| operand.node.clone());
         let node = Node::operation(operands, || Box::new(gradient(saved)));
         Tensor { shape, storage, node }
+    }
+
+    /// As [`Tensor::from_operation`] of one operand, whose numbers the result shares.
+    pub(crate) fn sharing<G>(shape: Shape, operand: &Tensor, gradient: G) -> Tensor
+    where
+        G: Fn(&Backward) -> Vec<Option<Tensor>> + Send + Sync + 'static,
+    {
+        let node = Node::operation([operand.node.clone()].into_iter(), || Box::new(gradient));
+        Tensor { shape, storage: operand.storage.clone(), node }
     }
 
     pub(crate) fn storage(&self) -> &Storage {

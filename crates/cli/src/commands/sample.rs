@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use mergan_models::to_bytes;
 use mergan_runs::{Error, RunDir, Trained, export::image_grid, export::npy};
-use ndarray::Array4;
+use ndarray::{Array4, Ix4};
 
 use crate::args::SampleArguments;
 use crate::console::Console;
@@ -27,9 +27,9 @@ pub fn run(arguments: &SampleArguments, console: &Console) -> Result<()> {
     if let Some(latents) = &arguments.latents {
         let images = trained.draw_at(source, class, &npy::read_matrix(latents)?);
         let images = images.with_context(|| format!("the latents in {}", latents.display()))?;
-        console.note(format!("made {} images of class {name} from {}", images.shape().n, path.display()));
+        console.note(format!("made {} images of class {name} from {}", images.shape()[0], path.display()));
         match arguments.floats {
-            true => npy::write(out, images.to_array::<f32>().view())?,
+            true => npy::write(out, images.to_array::<f32, Ix4>().view())?,
             false => write(out, &to_bytes(&images))?,
         }
     } else {

@@ -1,8 +1,6 @@
 //! Which layers classifiers of which images have.
 
-use mergan_tensor::Shape;
-
-use crate::declaration::Declaration;
+use crate::declaration::{Declaration, Sizes};
 use crate::layers::{Kernel, Layers};
 use crate::parameters::Rows;
 use crate::weights::Weights;
@@ -46,7 +44,7 @@ impl Layout {
 
     /// The layers with the most convolutions that these weights have.
     pub(super) fn in_weights(weights: &Weights) -> &'static Layout {
-        let has = |convolution: usize| weights.axes(&format!("c{convolution}.weight")).is_some();
+        let has = |convolution: usize| weights.get(&format!("c{convolution}.weight")).is_some();
         let layouts = [&THIRTEEN_CONVOLUTIONS, &SEVEN_CONVOLUTIONS];
         layouts.into_iter().find(|layout| has(layout.blocks.concat().len())).unwrap_or(&PERCEPTRON)
     }
@@ -54,11 +52,11 @@ impl Layout {
     /// The parameters, of images with so many channels, `inputs` numbers of which reach the first linear layer.
     pub(super) fn declare(&self, channels: usize, inputs: usize, classes: usize) -> Declaration {
         let mut net = Declaration::new(classes);
-        let mut maps = Shape::new(1, channels, 1, 1);
+        let mut maps = Sizes::row(channels);
         for (&outputs, i) in self.blocks.iter().copied().flatten().zip(1..) {
             maps = net.conv(&maps, format_args!("c{i}"), Kernel::he(3, outputs));
         }
-        let mut x = Shape::new(1, inputs, 1, 1);
+        let mut x = Sizes::row(inputs);
         for (&outputs, i) in self.hidden.iter().zip(1..) {
             x = net.linear_layer(x, format_args!("l{i}"), outputs, Rows::Shared);
         }

@@ -12,7 +12,7 @@ mod reading;
 use std::convert::Infallible;
 use std::path::Path;
 
-use mergan_tensor::{Device, Pool2d, Random, Shape, Tensor, no_grad};
+use mergan_tensor::{Device, Pool2d, Random, Tensor, no_grad};
 use ndarray::{Array2, ArrayBase, ArrayView4, Axis, Data, Ix4};
 
 use crate::forward::{Forward, LINEAR, RELU};
@@ -53,7 +53,7 @@ impl Classifier {
     pub fn grown(&self, shape: [usize; 3], classes: usize) -> Self {
         let mut larger = Classifier::new(shape, classes, Random::new(0), self.device());
         let [weight, bias] = larger.parameters.last_chunk_mut().expect("a classifier has layers");
-        weight.value = weight.value.scale(0.0);
+        weight.value = &weight.value * 0.0;
         bias.value = Tensor::full(f64::from(f32::MIN), bias.value.shape(), bias.value.device());
         larger.holding(self)
     }
@@ -87,7 +87,7 @@ impl Classifier {
 
     /// Whether it takes images of this shape (C, H, W).
     pub fn takes(&self, shape: [usize; 3]) -> bool {
-        let is_for = self.layout.blocks.is_empty() || self.parameters[0].lengths()[1] == shape[0];
+        let is_for = self.layout.blocks.is_empty() || self.parameters[0].value.shape()[1] == shape[0];
         Layout::of(shape).name == self.name() && is_for && self.layout.inputs(shape) == self.weight_length(1, 1)
     }
 
@@ -95,7 +95,7 @@ impl Classifier {
     fn weight_length(&self, layer: usize, axis: usize) -> usize {
         let name = format!("l{layer}.weight");
         let found = self.parameters.iter().find(|parameter| parameter.name == name);
-        found.expect("a classifier has all its layers").lengths()[axis]
+        found.expect("a classifier has all its layers").value.shape()[axis]
     }
 
     /// The name of its layers, as metric cards have it.
@@ -175,7 +175,7 @@ impl Classifier {
                 }
             });
         }
-        let Shape { n: classes, c: width, .. } = self.head()[0].value.shape();
+        let [classes, width] = self.head()[0].value.shape().dims();
         let rows = |values: Vec<f32>, columns| {
             let array = Array2::from_shape_vec((values.len() / columns, columns), values);
             array.expect("every image has a row")
@@ -240,13 +240,13 @@ mod tests {
                 assert_eq!(read.takes(other), other == shape, "{other:?} by {}", read.name());
             }
             // A tensor that does not fit its neighbours.
-            weights.insert_as("l2.weight", &[2, 2], &Tensor::zeros([2, 2, 1, 1], Device::Cpu));
+            weights.insert("l2.weight", &Tensor::zeros([2, 2], Device::Cpu));
             let error = Classifier::from_weights(&path, &weights).unwrap_err().to_string();
             assert!(error.contains("`l2.weight`") && error.contains("classifier.safetensors"), "{error}");
         }
         // What an empty tensor claims is no length.
         let mut weights = Weights::default();
-        weights.insert_as("l1.weight", &[0, usize::MAX], &Tensor::zeros([0, usize::MAX, 1, 1], Device::Cpu));
+        weights.insert("l1.weight", &Tensor::zeros([0, usize::MAX], Device::Cpu));
         let error = Classifier::from_weights(&path, &weights).unwrap_err().to_string();
         assert!(error.contains("`l1.weight`") && error.contains("[1024, 0]"), "{error}");
         let error = Classifier::from_weights(&path, &Weights::default()).unwrap_err();

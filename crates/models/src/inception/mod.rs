@@ -86,18 +86,18 @@ impl Inception {
         let mut weights = Weights::default();
         let classifier = ("fc.weight".to_string(), vec![OUTPUTS, Tap::Last.features()]);
         for ((name, axes), stream) in Inception::tensors().into_iter().chain([classifier]).zip(0..) {
-            let len: usize = axes.iter().product();
-            let unit = random.uniform(Address { stream, ..Address::default() }, Shape::vector(len), Device::Cpu);
+            let shape = Shape::of(&axes).expect("tensors have one, two or four axes");
+            let unit = random.uniform(Address { stream, ..Address::default() }, shape, Device::Cpu);
             let tensor = match axes.len() {
-                4 => unit.shift(-0.5).scale((24.0 / (len / axes[0]) as f64).sqrt()),
-                _ => unit.shift(0.5),
+                4 => (unit - 0.5) * (24.0 / (shape.len() / axes[0]) as f64).sqrt(),
+                _ => unit + 0.5,
             };
-            weights.insert_as(name, &axes, &tensor.to_device(device));
+            weights.insert(name, &tensor.to_device(device));
         }
         weights
     }
 
-    /// The features of images `[n, 3, 299, 299]` in [-1, 1] at each of `taps`, `[n, features, 1, 1]`. What comes after the
+    /// The features of images `[n, 3, 299, 299]` in [-1, 1] at each of `taps`, `[n, features]`. What comes after the
     /// last of them is not computed.
     ///
     /// # Panics
@@ -110,7 +110,7 @@ impl Inception {
             let mut maps = images.detach();
             while found.len() < wanted {
                 match parts.next().expect("the network ends with a tap") {
-                    Built::Tap => found.push(maps.mean_to(Shape::matrix(maps.shape().n, maps.shape().c))),
+                    Built::Tap => found.push(maps.mean_axes(&[2, 3])),
                     part => maps = part.forward(&maps),
                 }
             }
@@ -136,11 +136,11 @@ impl Built {
         match self {
             Built::Conv(layer) => layer.forward(maps),
             Built::MaxPool(pool) => maps.max_pool2d(*pool),
-            Built::AveragePool(pool) => maps.average_pool2d(*pool),
+            Built::AveragePool(pool) => maps.avg_pool2d(*pool),
             Built::Branches(branches) => {
                 let through = |branch: &Vec<Built>| branch.iter().fold(maps.clone(), |maps, part| part.forward(&maps));
                 let ends: Vec<Tensor> = branches.iter().map(through).collect();
-                Tensor::concat_channels(&ends.iter().collect::<Vec<_>>())
+                Tensor::concat(1, &ends.iter().collect::<Vec<_>>())
             }
             Built::Tap => maps.clone(),
         }
@@ -205,7 +205,7 @@ impl File<'_> {
     }
 
     fn tensor(&self, name: &str, axes: &[usize]) -> Result<Tensor, WeightsError> {
-        self.weights.require(self.path, name, axes).cloned()
+        self.weights.require(self.path, name, Shape::of(axes).expect("tensors have one, two or four axes"))
     }
 }
 
@@ -215,10 +215,9 @@ fn folded(tensors: &[Tensor], conv: mergan_tensor::Conv2d) -> FrozenConv2d {
     let device = tensors[0].device();
     let wide: Vec<Tensor> = tensors.iter().map(|tensor| tensor.to_device(Device::Reference)).collect();
     let [weight, scale, shift, mean, variance] = wide.as_slice() else { unreachable!("the tensors of a layer") };
-    let scale = scale * &variance.shift(EPSILON).sqrt().reciprocal();
-    let bias = shift - &(mean * &scale);
-    let outputs = scale.shape().c;
+    let scale = scale * (variance + EPSILON).sqrt().recip();
+    let bias = shift - mean * &scale;
     // Output channels are the rows of the kernel.
-    let weight = weight * &Tensor::from_vec(scale.to_vec::<f64>(), [outputs, 1, 1, 1], Device::Reference);
+    let weight = weight * scale.reshape([scale.shape().len(), 1, 1, 1]);
     FrozenConv2d::new(&weight.to_device(device), &bias.to_device(device), conv, 0.0)
 }

@@ -77,13 +77,13 @@ impl Strategy for DeepGenerativeReplay {
         let images = match step.round.old {
             None => real.images,
             Some(old) => {
-                let current = real.images.shape().n;
+                let current = real.images.shape()[0];
                 let latents = step.replay_latents(step.round.images - current);
                 let replayed = no_grad(|| old.generator.forward(&latents, &Conditions::pure(&[condition])));
-                Tensor::concat(&[&replayed, &real.images])
+                Tensor::concat(0, &[&replayed, &real.images])
             }
         };
-        let labels = vec![condition; images.shape().n];
+        let labels = vec![condition; images.shape()[0]];
         Batch { images, labels }
     }
 

@@ -108,7 +108,7 @@ impl Strategy for ElasticWeightConsolidation {
 
     fn grow(&mut self, generator: &Generator) {
         // Nothing learned so far depends on the parameters of a new class.
-        let nothing = generator.map(|value| value.detach().scale(0.0));
+        let nothing = generator.map(|value| value.detach() * 0.0);
         self.fisher = self.fisher.as_ref().map(|fisher| nothing.holding(fisher));
     }
 
@@ -152,7 +152,7 @@ fn fisher_diagonal(
             Likelihood::Critic => verdict.score.sum(),
         };
         let gradients = log_likelihood.gradients(&variables.iter().collect::<Vec<_>>());
-        sums.iter_mut().zip(&gradients).for_each(|(sum, gradient)| *sum = &*sum + &gradient.square().scale(share));
+        sums.iter_mut().zip(&gradients).for_each(|(sum, gradient)| *sum = &*sum + gradient.square() * share);
     }
     let mut fisher = generator.frozen();
     fisher.parameters_mut().iter_mut().zip(sums).for_each(|(parameter, sum)| parameter.value = sum);
@@ -185,7 +185,7 @@ mod tests {
         ModelConfig { architecture: Architecture::Digit, width: 2, channels: 1, classes: 3, latent: 6 };
 
     fn latents(inner: u32, n: usize) -> Tensor {
-        Random::new(1).normal(Address { inner, ..Address::default() }, [n, 6, 1, 1], Device::Reference)
+        Random::new(1).normal(Address { inner, ..Address::default() }, [n, 6], Device::Reference)
     }
 
     /// Against finite differences of each sample's log-likelihood in f64. The square of the mean gradient, the usual

@@ -47,14 +47,14 @@ impl Strategy for Exemplars {
         for (i, class) in step.round.past.iter().enumerate() {
             let kept = &self.buffer[class];
             let draws = Draws { inner: step.round.draws.inner * step.round.past.len() + i, ..step.round.draws };
-            let all: Vec<usize> = (0..kept.shape().n).collect();
-            images.push(kept.select_rows(&draws.labels(Purpose::CriticExemplars, share, &all)));
+            let all: Vec<usize> = (0..kept.shape()[0]).collect();
+            images.push(kept.index_select(0, &draws.labels(Purpose::CriticExemplars, share, &all)));
             labels.extend(std::iter::repeat_n(*class, share));
         }
         step.round.tally.add(step.round.past, share);
         images.push(real.images);
         labels.extend(real.labels);
-        Batch { images: Tensor::concat(&images.iter().collect::<Vec<_>>()), labels }
+        Batch { images: Tensor::concat(0, &images.iter().collect::<Vec<_>>()), labels }
     }
 
     fn end_task(&mut self, end: &TaskEnd) -> Result<(), Error> {

@@ -80,8 +80,8 @@ impl Strategy for JointReplay {
         let Some(Replayed { images, conditions, .. }) = step.replay(step.round.past, share) else {
             return real;
         };
-        let labels = [conditions.labels(images.shape().n), real.labels].concat();
-        Batch { images: Tensor::concat(&[&images, &real.images]), labels }
+        let labels = [conditions.labels(images.shape()[0]), real.labels].concat();
+        Batch { images: Tensor::concat(0, &[&images, &real.images]), labels }
     }
 
     fn critic_terms(&self, step: &Step) -> Vec<Term> {
@@ -91,10 +91,10 @@ impl Strategy for JointReplay {
             return Vec::new();
         };
         let new = no_grad(|| step.generator.forward(&latents, &conditions));
-        let n = old.shape().n;
-        let verdict = step.critic.forward(&Tensor::concat(&[&old, &new]));
-        let wasserstein = &verdict.score.rows(n..2 * n).mean() - &verdict.score.rows(0..n).mean();
-        let class = verdict.logits.rows(0..n).cross_entropy(&conditions.labels(n));
+        let n = old.shape()[0];
+        let verdict = step.critic.forward(&Tensor::concat(0, &[&old, &new]));
+        let wasserstein = verdict.score.slice(0, n..2 * n).mean() - verdict.score.slice(0, 0..n).mean();
+        let class = verdict.logits.slice(0, 0..n).cross_entropy(&conditions.labels(n));
         vec![
             Term::new("replay_wasserstein", weight, wasserstein),
             Term::new("replay_class_real", weight * step.round.weights.class, class),

@@ -82,9 +82,9 @@ impl Strategy for ReplayAlignment {
         };
         let squared = new.squared_distance(&old);
         let value = match self.options.scaling {
-            Scaling::Released => squared.scale(represents * 0.5 / step.round.past.len() as f64),
-            Scaling::Sum => squared.scale(represents * 0.5),
-            Scaling::PerClass => squared.scale(represents / per_class as f64),
+            Scaling::Released => squared * (represents * 0.5 / step.round.past.len() as f64),
+            Scaling::Sum => squared * (represents * 0.5),
+            Scaling::PerClass => squared * (represents / per_class as f64),
         };
         vec![Term::new("alignment", lambda, value)]
     }

@@ -39,7 +39,7 @@ impl Strategy for FeatureAlignment {
         };
         let target = no_grad(|| snapshot.critic.features(&old));
         let squared = snapshot.critic.features(&new).squared_distance(&target);
-        let value = squared.scale(represents / per_class as f64);
+        let value = squared * (represents / per_class as f64);
         vec![Term::new("feature_alignment", self.options.lambda, value)]
     }
 }

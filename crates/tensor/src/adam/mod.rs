@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::cpu::vectorised;
 use crate::pool::Buffer;
-use crate::storage::{Device, Element, Storage};
+use crate::storage::{Device, Element, IntoStorage, Operands, Storage, operands};
 use crate::tensor::Tensor;
 
 /// What does not change from step to step.
@@ -155,26 +155,22 @@ impl Step {
     }
 
     /// For each parameter, given as its value, gradient and means: its new value and means.
-    fn apply_to_all(&self, parameters: &[[&Tensor; 4]]) -> Vec<[Storage; 3]> {
-        let different = || -> ! { panic!("Adam step of a parameter and a gradient on different devices") };
-        if parameters.iter().any(|operands| matches!(operands[0].device(), Device::Cuda(_))) {
-            let buffers = parameters.iter().map(|operands| {
-                operands.map(|tensor| match tensor.storage() {
-                    Storage::Cuda(buffer) => buffer,
-                    _ => different(),
-                })
+    fn apply_to_all<'t>(&self, parameters: &[[&'t Tensor; 4]]) -> Vec<[Storage; 3]> {
+        let operands = |[parameter, gradient, first, second]: [&'t Tensor; 4]| {
+            operands("a step of Adam", [parameter, gradient, first, second])
+        };
+        if let Device::Cuda(_) = parameters[0][0].device() {
+            // One kernel serves all parameters.
+            let buffers = parameters.iter().map(|&tensors| match operands(tensors) {
+                Operands::Cuda(buffers) => buffers,
+                _ => panic!("a step of Adam of parameters on different devices"),
             });
-            let results = self.launch(&buffers.collect::<Vec<_>>());
-            return results.into_iter().map(|results| results.map(Storage::Cuda)).collect();
+            return self.launch(&buffers.collect::<Vec<_>>()).into_storage();
         }
-        let apply = |operands: &[&Tensor; 4]| match operands.map(Tensor::storage) {
-            [Storage::F32(p), Storage::F32(g), Storage::F32(m), Storage::F32(v)] => {
-                self.apply([p, g, m, v]).map(Storage::F32)
-            }
-            [Storage::F64(p), Storage::F64(g), Storage::F64(m), Storage::F64(v)] => {
-                self.apply([p, g, m, v]).map(Storage::F64)
-            }
-            _ => different(),
+        let apply = |&tensors: &[&'t Tensor; 4]| match operands(tensors) {
+            Operands::F32(numbers) => self.apply(numbers).into_storage(),
+            Operands::F64(numbers) => self.apply(numbers).into_storage(),
+            Operands::Cuda(_) => panic!("a step of Adam of parameters on different devices"),
         };
         parameters.iter().map(apply).collect()
     }

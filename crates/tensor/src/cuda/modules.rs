@@ -30,7 +30,7 @@ macro_rules! modules {
 
 /// All modules.
 pub const MODULES: &[Module] = modules! {
-    compute_75: adam, batch_norm, broadcast, conv2d, copies, cross_entropy, distances, elementwise, flatten, leaky_relu, philox, pool2d, rows;
+    compute_75: adam, batch_norm, broadcast, conv2d, copies, cross_entropy, distances, elementwise, indexing, leaky_relu, philox, pool2d, reshape;
     compute_80: conv2d_tf32;
 };
 

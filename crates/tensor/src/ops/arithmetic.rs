@@ -1,95 +1,203 @@
-//! Sums, differences and products, element by element, with broadcasting.
+//! Sums, differences, products and quotients, element by element, of tensors and numbers in all forms.
 
-use std::ops::{Add, Mul, Neg, Sub};
+use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::elementwise::{cuda, map, zip};
-use crate::shape::Shape;
-use crate::storage::{Element, dispatch};
+use crate::pool::Buffer;
+use crate::storage::{Element, dispatch, operands};
 use crate::tensor::Tensor;
 
 impl Tensor {
-    /// Every element times a number.
-    pub fn scale(&self, factor: f64) -> Tensor {
-        let storage = dispatch!(self, |x| scaled(x, factor), |x| cuda::map("scale_f32", x, &[factor as f32]));
-        Tensor::from_operation(self.shape(), storage, &[self], move |back| vec![Some(back.upstream.scale(factor))])
+    /// Multiplies every element by a number: `x * factor`.
+    pub fn mul_scalar(&self, factor: f64) -> Tensor {
+        fn scaled<T: Element>(x: &[T], factor: f64) -> Buffer<T> {
+            let factor = T::from_f64(factor);
+            map(x, move |x| x * factor)
+        }
+        let x = operands("mul_scalar", [self]);
+        let storage = dispatch!(x, |[x]| scaled(x, factor), |[x]| cuda::map("mul_scalar_f32", x, &[factor as f32]));
+        Tensor::from_operation(self.shape(), storage, &[self], move |back| vec![Some(back.upstream * factor)])
     }
 
-    /// Every element plus a number.
-    pub fn shift(&self, offset: f64) -> Tensor {
-        let storage = dispatch!(self, |x| shifted(x, offset), |x| cuda::map("shift_f32", x, &[offset as f32]));
+    /// Adds a number to every element: `x + offset`.
+    pub fn add_scalar(&self, offset: f64) -> Tensor {
+        fn shifted<T: Element>(x: &[T], offset: f64) -> Buffer<T> {
+            let offset = T::from_f64(offset);
+            map(x, move |x| x + offset)
+        }
+        let x = operands("add_scalar", [self]);
+        let storage = dispatch!(x, |[x]| shifted(x, offset), |[x]| cuda::map("add_scalar_f32", x, &[offset as f32]));
         Tensor::from_operation(self.shape(), storage, &[self], |back| vec![Some(back.upstream.clone())])
     }
 
-    /// Every element times itself.
+    /// Multiplies every element by itself.
     pub fn square(&self) -> Tensor {
         self * self
     }
-}
 
-fn scaled<T: Element>(x: &[T], factor: f64) -> crate::pool::Buffer<T> {
-    let factor = T::from_f64(factor);
-    map(x, move |x| x * factor)
-}
-
-fn shifted<T: Element>(x: &[T], offset: f64) -> crate::pool::Buffer<T> {
-    let offset = T::from_f64(offset);
-    map(x, move |x| x + offset)
-}
-
-/// The shape that both operands are broadcast to.
-fn common_shape(name: &str, a: Shape, b: Shape) -> Shape {
-    if a.broadcasts_to(b) {
-        b
-    } else if b.broadcasts_to(a) {
-        a
-    } else {
-        panic!("{name} of tensors whose shapes do not fit: {a:?} and {b:?}")
+    /// The larger of each pair of elements. Where they are equal, each receives half of the gradient.
+    ///
+    /// # Panics
+    /// When the shapes cannot be broadcast together.
+    #[track_caller]
+    pub fn maximum(&self, other: &Tensor) -> Tensor {
+        let [a, b] = broadcast("maximum", self, other);
+        let storage = dispatch!(
+            operands("maximum", [&a, &b]),
+            |[a, b]| zip(a, b, |a, b| if a > b || a.is_nan() { a } else { b }),
+            |[a, b]| cuda::zip("maximum_f32", a, b, &[])
+        );
+        let (first, second) = (a.detach(), b.detach());
+        Tensor::from_operation(a.shape(), storage, &[&a, &b], move |back| {
+            let share = (&first - &second).sign() * 0.5 + 0.5;
+            vec![back.when(0, || back.upstream * &share), back.when(1, || back.upstream * (1.0 - &share))]
+        })
     }
-}
 
-/// Element by element; an operand of a smaller shape is [broadcast](Tensor::broadcast_to) to the other's.
-impl Add for &Tensor {
-    type Output = Tensor;
-    fn add(self, other: &Tensor) -> Tensor {
-        let shape = common_shape("sum", self.shape(), other.shape());
-        let (a, b) = (self.broadcast_to(shape), other.broadcast_to(shape));
-        let storage = dispatch!(a, b, |a, b| zip(a, b, |a, b| a + b), |a, b| cuda::zip("add_f32", a, b, &[]));
-        Tensor::from_operation(shape, storage, &[&a, &b], |back| {
+    /// The smaller of each pair of elements. Where they are equal, each receives half of the gradient.
+    ///
+    /// # Panics
+    /// When the shapes cannot be broadcast together.
+    #[track_caller]
+    pub fn minimum(&self, other: &Tensor) -> Tensor {
+        -(-self).maximum(&-other)
+    }
+
+    #[track_caller]
+    fn plus(&self, other: &Tensor) -> Tensor {
+        let [a, b] = broadcast("add", self, other);
+        let storage = dispatch!(operands("add", [&a, &b]), |[a, b]| zip(a, b, |a, b| a + b), |[a, b]| cuda::zip(
+            "add_f32",
+            a,
+            b,
+            &[]
+        ));
+        Tensor::from_operation(a.shape(), storage, &[&a, &b], |back| {
             vec![Some(back.upstream.clone()), Some(back.upstream.clone())]
         })
     }
-}
 
-/// Element by element; an operand of a smaller shape is [broadcast](Tensor::broadcast_to) to the other's.
-impl Sub for &Tensor {
-    type Output = Tensor;
-    fn sub(self, other: &Tensor) -> Tensor {
-        let shape = common_shape("difference", self.shape(), other.shape());
-        let (a, b) = (self.broadcast_to(shape), other.broadcast_to(shape));
-        let storage = dispatch!(a, b, |a, b| zip(a, b, |a, b| a - b), |a, b| cuda::zip("subtract_f32", a, b, &[]));
-        Tensor::from_operation(shape, storage, &[&a, &b], |back| {
+    #[track_caller]
+    fn minus(&self, other: &Tensor) -> Tensor {
+        let [a, b] = broadcast("subtract", self, other);
+        let storage = dispatch!(operands("subtract", [&a, &b]), |[a, b]| zip(a, b, |a, b| a - b), |[a, b]| cuda::zip(
+            "subtract_f32",
+            a,
+            b,
+            &[]
+        ));
+        Tensor::from_operation(a.shape(), storage, &[&a, &b], |back| {
             vec![Some(back.upstream.clone()), back.when(1, || -back.upstream)]
         })
     }
-}
 
-/// Element by element; an operand of a smaller shape is [broadcast](Tensor::broadcast_to) to the other's.
-impl Mul for &Tensor {
-    type Output = Tensor;
-    fn mul(self, other: &Tensor) -> Tensor {
-        let shape = common_shape("product", self.shape(), other.shape());
-        let (a, b) = (self.broadcast_to(shape), other.broadcast_to(shape));
-        let storage = dispatch!(a, b, |a, b| zip(a, b, |a, b| a * b), |a, b| cuda::zip("multiply_f32", a, b, &[]));
+    #[track_caller]
+    fn times(&self, other: &Tensor) -> Tensor {
+        let [a, b] = broadcast("multiply", self, other);
+        let storage = dispatch!(operands("multiply", [&a, &b]), |[a, b]| zip(a, b, |a, b| a * b), |[a, b]| cuda::zip(
+            "multiply_f32",
+            a,
+            b,
+            &[]
+        ));
         let saved = (a.clone(), b.clone());
-        Tensor::from_operation(shape, storage, &[&a, &b], move |back| {
+        Tensor::from_operation(a.shape(), storage, &[&a, &b], move |back| {
             vec![back.when(0, || back.upstream * &saved.1), back.when(1, || back.upstream * &saved.0)]
         })
     }
+
+    #[track_caller]
+    fn over(&self, other: &Tensor) -> Tensor {
+        let [a, b] = broadcast("divide", self, other);
+        let storage = dispatch!(operands("divide", [&a, &b]), |[a, b]| zip(a, b, |a, b| a / b), |[a, b]| cuda::zip(
+            "divide_f32",
+            a,
+            b,
+            &[]
+        ));
+        let divisor = b.clone();
+        Tensor::with_saved_output(a.shape(), storage, &[&a, &b], |y| {
+            move |back| {
+                let to_a = back.upstream / &divisor;
+                let to_b = back.when(1, || -(&to_a * back.output(&y)));
+                vec![Some(to_a), to_b]
+            }
+        })
+    }
 }
+
+/// Both operands of an operation in the shape that NumPy's rule gives them.
+#[track_caller]
+fn broadcast(operation: &str, a: &Tensor, b: &Tensor) -> [Tensor; 2] {
+    let shape = a.shape().broadcast(&b.shape()).unwrap_or_else(|| {
+        panic!(
+            "{operation}: the shapes {:?} and {:?} cannot be broadcast together: counted from the last axis, lengths must be \
+             equal or one of them 1 (for a number per channel of images, reshape [c] to [c, 1, 1])",
+            a.shape(),
+            b.shape()
+        )
+    });
+    [a, b].map(|operand| operand.broadcast_to(shape))
+}
+
+/// An operator on owned and borrowed tensors, and on a tensor and a number on either side.
+macro_rules! operator {
+    ($trait:ident, $name:ident, $both:ident, |$x:ident, $number:ident| $right:expr, |$y:ident, $first:ident| $left:expr) => {
+        operator!(@tensors $trait, $name, $both, &Tensor, &Tensor);
+        operator!(@tensors $trait, $name, $both, &Tensor, Tensor);
+        operator!(@tensors $trait, $name, $both, Tensor, &Tensor);
+        operator!(@tensors $trait, $name, $both, Tensor, Tensor);
+        operator!(@number $trait, $name, &Tensor, |$x, $number| $right, |$y, $first| $left);
+        operator!(@number $trait, $name, Tensor, |$x, $number| $right, |$y, $first| $left);
+    };
+    (@tensors $trait:ident, $name:ident, $both:ident, $left:ty, $right:ty) => {
+        /// Element by element; shapes are broadcast by NumPy's rule.
+        ///
+        /// # Panics
+        /// When the shapes cannot be broadcast together, or the tensors are on different devices.
+        impl $trait<$right> for $left {
+            type Output = Tensor;
+            #[track_caller]
+            fn $name(self, other: $right) -> Tensor {
+                Tensor::$both(&self, &other)
+            }
+        }
+    };
+    (@number $trait:ident, $name:ident, $tensor:ty, |$x:ident, $number:ident| $right:expr, |$y:ident, $first:ident| $left:expr) => {
+        /// Element by element.
+        impl $trait<f64> for $tensor {
+            type Output = Tensor;
+            fn $name(self, $number: f64) -> Tensor {
+                let $x = &self;
+                $right
+            }
+        }
+        /// Element by element.
+        impl $trait<$tensor> for f64 {
+            type Output = Tensor;
+            fn $name(self, other: $tensor) -> Tensor {
+                let ($first, $y) = (self, &other);
+                $left
+            }
+        }
+    };
+}
+
+operator!(Add, add, plus, |x, number| x.add_scalar(number), |x, number| x.add_scalar(number));
+operator!(Sub, sub, minus, |x, number| x.add_scalar(-number), |x, number| x.neg().add_scalar(number));
+operator!(Mul, mul, times, |x, number| x.mul_scalar(number), |x, number| x.mul_scalar(number));
+operator!(Div, div, over, |x, number| x.mul_scalar(1.0 / number), |x, number| x.recip().mul_scalar(number));
 
 impl Neg for &Tensor {
     type Output = Tensor;
     fn neg(self) -> Tensor {
-        self.scale(-1.0)
+        self.mul_scalar(-1.0)
+    }
+}
+
+impl Neg for Tensor {
+    type Output = Tensor;
+    fn neg(self) -> Tensor {
+        -&self
     }
 }

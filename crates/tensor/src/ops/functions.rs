@@ -1,53 +1,172 @@
 //! Functions of one variable, element by element.
 
 use super::elementwise::{cuda, map};
-use crate::storage::{Element, dispatch};
+use crate::storage::{Element, dispatch, operands};
 use crate::tensor::Tensor;
 
 impl Tensor {
     /// The exponential of every element.
     pub fn exp(&self) -> Tensor {
-        let storage = dispatch!(self, |x| map(x, |x| x.exp()), |x| cuda::map("exp_f32", x, &[]));
+        let storage = dispatch!(operands("exp", [self]), |[x]| map(x, |x| x.exp()), |[x]| cuda::map("exp_f32", x, &[]));
         Tensor::with_saved_output(self.shape(), storage, &[self], |y| {
-            move |back| vec![Some(back.upstream * &back.output(&y))]
+            move |back| vec![Some(back.upstream * back.output(&y))]
         })
     }
 
     /// The natural logarithm of every element.
-    pub fn ln(&self) -> Tensor {
-        let storage = dispatch!(self, |x| map(x, |x| x.ln()), |x| cuda::map("ln_f32", x, &[]));
+    pub fn log(&self) -> Tensor {
+        let storage = dispatch!(operands("log", [self]), |[x]| map(x, |x| x.ln()), |[x]| cuda::map("log_f32", x, &[]));
         let x = self.clone();
-        Tensor::from_operation(self.shape(), storage, &[self], move |back| vec![Some(back.upstream * &x.reciprocal())])
+        Tensor::from_operation(self.shape(), storage, &[self], move |back| {
+            vec![Some(back.upstream * x.reciprocal_or_zero())]
+        })
     }
 
     /// The hyperbolic tangent of every element.
     pub fn tanh(&self) -> Tensor {
-        let storage = dispatch!(self, |x| map(x, |x| x.hyperbolic_tangent()), |x| cuda::map("tanh_f32", x, &[]));
+        let x = operands("tanh", [self]);
+        let storage = dispatch!(x, |[x]| map(x, |x| x.hyperbolic_tangent()), |[x]| cuda::map("tanh_f32", x, &[]));
         Tensor::with_saved_output(self.shape(), storage, &[self], |y| {
-            move |back| vec![Some(back.upstream * &back.output(&y).square().scale(-1.0).shift(1.0))]
+            move |back| vec![Some(back.upstream * (back.output(&y).square() * -1.0 + 1.0))]
         })
+    }
+
+    /// The logistic function `1 / (1 + exp(-x))` of every element.
+    pub fn sigmoid(&self) -> Tensor {
+        let x = operands("sigmoid", [self]);
+        let storage = dispatch!(x, |[x]| map(x, logistic), |[x]| cuda::map("sigmoid_f32", x, &[]));
+        Tensor::with_saved_output(self.shape(), storage, &[self], |y| {
+            move |back| {
+                let y = back.output(&y);
+                vec![Some(back.upstream * (&y - y.square()))]
+            }
+        })
+    }
+
+    /// `log(1 + exp(x))` of every element, without overflow.
+    pub fn softplus(&self) -> Tensor {
+        let x = operands("softplus", [self]);
+        let storage = dispatch!(x, |[x]| map(x, softplus), |[x]| cuda::map("softplus_f32", x, &[]));
+        let x = self.clone();
+        Tensor::from_operation(self.shape(), storage, &[self], move |back| vec![Some(back.upstream * x.sigmoid())])
     }
 
     /// The square root of every element. Its derivative at 0 is taken to be 0, so that the norm of a vanishing gradient
     /// has a gradient (of zeros) and does not poison the training step with NaN.
     pub fn sqrt(&self) -> Tensor {
-        let storage = dispatch!(self, |x| map(x, |x| x.sqrt()), |x| cuda::map("sqrt_f32", x, &[]));
+        let x = operands("sqrt", [self]);
+        let storage = dispatch!(x, |[x]| map(x, |x| x.sqrt()), |[x]| cuda::map("sqrt_f32", x, &[]));
         Tensor::with_saved_output(self.shape(), storage, &[self], |y| {
-            move |back| vec![Some(back.upstream * &back.output(&y).reciprocal().scale(0.5))]
+            move |back| vec![Some(back.upstream * (back.output(&y).reciprocal_or_zero() * 0.5))]
         })
     }
 
-    /// One over every element, and 0 for an element that is 0.
-    pub fn reciprocal(&self) -> Tensor {
-        let storage = dispatch!(self, |x| map(x, reciprocal_or_zero), |x| cuda::map("reciprocal_f32", x, &[]));
+    /// One over every element.
+    pub fn recip(&self) -> Tensor {
+        let x = operands("recip", [self]);
+        let storage = dispatch!(x, |[x]| map(x, |x| x.recip()), |[x]| cuda::map("recip_f32", x, &[]));
         Tensor::with_saved_output(self.shape(), storage, &[self], |y| {
-            move |back| vec![Some(-&(back.upstream * &back.output(&y).square()))]
+            move |back| vec![Some(-(back.upstream * back.output(&y).square()))]
         })
+    }
+
+    /// One over every element, and 0 for an element that is 0, of which the derivative is then 0 too.
+    pub(crate) fn reciprocal_or_zero(&self) -> Tensor {
+        fn reciprocal_or_zero<T: Element>(x: T) -> T {
+            if x == T::zero() { T::zero() } else { x.recip() }
+        }
+        let x = operands("reciprocal_or_zero", [self]);
+        let storage = dispatch!(x, |[x]| map(x, reciprocal_or_zero), |[x]| cuda::map("reciprocal_or_zero_f32", x, &[]));
+        Tensor::with_saved_output(self.shape(), storage, &[self], |y| {
+            move |back| vec![Some(-(back.upstream * back.output(&y).square()))]
+        })
+    }
+
+    /// Every element to the power of a number. A negative element has a power where the number is whole, else NaN.
+    pub fn pow(&self, exponent: f64) -> Tensor {
+        if exponent == 0.0 {
+            return Tensor::full(1.0, self.shape(), self.device());
+        }
+        if exponent == 1.0 {
+            return self.clone();
+        }
+        fn power<T: Element>(x: &[T], exponent: f64) -> crate::pool::Buffer<T> {
+            let exponent = T::from_f64(exponent);
+            map(x, move |x| x.powf(exponent))
+        }
+        let x = operands("pow", [self]);
+        let storage = dispatch!(x, |[x]| power(x, exponent), |[x]| cuda::map("pow_f32", x, &[exponent as f32]));
+        let x = self.clone();
+        Tensor::from_operation(self.shape(), storage, &[self], move |back| {
+            vec![Some(back.upstream * (x.pow(exponent - 1.0) * exponent))]
+        })
+    }
+
+    /// The absolute value of every element. Its derivative at 0 is taken to be 0.
+    pub fn abs(&self) -> Tensor {
+        let storage = dispatch!(operands("abs", [self]), |[x]| map(x, |x| x.abs()), |[x]| cuda::map("abs_f32", x, &[]));
+        let x = self.detach();
+        Tensor::from_operation(self.shape(), storage, &[self], move |back| vec![Some(back.upstream * x.sign())])
+    }
+
+    /// 1 for every element above 0, -1 for every element below, and 0 for the others: a constant, since its derivative is 0
+    /// wherever it has one.
+    pub fn sign(&self) -> Tensor {
+        fn sign<T: Element>(x: T) -> T {
+            let is = |condition: bool| if condition { T::one() } else { T::zero() };
+            is(x > T::zero()) - is(x < T::zero())
+        }
+        let storage = dispatch!(operands("sign", [self]), |[x]| map(x, sign), |[x]| cuda::map("sign_f32", x, &[]));
+        Tensor::constant(self.shape(), storage)
+    }
+
+    /// Every element, but `low` where it is lower and `high` where it is higher. The derivative is 0 there and 1 elsewhere.
+    ///
+    /// # Panics
+    /// When `low` is above `high`, or one of them is no number.
+    #[track_caller]
+    pub fn clamp(&self, low: f64, high: f64) -> Tensor {
+        assert!(low <= high, "clamp between {low} and {high}: the first must be the lower one");
+        fn clamped<T: Element>(x: &[T], low: f64, high: f64) -> crate::pool::Buffer<T> {
+            let [low, high] = [low, high].map(T::from_f64);
+            // NaN passes.
+            map(x, move |x| {
+                if x < low {
+                    low
+                } else if x > high {
+                    high
+                } else {
+                    x
+                }
+            })
+        }
+        let x = operands("clamp", [self]);
+        let numbers = [low as f32, high as f32];
+        let storage = dispatch!(x, |[x]| clamped(x, low, high), |[x]| cuda::map("clamp_f32", x, &numbers));
+        let x = self.detach();
+        Tensor::with_saved_output(self.shape(), storage, &[self], |y| {
+            move |back| {
+                let moved = (&x - back.output(&y).detach()).sign().abs();
+                vec![Some(back.upstream * (1.0 - moved))]
+            }
+        })
+    }
+
+    /// Every element above 0, and 0 for the others.
+    pub fn relu(&self) -> Tensor {
+        self.leaky_relu(0.0)
     }
 }
 
-fn reciprocal_or_zero<T: Element>(x: T) -> T {
-    if x == T::zero() { T::zero() } else { x.recip() }
+#[inline(always)]
+fn softplus<T: Element>(x: T) -> T {
+    x.max(T::zero()) + (-x.abs()).exp().ln_1p()
+}
+
+#[inline(always)]
+fn logistic<T: Element>(x: T) -> T {
+    let half = T::from_f64(0.5);
+    half + half * (half * x).hyperbolic_tangent()
 }
 
 #[cfg(test)]
@@ -58,10 +177,29 @@ mod tests {
     #[test]
     fn the_fast_hyperbolic_tangent_is_accurate() {
         let x: Vec<f64> = (-60_000..=60_000).map(|i| f64::from(i) * 2e-4).collect();
-        let fast: Vec<f64> = Tensor::from_vec(x.clone(), [1, x.len(), 1, 1], Device::Cpu).tanh().to_vec();
+        let fast: Vec<f64> = Tensor::from_vec(x.clone(), [x.len()], Device::Cpu).tanh().to_vec();
         for (x, fast) in x.iter().zip(fast) {
             approx::assert_relative_eq!(fast, f64::from(*x as f32).tanh(), max_relative = 5e-7, epsilon = 1e-30);
             assert!(fast.abs() <= 1.0);
         }
+    }
+
+    #[test]
+    fn functions_hold_at_their_edges() {
+        let at = |x: &[f64], function: fn(&Tensor) -> Tensor| {
+            let x = Tensor::from_vec(x.to_vec(), [x.len()], Device::Reference).variable();
+            let y = function(&x);
+            (y.to_vec::<f64>(), y.sum().gradients(&[&x])[0].to_vec::<f64>())
+        };
+        assert_eq!(at(&[-2.0, 0.0, 3.0], Tensor::abs), (vec![2.0, 0.0, 3.0], vec![-1.0, 0.0, 1.0]));
+        assert_eq!(
+            at(&[-1.0, 0.5, 1.0, 2.0], |x| x.clamp(-0.5, 1.0)),
+            (vec![-0.5, 0.5, 1.0, 1.0], vec![0.0, 1.0, 1.0, 0.0])
+        );
+        assert_eq!(at(&[-800.0, 800.0], Tensor::softplus), (vec![0.0, 800.0], vec![0.0, 1.0]));
+        assert_eq!(at(&[0.0, -3.0], |x| x.pow(3.0)), (vec![0.0, -27.0], vec![0.0, 27.0]));
+        assert_eq!(at(&[0.0], Tensor::sqrt), (vec![0.0], vec![0.0]));
+        assert_eq!(at(&[0.0], |x| 1.0 / x).0, [f64::INFINITY]);
+        assert_eq!(at(&[2.0, 2.0], |x| x.maximum(&Tensor::full(2.0, [2], Device::Reference))).1, [0.5, 0.5]);
     }
 }

@@ -5,24 +5,29 @@ use rayon::prelude::*;
 use super::Pool2d;
 use super::elementwise::planes_per_task;
 use super::pool2d;
+use crate::layout::Nchw;
 use crate::pool::Buffer;
-use crate::shape::Shape;
-use crate::storage::{Element, dispatch};
+use crate::storage::{Element, dispatch, operands};
 use crate::tensor::Tensor;
 
 impl Tensor {
     /// Every pixel as a square of four: shape `[n, c, 2h, 2w]`.
+    ///
+    /// # Panics
+    /// When the tensor has not the axes `[n, c, h, w]`.
+    #[track_caller]
     pub fn upsample2d(&self) -> Tensor {
-        let from = self.shape();
-        let to = Shape { h: 2 * from.h, w: 2 * from.w, ..from };
-        let storage = dispatch!(self, |x| doubled(x, to), |x| pool2d::cuda::doubled(x, to));
-        Tensor::from_operation(to, storage, &[self], |back| {
-            vec![Some(back.upstream.average_pool2d(Pool2d::square(2, 2, 0)).scale(4.0))]
+        let from = self.images("upsample2d");
+        let to = Nchw { h: 2 * from.h, w: 2 * from.w, ..from };
+        let x = operands("upsample2d", [self]);
+        let storage = dispatch!(x, |[x]| doubled(x, to), |[x]| pool2d::cuda::doubled(x, to));
+        Tensor::from_operation(to.into(), storage, &[self], |back| {
+            vec![Some(back.upstream.avg_pool2d(Pool2d::square(2, 2, 0)) * 4.0)]
         })
     }
 }
 
-fn doubled<T: Element>(x: &[T], to: Shape) -> Buffer<T> {
+fn doubled<T: Element>(x: &[T], to: Nchw) -> Buffer<T> {
     let plane = to.plane();
     let mut out = Buffer::stale(to.len());
     let planes = out.par_chunks_exact_mut(plane).enumerate();

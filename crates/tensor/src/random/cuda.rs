@@ -13,7 +13,8 @@ impl Random {
         let key = [self.seed as u32, (self.seed >> 32) as u32];
         let place = [address.inner, address.iteration, address.purpose()];
         let position = context.captured_position(address);
-        let arguments: [&dyn Argument; 6] = [&numbers, &shape.axes(), &(len as i32), &key, &place, &position.as_ref()];
+        let arguments: [&dyn Argument; 6] =
+            [&numbers, &shape.nchw().axes(), &(len as i32), &key, &place, &position.as_ref()];
         // A thread makes four numbers.
         context.launch_for_each(kernel, len.div_ceil(4), &arguments);
         Storage::Cuda(numbers)

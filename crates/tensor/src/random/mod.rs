@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn numbers_are_those_of_their_words() {
         let (random, address) = (Random::new(3), Address { inner: 7, ..Address::default() });
-        let drawn: Vec<f32> = random.uniform(address, [1, 5001, 1, 1], Device::Cpu).to_vec();
+        let drawn: Vec<f32> = random.uniform(address, [5001], Device::Cpu).to_vec();
         let expected = random.words(address, 5001).map(|word| (word >> 8) as f32 / (1 << 24) as f32);
         assert!(drawn.into_iter().eq(expected));
     }
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn normals_have_the_moments_of_the_normal_distribution() {
-        let x: Vec<f64> = Random::new(7).normal(Address::default(), [1, 200_000, 1, 1], Device::Cpu).to_vec();
+        let x: Vec<f64> = Random::new(7).normal(Address::default(), [200_000], Device::Cpu).to_vec();
         let mean = |power: i32| x.iter().map(|x| x.powi(power)).sum::<f64>() / x.len() as f64;
         // Four standard errors of each moment.
         for (power, expected, error) in [(1, 0.0, 1.0f64), (2, 1.0, 2.0), (3, 0.0, 15.0), (4, 3.0, 96.0)] {

@@ -219,21 +219,20 @@ fn the_networks_layers_conform_on_the_fast_host() {
 fn work_in_which_the_host_takes_part_is_not_recorded() {
     let device = whole_device(Tier::Fast, Precision::F32);
     let at = Address { iteration: 3, ..Address::default() };
-    let (x, turn) =
-        (Tensor::full(2.0, [5, 1, 1, 1], device), Turn { address: at, step: Adam::default().next_step(0.1) });
+    let (x, turn) = (Tensor::full(2.0, [5], device), Turn { address: at, step: Adam::default().next_step(0.1) });
     let captures = |work: &dyn Fn(&Tensor) -> Tensor| Graph::capture(&turn, &[&x], |x| vec![work(&x[0])]);
     let random = Random::new(1);
-    let reads: &dyn Fn(&Tensor) -> Tensor = &|x| x.scale(x.sum().item());
-    let draws: &dyn Fn(&Tensor) -> Tensor = &|x| x.scale(random.below(at, 1, 9)[0] as f64);
-    let orders: &dyn Fn(&Tensor) -> Tensor = &|x| x.select_rows(&random.permutation(at, 5));
+    let reads: &dyn Fn(&Tensor) -> Tensor = &|x| x * x.sum().item();
+    let draws: &dyn Fn(&Tensor) -> Tensor = &|x| x * random.below(at, 1, 9)[0] as f64;
+    let orders: &dyn Fn(&Tensor) -> Tensor = &|x| x.index_select(0, &random.permutation(at, 5));
     let elsewhere: &dyn Fn(&Tensor) -> Tensor =
-        &|x| x + &random.normal(Address { iteration: 4, ..at }, x.shape(), device);
+        &|x| x + random.normal(Address { iteration: 4, ..at }, x.shape(), device);
     for work in [reads, draws, orders, elsewhere] {
         assert!(captures(work).is_none());
         assert!(work(&x).sum().item().is_finite(), "the device goes on");
     }
-    let graph = captures(&|x| x.scale(3.0)).expect("work of kernels alone");
-    let results = [1.0, 7.0].map(|value| graph.launch(&turn, &[&Tensor::full(value, [5, 1, 1, 1], device)]));
+    let graph = captures(&|x| x * 3.0).expect("work of kernels alone");
+    let results = [1.0, 7.0].map(|value| graph.launch(&turn, &[&Tensor::full(value, [5], device)]));
     assert_eq!(results.map(|result| result[0].to_vec::<f32>()), [vec![3.0; 5], vec![21.0; 5]]);
 }
 
@@ -249,7 +248,7 @@ fn the_environment_keeps_work_from_being_recorded() {
         assert!(output.status.success() && text.contains("1 passed"), "{text}");
         return;
     }
-    let x = Tensor::full(2.0, [5, 1, 1, 1], whole_device(Tier::Fast, Precision::F32));
+    let x = Tensor::full(2.0, [5], whole_device(Tier::Fast, Precision::F32));
     let turn = Turn { address: Address::default(), step: Adam::default().next_step(0.1) };
-    assert!(Graph::capture(&turn, &[&x], |x| vec![x[0].scale(3.0)]).is_none());
+    assert!(Graph::capture(&turn, &[&x], |x| vec![&x[0] * 3.0]).is_none());
 }

@@ -102,7 +102,7 @@ impl GeneratorLayers for Nodes<'_> {
 
     fn batch_norm_relu(&mut self, x: &String, _name: impl Display, _rows: Rows) -> String {
         let (layer, [scale, shift]) = self.norms.next().expect("a generator has all its normalisations");
-        let axes = [scale.shape().c, 1, 1];
+        let axes = [scale.shape()[1], 1, 1];
         let scale = self.of_class(&format!("norm{layer}.scale"), &scale, &axes);
         let shift = self.of_class(&format!("norm{layer}.shift"), &shift, &axes);
         self.graph.affine_relu(x, &scale, &shift)
@@ -126,16 +126,16 @@ impl Nodes<'_> {
     /// The rows of a table for the classes asked for, with these axes; of a generator that knows none, the row of
     /// the only one. A class that was not learned has no numbers.
     fn of_class(&mut self, name: &str, table: &Tensor, axes: &[usize]) -> String {
-        let (learned, classes) = (&self.trained.usage.classes, table.shape().n);
+        let (learned, classes) = (&self.trained.usage.classes, table.shape()[0]);
         let class = match &self.class {
             Class::Input(class) => class,
             Class::Only(class) => {
-                let row = table.rows(*class..class + 1);
+                let row = table.slice(0, *class..class + 1);
                 return self.graph.constant(name, &row, &[&[1], axes].concat());
             }
         };
         let mut numbers = table.to_vec::<f32>();
-        for (class, row) in numbers.chunks_mut(table.shape().c).enumerate() {
+        for (class, row) in numbers.chunks_mut(table.shape()[1]).enumerate() {
             if !learned.contains(&class) {
                 row.fill(f32::NAN);
             }
@@ -150,8 +150,7 @@ impl Nodes<'_> {
     }
 
     fn parameter(&mut self, name: String) -> String {
-        let found = self.weights.axes(&name).zip(self.weights.get(&name));
-        let (axes, value) = found.expect("a generator has all its parameters");
-        self.graph.constant(&name, value, axes)
+        let value = self.weights.get(&name).expect("a generator has all its parameters");
+        self.graph.constant(&name, value, value.shape().axes())
     }
 }

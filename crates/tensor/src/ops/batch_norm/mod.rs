@@ -18,12 +18,14 @@ use rayon::prelude::*;
 
 use super::elementwise::planes_per_task;
 use super::leaky_relu::{assert_slope, gate, rectified};
+use super::tables::table_among;
 use crate::autograd::{Backward, is_recording};
 use crate::cpu::microkernel::LANES;
 use crate::cpu::vectorised;
+use crate::layout::Nchw;
 use crate::pool::Buffer;
 use crate::shape::Shape;
-use crate::storage::{Element, Storage};
+use crate::storage::{Element, dispatch, operands};
 use crate::tensor::{SavedOutput, Tensor};
 
 impl Tensor {
@@ -31,11 +33,12 @@ impl Tensor {
     ///
     /// The batch consists of `groups` groups of equal size, one after another, each normalised with the mean and the
     /// biased variance of its own pixels and images, channel by channel: one group is plain batch norm, several are the
-    /// class-pure batches of a replaying generator (paper section 3). `scale` and `shift` are `[r, c, 1, 1]`, each row
-    /// for one of r equal blocks of images.
+    /// class-pure batches of a replaying generator. This tensor is `[n, c, h, w]` or `[n, c]`; `scale` and `shift` are `[c]`,
+    /// or `[r, c]` with a row for each of r equal blocks of images.
     ///
     /// # Panics
     /// When the tables' shapes differ, or `groups` does not divide r, or r not N.
+    #[track_caller]
     pub fn batch_norm_leaky_relu(
         &self,
         scale: &Tensor,
@@ -44,13 +47,12 @@ impl Tensor {
         epsilon: f64,
         slope: f64,
     ) -> Tensor {
-        let (shape, rows) = (self.shape(), scale.shape().n);
+        let shape = self.images_or_rows("batch_norm_leaky_relu");
+        let rows = [scale, shift].map(|table| table.table_rows("batch_norm_leaky_relu", shape))[0];
         assert!(
-            groups > 0
-                && rows.is_multiple_of(groups)
-                && shape.n.is_multiple_of(rows)
-                && [scale, shift].iter().all(|table| table.shape() == Shape::matrix(rows, shape.c)),
-            "batch norm of {shape:?} in {groups} groups with tables of {:?} and {:?}",
+            groups > 0 && rows.is_multiple_of(groups) && scale.shape() == shift.shape(),
+            "batch_norm_leaky_relu in {groups} groups with tables of shapes {:?} and {:?}: these must be equal, and their rows \
+             a multiple of the groups",
             scale.shape(),
             shift.shape()
         );
@@ -60,31 +62,25 @@ impl Tensor {
 }
 
 /// Images normalised as `cut` says, with the scales and shifts of its rows, and a leaky rectifier.
+#[track_caller]
 pub(super) fn normalised(images: &Tensor, [scale, shift]: [&Tensor; 2], cut: Cut, epsilon: f64, slope: f64) -> Tensor {
     assert_slope(slope);
     let Cut { shape, groups, .. } = cut;
     let by_group = Cut { rows: groups, ..cut };
-    let table = |storage| Tensor::constant(Shape::matrix(groups, shape.c), storage);
-    let [mean, inverse] = match images.storage() {
-        Storage::F32(x) => by_group.moments(x, epsilon).map(Storage::F32),
-        Storage::F64(x) => by_group.moments(x, epsilon).map(Storage::F64),
-        Storage::Cuda(x) => cuda::moments(&cut, x, epsilon).map(Storage::Cuda),
-    }
-    .map(table);
-    let storage = match [images, scale, shift, &mean, &inverse].map(Tensor::storage) {
-        [Storage::F32(x), Storage::F32(scale), Storage::F32(shift), Storage::F32(mean), Storage::F32(inverse)] => {
-            Storage::F32(cut.forward(x, [scale, shift], [mean, inverse], slope))
-        }
-        [Storage::F64(x), Storage::F64(scale), Storage::F64(shift), Storage::F64(mean), Storage::F64(inverse)] => {
-            Storage::F64(cut.forward(x, [scale, shift], [mean, inverse], slope))
-        }
-        [Storage::Cuda(x), Storage::Cuda(scale), Storage::Cuda(shift), Storage::Cuda(mean), Storage::Cuda(inverse)] => {
-            Storage::Cuda(cuda::forward(&cut, x, [scale, shift], [mean, inverse], slope))
-        }
-        _ => panic!("normalisation of images and tables on different devices"),
-    };
+    let moments =
+        dispatch!(operands("normalisation", [images]), |[x]| by_group.moments(x, epsilon), |[x]| cuda::moments(
+            &cut, x, epsilon
+        ));
+    let [mean, inverse] = moments.map(|storage| Tensor::constant([groups, shape.c].into(), storage));
+    let storage = dispatch!(
+        operands("normalisation", [images, scale, shift, &mean, &inverse]),
+        |[x, scale, shift, mean, inverse]| cut.forward(x, [scale, shift], [mean, inverse], slope),
+        |[x, scale, shift, mean, inverse]| cuda::forward(&cut, x, [scale, shift], [mean, inverse], slope)
+    );
     let saved = Saved { cut, x: images.clone(), scale: scale.clone(), mean, inverse, epsilon, slope };
-    Tensor::with_saved_output(shape, storage, &[images, scale, shift], |y| move |back| saved.gradients(back, &y))
+    Tensor::with_saved_output(images.shape(), storage, &[images, scale, shift], |y| {
+        move |back| saved.gradients(back, &y)
+    })
 }
 
 /// What the gradient keeps besides the result.
@@ -106,54 +102,34 @@ impl Saved {
             return self.gradients_composed(back, &y);
         }
         let Saved { cut, x, scale, mean, inverse, slope, .. } = self;
-        let gradients = match [back.upstream, &y, x, scale, mean, inverse].map(Tensor::storage) {
-            [
-                Storage::F32(g),
-                Storage::F32(y),
-                Storage::F32(x),
-                Storage::F32(scale),
-                Storage::F32(mean),
-                Storage::F32(inverse),
-            ] => cut.backward([g, y, x], scale, [mean, inverse], *slope).map(Storage::F32),
-            [
-                Storage::F64(g),
-                Storage::F64(y),
-                Storage::F64(x),
-                Storage::F64(scale),
-                Storage::F64(mean),
-                Storage::F64(inverse),
-            ] => cut.backward([g, y, x], scale, [mean, inverse], *slope).map(Storage::F64),
-            [
-                Storage::Cuda(g),
-                Storage::Cuda(y),
-                Storage::Cuda(x),
-                Storage::Cuda(scale),
-                Storage::Cuda(mean),
-                Storage::Cuda(inverse),
-            ] => cuda::backward(cut, [g, y, x], scale, [mean, inverse], *slope).map(Storage::Cuda),
-            _ => panic!("a gradient and what it is the gradient of are on different devices"),
-        };
+        let gradients = dispatch!(
+            operands("the gradient of a normalisation", [back.upstream, &y, x, scale, mean, inverse]),
+            |[g, y, x, scale, mean, inverse]| cut.backward([g, y, x], scale, [mean, inverse], *slope),
+            |[g, y, x, scale, mean, inverse]| cuda::backward(cut, [g, y, x], scale, [mean, inverse], *slope)
+        );
         let shapes = [x.shape(), scale.shape(), scale.shape()];
         gradients.into_iter().zip(shapes).map(|(storage, shape)| Some(Tensor::constant(shape, storage))).collect()
     }
 
     /// The same, made of other operations: slower, and differentiable any number of times.
     fn gradients_composed(&self, back: &Backward, y: &Tensor) -> Vec<Option<Tensor>> {
-        let Saved { x, scale, .. } = self;
-        let (statistics, tables) = (self.cut.statistics(), scale.shape());
-        let centred = x - &x.mean_to(statistics);
-        let inverse = centred.square().mean_to(statistics).shift(self.epsilon).sqrt().reciprocal();
+        let Saved { cut, x, scale, epsilon, slope, .. } = self;
+        let (shape, tables) = (x.shape(), scale.shape());
+        let statistics = table_among(cut.statistics(), shape);
+        let mean = |x: &Tensor| x.sum_rows_to(statistics) * (statistics.len() as f64 / shape.len() as f64);
+        let centred = x - mean(x).repeat_to(shape);
+        let inverse = (mean(&centred.square()) + *epsilon).sqrt().reciprocal_or_zero().repeat_to(shape);
         let normalised = &centred * &inverse;
-        let gated = back.upstream.gated_by(y, self.slope);
+        let gated = back.upstream.leaky_relu_grad(y, *slope);
         let to_x = || {
-            let g = &gated * scale;
-            let mean_gx = (&g * &normalised).mean_to(statistics);
-            &(&(&g - &g.mean_to(statistics)) - &(&normalised * &mean_gx)) * &inverse
+            let g = &gated * scale.spread(shape);
+            let mean_gx = mean(&(&g * &normalised)).repeat_to(shape);
+            ((&g - mean(&g).repeat_to(shape)) - &normalised * mean_gx) * &inverse
         };
         vec![
             back.when(0, to_x),
-            back.when(1, || (&gated * &normalised).sum_to(tables)),
-            back.when(2, || gated.sum_to(tables)),
+            back.when(1, || (&gated * &normalised).sum_to_table(tables)),
+            back.when(2, || gated.sum_to_table(tables)),
         ]
     }
 }
@@ -162,7 +138,7 @@ impl Saved {
 /// shifts, a multiple of them.
 #[derive(Clone, Copy)]
 pub(super) struct Cut {
-    pub(super) shape: Shape,
+    pub(super) shape: Nchw,
     pub(super) groups: usize,
     pub(super) rows: usize,
     /// Whether all channels of a group have the same statistics, which the table repeats.
@@ -241,7 +217,7 @@ impl Block {
 impl Cut {
     /// All blocks of a plane.
     fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
-        let Cut { shape: Shape { n, c, .. }, groups, rows, .. } = *self;
+        let Cut { shape: Nchw { n, c, .. }, groups, rows, .. } = *self;
         let images = n / rows;
         (0..rows).flat_map(move |row| {
             (0..c).step_by(LANES).map(move |channel| Block {
@@ -257,7 +233,7 @@ impl Cut {
 
     /// The shape of the statistics, each once.
     fn statistics(&self) -> Shape {
-        if self.across_channels { Shape::matrix(self.groups, 1) } else { Shape::matrix(self.groups, self.shape.c) }
+        if self.across_channels { [self.groups, 1].into() } else { [self.groups, self.shape.c].into() }
     }
 
     /// Numbers that each entry of a table of statistics stands for.

@@ -1,7 +1,7 @@
 //! The same sums as kernels. A sum is cut into parts, so that many blocks share it; the parts are added in order.
 
 use crate::cuda::{Argument, Buffer};
-use crate::shape::Shape;
+use crate::layout::Nchw;
 
 /// Blocks that keep a large GPU busy.
 const BUSY: usize = 512;
@@ -35,17 +35,17 @@ pub(crate) fn add_parts_leaky_relu(
     sums
 }
 
-pub(super) fn repeated(x: &Buffer, from: Shape, to: Shape) -> Buffer {
+pub(super) fn repeated(x: &Buffer, from: Nchw, to: Nchw) -> Buffer {
     let out = Buffer::stale(x.context(), to.len());
     let arguments: [&dyn Argument; 5] = [x, &out, &from.axes(), &to.axes(), &(to.len() as i32)];
     x.context().launch_for_each("repeat_f32", to.len(), &arguments);
     out
 }
 
-pub(super) fn summed(x: &Buffer, from: Shape, to: Shape) -> Buffer {
+pub(super) fn summed(x: &Buffer, from: Nchw, to: Nchw) -> Buffer {
     if (to.n, to.c) == (from.n, from.c) && from.n > 1 {
         // Images that stay apart are like channels.
-        let merged = |shape: Shape| Shape { n: 1, c: shape.plane(), ..shape };
+        let merged = |shape: Nchw| Nchw { n: 1, c: shape.plane(), ..shape };
         return summed(x, merged(from), merged(to));
     }
     let cells = to.n * to.pixels();

@@ -1,7 +1,8 @@
 //! Repeating a small tensor to fill a larger shape, and its opposite, summing back. Each is the other's gradient.
 //!
-//! The batch axis repeats in blocks: a tensor of G rows fills N rows, G dividing N, so that rows n of the result read
-//! row n / (N / G). That is how one row of statistics or of class parameters serves one class-pure group of a batch.
+//! The kernels repeat rows in blocks: a tensor of G rows fills N rows, G dividing N, so that row n of the result reads row
+//! n / (N / G). That is how one row of statistics or of class parameters serves one class-pure group of a batch. To
+//! callers this is [`Tensor::repeat_interleave`]; broadcasting follows NumPy's rule alone.
 
 pub(crate) mod cuda;
 
@@ -9,65 +10,133 @@ use rayon::prelude::*;
 
 use super::elementwise::planes_per_task;
 use crate::cpu::microkernel::LANES;
+use crate::layout::Nchw;
 use crate::pool::Buffer;
 use crate::shape::Shape;
-use crate::storage::{Element, dispatch};
+use crate::storage::{Element, dispatch, operands};
 use crate::tensor::Tensor;
 
 impl Tensor {
-    /// This tensor repeated to fill `shape`: axes C, H and W must be equal or 1, and N must divide the new N (row n of
-    /// the result is row n / (N / own N): each row fills one block).
+    /// This tensor repeated to fill `shape` by NumPy's rule: axes are compared from the last to the first, and each of this
+    /// tensor's is as long as that of `shape`, or 1, or not there.
     ///
     /// # Panics
     /// When the shapes do not fit.
+    #[track_caller]
     pub fn broadcast_to(&self, shape: impl Into<Shape>) -> Tensor {
         let (from, to) = (self.shape(), shape.into());
-        if from == to {
-            return self.clone();
-        }
-        assert!(from.broadcasts_to(to), "broadcast of {from:?} to {to:?}");
-        let storage = dispatch!(self, |x| repeated(x, from, to), |x| cuda::repeated(x, from, to));
-        Tensor::from_operation(to, storage, &[self], move |back| vec![Some(back.upstream.sum_to(from))])
+        assert_eq!(from.broadcast(&to), Some(to), "{from:?} cannot be broadcast to {to:?}");
+        self.repeat_to(to)
     }
 
-    /// Sums of the elements that [`Tensor::broadcast_to`] would fill from one.
+    /// The sums of the elements that [`Tensor::broadcast_to`] would fill from one.
     ///
     /// # Panics
     /// When `shape` cannot be broadcast to this tensor's.
+    #[track_caller]
     pub fn sum_to(&self, shape: impl Into<Shape>) -> Tensor {
         let (from, to) = (self.shape(), shape.into());
-        if from == to {
-            return self.clone();
+        assert_eq!(to.broadcast(&from), Some(from), "a tensor of shape {from:?} cannot be summed to {to:?}");
+        self.sum_rows_to(to)
+    }
+
+    /// Every row of the first axis `repeats` times, one after another: row i of the result is row `i / repeats`.
+    ///
+    /// # Panics
+    /// When the tensor is a scalar.
+    #[track_caller]
+    pub fn repeat_interleave(&self, repeats: usize) -> Tensor {
+        let rows = self.shape()[0];
+        if self.shape().place(0) == 0 && repeats > 0 {
+            return self.repeat_to(self.shape().with(0, rows * repeats));
         }
-        assert!(to.broadcasts_to(from), "sum of {from:?} to {to:?}");
-        let storage = dispatch!(self, |x| summed(x, from, to), |x| cuda::summed(x, from, to));
-        Tensor::from_operation(to, storage, &[self], move |back| vec![Some(back.upstream.broadcast_to(from))])
+        self.index_select(0, &(0..rows * repeats).map(|i| i / repeats).collect::<Vec<_>>())
     }
 
     /// The sum of all elements, a scalar.
     pub fn sum(&self) -> Tensor {
-        self.sum_to(Shape::SCALAR)
+        self.sum_rows_to(Shape::SCALAR)
     }
 
-    /// The mean of the elements that [`Tensor::sum_to`] adds up.
+    /// The means of the elements that [`Tensor::sum_to`] adds up.
+    ///
+    /// # Panics
+    /// When `shape` cannot be broadcast to this tensor's.
+    #[track_caller]
     pub fn mean_to(&self, shape: impl Into<Shape>) -> Tensor {
         let shape = shape.into();
-        self.sum_to(shape).scale(shape.len() as f64 / self.shape().len() as f64)
+        self.sum_to(shape) * (shape.len() as f64 / self.shape().len() as f64)
     }
 
     /// The mean of all elements, a scalar.
     pub fn mean(&self) -> Tensor {
         self.mean_to(Shape::SCALAR)
     }
+
+    /// The sums over some axes, which the result no longer has.
+    ///
+    /// # Panics
+    /// When there is no such axis.
+    #[track_caller]
+    pub fn sum_axes(&self, axes: &[usize]) -> Tensor {
+        self.sum_to(self.shape_over(axes)).without_axes(axes)
+    }
+
+    /// The means over some axes, which the result no longer has.
+    ///
+    /// # Panics
+    /// When there is no such axis.
+    #[track_caller]
+    pub fn mean_axes(&self, axes: &[usize]) -> Tensor {
+        self.mean_to(self.shape_over(axes)).without_axes(axes)
+    }
+
+    /// This shape with length 1 along some axes.
+    #[track_caller]
+    pub(super) fn shape_over(&self, axes: &[usize]) -> Shape {
+        axes.iter().fold(self.shape(), |shape, &axis| shape.with(axis, 1))
+    }
+
+    /// The same numbers without some axes, which have length 1.
+    pub(super) fn without_axes(&self, axes: &[usize]) -> Tensor {
+        let left: Vec<usize> =
+            (0..self.shape().rank()).filter(|axis| !axes.contains(axis)).map(|axis| self.shape()[axis]).collect();
+        self.reshape_to(Shape::of(&left).expect("fewer axes than before"))
+    }
+
+    /// [`Tensor::broadcast_to`], where rows may also be repeated in blocks.
+    pub(crate) fn repeat_to(&self, shape: Shape) -> Tensor {
+        if self.shape() == shape {
+            return self.clone();
+        }
+        let (from, to) = (self.shape().nchw_among(shape.rank()), shape.nchw());
+        debug_assert!(from.repeats_to(to), "{from:?} repeated to {to:?}");
+        let storage =
+            dispatch!(operands("broadcast_to", [self]), |[x]| repeated(x, from, to), |[x]| cuda::repeated(x, from, to));
+        let small = self.shape();
+        Tensor::from_operation(shape, storage, &[self], move |back| vec![Some(back.upstream.sum_rows_to(small))])
+    }
+
+    /// [`Tensor::sum_to`], where blocks of rows may be summed too.
+    pub(crate) fn sum_rows_to(&self, shape: Shape) -> Tensor {
+        if self.shape() == shape {
+            return self.clone();
+        }
+        let (from, to) = (self.shape().nchw(), shape.nchw_among(self.shape().rank()));
+        debug_assert!(to.repeats_to(from), "{from:?} summed to {to:?}");
+        let storage = dispatch!(operands("sum_to", [self]), |[x]| summed(x, from, to), |[x]| cuda::summed(x, from, to));
+        let large = self.shape();
+        Tensor::from_operation(shape, storage, &[self], move |back| vec![Some(back.upstream.repeat_to(large))])
+    }
 }
 
 /// The pixel of the small tensor that pixel `q` of the large one belongs to.
-fn small_pixel(q: usize, small: Shape, large: Shape) -> usize {
+fn small_pixel(q: usize, small: Nchw, large: Nchw) -> usize {
     let (y, x) = (q / large.w, q % large.w);
     (if small.h == 1 { 0 } else { y }) * small.w + if small.w == 1 { 0 } else { x }
 }
 
-fn repeated<T: Element>(x: &[T], from: Shape, to: Shape) -> Buffer<T> {
+fn repeated<T: Element>(x: &[T], from: Nchw, to: Nchw) -> Buffer<T> {
     let mut out = Buffer::stale(to.len());
     let block = to.n / from.n;
     let planes = out.par_chunks_mut(to.plane()).enumerate();
@@ -87,7 +156,7 @@ fn repeated<T: Element>(x: &[T], from: Shape, to: Shape) -> Buffer<T> {
 
 /// Pixels are summed in bands, and bands in order, so that the result depends neither on the number of threads nor much
 /// on rounding: a sum of many numbers is a sum of sums.
-fn summed<T: Element>(x: &[T], from: Shape, to: Shape) -> Buffer<T> {
+fn summed<T: Element>(x: &[T], from: Nchw, to: Nchw) -> Buffer<T> {
     const BANDS: usize = 16;
     let mut out = Buffer::zeros(to.len());
     if to.pixels() == from.pixels() {
@@ -112,7 +181,7 @@ fn summed<T: Element>(x: &[T], from: Shape, to: Shape) -> Buffer<T> {
 }
 
 /// Adds pixel `q` of `x` to one plane of the result.
-fn add_plane<T: Element>(x: &[T], q: usize, from: Shape, to: Shape, plane: &mut [T]) {
+fn add_plane<T: Element>(x: &[T], q: usize, from: Nchw, to: Nchw, plane: &mut [T]) {
     let x = &x[q * from.plane()..][..from.plane()];
     if from.plane() == to.plane() {
         return add(plane, x);

@@ -4,8 +4,8 @@ use super::epilogue::Epilogue;
 use super::geometry::{Conv2d, Geometry};
 use super::{cpu, geometry};
 use crate::cpu::Simd;
+use crate::layout::Nchw;
 use crate::pool::Buffer;
-use crate::shape::Shape;
 use crate::storage::Storage;
 use crate::tensor::Tensor;
 
@@ -22,26 +22,27 @@ pub struct FrozenConv2d {
 
 enum Weight {
     /// On the CPU: the kernel's shape, and its numbers as [`cpu::conv2d_packed`] reads them.
-    Packed(Shape, Buffer<f32>),
+    Packed(Nchw, Buffer<f32>),
     /// On any other device.
     Plain(Tensor),
 }
 
 impl FrozenConv2d {
-    /// A layer with these weights `[co, ci, kh, kw]` and this bias `[1, co, 1, 1]`.
+    /// A layer with these weights `[co, ci, kh, kw]` and this bias `[co]`.
     ///
     /// # Panics
     /// When the bias has another shape, or the slope does not lie in `[0, 1]`.
     pub fn new(weight: &Tensor, bias: &Tensor, conv: Conv2d, slope: f64) -> Self {
         super::assert_slope(slope);
         let shape = weight.shape();
-        assert_eq!(bias.shape(), Shape::vector(shape.n), "bias of a layer with weights of shape {shape:?}");
+        let kernel = weight.images("FrozenConv2d::new");
+        assert!(bias.shape() == [kernel.n], "FrozenConv2d::new: a bias of shape {:?} for {shape:?}", bias.shape());
         let weight = match weight.storage() {
             Storage::F32(numbers) => {
                 // How weights are packed does not depend on the images.
-                let any = Shape { n: 1, ..shape };
-                let g = Geometry::new(any, shape, Conv2d::POINT).expect("a kernel fits an image of its size");
-                Weight::Packed(shape, cpu::pack_conv2d(&g, numbers))
+                let g = Geometry::new(Nchw { n: 1, ..kernel }, kernel, Conv2d::POINT)
+                    .expect("a kernel fits an image of its size");
+                Weight::Packed(kernel, cpu::pack_conv2d(&g, numbers))
             }
             Storage::F64(_) | Storage::Cuda(_) => Weight::Plain(weight.detach()),
         };
@@ -55,11 +56,11 @@ impl FrozenConv2d {
     pub fn forward(&self, images: &Tensor) -> Tensor {
         match (&self.weight, images.storage(), self.bias.storage()) {
             (Weight::Packed(shape, packed), Storage::F32(x), Storage::F32(bias)) => {
-                let g = geometry("FrozenConv2d::forward", images.shape(), *shape, self.conv);
+                let g = geometry("FrozenConv2d::forward", images.images("FrozenConv2d::forward"), *shape, self.conv);
                 let mut y = Buffer::stale(g.output_len());
                 let epilogue = Epilogue { bias, slope: self.slope as f32 };
                 cpu::conv2d_packed(Simd::chosen(), &g, x, packed, Some(&epilogue), &mut y);
-                Tensor::constant(g.output(), Storage::F32(y))
+                Tensor::constant(g.output().into(), Storage::F32(y))
             }
             (Weight::Plain(weight), ..) => images.detach().conv2d_leaky_relu(weight, &self.bias, self.conv, self.slope),
             _ => panic!("a layer on {} of images on {}", self.bias.device(), images.device()),
@@ -71,17 +72,19 @@ impl FrozenConv2d {
 mod tests {
     use super::*;
     use crate::random::{Address, Random};
+    use crate::shape::Shape;
     use crate::storage::Device;
 
     #[test]
     fn a_frozen_layer_gives_the_bits_of_the_layer() {
         for device in [Device::Cpu, Device::Reference] {
-            let draw = |stream, shape: [usize; 4]| {
+            let draw = |stream, shape: &[usize]| {
+                let shape = Shape::of(shape).expect("at most four axes");
                 Random::new(7).normal(Address { stream, ..Address::default() }, shape, device)
             };
             for (co, conv) in [(24, Conv2d::square(1, 1)), (3, Conv2d::square(2, 0)), (40, Conv2d::new([1, 2], [0, 1]))]
             {
-                let (x, w, bias) = (draw(0, [3, 5, 8, 7]), draw(1, [co, 5, 3, 3]), draw(2, [1, co, 1, 1]));
+                let (x, w, bias) = (draw(0, &[3, 5, 8, 7]), draw(1, &[co, 5, 3, 3]), draw(2, &[co]));
                 let expected = x.conv2d_leaky_relu(&w, &bias, conv, 0.1).to_vec::<f64>();
                 assert_eq!(FrozenConv2d::new(&w, &bias, conv, 0.1).forward(&x).to_vec::<f64>(), expected);
             }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::layout::Nchw;
 use crate::shape::Shape;
 
 /// The settings of a 2-d convolution (cross-correlation, as everywhere in the field), each for height and width.
@@ -29,7 +30,8 @@ impl Conv2d {
 
     /// Additions and multiplications of one map of such images and such a kernel, computed tap by tap, `None` where they do
     /// not fit. Products with the padding are not counted: no direct kernel computes them.
-    pub fn flops(&self, input: Shape, weight: Shape) -> Option<usize> {
+    pub fn flops(&self, input: [usize; 4], weight: [usize; 4]) -> Option<usize> {
+        let [input, weight] = [input, weight].map(|axes| Shape::from(axes).nchw());
         Some(Geometry::new(input, weight, *self)?.flops())
     }
 
@@ -63,7 +65,7 @@ impl Geometry {
     /// The convolution of images of shape `x` with a kernel of shape `w` (output channels, input channels, height, width).
     ///
     /// `None` where the channels differ, the kernel is larger than the padded images, or a size is zero.
-    pub(crate) fn new(x: Shape, w: Shape, conv: Conv2d) -> Option<Self> {
+    pub(crate) fn new(x: Nchw, w: Nchw, conv: Conv2d) -> Option<Self> {
         let Conv2d { stride, padding } = conv;
         if x.c != w.c || [x.len(), w.len(), stride[0], stride[1]].contains(&0) {
             return None;
@@ -73,13 +75,13 @@ impl Geometry {
     }
 
     /// The shape of the images.
-    pub(crate) fn input(&self) -> Shape {
-        Shape::new(self.n, self.ci, self.h, self.w)
+    pub(crate) fn input(&self) -> Nchw {
+        Nchw::new(self.n, self.ci, self.h, self.w)
     }
 
     /// The shape of the result.
-    pub(crate) fn output(&self) -> Shape {
-        Shape::new(self.n, self.co, self.oh, self.ow)
+    pub(crate) fn output(&self) -> Nchw {
+        Nchw::new(self.n, self.co, self.oh, self.ow)
     }
 
     pub(crate) fn taps(&self) -> Range<usize> {
@@ -151,7 +153,7 @@ mod tests {
     use super::*;
 
     fn digit_layer() -> Geometry {
-        Geometry::new(Shape::new(1, 1, 8, 6), Shape::new(1, 1, 5, 5), Conv2d::square(2, 2)).expect("a kernel that fits")
+        Geometry::new(Nchw::new(1, 1, 8, 6), Nchw::new(1, 1, 5, 5), Conv2d::square(2, 2)).expect("a kernel that fits")
     }
 
     #[test]
@@ -163,12 +165,12 @@ mod tests {
 
     #[test]
     fn impossible_convolutions_have_no_geometry() {
-        let images = Shape::new(2, 3, 4, 4);
-        assert!(Geometry::new(images, Shape::new(5, 3, 4, 4), Conv2d::POINT).is_some());
-        assert_eq!(Geometry::new(images, Shape::new(5, 2, 4, 4), Conv2d::POINT), None);
-        assert_eq!(Geometry::new(images, Shape::new(5, 3, 5, 4), Conv2d::POINT), None);
-        assert_eq!(Geometry::new(images, Shape::new(5, 3, 4, 4), Conv2d::square(0, 0)), None);
-        assert_eq!(Geometry::new(Shape::new(0, 3, 4, 4), Shape::new(5, 3, 4, 4), Conv2d::POINT), None);
+        let images = Nchw::new(2, 3, 4, 4);
+        assert!(Geometry::new(images, Nchw::new(5, 3, 4, 4), Conv2d::POINT).is_some());
+        assert_eq!(Geometry::new(images, Nchw::new(5, 2, 4, 4), Conv2d::POINT), None);
+        assert_eq!(Geometry::new(images, Nchw::new(5, 3, 5, 4), Conv2d::POINT), None);
+        assert_eq!(Geometry::new(images, Nchw::new(5, 3, 4, 4), Conv2d::square(0, 0)), None);
+        assert_eq!(Geometry::new(Nchw::new(0, 3, 4, 4), Nchw::new(5, 3, 4, 4), Conv2d::POINT), None);
     }
 
     #[test]

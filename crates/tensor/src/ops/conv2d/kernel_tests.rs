@@ -7,7 +7,7 @@ use super::epilogue::Epilogue;
 use super::geometry::{Conv2d, Geometry};
 use super::reference;
 use crate::cpu::Simd;
-use crate::shape::Shape;
+use crate::layout::Nchw;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Map {
@@ -39,7 +39,7 @@ struct Case {
 
 impl Case {
     fn new(conv: Conv2d, input: [usize; 2], kernel: [usize; 2], n: usize, ci: usize, co: usize) -> Self {
-        let (x, w) = (Shape::new(n, ci, input[0], input[1]), Shape::new(co, ci, kernel[0], kernel[1]));
+        let (x, w) = (Nchw::new(n, ci, input[0], input[1]), Nchw::new(co, ci, kernel[0], kernel[1]));
         let g = Geometry::new(x, w, conv).expect("a kernel that fits");
         let (x, w, dy) = (noise(g.input_len(), 1), noise(g.weight_len(), 2), noise(g.output_len(), 3));
         Case { g, x, w, dy }

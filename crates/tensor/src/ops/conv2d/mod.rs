@@ -21,9 +21,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::leaky_relu::{assert_slope, leaky_relu_gradients};
 use crate::cuda::Buffer as DeviceBuffer;
+use crate::layout::Nchw;
 use crate::pool::Buffer;
 use crate::shape::Shape;
-use crate::storage::Storage;
+use crate::storage::{Element, Fixed, Operands, Storage, dispatch, operands};
 use crate::tensor::Tensor;
 use epilogue::Epilogue;
 
@@ -41,98 +42,57 @@ impl Tensor {
     ///
     /// # Panics
     /// When the channels differ or the kernel is larger than the padded image.
+    #[track_caller]
     pub fn conv2d(&self, weight: &Tensor, conv: Conv2d) -> Tensor {
-        let g = geometry("conv2d", self.shape(), weight.shape(), conv);
-        let storage = run(
-            self,
-            weight,
-            g.output_len(),
-            |x, w, y| cpu::conv2d(&g, x, w, None, y),
-            |x, w, y| reference::conv2d(&g, x, w, y),
-            |x, w| cuda::conv2d(&g, x, w, None),
-        );
-        let (x, w) = (self.clone(), weight.clone());
-        Tensor::from_operation(g.output(), storage, &[self, weight], move |back| {
-            let g = back.upstream;
-            vec![
-                back.when(0, || g.conv2d_input_grad(&w, conv, x.shape())),
-                back.when(1, || x.conv2d_weight_grad(g, conv, w.shape())),
-            ]
-        })
+        require_images("conv2d", [self, weight]);
+        self.convolved("conv2d", weight, conv)
     }
 
-    /// A layer: [`Tensor::conv2d`], a bias per channel (`[1, co, 1, 1]`) and [`Tensor::leaky_relu`], without passes over
-    /// memory of their own. A slope of 1 leaves the rectifier out.
+    /// A layer: [`Tensor::conv2d`], a bias per channel (`[co]`) and [`Tensor::leaky_relu`], without passes over memory of their
+    /// own. A slope of 1 leaves the rectifier out.
     ///
     /// # Panics
-    /// As [`Tensor::conv2d`], or when the bias has another shape.
+    /// As [`Tensor::conv2d`], or when the bias has another shape, or the slope does not lie in `[0, 1]`.
+    #[track_caller]
     pub fn conv2d_leaky_relu(&self, weight: &Tensor, bias: &Tensor, conv: Conv2d, slope: f64) -> Tensor {
-        let g = geometry("conv2d_leaky_relu", self.shape(), weight.shape(), conv);
-        let storage = run_layer(
-            [self, weight, bias],
-            slope,
-            g.output(),
-            |x, w, epilogue, y| cpu::conv2d(&g, x, w, Some(epilogue), y),
-            |x, w, y| reference::conv2d(&g, x, w, y),
-            |x, w, epilogue| cuda::conv2d(&g, x, w, epilogue),
-        );
-        let (x, w) = (self.clone(), weight.clone());
-        Tensor::with_saved_output(g.output(), storage, &[self, weight, bias], move |y| {
-            move |back| {
-                let (g, to_bias) = leaky_relu_gradients(back, &y, slope, 2);
-                vec![
-                    back.when(0, || g.conv2d_input_grad(&w, conv, x.shape())),
-                    back.when(1, || x.conv2d_weight_grad(&g, conv, w.shape())),
-                    to_bias,
-                ]
-            }
-        })
+        require_images("conv2d_leaky_relu", [self, weight]);
+        self.layer("conv2d_leaky_relu", weight, bias, conv, slope)
     }
 
-    /// The gradient of [`Tensor::conv2d`] with respect to images of shape `input`, this tensor `[n, co, oh, ow]` being
-    /// that of its result. It is what PyTorch calls the transposed convolution, with the weight in PyTorch's order.
+    /// The transposed convolution of images `[n, co, oh, ow]` to images of `size` (height and width): shape
+    /// `[n, ci, height, width]`. It is the gradient of [`Tensor::conv2d`] with respect to its images, and the weight is that of
+    /// the convolution, `[co, ci, kh, kw]`, which is PyTorch's order too.
     ///
     /// # Panics
     /// When a convolution of such images with `weight` does not have this tensor's shape.
-    pub fn conv2d_input_grad(&self, weight: &Tensor, conv: Conv2d, input: impl Into<Shape>) -> Tensor {
-        let input = input.into();
-        let g = geometry("conv2d_input_grad", input, weight.shape(), conv);
-        assert_eq!(self.shape(), g.output(), "conv2d_input_grad to images of shape {input:?}");
-        let storage = run(
-            self,
-            weight,
-            input.len(),
-            |dy, w, dx| cpu::input_grad(&g, dy, w, None, dx),
-            |dy, w, dx| reference::input_grad(&g, dy, w, dx),
-            |dy, w| cuda::input_grad(&g, dy, w, None),
-        );
-        let (dy, w) = (self.clone(), weight.clone());
-        Tensor::from_operation(input, storage, &[self, weight], move |back| {
-            let x = back.upstream;
-            vec![back.when(0, || x.conv2d(&w, conv)), back.when(1, || x.conv2d_weight_grad(&dy, conv, w.shape()))]
-        })
+    #[track_caller]
+    pub fn conv_transpose2d(&self, weight: &Tensor, conv: Conv2d, size: [usize; 2]) -> Tensor {
+        let input = self.transposed_shape("conv_transpose2d", weight, size);
+        self.convolved_transposed("conv_transpose2d", weight, conv, input)
     }
 
-    /// As [`Tensor::conv2d_leaky_relu`], of a transposed convolution: [`Tensor::conv2d_input_grad`], a bias per channel
-    /// (`[1, ci, 1, 1]`) and [`Tensor::leaky_relu`].
+    /// As [`Tensor::conv2d_leaky_relu`], of a transposed convolution: [`Tensor::conv_transpose2d`], a bias per channel (`[ci]`)
+    /// and [`Tensor::leaky_relu`].
     ///
     /// # Panics
-    /// As [`Tensor::conv2d_input_grad`], or when the bias has another shape.
-    pub fn conv2d_input_grad_leaky_relu(
+    /// As [`Tensor::conv_transpose2d`], or when the bias has another shape, or the slope does not lie in `[0, 1]`.
+    #[track_caller]
+    pub fn conv_transpose2d_leaky_relu(
         &self,
         weight: &Tensor,
         bias: &Tensor,
         conv: Conv2d,
-        input: impl Into<Shape>,
+        size: [usize; 2],
         slope: f64,
     ) -> Tensor {
-        let input = input.into();
-        let g = geometry("conv2d_input_grad_leaky_relu", input, weight.shape(), conv);
-        assert_eq!(self.shape(), g.output(), "conv2d_input_grad_leaky_relu to images of shape {input:?}");
+        let operation = "conv_transpose2d_leaky_relu";
+        let input = self.transposed_shape(operation, weight, size);
+        let g = transposed_geometry(operation, self, weight, conv, input);
         let storage = run_layer(
+            operation,
             [self, weight, bias],
             slope,
-            input,
+            g.input(),
             |dy, w, epilogue, dx| cpu::input_grad(&g, dy, w, Some(epilogue), dx),
             |dy, w, dx| reference::input_grad(&g, dy, w, dx),
             |dy, w, epilogue| cuda::input_grad(&g, dy, w, epilogue),
@@ -142,8 +102,8 @@ impl Tensor {
             move |back| {
                 let (x, to_bias) = leaky_relu_gradients(back, &y, slope, 2);
                 vec![
-                    back.when(0, || x.conv2d(&w, conv)),
-                    back.when(1, || x.conv2d_weight_grad(&dy, conv, w.shape())),
+                    back.when(0, || x.convolved(operation, &w, conv)),
+                    back.when(1, || x.weight_gradient(operation, &dy, conv, w.shape())),
                     to_bias,
                 ]
             }
@@ -155,23 +115,10 @@ impl Tensor {
     ///
     /// # Panics
     /// When a convolution with such a kernel does not have `output_grad`'s shape.
-    pub fn conv2d_weight_grad(&self, output_grad: &Tensor, conv: Conv2d, weight: impl Into<Shape>) -> Tensor {
-        let weight = weight.into();
-        let g = geometry("conv2d_weight_grad", self.shape(), weight, conv);
-        assert_eq!(output_grad.shape(), g.output(), "conv2d_weight_grad to a kernel of shape {weight:?}");
-        let storage = run(
-            self,
-            output_grad,
-            weight.len(),
-            |x, dy, dw| cpu::weight_grad(&g, x, dy, dw),
-            |x, dy, dw| reference::weight_grad(&g, x, dy, dw),
-            |x, dy| cuda::weight_grad(&g, x, dy),
-        );
-        let (x, dy) = (self.clone(), output_grad.clone());
-        Tensor::from_operation(weight, storage, &[self, output_grad], move |back| {
-            let w = back.upstream;
-            vec![back.when(0, || dy.conv2d_input_grad(w, conv, x.shape())), back.when(1, || x.conv2d(w, conv))]
-        })
+    #[track_caller]
+    pub fn conv2d_weight_grad(&self, output_grad: &Tensor, conv: Conv2d, weight: [usize; 4]) -> Tensor {
+        require_images("conv2d_weight_grad", [self, output_grad]);
+        self.weight_gradient("conv2d_weight_grad", output_grad, conv, weight.into())
     }
 
     /// The product of this matrix (N x K) with the transpose of `weight` (M x K): N x M, as a linear layer without bias
@@ -179,90 +126,253 @@ impl Tensor {
     ///
     /// # Panics
     /// When these are no matrices with the same number of columns.
+    #[track_caller]
     pub fn linear(&self, weight: &Tensor) -> Tensor {
-        let is_matrix = |t: &Tensor| t.shape().pixels() == 1;
-        assert!(is_matrix(self) && is_matrix(weight), "linear of {:?} and {:?}", self.shape(), weight.shape());
-        self.conv2d(weight, Conv2d::POINT)
+        require_matrices("linear", self, weight);
+        self.convolved("linear", weight, Conv2d::POINT)
     }
+
+    /// A layer: [`Tensor::linear`], a bias per column (`[m]`) and [`Tensor::leaky_relu`], without passes over memory of their
+    /// own. A slope of 1 leaves the rectifier out.
+    ///
+    /// # Panics
+    /// As [`Tensor::linear`], or when the bias has another shape, or the slope does not lie in `[0, 1]`.
+    #[track_caller]
+    pub fn linear_leaky_relu(&self, weight: &Tensor, bias: &Tensor, slope: f64) -> Tensor {
+        require_matrices("linear_leaky_relu", self, weight);
+        self.layer("linear_leaky_relu", weight, bias, Conv2d::POINT, slope)
+    }
+
+    /// The product of matrices N x K and K x M: N x M. Of tensors with three axes, the products of their matrices pair by pair.
+    ///
+    /// # Panics
+    /// When the operands have neither two nor three axes each, or these do not fit.
+    #[track_caller]
+    pub fn matmul(&self, other: &Tensor) -> Tensor {
+        let (left, right) = (self.shape(), other.shape());
+        match (left.axes(), right.axes()) {
+            ([_, k], [k2, _]) if k == k2 => self.linear(&other.t()),
+            (&[b, n, k], &[b2, k2, m]) if b == b2 && k == k2 && b > 0 => {
+                let matrix =
+                    |of: &Tensor, i: usize, [rows, columns]: [usize; 2]| of.slice(0, i..i + 1).reshape([rows, columns]);
+                let products =
+                    (0..b).map(|i| matrix(self, i, [n, k]).matmul(&matrix(other, i, [k, m])).reshape([1, n, m]));
+                let products: Vec<Tensor> = products.collect();
+                Tensor::concat(0, &products.iter().collect::<Vec<_>>())
+            }
+            _ => panic!(
+                "matmul of tensors of shapes {left:?} and {right:?}: [n, k] times [k, m] or [b, n, k] times [b, k, m] is expected"
+            ),
+        }
+    }
+
+    /// The convolution of images, or of rows as images of one pixel.
+    #[track_caller]
+    fn convolved(&self, operation: &'static str, weight: &Tensor, conv: Conv2d) -> Tensor {
+        let g = geometry(operation, self.shape().nchw(), weight.shape().nchw(), conv);
+        let storage = run(
+            operands(operation, [self, weight]),
+            g.output_len(),
+            |[x, w], y| cpu::conv2d(&g, x, w, None, y),
+            |[x, w], y| reference::conv2d(&g, x, w, y),
+            |[x, w]| cuda::conv2d(&g, x, w, None),
+        );
+        let (x, w) = (self.clone(), weight.clone());
+        Tensor::from_operation(self.convolved_shape(&g), storage, &[self, weight], move |back| {
+            let g = back.upstream;
+            vec![
+                back.when(0, || g.convolved_transposed(operation, &w, conv, x.shape())),
+                back.when(1, || x.weight_gradient(operation, g, conv, w.shape())),
+            ]
+        })
+    }
+
+    /// [`Tensor::convolved`] with a bias and a rectifier.
+    #[track_caller]
+    fn layer(&self, operation: &'static str, weight: &Tensor, bias: &Tensor, conv: Conv2d, slope: f64) -> Tensor {
+        let g = geometry(operation, self.shape().nchw(), weight.shape().nchw(), conv);
+        let storage = run_layer(
+            operation,
+            [self, weight, bias],
+            slope,
+            g.output(),
+            |x, w, epilogue, y| cpu::conv2d(&g, x, w, Some(epilogue), y),
+            |x, w, y| reference::conv2d(&g, x, w, y),
+            |x, w, epilogue| cuda::conv2d(&g, x, w, epilogue),
+        );
+        let (x, w) = (self.clone(), weight.clone());
+        Tensor::with_saved_output(self.convolved_shape(&g), storage, &[self, weight, bias], move |y| {
+            move |back| {
+                let (g, to_bias) = leaky_relu_gradients(back, &y, slope, 2);
+                vec![
+                    back.when(0, || g.convolved_transposed(operation, &w, conv, x.shape())),
+                    back.when(1, || x.weight_gradient(operation, &g, conv, w.shape())),
+                    to_bias,
+                ]
+            }
+        })
+    }
+
+    /// The transposed convolution to this shape.
+    #[track_caller]
+    fn convolved_transposed(&self, operation: &'static str, weight: &Tensor, conv: Conv2d, input: Shape) -> Tensor {
+        let g = transposed_geometry(operation, self, weight, conv, input);
+        let storage = run(
+            operands(operation, [self, weight]),
+            g.input_len(),
+            |[dy, w], dx| cpu::input_grad(&g, dy, w, None, dx),
+            |[dy, w], dx| reference::input_grad(&g, dy, w, dx),
+            |[dy, w]| cuda::input_grad(&g, dy, w, None),
+        );
+        let (dy, w) = (self.clone(), weight.clone());
+        Tensor::from_operation(input, storage, &[self, weight], move |back| {
+            let x = back.upstream;
+            vec![
+                back.when(0, || x.convolved(operation, &w, conv)),
+                back.when(1, || x.weight_gradient(operation, &dy, conv, w.shape())),
+            ]
+        })
+    }
+
+    /// The gradient with respect to a weight of this shape.
+    #[track_caller]
+    fn weight_gradient(&self, operation: &'static str, output_grad: &Tensor, conv: Conv2d, weight: Shape) -> Tensor {
+        let g = geometry(operation, self.shape().nchw(), weight.nchw(), conv);
+        assert_eq!(
+            output_grad.shape().nchw(),
+            g.output(),
+            "{operation}: a weight gradient to a kernel of shape {weight:?}"
+        );
+        let storage = run(
+            operands(operation, [self, output_grad]),
+            g.weight_len(),
+            |[x, dy], dw| cpu::weight_grad(&g, x, dy, dw),
+            |[x, dy], dw| reference::weight_grad(&g, x, dy, dw),
+            |[x, dy]| cuda::weight_grad(&g, x, dy),
+        );
+        let (x, dy) = (self.clone(), output_grad.clone());
+        Tensor::from_operation(weight, storage, &[self, output_grad], move |back| {
+            let w = back.upstream;
+            vec![
+                back.when(0, || dy.convolved_transposed(operation, w, conv, x.shape())),
+                back.when(1, || x.convolved(operation, w, conv)),
+            ]
+        })
+    }
+
+    /// The shape of a convolution of this tensor: rows stay rows.
+    fn convolved_shape(&self, g: &Geometry) -> Shape {
+        if self.shape().rank() == 2 { [g.n, g.co].into() } else { g.output().into() }
+    }
+
+    /// The shape of the images that a transposed convolution makes.
+    #[track_caller]
+    fn transposed_shape(&self, operation: &str, weight: &Tensor, [h, w]: [usize; 2]) -> Shape {
+        let (images, kernel) = (self.images(operation), weight.images(operation));
+        [images.n, kernel.c, h, w].into()
+    }
+}
+
+#[track_caller]
+fn require_images(operation: &str, tensors: [&Tensor; 2]) {
+    for tensor in tensors {
+        tensor.images(operation);
+    }
+}
+
+#[track_caller]
+fn require_matrices(operation: &str, a: &Tensor, b: &Tensor) {
+    let (a, b) = (a.shape(), b.shape());
+    let fits = a.rank() == 2 && b.rank() == 2 && a[1] == b[1];
+    assert!(fits, "{operation}: rows [n, k] and a weight [m, k] are expected, not tensors of shapes {a:?} and {b:?}");
 }
 
 /// The three maps by each kernel that computes tiles; nothing on devices without such kernels.
 pub(crate) fn conv2d_by_every_tile([x, w, dy]: [&Tensor; 3], conv: Conv2d) -> Vec<[Tensor; 3]> {
-    let g = geometry("conv2d", x.shape(), w.shape(), conv);
-    let [Storage::Cuda(images), Storage::Cuda(kernel), Storage::Cuda(gradient)] = [x, w, dy].map(Tensor::storage)
-    else {
-        return Vec::new();
-    };
-    let results = cuda::by_every_tile(&g, [images, kernel, gradient]).into_iter();
+    let g = geometry("conv2d", x.shape().nchw(), w.shape().nchw(), conv);
+    let Operands::Cuda(operands) = operands("conv2d", [x, w, dy]) else { return Vec::new() };
+    let results = cuda::by_every_tile(&g, operands).into_iter();
     let tensor = |shape, buffer| Tensor::constant(shape, Storage::Cuda(buffer));
-    results.map(|[y, dx, dw]| [tensor(g.output(), y), tensor(x.shape(), dx), tensor(w.shape(), dw)]).collect()
+    results.map(|[y, dx, dw]| [tensor(g.output().into(), y), tensor(x.shape(), dx), tensor(w.shape(), dw)]).collect()
 }
 
 /// The geometry of an operation that is about to run.
-fn geometry(operation: &str, input: Shape, weight: Shape, conv: Conv2d) -> Geometry {
-    let g = Geometry::new(input, weight, conv)
-        .unwrap_or_else(|| panic!("{operation} of images {input:?} with a kernel {weight:?} and {conv:?}"));
+#[track_caller]
+fn geometry(operation: &str, input: Nchw, weight: Nchw, conv: Conv2d) -> Geometry {
+    let g = Geometry::new(input, weight, conv).unwrap_or_else(|| {
+        let mistake = match input.c == weight.c {
+            true => "the kernel is larger than the padded images, or a length is zero".into(),
+            false => format!("the kernel takes {} channels, the images have {}", weight.c, input.c),
+        };
+        panic!("{operation} of images {input:?} with a kernel {weight:?} and {conv:?}: {mistake}")
+    });
     FLOPS.fetch_add(g.flops() as u64, Ordering::Relaxed);
+    g
+}
+
+/// The geometry of a transposed convolution of `output` to images of shape `input`.
+#[track_caller]
+fn transposed_geometry(operation: &str, output: &Tensor, weight: &Tensor, conv: Conv2d, input: Shape) -> Geometry {
+    let (output, kernel) = (output.shape().nchw(), weight.shape().nchw());
+    assert!(
+        output.c == kernel.n,
+        "{operation} of images {output:?} with a kernel {kernel:?}: the kernel takes {} channels, the images have {}",
+        kernel.n,
+        output.c
+    );
+    let g = geometry(operation, input.nchw(), kernel, conv);
+    assert_eq!(
+        output,
+        g.output(),
+        "{operation} to images of shape {input:?} with {conv:?}: these would come from others"
+    );
     g
 }
 
 /// Runs one map on the device of its operands.
 fn run(
-    a: &Tensor,
-    b: &Tensor,
+    operands: Fixed<2>,
     len: usize,
-    fast: impl FnOnce(&[f32], &[f32], &mut [f32]),
-    plain: impl FnOnce(&[f64], &[f64], &mut [f64]),
-    launch: impl FnOnce(&DeviceBuffer, &DeviceBuffer) -> DeviceBuffer,
+    fast: impl FnOnce([&[f32]; 2], &mut [f32]),
+    plain: impl FnOnce([&[f64]; 2], &mut [f64]),
+    launch: impl FnOnce([&DeviceBuffer; 2]) -> DeviceBuffer,
 ) -> Storage {
-    match (a.storage(), b.storage()) {
-        (Storage::F32(a), Storage::F32(b)) => {
-            let mut out = Buffer::stale(len);
-            fast(a, b, &mut out);
-            Storage::F32(out)
-        }
-        (Storage::F64(a), Storage::F64(b)) => {
-            let mut out = Buffer::stale(len);
-            plain(a, b, &mut out);
-            Storage::F64(out)
-        }
-        (Storage::Cuda(a), Storage::Cuda(b)) => Storage::Cuda(launch(a, b)),
-        (a, b) => panic!("operands on different devices: {} and {}", a.device(), b.device()),
+    fn filled<T: Element>(len: usize, fill: impl FnOnce(&mut [T])) -> Buffer<T> {
+        let mut out = Buffer::stale(len);
+        fill(&mut out);
+        out
     }
+    dispatch!(operands, |x| filled(len, |out| fast(x, out)), |x| filled(len, |out| plain(x, out)), |x| launch(x))
 }
 
 /// Runs the map of a layer with its bias and rectifier on the device of its operands.
+#[track_caller]
 fn run_layer(
+    operation: &str,
     [a, b, bias]: [&Tensor; 3],
     slope: f64,
-    out: Shape,
+    out: Nchw,
     fast: impl FnOnce(&[f32], &[f32], &Epilogue<f32>, &mut [f32]),
     plain: impl FnOnce(&[f64], &[f64], &mut [f64]),
     launch: impl FnOnce(&DeviceBuffer, &DeviceBuffer, cuda::Epilogue) -> DeviceBuffer,
 ) -> Storage {
     assert_slope(slope);
-    assert_eq!(bias.shape(), Shape::vector(out.c), "bias of a layer with results of shape {out:?}");
-    run(
-        a,
-        b,
-        out.len(),
-        |a, b, y| match bias.storage() {
-            Storage::F32(bias) => fast(a, b, &Epilogue { bias, slope: slope as f32 }, y),
-            other => panic!("a layer on cpu with a bias on {}", other.device()),
-        },
-        |a, b, y| match bias.storage() {
-            Storage::F64(bias) => {
-                plain(a, b, y);
-                let epilogue = Epilogue { bias, slope };
-                for channel in 0..out.c {
-                    epilogue.apply_to_channel(channel, y[channel..].iter_mut().step_by(out.c));
-                }
+    assert!(bias.shape() == [out.c], "{operation}: a bias of shape {:?} for {} channels", bias.shape(), out.c);
+    match operands(operation, [a, b, bias]) {
+        Operands::F32([a, b, bias]) => {
+            let mut y = Buffer::stale(out.len());
+            fast(a, b, &Epilogue { bias, slope: slope as f32 }, &mut y);
+            Storage::F32(y)
+        }
+        Operands::F64([a, b, bias]) => {
+            let mut y = Buffer::stale(out.len());
+            plain(a, b, &mut y);
+            let epilogue = Epilogue { bias, slope };
+            for channel in 0..out.c {
+                epilogue.apply_to_channel(channel, y[channel..].iter_mut().step_by(out.c));
             }
-            other => panic!("a layer on reference with a bias on {}", other.device()),
-        },
-        |a, b| match bias.storage() {
-            Storage::Cuda(bias) => launch(a, b, Some((bias, slope))),
-            other => panic!("a layer on a CUDA device with a bias on {}", other.device()),
-        },
-    )
+            Storage::F64(y)
+        }
+        Operands::Cuda([a, b, bias]) => Storage::Cuda(launch(a, b, Some((bias, slope)))),
+    }
 }

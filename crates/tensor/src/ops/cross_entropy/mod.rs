@@ -8,7 +8,7 @@ mod cuda;
 use crate::autograd::is_recording;
 use crate::cuda::Buffer as DeviceBuffer;
 use crate::shape::Shape;
-use crate::storage::{Element, Storage, dispatch};
+use crate::storage::{Element, Storage, dispatch, operands};
 use crate::tensor::Tensor;
 
 impl Tensor {
@@ -16,18 +16,18 @@ impl Tensor {
     ///
     /// # Panics
     /// When this is no matrix, or there is not one label below K for every row.
+    #[track_caller]
     pub fn cross_entropy(&self, labels: &[usize]) -> Tensor {
-        let Shape { n, c: classes, .. } = self.shape();
-        assert_eq!(self.shape(), Shape::matrix(n, classes), "cross_entropy of logits");
-        assert!(
-            labels.len() == n && labels.iter().all(|&label| label < classes),
-            "cross_entropy of {n} rows of {classes} logits with labels {labels:?}"
-        );
+        let [n, classes] = self.shape().dims();
+        assert_eq!(labels.len(), n, "cross_entropy: labels for {n} rows of logits");
+        if let Some(label) = labels.iter().find(|&&label| label >= classes) {
+            panic!("cross_entropy: label {label} for logits of {classes} classes, which are counted from 0");
+        }
         let Storage::Cuda(x) = self.storage() else {
             let logits = self.below_maxima();
-            let log_sums = logits.exp().sum_to(Shape::matrix(n, 1)).ln();
-            let chosen = (&logits * &self.chosen(labels)).sum();
-            return (&log_sums.sum() - &chosen).scale(1.0 / n as f64);
+            let log_sums = logits.exp().sum_to([n, 1]).log();
+            let chosen = (logits * self.chosen(labels)).sum();
+            return (log_sums.sum() - chosen) * (1.0 / n as f64);
         };
         let numbers: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
         let numbers = DeviceBuffer::upload(x.context(), &numbers);
@@ -41,8 +41,8 @@ impl Tensor {
                 }
                 _ => {
                     let exponentials = x.below_maxima().exp();
-                    let shares = &exponentials * &exponentials.sum_to(Shape::matrix(n, 1)).reciprocal();
-                    &(&shares - &x.chosen(&labels)) * &back.upstream.scale(1.0 / n as f64)
+                    let shares = &exponentials * exponentials.sum_to([n, 1]).reciprocal_or_zero();
+                    (shares - x.chosen(&labels)) * (back.upstream * (1.0 / n as f64))
                 }
             };
             vec![Some(gradient)]
@@ -56,14 +56,15 @@ impl Tensor {
                 x.chunks_exact(columns).map(|row| row.iter().copied().fold(T::neg_infinity(), T::max)).collect();
             maxima.as_slice().into()
         }
-        let Shape { n, c, .. } = self.shape();
-        let maxima = dispatch!(self, |x| maxima(x, c), |x| cuda::row_maxima(x, n));
-        self - &Tensor::constant(Shape::matrix(n, 1), maxima)
+        let [n, c] = self.shape().dims();
+        let x = operands("cross_entropy", [self]);
+        let maxima = dispatch!(x, |[x]| maxima(x, c), |[x]| cuda::row_maxima(x, n));
+        self - Tensor::constant([n, 1].into(), maxima)
     }
 
     /// 1 where a column is the row's label, else 0.
     fn chosen(&self, labels: &[usize]) -> Tensor {
-        let classes = self.shape().c;
+        let classes = self.shape()[1];
         let mut chosen = vec![0.0; labels.len() * classes];
         labels.iter().enumerate().for_each(|(row, label)| chosen[row * classes + label] = 1.0);
         Tensor::from_vec(chosen, self.shape(), self.device())

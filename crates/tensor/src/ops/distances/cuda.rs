@@ -1,8 +1,8 @@
 //! The same as kernels.
 
 use crate::cuda::{Argument, Buffer};
+use crate::layout::Nchw;
 use crate::ops::broadcast::cuda::{add_parts, part_length};
-use crate::shape::Shape;
 
 pub(super) fn squared_distance(a: &Buffer, b: &Buffer) -> Buffer {
     let numbers = part_length(a.len(), 1, 1024);
@@ -22,7 +22,7 @@ pub(super) fn squared_distance_gradient(a: &Buffer, b: &Buffer, upstream: &Buffe
 }
 
 /// The norms of the images, and the penalty.
-pub(super) fn unit_norm_penalty(x: &Buffer, shape: Shape) -> (Buffer, Buffer) {
+pub(super) fn unit_norm_penalty(x: &Buffer, shape: Nchw) -> (Buffer, Buffer) {
     let (context, images) = (x.context(), shape.n as i32);
     let (norms, penalty) = (Buffer::stale(context, shape.n), Buffer::stale(context, 1));
     context.launch("image_norms_f32", [shape.n, 1, 1], [256, 1, 1], &[x, &norms, &shape.axes()]);
@@ -30,7 +30,7 @@ pub(super) fn unit_norm_penalty(x: &Buffer, shape: Shape) -> (Buffer, Buffer) {
     (norms, penalty)
 }
 
-pub(super) fn unit_norm_penalty_gradient(x: &Buffer, norms: &Buffer, upstream: &Buffer, shape: Shape) -> Buffer {
+pub(super) fn unit_norm_penalty_gradient(x: &Buffer, norms: &Buffer, upstream: &Buffer, shape: Nchw) -> Buffer {
     let out = Buffer::stale(x.context(), x.len());
     let arguments: [&dyn Argument; 6] = [x, norms, upstream, &out, &shape.axes(), &(x.len() as i32)];
     x.context().launch_for_each("unit_norm_penalty_gradient_f32", x.len(), &arguments);

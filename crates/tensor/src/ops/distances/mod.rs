@@ -17,8 +17,9 @@ impl Tensor {
     ///
     /// # Panics
     /// When the shapes differ.
+    #[track_caller]
     pub fn squared_distance(&self, other: &Tensor) -> Tensor {
-        assert_eq!(self.shape(), other.shape(), "squared_distance of tensors");
+        assert_eq!(self.shape(), other.shape(), "squared_distance: the shapes differ");
         let (Storage::Cuda(x), Storage::Cuda(y)) = (self.storage(), other.storage()) else {
             return (self - other).square().sum();
         };
@@ -31,7 +32,7 @@ impl Tensor {
                     let gradient = cuda::squared_distance_gradient(a_numbers, b_numbers, upstream);
                     Tensor::constant(a.shape(), Storage::Cuda(gradient))
                 }
-                _ => &(&a - &b) * &upstream.scale(2.0),
+                _ => (&a - &b) * (upstream * 2.0),
             };
             let to_b = back.when(1, || -&to_a);
             vec![Some(to_a), to_b]
@@ -42,25 +43,30 @@ impl Tensor {
     /// gradients at images between real and fake ones it is the gradient penalty (Gulrajani et al., 2017).
     ///
     /// An image of zeros has a gradient of zeros, see [`Tensor::sqrt`].
+    ///
+    /// # Panics
+    /// When the tensor has neither the axes `[n, c, h, w]` of images nor those `[n, c]` of rows.
+    #[track_caller]
     pub fn unit_norm_penalty(&self) -> Tensor {
-        let images = self.shape().n;
-        let per_image = [images, 1, 1, 1];
+        let shape = self.images_or_rows("unit_norm_penalty");
+        let images = shape.n;
+        let per_image = self.shape_over(&(1..self.shape().rank()).collect::<Vec<_>>());
         let Storage::Cuda(x) = self.storage() else {
             let norm = self.square().sum_to(per_image).sqrt();
-            return norm.shift(-1.0).square().mean();
+            return (norm - 1.0).square().mean();
         };
-        let (norms, penalty) = cuda::unit_norm_penalty(x, self.shape());
-        let (x, norms) = (self.clone(), Tensor::constant(per_image.into(), Storage::Cuda(norms)));
+        let (norms, penalty) = cuda::unit_norm_penalty(x, shape);
+        let (x, norms) = (self.clone(), Tensor::constant(per_image, Storage::Cuda(norms)));
         Tensor::from_operation(Shape::SCALAR, Storage::Cuda(penalty), &[self], move |back| {
             let gradient = match [&x, &norms, back.upstream].map(Tensor::storage) {
                 [Storage::Cuda(numbers), Storage::Cuda(norms), Storage::Cuda(upstream)] if !is_recording() => {
-                    let gradient = cuda::unit_norm_penalty_gradient(numbers, norms, upstream, x.shape());
+                    let gradient = cuda::unit_norm_penalty_gradient(numbers, norms, upstream, shape);
                     Tensor::constant(x.shape(), Storage::Cuda(gradient))
                 }
                 _ => {
                     let norm = x.square().sum_to(per_image).sqrt();
-                    let factor = &norm.shift(-1.0) * &norm.reciprocal();
-                    &x * &(&factor * &back.upstream.scale(2.0 / images as f64))
+                    let factor = (&norm - 1.0) * norm.reciprocal_or_zero();
+                    &x * (factor * (back.upstream * (2.0 / images as f64)))
                 }
             };
             vec![Some(gradient)]

@@ -33,11 +33,11 @@ extern "C" __global__ void __launch_bounds__(256) fill_f32(float* y, int n, floa
     for (int j = i; j < min(i + 4, n); ++j) y[j] = value;
 }
 
-extern "C" __global__ void __launch_bounds__(256) scale_f32(const float* x, float* y, int n, float factor) {
+extern "C" __global__ void __launch_bounds__(256) mul_scalar_f32(const float* x, float* y, int n, float factor) {
     map(x, y, n, [=](float x) { return x * factor; });
 }
 
-extern "C" __global__ void __launch_bounds__(256) shift_f32(const float* x, float* y, int n, float offset) {
+extern "C" __global__ void __launch_bounds__(256) add_scalar_f32(const float* x, float* y, int n, float offset) {
     map(x, y, n, [=](float x) { return x + offset; });
 }
 
@@ -45,7 +45,7 @@ extern "C" __global__ void __launch_bounds__(256) exp_f32(const float* x, float*
     map(x, y, n, [](float x) { return expf(x); });
 }
 
-extern "C" __global__ void __launch_bounds__(256) ln_f32(const float* x, float* y, int n) {
+extern "C" __global__ void __launch_bounds__(256) log_f32(const float* x, float* y, int n) {
     map(x, y, n, [](float x) { return logf(x); });
 }
 
@@ -66,8 +66,38 @@ extern "C" __global__ void __launch_bounds__(256) sqrt_f32(const float* x, float
 }
 
 // 0 for 0.
-extern "C" __global__ void __launch_bounds__(256) reciprocal_f32(const float* x, float* y, int n) {
+extern "C" __global__ void __launch_bounds__(256) reciprocal_or_zero_f32(const float* x, float* y, int n) {
     map(x, y, n, [](float x) { return x == 0.0f ? 0.0f : 1.0f / x; });
+}
+
+extern "C" __global__ void __launch_bounds__(256) recip_f32(const float* x, float* y, int n) {
+    map(x, y, n, [](float x) { return 1.0f / x; });
+}
+
+extern "C" __global__ void __launch_bounds__(256) sigmoid_f32(const float* x, float* y, int n) {
+    map(x, y, n, [](float x) { return 1.0f / (1.0f + expf(-x)); });
+}
+
+extern "C" __global__ void __launch_bounds__(256) softplus_f32(const float* x, float* y, int n) {
+    map(x, y, n, [](float x) { return fmaxf(x, 0.0f) + logf(1.0f + expf(-fabsf(x))); });
+}
+
+extern "C" __global__ void __launch_bounds__(256) abs_f32(const float* x, float* y, int n) {
+    map(x, y, n, [](float x) { return fabsf(x); });
+}
+
+extern "C" __global__ void __launch_bounds__(256) sign_f32(const float* x, float* y, int n) {
+    map(x, y, n, [](float x) { return (x > 0.0f ? 1.0f : 0.0f) - (x < 0.0f ? 1.0f : 0.0f); });
+}
+
+// A negative number has a power where the exponent is whole.
+extern "C" __global__ void __launch_bounds__(256) pow_f32(const float* x, float* y, int n, float exponent) {
+    map(x, y, n, [=](float x) { return powf(x, exponent); });
+}
+
+// NaN passes.
+extern "C" __global__ void __launch_bounds__(256) clamp_f32(const float* x, float* y, int n, float low, float high) {
+    map(x, y, n, [=](float x) { return x < low ? low : x > high ? high : x; });
 }
 
 extern "C" __global__ void __launch_bounds__(256) leaky_relu_f32(const float* x, float* y, int n, float slope) {
@@ -86,8 +116,16 @@ extern "C" __global__ void __launch_bounds__(256) multiply_f32(const float* a, c
     zip(a, b, y, n, [](float a, float b) { return a * b; });
 }
 
+extern "C" __global__ void __launch_bounds__(256) divide_f32(const float* a, const float* b, float* y, int n) {
+    zip(a, b, y, n, [](float a, float b) { return a / b; });
+}
+
+extern "C" __global__ void __launch_bounds__(256) maximum_f32(const float* a, const float* b, float* y, int n) {
+    zip(a, b, y, n, [](float a, float b) { return a > b || a != a ? a : b; });
+}
+
 // What the rectifier lets through of x, its result having the sign of `sign`.
 extern "C" __global__ void __launch_bounds__(256)
-gate_f32(const float* x, const float* sign, float* y, int n, float slope) {
+leaky_relu_grad_f32(const float* x, const float* sign, float* y, int n, float slope) {
     zip(x, sign, y, n, [=](float x, float sign) { return gated(x, sign, slope); });
 }

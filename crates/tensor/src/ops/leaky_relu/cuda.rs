@@ -1,10 +1,10 @@
 //! The same passes as kernels.
 
 use crate::cuda::{Argument, Buffer};
+use crate::layout::Nchw;
 use crate::ops::broadcast::cuda::{add_parts, part_length};
-use crate::shape::Shape;
 
-pub(super) fn affine(x: &Buffer, scale: &Buffer, shift: &Buffer, shape: Shape, slope: f64) -> Buffer {
+pub(super) fn affine(x: &Buffer, scale: &Buffer, shift: &Buffer, shape: Nchw, slope: f64) -> Buffer {
     let out = Buffer::stale(x.context(), x.len());
     let [scale_images, shift_images] = [scale, shift].map(|table| (shape.plane() / table.len()) as i32);
     let (len, slope) = (x.len() as i32, slope as f32);

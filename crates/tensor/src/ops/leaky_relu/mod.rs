@@ -1,7 +1,7 @@
 //! The leaky rectifier, with and without an affine map before it, and its gradients in a layer with a bias.
 //!
 //! Its slope is constant on either side of 0, so the derivative with respect to the sign is zero everywhere it exists,
-//! and [`Tensor::gated_by`] closes the operation under differentiation: it is linear in what it gates.
+//! and [`Tensor::leaky_relu_grad`] closes the operation under differentiation: it is linear in what it gates.
 
 mod cuda;
 
@@ -11,76 +11,88 @@ use super::elementwise::{self, CHUNK, map, planes_per_task, zip};
 use crate::autograd::{Backward, is_recording};
 use crate::cpu::microkernel::LANES;
 use crate::cpu::vectorised;
+use crate::layout::Nchw;
 use crate::pool::Buffer;
-use crate::shape::Shape;
-use crate::storage::{Element, Storage, dispatch};
+use crate::storage::{Element, dispatch, operands};
 use crate::tensor::{SavedOutput, Tensor};
 
 impl Tensor {
     /// Every element where it is positive, `slope` times it elsewhere; a slope of 0 is the plain rectifier.
+    ///
+    /// # Panics
+    /// When the slope does not lie in `[0, 1]`.
+    #[track_caller]
     pub fn leaky_relu(&self, slope: f64) -> Tensor {
         assert_slope(slope);
         let storage =
-            dispatch!(self, |x| activated(x, slope), |x| elementwise::cuda::map("leaky_relu_f32", x, &[slope as f32]));
+            dispatch!(operands("leaky_relu", [self]), |[x]| activated(x, slope), |[x]| elementwise::cuda::map(
+                "leaky_relu_f32",
+                x,
+                &[slope as f32]
+            ));
         // The result has the sign of the operand, so the operand's memory need not be kept.
         Tensor::with_saved_output(self.shape(), storage, &[self], move |y| {
-            move |back| vec![Some(back.upstream.gated_by(&back.output(&y).detach(), slope))]
+            move |back| vec![Some(back.upstream.leaky_relu_grad(&back.output(&y).detach(), slope))]
         })
     }
 
-    /// Every element where `sign` is positive, `slope` times it elsewhere: the gradient of [`Tensor::leaky_relu`].
-    pub fn gated_by(&self, sign: &Tensor, slope: f64) -> Tensor {
-        assert_eq!(self.shape(), sign.shape(), "a gate has the shape of what it gates");
+    /// Every element where `output` is positive, `slope` times it elsewhere: the gradient of [`Tensor::leaky_relu`], of whose
+    /// result `output` has the signs.
+    ///
+    /// # Panics
+    /// When the shapes differ.
+    #[track_caller]
+    pub fn leaky_relu_grad(&self, output: &Tensor, slope: f64) -> Tensor {
+        assert_eq!(self.shape(), output.shape(), "leaky_relu_grad: a gradient and a result of different shapes");
         if slope == 1.0 {
             return self.clone();
         }
-        let storage = dispatch!(self, sign, |x, sign| gated(x, sign, slope), |x, sign| {
-            elementwise::cuda::zip("gate_f32", x, sign, &[slope as f32])
-        });
+        let sign = output;
+        let storage =
+            dispatch!(operands("leaky_relu_grad", [self, sign]), |[x, sign]| gated(x, sign, slope), |[x, sign]| {
+                elementwise::cuda::zip("leaky_relu_grad_f32", x, sign, &[slope as f32])
+            });
         let sign = sign.detach();
         Tensor::from_operation(self.shape(), storage, &[self], move |back| {
-            vec![Some(back.upstream.gated_by(&sign, slope))]
+            vec![Some(back.upstream.leaky_relu_grad(&sign, slope))]
         })
     }
 
-    /// `(x * scale + shift).leaky_relu(slope)` in one pass over memory: conditional batch norm with standing
-    /// statistics.
+    /// `(x * scale + shift).leaky_relu(slope)` in one pass over memory: conditional batch norm with standing statistics.
     ///
-    /// `scale` and `shift` have one number per channel and per group of rows: shape `[g, c, 1, 1]` where g divides N,
-    /// as for [`Tensor::broadcast_to`].
+    /// This tensor is `[n, c, h, w]` or `[n, c]`. `scale` and `shift` have one number for each channel, `[c]`, or also for each
+    /// of r equal blocks of images, `[r, c]`.
+    ///
+    /// # Panics
+    /// When a table has another shape, or the slope does not lie in `[0, 1]`.
+    #[track_caller]
     pub fn affine_leaky_relu(&self, scale: &Tensor, shift: &Tensor, slope: f64) -> Tensor {
         assert_slope(slope);
-        let shape = self.shape();
+        let shape = self.images_or_rows("affine_leaky_relu");
         for table in [scale, shift] {
-            let expected = Shape::matrix(table.shape().n, shape.c);
-            assert!(
-                table.shape() == expected && expected.broadcasts_to(shape),
-                "affine_leaky_relu of {shape:?} with a table of {:?}",
-                table.shape()
-            );
+            table.table_rows("affine_leaky_relu", shape);
         }
         let storage = dispatch!(
-            self,
-            scale,
-            shift,
-            |x, scale, shift| affine(x, scale, shift, shape, slope),
-            |x, scale, shift| cuda::affine(x, scale, shift, shape, slope)
+            operands("affine_leaky_relu", [self, scale, shift]),
+            |[x, scale, shift]| affine(x, scale, shift, shape, slope),
+            |[x, scale, shift]| cuda::affine(x, scale, shift, shape, slope)
         );
         let (x, saved_scale) = (self.clone(), scale.clone());
         let shift_shape = shift.shape();
-        Tensor::with_saved_output(shape, storage, &[self, scale, shift], |y| {
+        Tensor::with_saved_output(self.shape(), storage, &[self, scale, shift], |y| {
             move |back| {
-                let before = back.upstream.gated_by(&back.output(&y).detach(), slope);
+                let before = back.upstream.leaky_relu_grad(&back.output(&y).detach(), slope);
                 vec![
-                    back.when(0, || &before * &saved_scale),
-                    back.when(1, || (&before * &x).sum_to(saved_scale.shape())),
-                    back.when(2, || before.sum_to(shift_shape)),
+                    back.when(0, || &before * saved_scale.spread(x.shape())),
+                    back.when(1, || (&before * &x).sum_to_table(saved_scale.shape())),
+                    back.when(2, || before.sum_to_table(shift_shape)),
                 ]
             }
         })
     }
 }
 
+#[track_caller]
 pub(super) fn assert_slope(slope: f64) {
     assert!((0.0..=1.0).contains(&slope), "the slope of a leaky rectifier lies in [0, 1]: {slope}");
 }
@@ -101,19 +113,18 @@ pub(super) fn leaky_relu_gradients(
     bias: usize,
 ) -> (Tensor, Option<Tensor>) {
     let (upstream, y) = (back.upstream, back.output(y).detach());
-    let channels = Shape::vector(y.shape().c);
+    let channels = y.shape()[1];
     if is_recording() || slope == 1.0 || !back.wants(bias) {
-        let before = upstream.gated_by(&y, slope);
-        let to_bias = back.when(bias, || before.sum_to(channels));
+        let before = upstream.leaky_relu_grad(&y, slope);
+        let to_bias = back.when(bias, || before.sum_to_table([channels].into()));
         return (before, to_bias);
     }
-    let [gated, sums] = match [upstream, &y].map(Tensor::storage) {
-        [Storage::F32(g), Storage::F32(y)] => gated_and_summed(g, y, slope, channels.c).map(Storage::F32),
-        [Storage::F64(g), Storage::F64(y)] => gated_and_summed(g, y, slope, channels.c).map(Storage::F64),
-        [Storage::Cuda(g), Storage::Cuda(y)] => cuda::gated_and_summed(g, y, slope, channels.c).map(Storage::Cuda),
-        [g, y] => panic!("a gradient on {} of a result on {}", g.device(), y.device()),
-    };
-    (Tensor::constant(y.shape(), gated), Some(Tensor::constant(channels, sums)))
+    let [gated, sums] = dispatch!(
+        operands("leaky_relu_grad", [upstream, &y]),
+        |[g, y]| gated_and_summed(g, y, slope, channels),
+        |[g, y]| cuda::gated_and_summed(g, y, slope, channels)
+    );
+    (Tensor::constant(y.shape(), gated), Some(Tensor::constant([channels].into(), sums)))
 }
 
 fn activated<T: Element>(x: &[T], slope: f64) -> Buffer<T> {
@@ -184,7 +195,7 @@ fn gate_columns<T: Element, const N: usize>(
     sums
 }
 
-fn affine<T: Element>(x: &[T], scale: &[T], shift: &[T], shape: Shape, slope: f64) -> Buffer<T> {
+fn affine<T: Element>(x: &[T], scale: &[T], shift: &[T], shape: Nchw, slope: f64) -> Buffer<T> {
     let (plane, c, slope) = (shape.plane(), shape.c, T::from_f64(slope));
     // Images that share one row of a table.
     let [scale_block, shift_block] = [scale, shift].map(|table| plane / table.len());

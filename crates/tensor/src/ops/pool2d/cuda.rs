@@ -1,8 +1,8 @@
 //! The same as kernels.
 
 use crate::cuda::{Argument, Buffer};
+use crate::layout::Nchw;
 use crate::ops::conv2d::Geometry;
-use crate::shape::Shape;
 
 pub(super) fn mean(g: &Geometry, x: &Buffer) -> Buffer {
     run("average_pool2d_f32", g, x, g.n * g.ci * g.output_pixels())
@@ -56,7 +56,7 @@ fn run(kernel: &'static str, g: &Geometry, x: &Buffer, len: usize) -> Buffer {
 }
 
 /// Every pixel as a square of four, images of shape `to`.
-pub(in crate::ops) fn doubled(x: &Buffer, to: Shape) -> Buffer {
+pub(in crate::ops) fn doubled(x: &Buffer, to: Nchw) -> Buffer {
     let out = Buffer::stale(x.context(), to.len());
     x.context().launch_for_each("upsample2d_f32", to.len(), &[x, &out, &to.axes(), &(to.len() as i32)]);
     out

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use super::conv2d::{Conv2d, Geometry};
 use crate::cuda::Buffer as DeviceBuffer;
-use crate::shape::Shape;
-use crate::storage::{Storage, dispatch};
+use crate::layout::Nchw;
+use crate::storage::{Operands, dispatch, operands};
 use crate::tensor::Tensor;
 
 /// The settings of a 2-d pooling, each for height and width.
@@ -42,11 +42,25 @@ enum Chosen {
 
 impl Chosen {
     fn new(g: &Geometry, images: &Tensor) -> Chosen {
-        match images.storage() {
-            Storage::F32(x) => Chosen::Host(kernels::choose(g, x)),
-            Storage::F64(x) => Chosen::Host(kernels::choose(g, x)),
-            Storage::Cuda(x) => Chosen::Cuda(cuda::choose(g, x)),
+        match operands("max_pool2d", [images]) {
+            Operands::F32([x]) => Chosen::Host(kernels::choose(g, x)),
+            Operands::F64([x]) => Chosen::Host(kernels::choose(g, x)),
+            Operands::Cuda([x]) => Chosen::Cuda(cuda::choose(g, x)),
         }
+    }
+
+    fn host(&self) -> &[u32] {
+        let Chosen::Host(chosen) = self else {
+            panic!("max_pool2d: pixels that a CUDA device chose, on another device")
+        };
+        chosen
+    }
+
+    fn cuda(&self) -> &DeviceBuffer {
+        let Chosen::Cuda(chosen) = self else {
+            panic!("max_pool2d: pixels that another device chose, on a CUDA device")
+        };
+        chosen
     }
 }
 
@@ -58,11 +72,13 @@ impl Tensor {
     ///
     /// # Panics
     /// When the window is larger than the padded image, or the padding more than half of the window.
+    #[track_caller]
     pub fn max_pool2d(&self, pool: Pool2d) -> Tensor {
-        let g = geometry("max_pool2d", self.shape(), pool);
-        let storage = dispatch!(self, |x| kernels::largest(&g, x), |x| cuda::largest(&g, x));
+        let g = geometry("max_pool2d", self.images("max_pool2d"), pool);
+        let storage =
+            dispatch!(operands("max_pool2d", [self]), |[x]| kernels::largest(&g, x), |[x]| cuda::largest(&g, x));
         let x = self.detach();
-        Tensor::from_operation(g.output(), storage, &[self], move |back| {
+        Tensor::from_operation(g.output().into(), storage, &[self], move |back| {
             // Found again rather than kept: networks that only run forward need no choice.
             let chosen = Arc::new(Chosen::new(&g, &x));
             vec![Some(back.upstream.unchoose(&g, &chosen))]
@@ -74,60 +90,67 @@ impl Tensor {
     ///
     /// # Panics
     /// When the window is larger than the padded image, or the padding more than half of the window.
-    pub fn average_pool2d(&self, pool: Pool2d) -> Tensor {
-        let g = geometry("average_pool2d", self.shape(), pool);
-        let storage = dispatch!(self, |x| kernels::mean(&g, x), |x| cuda::mean(&g, x));
-        let input = self.shape();
-        Tensor::from_operation(g.output(), storage, &[self], move |back| {
-            vec![Some(back.upstream.average_pool2d_input_grad(pool, input))]
+    #[track_caller]
+    pub fn avg_pool2d(&self, pool: Pool2d) -> Tensor {
+        let g = geometry("avg_pool2d", self.images("avg_pool2d"), pool);
+        let storage = dispatch!(operands("avg_pool2d", [self]), |[x]| kernels::mean(&g, x), |[x]| cuda::mean(&g, x));
+        Tensor::from_operation(g.output().into(), storage, &[self], move |back| {
+            vec![Some(back.upstream.avg_pool2d_input_grad(pool, [g.h, g.w]))]
         })
     }
 
-    /// The gradient of [`Tensor::average_pool2d`] with respect to images of shape `input`, this tensor being that of its
+    /// The gradient of [`Tensor::avg_pool2d`] with respect to images of this height and width, this tensor being that of its
     /// result.
     ///
     /// # Panics
     /// When the mean of the windows of such images does not have this tensor's shape.
-    pub fn average_pool2d_input_grad(&self, pool: Pool2d, input: impl Into<Shape>) -> Tensor {
-        let input = input.into();
-        let g = geometry("average_pool2d_input_grad", input, pool);
-        assert_eq!(self.shape(), g.output(), "average_pool2d_input_grad to images of shape {input:?}");
-        let storage = dispatch!(self, |dy| kernels::mean_input_grad(&g, dy), |dy| cuda::mean_input_grad(&g, dy));
-        Tensor::from_operation(input, storage, &[self], move |back| vec![Some(back.upstream.average_pool2d(pool))])
+    #[track_caller]
+    pub fn avg_pool2d_input_grad(&self, pool: Pool2d, [h, w]: [usize; 2]) -> Tensor {
+        let output = self.images("avg_pool2d_input_grad");
+        let g = geometry("avg_pool2d_input_grad", Nchw { h, w, ..output }, pool);
+        assert_eq!(output, g.output(), "avg_pool2d_input_grad to images of {h} x {w} pixels with {pool:?}");
+        let storage =
+            dispatch!(operands("avg_pool2d_input_grad", [self]), |[dy]| kernels::mean_input_grad(&g, dy), |[dy]| {
+                cuda::mean_input_grad(&g, dy)
+            });
+        Tensor::from_operation(g.input().into(), storage, &[self], move |back| {
+            vec![Some(back.upstream.avg_pool2d(pool))]
+        })
     }
 
     /// The numbers of this tensor, an image, that were chosen for each window.
     fn choose(&self, g: &Geometry, chosen: &Arc<Chosen>) -> Tensor {
-        let storage = match (self.storage(), &**chosen) {
-            (Storage::F32(x), Chosen::Host(chosen)) => Storage::F32(kernels::gather(g, chosen, x)),
-            (Storage::F64(x), Chosen::Host(chosen)) => Storage::F64(kernels::gather(g, chosen, x)),
-            (Storage::Cuda(x), Chosen::Cuda(chosen)) => Storage::Cuda(cuda::gather(g, chosen, x)),
-            (x, _) => panic!("what another device than {} chose", x.device()),
-        };
+        let storage =
+            dispatch!(operands("max_pool2d", [self]), |[x]| kernels::gather(g, chosen.host(), x), |[x]| cuda::gather(
+                g,
+                chosen.cuda(),
+                x
+            ));
         let (g, chosen) = (*g, chosen.clone());
-        Tensor::from_operation(g.output(), storage, &[self], move |back| {
+        Tensor::from_operation(g.output().into(), storage, &[self], move |back| {
             vec![Some(back.upstream.unchoose(&g, &chosen))]
         })
     }
 
     /// The numbers of this tensor, one a window, added up where they were chosen; zeros elsewhere.
     fn unchoose(&self, g: &Geometry, chosen: &Arc<Chosen>) -> Tensor {
-        let storage = match (self.storage(), &**chosen) {
-            (Storage::F32(dy), Chosen::Host(chosen)) => Storage::F32(kernels::scatter(g, chosen, dy)),
-            (Storage::F64(dy), Chosen::Host(chosen)) => Storage::F64(kernels::scatter(g, chosen, dy)),
-            (Storage::Cuda(dy), Chosen::Cuda(chosen)) => Storage::Cuda(cuda::scatter(g, chosen, dy)),
-            (dy, _) => panic!("what another device than {} chose", dy.device()),
-        };
+        let storage =
+            dispatch!(operands("max_pool2d", [self]), |[dy]| kernels::scatter(g, chosen.host(), dy), |[dy]| {
+                cuda::scatter(g, chosen.cuda(), dy)
+            });
         let (g, chosen) = (*g, chosen.clone());
-        Tensor::from_operation(g.input(), storage, &[self], move |back| vec![Some(back.upstream.choose(&g, &chosen))])
+        Tensor::from_operation(g.input().into(), storage, &[self], move |back| {
+            vec![Some(back.upstream.choose(&g, &chosen))]
+        })
     }
 }
 
 /// Which pixels the windows connect: those that a convolution of the same sizes does, from every channel to itself.
-fn geometry(operation: &str, input: Shape, pool: Pool2d) -> Geometry {
+#[track_caller]
+fn geometry(operation: &str, input: Nchw, pool: Pool2d) -> Geometry {
     let Pool2d { kernel: [height, width], stride, padding } = pool;
     let fits = padding[0] <= height / 2 && padding[1] <= width / 2;
-    let kernel = Shape::new(input.c, input.c, height, width);
+    let kernel = Nchw::new(input.c, input.c, height, width);
     let geometry = Geometry::new(input, kernel, Conv2d::new(stride, padding)).filter(|_| fits);
     geometry.unwrap_or_else(|| panic!("{operation} of images {input:?} with {pool:?}"))
 }
@@ -148,9 +171,9 @@ mod tests {
             let x = image([[-1.0, -2.0, -3.0], [-4.0, -5.0, -6.0], [-7.0, -8.0, -9.0]], device);
             let pool = Pool2d::square(3, 2, 1);
             assert_eq!(x.max_pool2d(pool).to_vec::<f64>(), [-1.0, -2.0, -4.0, -5.0]);
-            assert_eq!(x.average_pool2d(pool).to_vec::<f64>(), [-3.0, -4.0, -6.0, -7.0]);
+            assert_eq!(x.avg_pool2d(pool).to_vec::<f64>(), [-3.0, -4.0, -6.0, -7.0]);
             let wide = Pool2d { kernel: [1, 3], stride: [1, 1], padding: [0, 1] };
-            assert_eq!(x.average_pool2d(wide).to_vec::<f64>()[..3], [-1.5, -2.0, -2.5]);
+            assert_eq!(x.avg_pool2d(wide).to_vec::<f64>()[..3], [-1.5, -2.0, -2.5]);
         }
     }
 

@@ -4,7 +4,7 @@
 
 // y[pixel][i][c] = x[pixel][rows[i]][c], for `count` rows.
 extern "C" __global__ void __launch_bounds__(256)
-select_rows_f32(const float* __restrict__ x, const int* __restrict__ rows, float* __restrict__ y, Shape from, int count,
+index_select_f32(const float* __restrict__ x, const int* __restrict__ rows, float* __restrict__ y, Shape from, int count,
                 int len) {
     const int i = blockIdx.x * 256 + threadIdx.x;
     if (i >= len) return;
@@ -15,7 +15,7 @@ select_rows_f32(const float* __restrict__ x, const int* __restrict__ rows, float
 // y[pixel][r][c] = the sum over j of x[pixel][members[j]][c], j from starts[r] to starts[r + 1]; `count` rows r.
 // `starts` has count + 1 numbers, and the members follow.
 extern "C" __global__ void __launch_bounds__(256)
-add_rows_f32(const float* __restrict__ x, const int* __restrict__ starts, float* __restrict__ y, Shape from, int count,
+index_add_f32(const float* __restrict__ x, const int* __restrict__ starts, float* __restrict__ y, Shape from, int count,
              int len) {
     const int i = blockIdx.x * 256 + threadIdx.x;
     if (i >= len) return;

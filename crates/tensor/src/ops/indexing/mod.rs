@@ -1,0 +1,203 @@
+//! Parts of a tensor along an axis: slices, chosen rows, and tensors joined one after another. A choice and the sum of rows
+//! back to where they came from are each other's gradient, and so are slicing and joining.
+//!
+//! In memory an axis is a number of rows, in each of several blocks (`Strided`), so one kernel serves all axes.
+
+pub(super) mod cuda;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::elementwise::planes_per_task;
+use crate::pool::Buffer;
+use crate::shape::{Shape, Strided};
+use crate::storage::{Element, dispatch, many_operands, operands};
+use crate::tensor::Tensor;
+
+impl Tensor {
+    /// The elements at `range` of an axis.
+    ///
+    /// # Panics
+    /// When there is no such axis, or the range reaches beyond its end.
+    #[track_caller]
+    pub fn slice(&self, axis: usize, range: Range<usize>) -> Tensor {
+        let from = self.shape();
+        let length = from[axis];
+        assert!(
+            range.start <= range.end && range.end <= length,
+            "slice {range:?} of axis {axis} of a tensor of shape {from:?}"
+        );
+        if range == (0..length) {
+            return self.clone();
+        }
+        let at = from.strided(axis);
+        let storage =
+            dispatch!(operands("slice", [self]), |[x]| sliced(x, at, &range), |[x]| cuda::sliced(x, at, &range));
+        Tensor::from_operation(from.with(axis, range.len()), storage, &[self], move |back| {
+            let zeros = |length| Tensor::zeros(from.with(axis, length), back.upstream.device());
+            let parts = [zeros(range.start), back.upstream.clone(), zeros(length - range.end)];
+            let parts: Vec<&Tensor> = parts.iter().filter(|part| !part.shape().is_empty()).collect();
+            vec![Some(Tensor::concat(axis, &parts))]
+        })
+    }
+
+    /// The tensors one after another along an axis; the other axes are equal.
+    ///
+    /// # Panics
+    /// When there is no tensor or no such axis, or the other axes or the devices differ.
+    #[track_caller]
+    pub fn concat(axis: usize, parts: &[&Tensor]) -> Tensor {
+        let first = parts.first().expect("concat of no tensors").shape();
+        let shapes: Vec<Shape> = parts.iter().map(|part| part.shape()).collect();
+        let fits = |shape: &Shape| shape.rank() == first.rank() && shape.with(axis, first[axis]) == first;
+        assert!(shapes.iter().all(fits), "concat along axis {axis} of tensors of shapes {shapes:?}");
+        let shape = first.with(axis, shapes.iter().map(|shape| shape[axis]).sum());
+        let (to, widths) = (shape.strided(axis), shapes.iter().map(|shape| shape[axis] * shape.strided(axis).inner));
+        let widths: Vec<usize> = widths.collect();
+        let storage =
+            dispatch!(many_operands("concat", parts), |parts| joined(&parts, &widths, to), |parts| cuda::joined(
+                &parts, &widths, to
+            ));
+        Tensor::from_operation(shape, storage, parts, move |back| {
+            let mut start = 0;
+            let parts = shapes.iter().enumerate().map(|(i, shape)| {
+                start += shape[axis];
+                back.when(i, || back.upstream.slice(axis, start - shape[axis]..start))
+            });
+            parts.collect()
+        })
+    }
+
+    /// Tensors of one shape, at most of three axes, as the elements of a new first axis.
+    ///
+    /// # Panics
+    /// When there is no tensor, or the shapes or the devices differ, or they have four axes.
+    #[track_caller]
+    pub fn stack(parts: &[&Tensor]) -> Tensor {
+        let row = |part: &&Tensor| {
+            let shape = part.shape();
+            let row = Shape::of(&[&[1], shape.axes()].concat());
+            part.reshape_to(
+                row.unwrap_or_else(|| panic!("stack of tensors of shape {shape:?}: four axes are the most")),
+            )
+        };
+        let rows: Vec<Tensor> = parts.iter().map(row).collect();
+        Tensor::concat(0, &rows.iter().collect::<Vec<_>>())
+    }
+
+    /// The rows of an axis with these numbers, in this order; a number may come more than once. Of a table's first axis it
+    /// is the embedding lookup.
+    ///
+    /// # Panics
+    /// When there is no such axis, or a number is not below its length.
+    #[track_caller]
+    pub fn index_select(&self, axis: usize, indices: &[usize]) -> Tensor {
+        let from = self.shape();
+        let length = from[axis];
+        require_below(indices, length, "index_select", axis, from);
+        let at = from.strided(axis);
+        let storage =
+            dispatch!(operands("index_select", [self]), |[x]| selected(x, at, indices), |[x]| cuda::selected(
+                x, at, indices
+            ));
+        let indices: Arc<[usize]> = indices.into();
+        Tensor::from_operation(from.with(axis, indices.len()), storage, &[self], move |back| {
+            vec![Some(back.upstream.index_add(axis, &indices, length))]
+        })
+    }
+
+    /// A tensor with `length` rows along an axis, of which row r is the sum of this tensor's rows i with `indices[i] == r`:
+    /// PyTorch's `index_add` to zeros.
+    ///
+    /// # Panics
+    /// When there is no such axis, or there is not one number below `length` for each of its rows.
+    #[track_caller]
+    pub fn index_add(&self, axis: usize, indices: &[usize], length: usize) -> Tensor {
+        let from = self.shape();
+        assert_eq!(indices.len(), from[axis], "index_add: numbers for axis {axis} of a tensor of shape {from:?}");
+        require_below(indices, length, "index_add", axis, from);
+        let at = from.strided(axis);
+        let storage = dispatch!(operands("index_add", [self]), |[x]| added(x, at, indices, length), |[x]| cuda::added(
+            x, at, indices, length
+        ));
+        let indices: Arc<[usize]> = indices.into();
+        Tensor::from_operation(from.with(axis, length), storage, &[self], move |back| {
+            vec![Some(back.upstream.index_select(axis, &indices))]
+        })
+    }
+
+    /// Of each row of a matrix (N x K) the element in one column, the row's own: a vector of N.
+    ///
+    /// # Panics
+    /// When this is no matrix, or there is not one number below K for every row.
+    #[track_caller]
+    pub fn gather(&self, columns: &[usize]) -> Tensor {
+        let [rows, width] = self.shape().dims();
+        assert_eq!(columns.len(), rows, "gather: columns for a matrix of shape {:?}", self.shape());
+        require_below(columns, width, "gather", 1, self.shape());
+        let places: Vec<usize> = columns.iter().enumerate().map(|(row, column)| row * width + column).collect();
+        self.reshape([rows * width]).index_select(0, &places)
+    }
+}
+
+#[track_caller]
+fn require_below(indices: &[usize], length: usize, operation: &str, axis: usize, shape: Shape) {
+    if let Some(index) = indices.iter().find(|&&index| index >= length) {
+        panic!(
+            "{operation}: number {index} for axis {axis}, which has length {length}; the tensor's shape is {shape:?}"
+        );
+    }
+}
+
+/// The numbers of all parts, of each of which a block has so many.
+fn joined<T: Element>(parts: &[&[T]], widths: &[usize], to: Strided) -> Buffer<T> {
+    let width = to.length * to.inner;
+    let mut out = Buffer::stale(to.outer * width);
+    let blocks = out.par_chunks_mut(width.max(1)).enumerate();
+    blocks.with_min_len(planes_per_task(width)).for_each(|(block, out)| {
+        let mut start = 0;
+        for (part, width) in parts.iter().zip(widths) {
+            out[start..start + width].copy_from_slice(&part[block * width..][..*width]);
+            start += width;
+        }
+    });
+    out
+}
+
+fn sliced<T: Element>(x: &[T], at: Strided, range: &Range<usize>) -> Buffer<T> {
+    let (width, all) = (range.len() * at.inner, at.length * at.inner);
+    let mut out = Buffer::stale(at.outer * width);
+    let blocks = out.par_chunks_exact_mut(width.max(1)).zip(x.par_chunks_exact(all.max(1)));
+    blocks
+        .with_min_len(planes_per_task(width))
+        .for_each(|(out, x)| out.copy_from_slice(&x[range.start * at.inner..][..width]));
+    out
+}
+
+fn selected<T: Element>(x: &[T], Strided { outer, length, inner }: Strided, indices: &[usize]) -> Buffer<T> {
+    let width = indices.len() * inner;
+    let mut out = Buffer::stale(outer * width);
+    let blocks = out.par_chunks_mut(width.max(1)).zip(x.par_chunks((length * inner).max(1)));
+    blocks.with_min_len(planes_per_task(width)).for_each(|(out, x)| {
+        for (out, &index) in out.chunks_exact_mut(inner).zip(indices) {
+            out.copy_from_slice(&x[index * inner..][..inner]);
+        }
+    });
+    out
+}
+
+fn added<T: Element>(x: &[T], at: Strided, indices: &[usize], length: usize) -> Buffer<T> {
+    let (Strided { outer, inner, .. }, width) = (at, length * at.inner);
+    let mut out = Buffer::zeros(outer * width);
+    let blocks = out.par_chunks_mut(width.max(1)).zip(x.par_chunks((at.length * inner).max(1)));
+    blocks.with_min_len(planes_per_task(width)).for_each(|(out, x)| {
+        for (x, &index) in x.chunks_exact(inner).zip(indices) {
+            for (out, &x) in out[index * inner..][..inner].iter_mut().zip(x) {
+                *out += x;
+            }
+        }
+    });
+    out
+}
