@@ -100,15 +100,15 @@ impl AccuracyMatrix {
         mean(0..tasks, |t| mean(0..t + 1, |j| self.known(t, j)))
     }
 
-    /// Computes backward transfer (BWT, GEM): the effect of later tasks on earlier ones, `1/(T-1) sum_{j<T} (R[T][j]
-    /// - R[j][j])`; negative if they were forgotten.
+    /// Computes backward transfer (BWT, GEM): the effect of later tasks on earlier ones,
+    /// `1/(T-1) sum_{j<T} (R[T][j] - R[j][j])`; negative if they were forgotten.
     pub fn backward_transfer(&self) -> Result<f64, MatrixError> {
         let last = self.at_least(2, "backward transfer")? - 1;
         mean(0..last, |j| Ok(self.known(last, j)? - self.known(j, j)?))
     }
 
-    /// Computes forward transfer (FWT, GEM): the effect of earlier tasks on tasks not yet learned, `1/(T-1) sum_{j>1}
-    /// (R[j-1][j] - b[j])`.
+    /// Computes forward transfer (FWT, GEM): the effect of earlier tasks on tasks not yet learned,
+    /// `1/(T-1) sum_{j>1} (R[j-1][j] - b[j])`.
     ///
     /// `initial` is `b`, the scores of an untrained model, one per task. Reads the upper triangle.
     pub fn forward_transfer(&self, initial: &[f64]) -> Result<f64, MatrixError> {
