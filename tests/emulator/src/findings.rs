@@ -45,7 +45,7 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Returns whether no more findings are kept.
+    /// Returns whether the limit of findings has been reached.
     pub fn full(&self) -> bool {
         self.found.len() >= MOST
     }

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | T0 | NVRTC compiles to the PTX that ships and to machine code; registers, spills, launch limits | [`nvrtc`] |
 //! | T1 | g++ compiles for the host, threads are fibers; a fast and a checked build | [`host`] |
-//!  T2 | an interpreter runs the shipped PTX itself, with the same checks | [`ptx`] |
+//! | T2 | an interpreter runs the shipped PTX itself, with the same checks | [`ptx`] |
 //! | T3 | a GPU | `cargo xtask gpu` |
 //!
 //! The executors know nothing of tensors: they take memory, a kernel's name and its arguments in the form of
