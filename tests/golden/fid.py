@@ -91,7 +91,7 @@ def samples(stream, count):
 
 
 def frechet_of_few(real, generated):
-    """Computes the distance from singular values of the samples. It needs no covariance, so it is exact if that is singular."""
+    """Computes the distance from singular values of the samples, which is exact even for singular covariances."""
     centred = [(x - x.mean(0)) / (len(x) - 1) ** 0.5 for x in (real, generated)]
     common = np.linalg.svd(centred[0] @ centred[1].T, compute_uv=False).sum()
     return ((real.mean(0) - generated.mean(0)) ** 2).sum() + sum((x**2).sum() for x in centred) - 2 * common

@@ -245,7 +245,7 @@ def check_gradients(case, loss, tensors, gradients, step=1e-6):
 
 
 def put(out, name, value, head=HEAD):
-    """Stores an array whole; if it has more than four times as many elements as its head, stores head, sum and sum of squares."""
+    """Stores an array whole, or, if it is more than four times as long as its head, its head, sum and sum of squares."""
     value = value.detach()
     if value.numel() <= 4 * head:
         out[name] = value.clone(memory_format=torch.contiguous_format)
@@ -410,7 +410,7 @@ def train(recipe, method, task):
 def residual_losses():
     """One critic and one generator step of the residual networks, batch 2."""
     batch, task = 2, 3
-    # A larger step crosses the corner of some rectifier.
+    # A larger step would cross the kink of some rectifier.
     options = {"head": 25, "step": 1e-7}
     generator, critic = build(resnet.Generator, GENERATOR), build(resnet.Critic, CRITIC)
     real, z, alpha = images(REAL, batch, LSUN.shape), latents(LATENTS, (batch,)), unit(ALPHA, (batch, 1, 1, 1))

@@ -63,7 +63,7 @@ def encode(picture, **options):
 
 
 def resize(picture, side):
-    """Resizes rows first, then columns, as Pillow always did; newer versions begin with the columns if that is less work."""
+    """Resizes rows first, then columns, as Pillow always did; newer versions begin with the columns if that is faster."""
     bilinear = Image.Resampling.BILINEAR
     return picture.resize((side, picture.height), bilinear).resize((side, side), bilinear)
 

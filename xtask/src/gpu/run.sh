@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs everything that needs a GPU: kernels, training beside the CPU, timings beside PyTorch. Needs neither cargo nor a network.
+# Runs everything that needs a GPU: kernels, training beside the CPU, timings beside PyTorch. No cargo or network.
 #
-# It works in slices of at most ten minutes (SLICE_SECONDS): run it again while it exits with 75. Finished steps are recorded
-# in state/, so a slice that was cut off is not lost. The last slice writes result.md, and exits with 1 if a step failed.
+# It works in slices of at most ten minutes (SLICE_SECONDS): run it again while it exits with 75. Finished steps are kept in
+# state/, so a slice that was cut off is not lost. The last slice writes result.md, and exits with 1 if a step failed.
 set -u
 cd "$(dirname "$0")"
 limit=${SLICE_SECONDS:-590}
