@@ -73,7 +73,7 @@ pub enum Error {
     Format {
         /// The file.
         path: PathBuf,
-        /// Where in the file, in bytes.
+        /// The offset in the file, in bytes.
         offset: usize,
         /// What was found and what was expected.
         reason: String,

@@ -64,7 +64,7 @@ fn cache_print(dataset: &Dataset, options: &FetchOptions<'_>) -> Result<String, 
 /// left incomplete.
 ///
 /// # Errors
-/// As [`open`](crate::open) and [`load`](crate::load), and [`Error::Write`] when the file cannot be written.
+/// The errors of [`open`](crate::open) and [`load`](crate::load), and [`Error::Write`] when the file cannot be written.
 pub fn convert(name: &str, out: &Path, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
     prepared::write(&crate::open(name, options)?, out, options)?;
     prepared::open(out)

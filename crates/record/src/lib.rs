@@ -6,14 +6,14 @@
 //! ```text
 //! config.toml       everything that decides the result; readers need its head
 //! data.json         the fingerprint of the data that it learns from
-//! events.jsonl      one line an event: losses, times, the past classes' accuracy on the way
-//! real.png          real images, one row for each class of the sequence
+//! events.jsonl      one line per event: losses, times, the accuracy on past classes during training
+//! real.png          real images, one row per class of the sequence
 //! checkpoint/       task02-000400.safetensors, task02-end.safetensors: the newest two
 //! frames/           02-000128.png: sample grids after 1, 2, 4, 8 ... iterations of each task
-//! tasks/03/         generator.safetensors, samples.png and scores.json; where they were measured also
+//! tasks/03/         generator.safetensors, samples.png and scores.json; if they were measured also
 //!                   embedding.json, neighbours.json and neighbours.png
 //! scorer.safetensors
-//!                   the classifier that scores a run which was extended
+//!                   the classifier that scores a run that was extended
 //! tensorboard/      event files, on request
 //! .lock             held by the process that trains
 //! ```

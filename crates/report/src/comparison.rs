@@ -61,7 +61,7 @@ impl<'a> Comparison<'a> {
         Ok(Self { groups })
     }
 
-    /// Returns any run, for what all runs have in common: dataset, preset and the way of scoring.
+    /// Returns one of the runs; dataset, preset and the way of scoring are the same in all of them.
     pub fn first(&self) -> &'a Run {
         self.groups[0].runs[0]
     }

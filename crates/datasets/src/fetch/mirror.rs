@@ -105,7 +105,7 @@ impl Mirror<'_> {
                     return Err(Failure::Source("the server answered with another part of the file".into()));
                 }
             },
-            // The server has nothing beyond the bytes at hand; the checksum decides whether they are the file.
+            // The server has nothing beyond these bytes; the checksum decides whether they are the file.
             416 if have > 0 => return Ok(()),
             status => {
                 return Err(Failure::Source(format!("the server answered with HTTP status {status}")));

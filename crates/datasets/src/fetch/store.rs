@@ -39,7 +39,7 @@ impl Lock {
     }
 }
 
-/// Installs verified files and keeps track of those at hand.
+/// Installs verified files and keeps track of those that are on this machine.
 pub(super) struct Store<'a> {
     folder: &'a Path,
     files: Files,

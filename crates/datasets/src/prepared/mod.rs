@@ -1,11 +1,11 @@
 //! The prepared format: images of one shape in an HDF5 file, which other software reads and writes too.
 //!
 //! ```text
-//! class_names        strings, one for each class
+//! class_names        strings, one per class
 //! train/images       bytes, N x height x width x channels
 //! train/labels       whole numbers, N: indices into class_names
 //! validation, test   the same; either may be absent
-//! */left_out         whole numbers: which pictures could not be read, counted among all; absent where all could
+//! */left_out         whole numbers: the indices, among all pictures, of those that could not be read; absent if all could
 //! ```
 //!
 //! The format needs the C library, so it is a feature of the crate; without it such a file is refused.
