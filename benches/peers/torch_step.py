@@ -18,7 +18,6 @@ LATENT, CLASSES, BATCH, CRITIC_STEPS, RATE, PENALTY, LAMBDA_RA = 128, 10, 64, 5,
 class Norm(nn.Module):
     """Batch norm over `groups` class-pure groups, with a scale and a shift per class."""
 
-
     def __init__(self, channels):
         super().__init__()
         self.g, self.b = nn.Embedding(CLASSES, channels), nn.Embedding(CLASSES, channels)
