@@ -1,5 +1,5 @@
-//! The three maps of every convolution of the digit networks, batch 64, with the number of operations so that divan prints
-//! their rate.
+//! Times the three maps of every convolution of the digit networks at batch 64, with the number of operations so that
+//! divan prints their rate.
 
 use divan::Bencher;
 use divan::counter::ItemsCount;

@@ -1,5 +1,5 @@
-//! One iteration of the released code's recipe: a generator step and five critic steps, batch 40 (a class of the drawn dataset), at the second task (one
-//! past class to replay).
+//! Times one iteration of the released code's recipe: a generator step and five critic steps, batch 40 (a class of
+//! the drawn dataset), at the second task (one past class to replay).
 
 use divan::Bencher;
 use mergan_datasets::Dataset;
@@ -27,7 +27,7 @@ fn iteration<const WIDTH: i64>(bencher: Bencher, strategy: &str) {
     let config = Config::resolve(&choice, &strategies, data.class_names.len()).expect("a valid configuration");
     let mut trainer = Trainer::new(config, &strategies, data.class_names.len(), &data.train).expect("a trainer");
     while !matches!(trainer.advance().expect("an iteration"), Some(Advance::TaskEnd { task: 1 })) {}
-    // A task's first iteration has no generator step.
+    // A task's first iteration has no generator step, so it is not timed.
     trainer.advance().expect("an iteration");
     bencher.bench_local(|| trainer.advance().expect("an iteration"));
 }

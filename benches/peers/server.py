@@ -1,7 +1,7 @@
-"""What PyTorch's sides of `cargo xtask bench` have in common; `src/server.rs` does the same for ours.
+"""The common part of PyTorch's sides of `cargo xtask bench`; `src/server.rs` does the same for ours.
 
-Each answers a line on the standard input, `WHAT COUNT`, with the milliseconds of COUNT repetitions on the standard
-output. The first line out is PyTorch's version.
+They read lines `WHAT COUNT` on the standard input and answer each with the milliseconds of COUNT repetitions on the
+standard output. The first line of output is PyTorch's version.
 """
 
 import sys
@@ -22,7 +22,7 @@ def timed(count, function):
 
 
 def serve(times):
-    """Answers lines until the input ends. `product` is two 1024 x 1024 matrices multiplied; the rest is asked of `times`."""
+    """Answers lines until the input ends. `product` multiplies two 1024 x 1024 matrices; the rest is passed to `times`."""
     print(torch.__version__, flush=True)
     a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
     for line in sys.stdin:

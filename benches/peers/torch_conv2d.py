@@ -15,14 +15,14 @@ from server import FORMATS, serve, timed
 
 @functools.lru_cache(maxsize=1)
 def convolution(what, memory_format):
-    """A map of random numbers, to be computed as often as one likes."""
+    """Returns a map of random numbers, which can be computed any number of times."""
     which, *sizes = what.split()
     n, ci, h, w, co, kh, kw, stride, padding = map(int, sizes)
     oh, ow = ((size + 2 * padding - kernel) // stride + 1 for size, kernel in ((h, kh), (w, kw)))
     shapes = (n, ci, h, w), (co, ci, kh, kw), (n, co, oh, ow)
     x, k, dy = (torch.rand(shape).to(memory_format=memory_format) for shape in shapes)
     if (oh, ow, padding) == (1, 1, 0):
-        # The kernel covers the image: in PyTorch one writes a matrix product.
+        # The kernel covers the image, so the usual form in PyTorch is a matrix product.
         x, k, dy = x.flatten(1), k.flatten(1), dy.flatten(1)
         products = {"conv2d": (x, k.T), "input_grad": (dy, k), "weight_grad": (dy.T, x)}
         return functools.partial(torch.mm, *products[which])
@@ -39,7 +39,7 @@ def main():
 
     def times(what, count):
         function = convolution(what, FORMATS[memory_format])
-        # Not timed: fetches the numbers, and threads that slept.
+        # This call is not timed: it fetches the numbers and wakes sleeping threads.
         function()
         return timed(count, function)
 

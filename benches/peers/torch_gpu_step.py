@@ -1,7 +1,7 @@
 """PyTorch's side of the timings on a GPU: one iteration of the released code's recipe on random images.
 
-Called as `torch_gpu_step.py WIDTH ITERATIONS`; prints the median of the milliseconds of an iteration, eagerly in either
-memory format, and as one CUDA graph.
+Called as `torch_gpu_step.py WIDTH ITERATIONS`; prints the median milliseconds of an iteration, run eagerly in either memory
+format and as one CUDA graph.
 """
 
 import statistics
@@ -26,7 +26,7 @@ def median(iterations, function):
 
 
 def graph(trainer):
-    """The whole iteration as one graph, after a warm-up on a stream of its own."""
+    """Records the whole iteration as one graph, after a warm-up on a separate stream."""
     networks = trainer.generator, trainer.critic
     trainer.adam = [torch.optim.Adam(n.parameters(), RATE, (0.0, 0.9), capturable=True) for n in networks]
     stream = torch.cuda.Stream()

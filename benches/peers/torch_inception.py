@@ -1,7 +1,7 @@
 """PyTorch's side of `cargo xtask bench inception`: pytorch-fid's network, as its command uses it.
 
 Started as `torch_inception.py THREADS FORMAT` with FORMAT `nchw` (what pytorch-fid does) or `channels_last`. A line `images
-SIZE N COUNT` brings N images, SIZE pixels wide, to the network's size and through it COUNT times.
+SIZE N COUNT` resizes N images, SIZE pixels wide, for the network and runs them through it, COUNT times.
 """
 
 import functools
@@ -14,7 +14,7 @@ from server import FORMATS, serve, timed
 
 
 def network():
-    """The network with weights that keep the size of what goes through it."""
+    """Returns the network with weights scaled so that activations keep their magnitude."""
     state = inception._inception_v3(num_classes=1008, aux_logits=False, weights=None).state_dict()
     for name, tensor in state.items():
         if tensor.dim() == 4:

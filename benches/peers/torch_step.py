@@ -16,7 +16,7 @@ LATENT, CLASSES, BATCH, CRITIC_STEPS, RATE, PENALTY, LAMBDA_RA = 128, 10, 64, 5,
 
 
 class Norm(nn.Module):
-    """Batch norm over `groups` class-pure groups, with a scale and a shift for each class."""
+    """Batch norm over `groups` class-pure groups, with a scale and a shift per class."""
 
     def __init__(self, channels):
         super().__init__()

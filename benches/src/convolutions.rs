@@ -1,4 +1,4 @@
-//! The convolutions of the networks, matrix products among them, and their three maps on random numbers.
+//! The convolutions of the networks, including matrix products, and their three maps on random numbers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,22 +13,22 @@ use crate::server::numbers;
 pub struct Layer {
     /// The networks and the layers in them, such as `critic c1, generator c3`.
     pub name: String,
-    /// What it computes.
+    /// The convolution it computes.
     pub convolution: Convolution,
 }
 
 /// The sizes of a convolution. A transposed convolution is the input gradient of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Convolution {
-    /// `[n, ci, h, w]`.
+    /// The shape of the images, `[n, ci, h, w]`.
     pub images: [usize; 4],
-    /// `[co, ci, kh, kw]`.
+    /// The shape of the kernel, `[co, ci, kh, kw]`.
     pub kernel: [usize; 4],
-    /// Stride and padding.
+    /// The stride and padding.
     pub conv: Conv2d,
 }
 
-/// The layers of the digit networks of this width for MNIST, those of equal sizes as one.
+/// Returns the layers of the digit networks of this width for MNIST; layers of equal sizes are merged.
 pub fn digits(width: usize, batch: usize) -> Vec<Layer> {
     let halving = |name, inputs, outputs, side| {
         layer(name, [batch, inputs, side, side], [outputs, inputs, 5, 5], Conv2d::square(2, 2))
@@ -44,14 +44,15 @@ pub fn digits(width: usize, batch: usize) -> Vec<Layer> {
     ]
 }
 
-/// The layers of the networks for LSUN (the released code's `gan64_model.py`, 64x64 pixels), those of equal sizes as one.
+/// Returns the layers of the networks for LSUN (the released code's `gan64_model.py`, 64x64 pixels); layers of equal
+/// sizes are merged.
 pub fn lsun(batch: usize) -> Vec<Layer> {
     let same = |name: String, inputs, outputs, side, kernel| {
         let conv = Conv2d::square(1, kernel / 2);
         layer(name, [batch, inputs, side, side], [outputs, inputs, kernel, kernel], conv)
     };
     let mut layers = vec![layer("generator input", [batch, 138, 1, 1], [8192, 138, 1, 1], Conv2d::POINT)];
-    // A block doubles the image before its first convolution, and in its shortcut.
+    // A block doubles the image size before its first convolution, and in its shortcut.
     for (block, inputs, outputs, side) in [(1, 512, 512, 8), (2, 512, 256, 16), (3, 256, 128, 32), (4, 128, 64, 64)] {
         layers.extend([
             same(format!("generator {block}a"), inputs, outputs, side, 3),
@@ -61,7 +62,7 @@ pub fn lsun(batch: usize) -> Vec<Layer> {
     }
     layers.push(same("generator output".into(), 64, 3, 64, 3));
     layers.push(same("critic input".into(), 3, 64, 64, 3));
-    // A block halves the image after its second convolution, and before that of its shortcut.
+    // A block halves the image size after its second convolution, and before the convolution of its shortcut.
     for (block, inputs, outputs, side) in [(1, 64, 128, 64), (2, 128, 256, 32), (3, 256, 512, 16), (4, 512, 512, 8)] {
         layers.extend([
             same(format!("critic {block}a"), inputs, inputs, side, 3),
@@ -79,7 +80,7 @@ fn layer(name: impl Into<String>, images: [usize; 4], kernel: [usize; 4], conv: 
     Layer { name: name.into(), convolution: Convolution { images, kernel, conv } }
 }
 
-/// Each convolution once, with the names of all layers that do it.
+/// Returns each convolution once, with the names of all layers that compute it.
 fn merged(layers: Vec<Layer>) -> Vec<Layer> {
     let mut merged: Vec<Layer> = Vec::new();
     for layer in layers {
@@ -96,9 +97,9 @@ fn merged(layers: Vec<Layer>) -> Vec<Layer> {
 pub enum Map {
     /// The convolution itself.
     Conv2d,
-    /// Its gradient in the images.
+    /// Its gradient with respect to the images.
     InputGrad,
-    /// Its gradient in the kernel.
+    /// Its gradient with respect to the kernel.
     WeightGrad,
 }
 
@@ -116,24 +117,24 @@ impl FromStr for Map {
 }
 
 impl Convolution {
-    /// Additions and multiplications of any of its maps, without those with the padding.
+    /// Returns the additions and multiplications of any of its maps, without those on the padding.
     pub fn flops(&self) -> usize {
         self.conv.flops(self.images, self.kernel).expect("a convolution that fits")
     }
 
-    /// The shape of its result.
+    /// Returns the shape of its result.
     fn result(&self) -> [usize; 4] {
         let Convolution { images: [n, _, h, w], kernel: [co, _, kh, kw], conv } = *self;
         let [h, w] = conv.output_size([h, w], [kh, kw]).expect("a convolution that fits");
         [n, co, h, w]
     }
 
-    /// The shapes of the operands and the result of any of its maps: images, kernel and images.
+    /// Returns the shapes of the operands and the result of any of its maps: images, kernel and resulting images.
     pub fn shapes(&self) -> [[usize; 4]; 3] {
         [self.images, self.kernel, self.result()]
     }
 
-    /// A map of random numbers, to be computed on a device as often as one likes.
+    /// Returns a map of random numbers, which can be computed on a device any number of times.
     pub fn map(self, map: Map, device: Device) -> Box<dyn Fn() -> Tensor> {
         let Convolution { images, kernel, conv } = self;
         let x = || numbers(0, images).to_device(device);
@@ -155,7 +156,7 @@ impl Convolution {
         }
     }
 
-    /// The convolution as [`Convolution::from_str`] reads it: `N CI H W CO KH KW STRIDE PADDING`.
+    /// Formats the convolution as [`Convolution::from_str`] reads it: `N CI H W CO KH KW STRIDE PADDING`.
     pub fn sizes(&self) -> String {
         let Convolution { images: [n, c, h, w], kernel: [co, _, kh, kw], conv } = self;
         let (stride, padding) = (conv.stride[0], conv.padding[0]);
@@ -198,14 +199,14 @@ mod tests {
 
     const BATCH: usize = 2;
 
-    /// The convolutions of the layers whose names begin with `network`, each with the rest of its name.
+    /// Returns the convolutions of the layers whose names begin with `network`, each with the rest of its name.
     fn of<'a>(network: &str, layers: &'a [Layer]) -> Vec<(&'a str, Convolution)> {
         let names = |layer: &'a Layer| layer.name.split(", ").map(|name| (name, layer.convolution));
         let layers = layers.iter().flat_map(names);
         layers.filter_map(|(name, convolution)| Some((name.strip_prefix(network)?.trim(), convolution))).collect()
     }
 
-    /// The layers have the shapes of the network's parameters and do all the work of a forward pass.
+    /// Asserts that the layers have the shapes of the network's parameters and do all the work of a forward pass.
     fn assert_same_network<N: Network>(layers: &[(&str, Convolution)], network: N, forward: impl FnOnce(&N)) {
         let before = conv2d_flops();
         forward(&network);
@@ -219,7 +220,7 @@ mod tests {
         }
     }
 
-    // The one test here that computes convolutions: they are counted for the whole process.
+    // No other test here may compute convolutions, because they are counted for the whole process.
     #[test]
     fn digit_layers_are_those_of_the_models() {
         for width in [16, 32, 64] {
@@ -239,7 +240,7 @@ mod tests {
     #[test]
     fn lsun_layers_have_the_papers_number_of_weights() {
         let layers = lsun(BATCH);
-        // In all 8.62 and 7.57 million parameters; biases and norms are one to two in a thousand.
+        // The networks have 8.62 and 7.57 million parameters in all; biases and norms are one to two in a thousand.
         for (network, parameters) in [("generator", 8.62e6), ("critic", 7.57e6)] {
             let weights: usize =
                 of(network, &layers).iter().map(|(_, convolution)| convolution.kernel.iter().product::<usize>()).sum();

@@ -1,5 +1,6 @@
-//! What our sides of `cargo xtask bench` have in common: they answer each line on the standard input, `WHAT COUNT`, with
-//! the milliseconds of COUNT repetitions on the standard output. `peers/server.py` does the same for PyTorch.
+//! The common part of our sides of `cargo xtask bench`. They read lines `WHAT COUNT` on the standard input and answer
+//! each with the milliseconds of COUNT repetitions on the standard output. `peers/server.py` does the same for
+//! PyTorch.
 
 use std::fmt::Display;
 use std::io::stdin;
@@ -8,13 +9,13 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use mergan_tensor::{Address, Device, Random, Shape, Tensor};
 
-/// Runs `f` with so many threads for the kernels.
+/// Runs `f` with this many threads for the kernels.
 pub fn with_threads(threads: &str, f: impl FnOnce() -> Result<()> + Send) -> Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build()?.install(f)
 }
 
-/// Says the greeting, then answers lines until the input ends. `product` is two 1024 x 1024 matrices multiplied;
-/// everything else is asked of `times`.
+/// Prints the greeting, then answers lines until the input ends. `product` multiplies two 1024 x 1024 matrices;
+/// everything else is passed to `times`.
 pub fn serve(greeting: impl Display, mut times: impl FnMut(&str, usize) -> Result<Vec<f64>>) -> Result<()> {
     println!("{greeting}");
     for line in stdin().lines() {
@@ -33,7 +34,7 @@ pub fn serve(greeting: impl Display, mut times: impl FnMut(&str, usize) -> Resul
     Ok(())
 }
 
-/// Milliseconds of each of `count` calls, and of giving back what they return.
+/// Returns the milliseconds of each of `count` calls, including the time to drop their results.
 pub fn timed<T>(count: usize, mut f: impl FnMut() -> Result<T>) -> Result<Vec<f64>> {
     let mut once = || {
         let start = Instant::now();
@@ -43,7 +44,7 @@ pub fn timed<T>(count: usize, mut f: impl FnMut() -> Result<T>) -> Result<Vec<f6
     (0..count).map(|_| once()).collect()
 }
 
-/// Numbers between 0 and 1, others in each stream.
+/// Returns numbers between 0 and 1 that differ from stream to stream.
 pub fn numbers(stream: u16, shape: impl Into<Shape>) -> Tensor {
     Random::new(0).uniform(Address { stream, ..Address::default() }, shape, Device::Cpu)
 }

@@ -1,10 +1,10 @@
-// Opens a report in headless Chromium and uses it as a person would.
+// Opens a report in headless Chromium and operates it as a user would.
 //
 //     node check.mjs CHROMIUM report.html [FOLDER]
 //
-// The page must say nothing on the console and ask for nothing outside itself, fit a wide and a narrow window, follow the dark
-// mode, and show each task when its slider is moved by keys. Without scripts it shows the last task. With FOLDER, pictures of
-// it are left there.
+// The page must print nothing on the console, request nothing outside itself, fit a wide and a narrow window, follow the
+// dark mode, and show each task when its slider is moved by keys. Without scripts it must show the last task. With FOLDER,
+// screenshots are saved there.
 
 import assert from "node:assert/strict";
 import path from "node:path";
@@ -19,7 +19,7 @@ const browser = await chromium.launch({
     "--disable-component-update", "--disable-sync"],
 });
 
-// A window on the report, with all that it complains of or asks for.
+// Opens a window on the report, and collects all its complaints and requests.
 async function open(options) {
   const context = await browser.newContext(options);
   const tab = await context.newPage();
@@ -33,7 +33,7 @@ async function open(options) {
   return { tab, complaints };
 }
 
-// The tasks whose frames are to be seen in a stepper, once each.
+// Returns the tasks whose frames are visible in a stepper, without repetition.
 const shown = (stepper) =>
   stepper.locator("figure div[data-task]").evaluateAll((frames) =>
     [...new Set(frames.filter((frame) => !frame.hidden).map((frame) => Number(frame.dataset.task)))]);
@@ -63,7 +63,7 @@ async function useSliders(tab) {
 }
 
 async function picture(tab, name, whole) {
-  // What sticks to the window's edge stays in its place where the page has not been scrolled.
+  // Elements that stick to the window's edge are in their normal place while the page has not been scrolled.
   await tab.evaluate(() => scrollTo(0, 0));
   if (folder) await tab.screenshot({ path: path.join(folder, `${name}.png`), fullPage: whole });
 }
@@ -78,7 +78,7 @@ for (const [name, width, colorScheme] of [["wide", 1280, "light"], ["narrow", 39
   const moved = await useSliders(tab);
   const broken = await tab.locator("img").evaluateAll((images) => images.filter((image) => image.naturalWidth === 0).length);
   assert.equal(broken, 0, `${name}: ${broken} images are not to be seen`);
-  // Every link of the page leads to a section.
+  // Every link of the page must lead to a section.
   for (const link of await tab.locator("nav a").all()) {
     const target = await link.getAttribute("href");
     assert.equal(await tab.locator(target).count(), 1, `${name}: ${target}`);

@@ -1,8 +1,8 @@
 """Golden values for distances between images: Inception's features, resizing, FID, KID, precision, recall, density, coverage.
 
 `python fid.py` writes fid.safetensors beside itself; README.md lists its tensors. As in make.py no input is stored: weights,
-images and features are formulas that the Rust tests repeat. What is compared with is the code that published numbers come
-from: pytorch-fid, torch-fidelity, clean-fid and prdc.
+images and features are formulas that the Rust tests repeat. The values come from the code behind published numbers:
+pytorch-fid, torch-fidelity, clean-fid and prdc.
 """
 
 from pathlib import Path
@@ -28,7 +28,7 @@ SUBSETS, SUBSET = 5, 20
 
 
 def stream_of(name):
-    """FNV-1a of a tensor's name, so that no order of tensors matters."""
+    """Returns the FNV-1a hash of a tensor's name, so that the order of tensors does not matter."""
     value = 0x811C9DC5
     for byte in name.encode():
         value = (value ^ byte) * 0x01000193 % 2**32
@@ -36,7 +36,7 @@ def stream_of(name):
 
 
 def weight(name, shape):
-    """A weight of a network of normalised convolutions, of a size that keeps the size of what goes through it."""
+    """Returns a weight of a network of normalised convolutions, scaled so that activations keep their magnitude."""
     u = 2 * unit(stream_of(name), shape) - 1
     if len(shape) == 4:
         u = u * (6 / np.prod(shape[1:])) ** 0.5
@@ -50,13 +50,13 @@ def weight(name, shape):
 
 
 def squares(stream, count, side):
-    """Images of even squares, `side` pixels wide: bytes, shape (count, 3, 299, 299)."""
+    """Returns images of uniform squares, `side` pixels wide: bytes, shape (count, 3, 299, 299)."""
     small = (256 * unit(stream, (count, 3, -(-SIDE // side), -(-SIDE // side)))).to(torch.uint8)
     return small.repeat_interleave(side, 2).repeat_interleave(side, 3)[:, :, :SIDE, :SIDE]
 
 
 def features():
-    """What pytorch-fid's network makes of images that have its size, at all four taps."""
+    """Returns the output of pytorch-fid's network for images that already have its size, at all four taps."""
     shapes = inception._inception_v3(num_classes=1008, aux_logits=False, weights=None).state_dict()
     state = {name: weight(name, tuple(t.shape)) if t.is_floating_point() else t for name, t in shapes.items()}
     inception.load_state_dict_from_url = lambda *_, **__: state
@@ -67,7 +67,7 @@ def features():
 
 
 def resized():
-    """Pictures of several sizes as three tools bring them to the network: every 23rd pixel of every 23rd row."""
+    """Returns pictures of several sizes as three tools resize them for the network: every 23rd pixel of every 23rd row."""
     out = {}
     clean = make_resizer("PIL", False, "bicubic", (SIDE, SIDE))
     for i, size in enumerate(SIZES):
@@ -85,20 +85,20 @@ def resized():
 
 
 def samples(stream, count):
-    """Features of which neighbouring ones are correlated."""
+    """Returns features whose neighbours are correlated."""
     u = 2 * unit(stream, (count, DIMENSION + 1)).numpy() - 1
     return u[:, 1:] + 0.5 * u[:, :-1] + (0.25 if stream == GENERATED else 0)
 
 
 def frechet_of_few(real, generated):
-    """The distance by singular values of the samples: no covariance, so nothing is lost where it is singular."""
+    """Computes the distance from singular values of the samples, which is exact even for singular covariances."""
     centred = [(x - x.mean(0)) / (len(x) - 1) ** 0.5 for x in (real, generated)]
     common = np.linalg.svd(centred[0] @ centred[1].T, compute_uv=False).sum()
     return ((real.mean(0) - generated.mean(0)) ** 2).sum() + sum((x**2).sum() for x in centred) - 2 * common
 
 
 def distances():
-    """FID, KID, precision, recall, density and coverage of the same features by the tools that they come from."""
+    """Computes FID, KID, precision, recall, density and coverage of the same features with the tools that define them."""
     real, generated = samples(REAL, COUNT), samples(GENERATED, COUNT)
     moments = [(x.mean(0), np.cov(x, rowvar=False)) for x in (real, generated)]
     out = {
@@ -107,7 +107,7 @@ def distances():
         "fid.both_few": frechet_of_few(real[:FEW], generated[:FEW]),
         "kid.full": metric_kid.kernel_mmd(real, generated, kid_kernel="poly"),
     }
-    # torch-fidelity's choice of subsets.
+    # This is how torch-fidelity chooses subsets.
     choose = np.random.RandomState(2020).choice
     subsets = [[choose(COUNT, SUBSET, replace=False) for _ in range(2)] for _ in range(SUBSETS)]
     found = metric_kid.kid_features_to_metric(

@@ -22,12 +22,12 @@ DIGIT_SHAPE = (1, 32, 32)
 PENALTY_WEIGHT = 10.0
 ALIGNMENT_WEIGHT = 1e-3
 
-# Streams of the single steps. A network's parameter array i, in the order of its state dict, has stream network + i.
+# The streams of the single steps. A network's parameter array i, in the order of its state dict, has stream network + i.
 REAL, LATENTS, ALPHA, REPLAY_LATENTS, DIRECTION = 1, 2, 3, 4, 9
 NORM_INPUT, NORM_SCALE, NORM_SHIFT, NORM_COTANGENT, NORM_DIRECTION = 10, 11, 12, 13, 14
 GENERATOR, CRITIC, OLD_GENERATOR = 100, 200, 300
 
-# Layer l has the standing means of stream STANDING + 2 l, and the variances of the next.
+# Layer l has the standing means of stream STANDING + 2 l, and the variances of the next stream.
 STANDING = 400
 STANDING_CLASSES = [4, 0, 7]
 
@@ -38,7 +38,7 @@ HEAD = 500
 
 
 def unit(stream, shape):
-    """Numbers in [0, 1) from the splitmix64 finaliser of stream << 32 | row-major index."""
+    """Returns numbers in [0, 1) from the splitmix64 finaliser of stream << 32 | row-major index."""
     s = np.uint64(stream << 32) | np.arange(np.prod(shape, dtype=int), dtype=np.uint64)
     s = s + np.uint64(0x9E3779B97F4A7C15)
     s = (s ^ (s >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -48,17 +48,17 @@ def unit(stream, shape):
 
 
 def uniform(stream, shape):
-    """Numbers in [-1, 1)."""
+    """Returns numbers in [-1, 1)."""
     return 2 * unit(stream, shape) - 1
 
 
 def latents(stream, shape):
-    """Uniform latents of unit variance, shape (..., 128)."""
+    """Returns uniform latents of unit variance, shape (..., 128)."""
     return uniform(stream, (*shape, LATENT)) * 3**0.5
 
 
 def images(stream, count, shape=DIGIT_SHAPE):
-    """Stand-ins for real images, in [-0.9, 0.9), shape (count, *shape)."""
+    """Returns stand-ins for real images, in [-0.9, 0.9), shape (count, *shape)."""
     return uniform(stream, (count, *shape)) * 0.9
 
 
@@ -67,7 +67,7 @@ def training_stream(iteration, purpose, inner_step=0):
 
 
 class ConditionalBatchNorm(nn.Module):
-    """Batch normalisation by batch statistics (biased variance), with a scale and a shift for each class.
+    """Batch normalisation by batch statistics (biased variance), with a scale and a shift per class.
 
     Where `standing` holds tables of means and variances, (classes, channels) each, they stand in for the batch's.
     """
@@ -131,7 +131,7 @@ class Critic(nn.Module):
 
 
 def build(network, first_stream):
-    """The network at the test width with its parameters filled by the formula."""
+    """Returns the network at the test width with its parameters filled by the formula."""
     model = network(WIDTH)
     for i, (name, parameter) in enumerate(model.named_parameters()):
         u = uniform(first_stream + i, parameter.shape)
@@ -149,7 +149,7 @@ def cross_entropy(logits, label):
 
 
 def head_gradient(critic, x):
-    """Gradient of the summed critic scores with respect to the images: the critic head only."""
+    """Returns the gradient of the summed critic scores with respect to the images, through the critic head only."""
     x = x.detach().requires_grad_()
     return torch.autograd.grad(critic(x)[0].sum(), x, create_graph=True)[0]
 
@@ -159,17 +159,17 @@ def gradient_penalty(critic, x):
 
 
 def detached_penalty(critic, x):
-    """Wrong on purpose: a constant to the critic's weights."""
+    """Wrong on purpose: treats the penalty as a constant for the critic's weights."""
     return gradient_penalty(critic, x).detach()
 
 
 def pixel_penalty(critic, x):
-    """Wrong on purpose: one norm for each pixel instead of one for each sample."""
+    """Wrong on purpose: takes one norm per pixel instead of one per sample."""
     return ((head_gradient(critic, x).norm(dim=1) - 1) ** 2).mean()
 
 
 def class_head_penalty(critic, x):
-    """Wrong on purpose: the class logits are penalised with the critic's score."""
+    """Wrong on purpose: penalises the class logits together with the critic's score."""
     x = x.detach().requires_grad_()
     scores, logits = critic(x)
     (gradient,) = torch.autograd.grad(scores.sum() + logits.sum(), x, create_graph=True)
@@ -177,7 +177,7 @@ def class_head_penalty(critic, x):
 
 
 def critic_terms(critic, real, fake, alpha, label, penalty=gradient_penalty):
-    """The WGAN-GP and AC-GAN terms of the current class; the penalty is not yet multiplied by its weight."""
+    """Returns the WGAN-GP and AC-GAN terms of the current class; the penalty is not yet multiplied by its weight."""
     real_scores, real_logits = critic(real)
     fake_scores, _ = critic(fake)
     return {
@@ -210,7 +210,7 @@ def replay_generator_terms(generator, critic, z):
 
 
 def mean_over_classes(terms, classes):
-    """The terms of joint replay as the released code for LSUN has them."""
+    """Returns the terms of joint replay as in the released code for LSUN."""
     return {name: value / classes for name, value in terms.items()}
 
 
@@ -229,7 +229,7 @@ def total(terms):
 
 
 def check_gradients(case, loss, tensors, gradients, step=1e-6):
-    """Compares each array's gradient with a central difference along one direction; raises where they differ."""
+    """Compares each array's gradient with a central difference along one direction; raises an error if they differ."""
     for (name, tensor), gradient in zip(tensors, gradients, strict=True):
         centre = tensor.data
         direction = uniform(DIRECTION, centre.shape)
@@ -245,7 +245,7 @@ def check_gradients(case, loss, tensors, gradients, step=1e-6):
 
 
 def put(out, name, value, head=HEAD):
-    """Stores an array whole, or its first elements, sum and sum of squares where it has more than four times as many."""
+    """Stores an array whole, or, if it is more than four times as long as its head, its head, sum and sum of squares."""
     value = value.detach()
     if value.numel() <= 4 * head:
         out[name] = value.clone(memory_format=torch.contiguous_format)
@@ -345,7 +345,7 @@ def descend(optimiser, terms, log):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the released code does differently for digits and for LSUN."""
+    """The differences between the released code for digits and for LSUN."""
 
     generator: type
     critic: type
@@ -353,8 +353,8 @@ class Recipe:
     batch: int
     iterations: int
     critic_steps: int
-    # Replay a whole batch of every past class and divide the terms of JTR by their number, not those of RA; else the past
-    # classes share a batch, and it is the other way round.
+    # If true, a whole batch of every past class is replayed, and the terms of JTR are divided by the number of past classes
+    # but those of RA are not. If false, the past classes share a batch, and only the terms of RA are divided.
     whole_batches: bool
 
 
@@ -410,7 +410,7 @@ def train(recipe, method, task):
 def residual_losses():
     """One critic and one generator step of the residual networks, batch 2."""
     batch, task = 2, 3
-    # A larger step crosses the corner of some rectifier.
+    # A larger step would cross the kink of some rectifier.
     options = {"head": 25, "step": 1e-7}
     generator, critic = build(resnet.Generator, GENERATOR), build(resnet.Critic, CRITIC)
     real, z, alpha = images(REAL, batch, LSUN.shape), latents(LATENTS, (batch,)), unit(ALPHA, (batch, 1, 1, 1))
@@ -429,7 +429,7 @@ def every_method(recipe):
 
 
 def standing():
-    """Images of several classes side by side, normalised by standing statistics."""
+    """Returns images of several classes in one batch, normalised by standing statistics."""
     generator = build(Generator, GENERATOR)
     for layer, norm in enumerate((generator.n1, generator.n2, generator.n3)):
         shape = norm.g.weight.shape
@@ -443,7 +443,7 @@ def standing():
 
 def main():
     torch.set_default_dtype(torch.float64)
-    # One thread fixes the order of every reduction, so that the files come out the same each time.
+    # A single thread fixes the order of every reduction, so that the files are the same each time.
     torch.set_num_threads(1)
     files = {
         "losses": losses(),

@@ -8,7 +8,7 @@ CLASSES, LATENT = 10, 128
 
 
 class Block(nn.Module):
-    """Normalise, rectify, convolve, twice, beside a shortcut; `resize` is up or down."""
+    """Normalises, rectifies and convolves, twice, beside a shortcut; `resize` is up or down."""
 
     def __init__(self, norm, inputs, inner, outputs, resize):
         super().__init__()
@@ -29,22 +29,22 @@ class Block(nn.Module):
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """By batch statistics always."""
+    """Batch norm that always uses batch statistics."""
 
     def __init__(self, channels):
         super().__init__(channels, track_running_stats=False)
 
 
 class LayerNorm(nn.GroupNorm):
-    """Over channels and pixels of an image, with a scale and a shift for each channel."""
+    """Layer norm over channels and pixels of an image, with a scale and a shift per channel."""
 
     def __init__(self, channels):
         super().__init__(1, channels)
 
 
 class Generator(nn.Module):
-    """`label` is one class for the whole batch. What the first layer adds for it is a row of an embedding, which is the
-    same as a linear layer of the latent with a one-hot class behind it."""
+    """`label` is one class for the whole batch. The first layer adds a row of an embedding for it, which is equivalent to a
+    linear layer of the latent concatenated with a one-hot class."""
 
     def __init__(self, w):
         super().__init__()

@@ -1,4 +1,4 @@
-//! Loads MNIST and splits it into a task for each digit.
+//! Loads MNIST and splits it into one task per digit.
 use mergan_datasets::{FetchOptions, TaskOptions, TaskSequence, load};
 
 fn main() -> Result<(), mergan_datasets::Error> {

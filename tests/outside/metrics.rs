@@ -1,5 +1,5 @@
-//! Measures images with one dependency: the distance of two sets in a network's feature space, and how many of them a
-//! classifier in a file recognises, as the accuracies of a matrix of two tasks.
+//! Measures images with a single dependency: the distance of two sets in a network's feature space, and how many of
+//! them a classifier in a file recognises, as the accuracies of a matrix of two tasks.
 use mergan_metrics::models::{Classifier, FitOptions, Inception, Resize, Weights};
 use mergan_metrics::ndarray::{Array4, Axis, concatenate};
 use mergan_metrics::tensor::{Device, Random};
@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Array4::from_shape_fn((8, 1, 32, 32), |(n, _, y, x)| ((n * 37 + y * 5 + x * 7) % 100 + shift) as u8)
     });
 
-    // The true weights are too large for a test, and a network of noise is none that gives a FID.
+    // The real weights are too large for a test, and a random network does not yield FID.
     let weights = path("inception");
     Inception::noise(Random::new(0), Device::Cpu).save(&weights)?;
     assert!(FeatureNetwork::open(&weights, Resize::Tf1, Device::Cpu).is_err());

@@ -1,4 +1,4 @@
-//! Samples a generator, writes its weights in PyTorch's names and reads them back.
+//! Samples a generator, writes its weights under PyTorch's names and reads them back.
 use mergan_models::{Conditions, ModelConfig, Generator, Network, Weights, to_bytes};
 use mergan_tensor::{Address, Device, Random};
 

@@ -1,4 +1,4 @@
-//! Follows a run that another program writes: its events, and which files in its directory are its own.
+//! Follows a run that another program writes: reads its events, and tells its files from others in its directory.
 use mergan_record::metric::{ACCURACY, Metric};
 use mergan_record::{Event, Layout, Owner, Position, events, write_whole};
 

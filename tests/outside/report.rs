@@ -1,4 +1,4 @@
-//! Asks for the paper's number, and for a report of a run that is not there.
+//! Asks for the paper's number, and for a report of a run that does not exist.
 use mergan_report::{load_run, paper_accuracy};
 use std::path::Path;
 

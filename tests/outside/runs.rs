@@ -1,4 +1,4 @@
-//! A run with a strategy of this program's own: trained, interrupted, resumed, scored and drawn from, without the command.
+//! Makes a run with a custom strategy: trained, interrupted, resumed, scored and sampled without the command.
 use std::cell::Cell;
 use std::fs;
 
@@ -22,7 +22,7 @@ impl FromOptions for Decay {
     }
 }
 
-/// Counts the iterations that it hears of.
+/// Counts the iterations that it is told of.
 #[derive(Default)]
 struct Count(Cell<usize>);
 
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let choice = Choice { dataset, strategy, preset, tasks: Some(3), ..Choice::default() };
     let config = Config::resolve(&choice, &strategies, data.class_names.len())?;
 
-    // It is stopped in the middle of the second task.
+    // The run is stopped in the middle of the second task.
     let count = Count::default();
     let scorer = Scorer::obtain(None, &data, &folder.join("cache"), &count)?;
     let enough = config.iterations(0) + 2;
@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(run.train(&count, &|| count.0.get() >= enough)?, Outcome::Stopped);
     drop(run);
 
-    // Without its strategy it is refused by name; with it, it goes on.
+    // Without its strategy the run is refused with an error that names it; with the strategy it continues.
     let mut stranger = Run::open(&dir, &data, &Strategies::built_in())?.scored_by(scorer.clone());
     let refused = stranger.train(&count, &|| false).unwrap_err().to_string();
     assert!(refused.contains("there is no strategy `decay`"), "{refused}");

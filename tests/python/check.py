@@ -1,17 +1,16 @@
-"""Checks what `mergan` hands to other programs, with those programs.
+"""Checks the output of `mergan` for other programs, with those programs.
 
     python check.py MERGAN FOLDER [--run DIR] [--torch]
 
-MERGAN is the command, FOLDER an empty folder to work in. A smoke run is trained there, or DIR is taken: a run of a strategy
-whose generator knows its classes. Then:
+MERGAN is the command, and FOLDER an empty folder to work in. A smoke run is trained there, unless DIR names a run of a
+strategy whose generator knows its classes. Then the script checks that
 
-- onnxruntime makes the same images of the exported generator as `mergan sample` does, for the same latents and classes, one
-  independent of another, and they score the same; the images also of a residual generator;
-- TensorBoard's own loader reads the numbers of `events.jsonl`, also of a run that was resumed (not with --run);
-- with --torch, PyTorch makes the same images of the weights, with batch and with standing statistics.
+- onnxruntime makes the same images from the exported generator as `mergan sample` does, for the same latents and classes,
+  each independent of the others, with the same scores; and the same images from a residual generator,
+- TensorBoard's own loader reads the numbers of `events.jsonl`, also of a run that was resumed (not with --run),
+- with --torch, PyTorch makes the same images from the weights, with batch and with standing statistics.
 
-It says the largest differences, and ends with an error where they are too large. `requirements.txt` is what it needs,
-besides torch.
+It prints the largest differences, and fails if they are too large. `requirements.txt` lists what it needs besides torch.
 """
 
 import argparse
@@ -49,7 +48,7 @@ def main():
         same_numbers(resumed(command))
     bare, residual = (arguments.folder / name for name in ("bare.safetensors", "residual.safetensors"))
     save_file(residual_weights(2), bare)
-    # Standing statistics are measured once instead of with every sample.
+    # Exporting measures the standing statistics once, instead of with every sample.
     command("export", bare, "--out", residual)
     residual_generator = Exported(command, residual)
     same_images(command, residual, residual_generator)
@@ -81,7 +80,7 @@ class Command:
 
 
 class Exported:
-    """The ONNX file of a run, in onnxruntime."""
+    """The ONNX file of a run, loaded in onnxruntime."""
 
     def __init__(self, command, run):
         path = command.folder / "generator.onnx"
@@ -103,7 +102,7 @@ def same_images(command, run, generator):
         theirs = generator(z, [number] * len(z))
         worst = max(worst, difference(theirs, command.sample(run, name, z)))
         worst = max(worst, difference(theirs[:1], command.sample(run, name, z[:1])))
-    # Classes may stand beside each other, and none is made up.
+    # A batch may mix classes, and a class that was not learned must not yield an image.
     order = np.resize(list(generator.classes), len(z))
     mixed = generator(z, order)
     for number in generator.classes:
@@ -116,7 +115,7 @@ def same_images(command, run, generator):
 
 
 def residual_weights(width):
-    """A generator of the residual architecture with random weights, as PyTorch would save it."""
+    """Returns a generator of the residual architecture with random weights, as PyTorch would save it."""
     random = np.random.default_rng(2)
     weights = {}
 
@@ -140,7 +139,7 @@ def residual_weights(width):
 
 
 def same_scores(run, generator):
-    """The accuracy of the exported file by the classifier that scored the run."""
+    """Compares the accuracy of the exported file with the run's scores, using the classifier that scored the run."""
     task = max(path for path in (run / "tasks").iterdir() if (path / "scores.json").exists())
     rows = json.loads((task / "scores.json").read_text())["scores"]
     standing = {row["class"]: row for row in rows if row["metric"] == "standing_accuracy"}
@@ -155,7 +154,7 @@ def same_scores(run, generator):
         samples = row["card"]["samples_per_class"]
         ours.append(row["value"])
         theirs.append(np.mean(predicted == number))
-        # Other latents than the run's: both are shares of a sample.
+        # The latents differ from the run's, so both accuracies are estimates from samples.
         share = (samples * ours[-1] + len(z) * theirs[-1] + 1) / (samples + len(z) + 2)
         spread = np.sqrt(share * (1 - share) * (1 / samples + 1 / len(z)))
         assert abs(ours[-1] - theirs[-1]) < 5 * spread, f"class {number}: {theirs[-1]} and {ours[-1]} in scores.json"
@@ -163,7 +162,7 @@ def same_scores(run, generator):
 
 
 def classify(weights, images):
-    """The scoring classifier on images in (-1, 1), which are rounded to bytes first as they are for it."""
+    """Applies the scoring classifier to images in (-1, 1), which are first rounded to bytes as in scoring."""
     x = np.minimum(np.floor(images * 128 + 128), 255).reshape(len(images), -1).astype(np.float32) / 127.5 - 1
     layers = len(weights) // 2
     for i in range(1, layers + 1):
@@ -173,10 +172,10 @@ def classify(weights, images):
 
 
 def resumed(command):
-    """A run that was stopped in its second task and went on."""
+    """Returns a run that was stopped in its second task and then resumed."""
     options = ["--tensorboard", "--checkpoint-every", "1"]
     run = command.train("resumed", tasks=2, options=options)
-    # As if it had been killed two checkpoints ago.
+    # This imitates a run that was killed two checkpoints ago.
     newest = max((run / "checkpoint").glob("task02-*"))
     newest.unlink()
     command("train", "--resume", run, "--tensorboard")

@@ -1,4 +1,4 @@
-//! What the tests across crates share: the inputs that the golden values were made from, by the formula of
+//! Functions shared by the tests across crates: the inputs from which the golden values were made, by the formula of
 //! `tests/golden/README.md`, in f64 on the reference device.
 
 use std::path::Path;
@@ -7,19 +7,19 @@ use mergan_models::{Architecture, Critic, Generator, ModelConfig, Network, Weigh
 use mergan_strategies::{Noise, Purpose};
 use mergan_tensor::{Address, Device, Random, Shape, Tensor};
 
-/// Sizes of the digit networks.
+/// The sizes of the digit networks.
 pub const SIZES: ModelConfig =
     ModelConfig { architecture: Architecture::Digit, width: 2, channels: 1, classes: 10, latent: 128 };
-/// Sizes of the residual networks.
+/// The sizes of the residual networks.
 pub const RESIDUAL: ModelConfig = ModelConfig { architecture: Architecture::Resnet, channels: 3, ..SIZES };
-/// Stream of the first parameter of the generator.
+/// The stream of the generator's first parameter.
 pub const GENERATOR: u64 = 100;
-/// Stream of the first parameter of the critic.
+/// The stream of the critic's first parameter.
 pub const CRITIC: u64 = 200;
-/// Stream of the first parameter of the old generator.
+/// The stream of the old generator's first parameter.
 pub const OLD_GENERATOR: u64 = 300;
 
-/// A number in [0, 1): the finaliser of splitmix64.
+/// Returns a number in [0, 1), by the finaliser of splitmix64.
 pub fn unit(stream: u64, index: u64) -> f64 {
     let mut s = (stream << 32 | index).wrapping_add(0x9E37_79B9_7F4A_7C15);
     s = (s ^ s >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -27,35 +27,35 @@ pub fn unit(stream: u64, index: u64) -> f64 {
     ((s ^ s >> 31) >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// A tensor of `f(u)`, u even over [-1, 1).
+/// Returns a tensor of `f(u)` with u uniform in [-1, 1).
 pub fn uniform(stream: u64, shape: impl Into<Shape>, f: impl Fn(f64) -> f64) -> Tensor {
     let shape = shape.into();
     let values = (0..shape.len() as u64).map(|i| f(2.0 * unit(stream, i) - 1.0)).collect();
     Tensor::from_vec(values, shape, Device::Reference)
 }
 
-/// Real images of digits: n x 1 x 32 x 32.
+/// Returns real images of digits: n x 1 x 32 x 32.
 pub fn images(stream: u64, n: usize) -> Tensor {
     images_for(SIZES, stream, n)
 }
 
-/// Real images for networks of these sizes.
+/// Returns real images for networks of these sizes.
 pub fn images_for(sizes: ModelConfig, stream: u64, n: usize) -> Tensor {
     let [c, h, w] = sizes.image_shape();
     uniform(stream, [n, c, h, w], |u| 0.9 * u)
 }
 
-/// Latent vectors: n x 128.
+/// Returns latent vectors: n x 128.
 pub fn latents(stream: u64, n: usize) -> Tensor {
     uniform(stream, [n, 128], |u| 3f64.sqrt() * u)
 }
 
-/// The generator of these streams, trainable.
+/// Returns the generator of these streams, trainable.
 pub fn generator(sizes: ModelConfig, first_stream: u64) -> Generator {
     filled(Generator::new(sizes, Random::new(0), Device::Reference), first_stream)
 }
 
-/// The critic, trainable.
+/// Returns the critic, trainable.
 pub fn critic(sizes: ModelConfig) -> Critic {
     filled(Critic::new(sizes, Random::new(0), Device::Reference), CRITIC)
 }
@@ -72,7 +72,7 @@ fn filled<N: Network>(mut network: N, first_stream: u64) -> N {
     network.trainable()
 }
 
-/// The formula in the place of random numbers.
+/// The formula, in place of random numbers.
 pub enum Formula {
     /// The streams of the single steps.
     Single,
@@ -98,7 +98,7 @@ impl Formula {
     }
 }
 
-/// The stream of an array of the iterations.
+/// Returns the stream of an array of the iterations.
 pub fn training_stream(iteration: u32, purpose: u64, inner: u32) -> u64 {
     1000 + 100 * u64::from(iteration) + 10 * purpose + u64::from(inner)
 }
@@ -130,13 +130,13 @@ impl Golden {
         Golden { values: Weights::load(&path, Device::Reference).expect("a file of golden values") }
     }
 
-    /// The numbers of this name, row by row.
+    /// Returns the numbers of this name, row by row.
     pub fn get(&self, name: &str) -> Vec<f64> {
         self.values.get(name).unwrap_or_else(|| panic!("no golden value {name}")).to_vec()
     }
 
-    /// Pairs of (ours, PyTorch's) for the array of this name: all numbers, or for a long array its first ones, its sum
-    /// and its sum of squares.
+    /// Returns pairs of (ours, PyTorch's) for the array of this name: all numbers, or for a long array its first
+    /// ones, its sum and its sum of squares.
     pub fn pairs(&self, name: &str, ours: &Tensor) -> Vec<(f64, f64)> {
         let numbers: Vec<f64> = ours.to_vec();
         if self.values.get(name).is_some() {
@@ -149,7 +149,7 @@ impl Golden {
         pairs
     }
 
-    /// Pairs of (ours, PyTorch's) of the sum and the sum of squares.
+    /// Returns pairs of (ours, PyTorch's) for the sum and the sum of squares.
     pub fn moments(&self, name: &str, ours: &Tensor) -> [(f64, f64); 2] {
         let golden = |suffix: &str| self.get(&format!("{name}.{suffix}"))[0];
         [(ours.sum().item(), golden("sum")), (ours.square().sum().item(), golden("sumsq"))]

@@ -1,5 +1,6 @@
-//! The whole critic loss, penalty included, against finite differences in f64: with respect to every single weight of a
-//! small critic. A penalty whose double backward is missing, per pixel or of the wrong head cannot pass.
+//! Checks the whole critic loss, penalty included, against finite differences in f64, with respect to every single
+//! weight of a small critic. A penalty that lacks its double backward, is taken per pixel or uses the wrong head
+//! cannot pass.
 
 use mergan_models::{Critic, ModelConfig, Network};
 use mergan_strategies::Term;
@@ -60,7 +61,7 @@ fn the_penalty_reaches_every_layer_under_the_critic_head_and_not_the_class_head(
     let gradients = penalty.gradients_or_zeros(&values.iter().collect::<Vec<_>>());
     for (parameter, gradient) in critic.parameters().iter().zip(&gradients) {
         let reached = gradient.square().sum().item() > 0.0;
-        // Biases only shift the score: they enter its slope through no more than the rectifiers' constant masks.
+        // Biases only shift the score; they enter its slope only through the rectifiers' masks, which are constant.
         let expected = matches!(parameter.name.as_str(), "c1.weight" | "c2.weight" | "c3.weight" | "o.weight");
         assert_eq!(reached, expected, "{}", parameter.name);
     }

@@ -1,5 +1,5 @@
-//! Distances between images beside the tools that published numbers come from: pytorch-fid, torch-fidelity, clean-fid and
-//! prdc. `tests/golden/README.md` says what they were given.
+//! Checks distances between images against the tools behind published numbers: pytorch-fid, torch-fidelity, clean-fid
+//! and prdc. `tests/golden/README.md` describes their inputs.
 
 use std::path::Path;
 
@@ -10,16 +10,16 @@ use mergan_tensor::{Device, Shape, Tensor};
 use mergan_tests::{Golden, unit};
 use ndarray::{Array2, Array4, ArrayView2, Axis, Ix4, concatenate, s};
 
-/// Pixels on a side of what Inception takes.
+/// The side in pixels of the images that Inception takes.
 const SIDE: usize = 299;
 
-/// FNV-1a of a tensor's name.
+/// Returns the FNV-1a hash of a tensor's name.
 fn stream_of(name: &str) -> u64 {
     let mix = |value: u32, byte: u8| (value ^ u32::from(byte)).wrapping_mul(0x0100_0193);
     name.bytes().fold(0x811C_9DC5, mix).into()
 }
 
-/// The weights of the formula.
+/// Returns weights by the formula.
 fn weights() -> Weights {
     let mut weights = Weights::default();
     let classifier = ("fc.weight".to_string(), vec![1008, 2048]);
@@ -39,26 +39,27 @@ fn weights() -> Weights {
     weights
 }
 
-/// Bytes of the formula.
+/// Returns bytes by the formula.
 fn picture(stream: u64, shape: (usize, usize, usize, usize)) -> Array4<u8> {
     let len = shape.0 * shape.1 * shape.2 * shape.3;
     let bytes = (0..len as u64).map(|i| (256.0 * unit(stream, i)) as u8).collect();
     Array4::from_shape_vec(shape, bytes).unwrap()
 }
 
-/// Three images of even squares, 13 pixels wide.
+/// Makes three images of uniform squares, 13 pixels wide.
 fn squares() -> Array4<u8> {
     let small = picture(500, (3, 3, 23, 23));
     Array4::from_shape_fn((3, 3, SIDE, SIDE), |(n, c, y, x)| small[[n, c, y / 13, x / 13]])
 }
 
-/// One network serves all tests of this file that need it: making its weights takes longer than using them.
+/// A single network serves all tests of this file that need it, because making its weights takes longer than using
+/// them.
 #[test]
 fn features_are_those_of_pytorch_fid_at_every_tap_and_in_any_batch() {
     let golden = Golden::open("fid");
     let network = Inception::new(&weights(), Path::new("by formula")).unwrap();
     let images = squares();
-    // The network's size already, so nothing is interpolated; and pytorch-fid's range.
+    // The images already have the network's size, so nothing is interpolated, and they have pytorch-fid's range.
     let features = network.features(&Resize::Torch.apply(images.view(), [SIDE; 2]), &Tap::ALL);
     for (tap, features) in Tap::ALL.into_iter().zip(features) {
         let expected = golden.get(&format!("features.{}", tap.features()));
@@ -71,7 +72,7 @@ fn features_are_those_of_pytorch_fid_at_every_tap_and_in_any_batch() {
         }
     }
 
-    // Small images, so that several batches are quick; the same bits in whatever batch an image comes.
+    // The images are small so that several batches are quick. An image must yield the same bits in every batch.
     let small = picture(501, (7, 1, 32, 32));
     let read = |batch: usize| {
         let batches: Vec<_> =
@@ -102,7 +103,7 @@ fn images_are_resized_as_the_tools_do() {
     }
 }
 
-/// Features of which neighbouring ones are correlated.
+/// Makes features whose neighbours are correlated.
 fn samples(stream: u64, count: usize, shift: f64) -> Array2<f64> {
     let u = Array2::from_shape_fn((count, 13), |(i, j)| 2.0 * unit(stream, (i * 13 + j) as u64) - 1.0);
     &u.slice(s![.., 1..]) + &(&u.slice(s![.., ..12]) * 0.5) + shift
@@ -125,7 +126,7 @@ fn distances_are_those_of_the_tools() {
         assert_relative_eq!(found, golden.get(name)[0], max_relative = 1e-6);
     };
     agrees("fid", frechet(real.view(), generated.view()));
-    // Fewer samples than features: covariances without full rank.
+    // With fewer samples than features, the covariances are rank-deficient.
     let few = s![..8, ..];
     agrees("fid.few", frechet(real.view(), generated.slice(few)));
     agrees("fid.both_few", frechet(real.slice(few), generated.slice(few)));

@@ -1,4 +1,4 @@
-//! Losses, gradients and iterations of training against PyTorch, f64 on both sides; see `golden/README.md`.
+//! Compares losses, gradients and iterations of training with PyTorch, in f64 on both sides; see `golden/README.md`.
 
 use approx::relative_eq;
 use mergan_models::{Architecture, Conditions, Critic, ModelConfig, Network, Standing};
@@ -34,7 +34,8 @@ fn assert_gradients<N: Network>(golden: &Golden, case: &str, which: &str, networ
     }
 }
 
-/// The golden name of a loss, and what its value is multiplied by there.
+/// Compares terms with golden values; `names` gives for each its golden name and the factor by which its value is
+/// multiplied there.
 fn assert_terms(golden: &Golden, case: &str, terms: &[Term], names: &[(&str, f64)]) {
     assert_eq!(terms.len(), names.len());
     for (term, (name, factor)) in terms.iter().zip(names) {
@@ -91,8 +92,8 @@ fn the_critics_loss() {
     assert_gradients(&golden, "critic", "critic", &critic, &total(&terms));
 }
 
-/// The classic mistakes with the penalty, made on purpose: each gives what PyTorch gives for the same mistake, and none
-/// gives what the penalty gives.
+/// Makes the classic mistakes with the penalty on purpose: each yields what PyTorch yields for the same mistake, and
+/// none yields the right penalty.
 #[test]
 fn wrong_penalties_are_told_from_the_right_one() {
     let (golden, critic, generator) = (Golden::open("losses"), critic(SIZES), generator(SIZES, GENERATOR));
@@ -121,7 +122,7 @@ fn wrong_penalties_are_told_from_the_right_one() {
     }
 }
 
-/// The gradient of the critic's whole loss, with this penalty, for its first kernel.
+/// Returns the gradient of the critic's whole loss, with this penalty, with respect to its first kernel.
 fn critic_gradient(critic: &Critic, real: &Tensor, fake: &Tensor, fraction: &Tensor, penalty: &Tensor) -> Tensor {
     let mut terms = critic_terms(critic, real, fake, fraction, &[CLASS; 4], LossWeights::default());
     terms.iter_mut().filter(|term| term.name == "penalty").for_each(|term| term.value = penalty.clone());
@@ -202,7 +203,7 @@ fn conditional_batch_norm() {
     }
 }
 
-/// The critic's and the generator's loss of the residual networks, the penalty through layer norm included.
+/// Tests the critic's and the generator's losses of the residual networks, including the penalty through layer norm.
 #[test]
 fn residual_networks() {
     let golden = Golden::open("resnet");
@@ -224,7 +225,7 @@ fn residual_networks() {
     assert_gradients(&golden, "generator", "generator", &generator, &total(&terms));
 }
 
-/// A recipe of the released code, from the same weights, latents and images as PyTorch's.
+/// A recipe of the released code, starting from the same weights, latents and images as PyTorch's.
 struct Recipe {
     file: &'static str,
     sizes: ModelConfig,
@@ -298,7 +299,7 @@ fn assert_parameters<N: Network>(golden: &Golden, prefix: &str, network: &N) {
 const GENERATOR_LOSSES: [(&str, f64); 2] = [("adversarial", 1.0), ("classification", 1.0)];
 const CRITIC_LOSSES: [(&str, f64); 3] = [("wasserstein", 1.0), ("penalty", 1.0), ("classification", 1.0)];
 
-/// The losses of joint replay, whose terms of the past are multiplied by this.
+/// Returns the losses of joint replay, with the factor by which the terms of the past are multiplied.
 fn with_replay(factor: f64) -> [Vec<(&'static str, f64)>; 2] {
     let replay = [("replay.adversarial", factor), ("replay.classification", factor)];
     let critic_replay = [("replay.wasserstein", factor), ("replay.classification", factor)];
@@ -335,7 +336,7 @@ fn ten_iterations_of_ra() {
     DIGITS.follow("ra", &*strategy("ra"), 2, &generator_losses, &CRITIC_LOSSES);
 }
 
-/// As the preset `paper` trains on LSUN.
+/// Returns the strategy that the preset `paper` trains on LSUN.
 fn lsun_strategy(name: &str) -> Box<dyn Strategy> {
     let choice = Choice {
         dataset: "lsun".into(),

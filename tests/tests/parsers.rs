@@ -1,7 +1,7 @@
-//! What people and other programs write, altered at random: every reader answers with a value or an error.
+//! Alters files of users and of other programs at random: every reader must return a value or an error.
 //!
-//! `PROPTEST_CASES=100000 cargo nextest run -p mergan-tests -p mergan-datasets never_panic unchecked` tries for minutes what
-//! these try for a moment.
+//! `PROPTEST_CASES=100000 cargo nextest run -p mergan-tests -p mergan-datasets never_panic unchecked` runs these
+//! tests for minutes instead of a moment.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use mergan_tensor::{Device, Random};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// `bytes` with a few of them changed, taken out or put in.
+/// Generates `bytes` with a few of them changed, removed or inserted.
 fn altered(bytes: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
     let change = (any::<Index>(), 0..4, any::<u8>());
     prop::collection::vec(change, 1..6).prop_map(move |changes| {
@@ -34,7 +34,7 @@ fn configuration() -> Vec<u8> {
     Config::resolve(&choice, &Strategies::built_in(), 10).unwrap().to_toml().into_bytes()
 }
 
-/// A safetensors file and its place.
+/// Writes a safetensors file and returns its content.
 fn weights() -> (tempfile::TempDir, Vec<u8>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("whole.safetensors");
@@ -63,7 +63,7 @@ proptest! {
         }
     }
 
-    /// Lengths in the header are where memory could be taken unchecked.
+    /// The lengths in the header are where memory could be reserved unchecked.
     #[test]
     fn parsers_of_weights_take_no_memory_unchecked(length in any::<u64>(), header in "[{}\\[\\]\":,a-z0-9]{0,80}") {
         let folder = tempfile::tempdir().unwrap();

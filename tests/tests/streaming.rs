@@ -1,4 +1,4 @@
-//! Images that stay in files train the same networks as images in memory, to the bit.
+//! Tests that images that stay in files train the same networks as images in memory, bit for bit.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use mergan_datasets::{Dataset, FetchOptions, load, open};
 use mergan_models::Network;
 use mergan_strategies::{Choice, Config, Strategies, Trainer};
 
-/// Two classes of twenty pictures, no two alike.
+/// Writes two classes of twenty pictures, no two alike.
 fn write_pictures(folder: &Path) {
     for class in 0..2_u8 {
         let class_folder = folder.join(class.to_string());
@@ -19,7 +19,7 @@ fn write_pictures(folder: &Path) {
     }
 }
 
-/// All weights after two tasks.
+/// Returns all weights after two tasks.
 fn trained(data: &Dataset, strategy: &str) -> Vec<f32> {
     let choice = Choice {
         dataset: data.name.clone(),
@@ -42,7 +42,7 @@ fn training_from_files_gives_the_bits_of_training_from_memory() {
     let (path, options) = (folder.path().to_str().unwrap(), FetchOptions::default());
     let (files, memory) = (open(path, &options).unwrap(), load(path, &options).unwrap());
     assert!(!files.train.is_in_memory() && memory.train.is_in_memory());
-    // The second keeps images of its own when a task ends.
+    // The second strategy stores images of its own when a task ends.
     for strategy in ["ra", "exemplars"] {
         assert!(trained(&files, strategy) == trained(&memory, strategy), "{strategy}");
     }

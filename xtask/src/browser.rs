@@ -1,4 +1,4 @@
-//! The report in a browser: headless Chromium, driven by `tests/browser/check.mjs`.
+//! Checks the report in a browser: headless Chromium, driven by `tests/browser/check.mjs`.
 
 use std::env;
 use std::fs;
@@ -10,15 +10,15 @@ use anyhow::{Context, Result};
 use crate::cargo::{must, root, target_directory};
 use crate::debian;
 
-/// What Chromium is called on the systems that have it.
+/// The names of Chromium on the systems that have it.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
 
 const ADVICE: &str = "no Chromium to open the report with; install Debian's package chromium";
 
-/// Opens the page and uses it; pictures of it go into `pictures`, where a folder is given.
+/// Opens the page and operates it; screenshots go into `pictures`, if a folder is given.
 pub fn check(page: &Path, pictures: Option<&Path>) -> Result<()> {
     let chromium = chromium()?;
-    // npm installs beside what it installs for, and the tree is no place for that.
+    // npm installs into the folder of the project, which must not be the source tree.
     let folder = target_directory()?.join("browser");
     fs::create_dir_all(&folder).with_context(|| format!("making the directory {}", folder.display()))?;
     for name in ["package.json", "check.mjs"] {
@@ -35,7 +35,7 @@ pub fn check(page: &Path, pictures: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-/// Installs Chromium where no browser of its kind is found.
+/// Installs Chromium if no such browser is found.
 pub fn install() -> Result<()> {
     chromium().map(drop).or_else(|_| debian::install("chromium", ADVICE))
 }

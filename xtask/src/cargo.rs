@@ -1,4 +1,4 @@
-//! Running cargo, and finding the workspace.
+//! Runs cargo and finds the workspace.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -9,16 +9,16 @@ use serde_json::Value;
 
 use crate::hdf5;
 
-/// The root of the workspace.
+/// Returns the root of the workspace.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
 }
 
-/// The cargo that runs this, called in the root of the workspace.
+/// Returns the cargo that runs this program, to be called in the root of the workspace.
 pub fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
-    // What belongs to the package xtask must not reach the packages that this cargo builds.
+    // Variables that describe the package xtask must not reach the packages that this cargo builds.
     for (name, _) in env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
             cargo.env_remove(name);
@@ -27,33 +27,34 @@ pub fn cargo() -> Command {
     cargo
 }
 
-/// Runs a command that must succeed and reads nothing.
+/// Runs a command that reads no input and must succeed.
 pub fn must(command: &mut Command) -> Result<()> {
     let status = command.stdin(Stdio::null()).status().with_context(|| format!("starting {command:?}"))?;
     ensure!(status.success(), "{command:?} ended with {status}");
     Ok(())
 }
 
-/// What cargo knows about the packages of the workspace.
+/// Returns cargo's metadata about the packages of the workspace.
 pub fn metadata() -> Result<Value> {
     let output = cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output().context("running cargo")?;
     ensure!(output.status.success(), "cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).context("reading cargo's metadata")
 }
 
-/// The folder that cargo builds into; xtask itself is built into another one (`.cargo/config.toml`).
+/// Returns the folder that cargo builds into; xtask itself is built into a different one (`.cargo/config.toml`).
 pub fn target_directory() -> Result<PathBuf> {
     let metadata = metadata()?;
     let directory = metadata["target_directory"].as_str().context("cargo's metadata names no target directory")?;
     Ok(directory.into())
 }
 
-/// The cache of downloads and scoring classifiers: of the clone, unless another one is chosen.
+/// Returns the cache of downloads and scoring classifiers, which is the clone's unless another one is chosen.
 pub fn data_cache() -> PathBuf {
     env::var_os("MERGAN_DATA").map_or_else(|| root().join("data/cache"), PathBuf::from)
 }
 
-/// The commit that is checked out, with `-dirty` behind it when tracked files have changed; `None` outside a clone.
+/// Returns the commit that is checked out, followed by `-dirty` if tracked files have changed; `None` outside a
+/// clone.
 pub fn commit() -> Option<String> {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).current_dir(root()).output().ok()?;

@@ -1,4 +1,5 @@
-//! `cargo xtask ci`: what must pass before a change is merged. README's test command and `.ci/run` both call it.
+//! `cargo xtask ci`: everything that must pass before a change is merged. README's test command and `.ci/run` both
+//! call it.
 
 use std::env::consts::EXE_SUFFIX;
 use std::ffi::OsString;
@@ -12,7 +13,7 @@ use serde_json::Value;
 use crate::cargo::{cargo, metadata, must, root, target_directory};
 use crate::{browser, hdf5, interop, kernels, outside, reproduce};
 
-/// A step, which says how many tests it ran.
+/// A step, which returns how many tests it ran.
 type Step = fn() -> Result<usize>;
 
 const STEPS: [(&str, Step); 13] = [
@@ -40,7 +41,7 @@ const STEPS: [(&str, Step); 13] = [
     ("exports in other programs", || interop::run(&interop::Arguments::default()).map(|()| 0)),
 ];
 
-/// Runs every step, and stops at the first that fails.
+/// Runs every step, and stops at the first failure.
 pub fn run() -> Result<()> {
     let mut passed = 0;
     let mut times = Vec::new();
@@ -67,7 +68,8 @@ fn tests() -> Result<usize> {
 
 /// Runs the crates' example programs, which need neither arguments nor files nor a network.
 fn examples() -> Result<usize> {
-    // Together, as the tests built them: one crate's alone would build what it needs once more, with other features.
+    // All examples are built together, as for the tests. Building those of one crate alone would rebuild its
+    // dependencies with other features.
     check(cargo().args(["build", "--quiet", "--workspace", "--examples"]).args(hdf5::FEATURES))?;
     let folder = target_directory()?.join("debug/examples");
     let metadata = metadata()?;
@@ -84,14 +86,14 @@ fn examples() -> Result<usize> {
     Ok(programs)
 }
 
-/// Every crate can be packed by itself; the programs outside the workspace have built them already.
+/// Checks that every crate can be packed by itself; the programs outside the workspace have already built them.
 fn packages() -> Result<usize> {
     let own =
         ["xtask", "mergan-tests", "mergan-emulator", "mergan-benches"].map(|package| ["--exclude", package]).concat();
     check(cargo().args(["package", "--workspace", "--no-verify", "--allow-dirty"]).args(own))
 }
 
-/// Trains, scores and reports on a dataset of seconds, and opens the report.
+/// Trains, scores and reports on a dataset that takes seconds, and opens the report.
 fn smoke_reproduction() -> Result<usize> {
     let folder = tempfile::tempdir().context("making a temporary directory")?;
     let runs = folder.path().join("runs");
@@ -106,8 +108,8 @@ fn check(command: &mut Command) -> Result<usize> {
     must(command).map(|()| 0)
 }
 
-/// Runs tests that must pass, and counts them in what cargo says: `cargo test` on the standard output, nextest on the
-/// standard error.
+/// Runs tests that must pass, and counts them in cargo's output: `cargo test` reports on the standard output, nextest
+/// on the standard error.
 fn count(command: &mut Command) -> Result<usize> {
     let (reader, writer) = std::io::pipe().context("making a pipe")?;
     let both = writer.try_clone().context("making a pipe")?;
@@ -117,7 +119,7 @@ fn count(command: &mut Command) -> Result<usize> {
         .stderr(writer)
         .spawn()
         .with_context(|| format!("starting {command:?}"))?;
-    // The command holds the writing ends too; the pipe ends when all are closed.
+    // The command holds copies of the writing end, and the pipe ends only when all of them are closed.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut passed = 0;
     for line in BufReader::new(reader).lines() {
@@ -130,7 +132,7 @@ fn count(command: &mut Command) -> Result<usize> {
     Ok(passed)
 }
 
-/// `test result: ok. 12 passed; 0 failed` or `12 tests run: 12 passed, 0 skipped`.
+/// Parses `test result: ok. 12 passed; 0 failed` or `12 tests run: 12 passed, 0 skipped`.
 fn passed_in(line: &str) -> Option<usize> {
     let summary = line.contains("test result: ") || line.contains(" run: ");
     let (before, _) = line.split_once(" passed").filter(|_| summary)?;

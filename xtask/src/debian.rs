@@ -1,4 +1,4 @@
-//! What the checks need of the system, from Debian's packages.
+//! Installs what the checks need from Debian's packages.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::cargo::must;
 
-/// Installs a package; where that cannot be, `advice` says what to do.
+/// Installs a package; if that is not possible, `advice` tells the user what to do.
 pub fn install(package: &str, advice: &'static str) -> Result<()> {
     for arguments in [&["update", "-qq"][..], &["install", "-y", "-qq", "--no-install-recommends", package]] {
         let mut apt = Command::new("apt-get");

@@ -1,4 +1,4 @@
-//! HDF5's C library, which prepared datasets need: whether it is here, and how to get it.
+//! HDF5's C library, which prepared datasets need: whether it is installed, and how to get it.
 
 use std::env;
 use std::process::Command;
@@ -7,13 +7,13 @@ use anyhow::Result;
 
 use crate::debian;
 
-/// What cargo is told to build the command with prepared datasets.
+/// The arguments with which cargo builds the command with prepared datasets.
 pub const FEATURES: [&str; 2] = ["--features", "mergan-cli/hdf5"];
 
 const ADVICE: &str = "HDF5's C library is not here, so the command is built without prepared datasets; get it by `apt-get \
                       install libhdf5-dev`, or build with `--features mergan-cli/hdf5-static`";
 
-/// What cargo is told, where the library is found; where it is not, how to get it is said.
+/// Returns the arguments for cargo if the library is found; otherwise prints how to get it.
 pub fn features() -> &'static [&'static str] {
     if is_found() {
         return &FEATURES;
@@ -22,7 +22,7 @@ pub fn features() -> &'static [&'static str] {
     &[]
 }
 
-/// Installs the library where it is not found.
+/// Installs the library if it is not found.
 pub fn install() -> Result<()> {
     if is_found() { Ok(()) } else { debian::install("libhdf5-dev", ADVICE) }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask interop`: what the command hands to other programs is checked with those programs, in Python.
+//! `cargo xtask interop`: checks the command's output for other programs with those programs, in Python.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,14 +10,14 @@ use clap::Args;
 use crate::cargo::{build_mergan, data_cache, must, root};
 use crate::python::{Environment, TORCH};
 
-/// `cargo xtask interop`.
+/// The arguments of `cargo xtask interop`.
 #[derive(Args, Default)]
 #[command(after_help = "Examples:\n  cargo xtask interop\n  cargo xtask interop --torch --run runs/ra")]
 pub struct Arguments {
     /// Check this run, of a strategy whose generator knows its classes [default: a smoke run made for it].
     #[arg(long, value_name = "DIR")]
     pub run: Option<PathBuf>,
-    /// Compare with PyTorch too, which is large to install.
+    /// Also compare with PyTorch, which is large to install.
     #[arg(long)]
     pub torch: bool,
 }

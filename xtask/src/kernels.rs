@@ -1,6 +1,6 @@
-//! `cargo xtask ptx` and `cargo xtask ledger`: what is done with the CUDA kernels where there is no GPU.
+//! `cargo xtask ptx` and `cargo xtask ledger`: work on the CUDA kernels that needs no GPU.
 //!
-//! The work is in the package mergan-emulator; this builds its command and runs it.
+//! The package mergan-emulator does the work; this builds its command and runs it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::cargo::{cargo, must, target_directory};
 
-/// `cargo xtask ptx`.
+/// The arguments of `cargo xtask ptx`.
 #[derive(Args)]
 pub struct Ptx {
     /// Compare the files with a fresh compile instead of writing them.
@@ -25,12 +25,12 @@ pub fn ptx(arguments: &Ptx) -> Result<()> {
     run(&["ptx", &nvrtc].into_iter().chain(check).collect::<Vec<_>>())
 }
 
-/// Prints which kernel was compared on which tier; fails where a required one is missing.
+/// Prints which kernel was compared on which tier; fails if a required comparison is missing.
 pub fn ledger() -> Result<()> {
     run(&["ledger", &rows()?.display().to_string()])
 }
 
-/// Forgets what tests have compared before.
+/// Removes the record of what earlier tests compared.
 pub fn begin_ledger() -> Result<()> {
     let rows = rows()?;
     if rows.exists() {
@@ -39,7 +39,7 @@ pub fn begin_ledger() -> Result<()> {
     Ok(())
 }
 
-/// Where the tests write what they have compared: cargo's folder for the files of tests.
+/// Returns the file in which the tests record what they compared, in cargo's folder for test files.
 fn rows() -> Result<PathBuf> {
     Ok(target_directory()?.join("tmp/kernel-ledger.tsv"))
 }

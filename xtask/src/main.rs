@@ -1,5 +1,5 @@
-//! `cargo xtask`: what the project does with itself. It imports no crate of the project: it builds the command and runs
-//! it, as a person would.
+//! `cargo xtask`: the development tasks of the project. It imports no crate of the project, but builds the command
+//! and runs it, as a user would.
 
 mod bench;
 mod browser;
@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// What the project does with itself.
+/// The development tasks of the project.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
 struct Arguments {
@@ -30,33 +30,34 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Train the strategies on a dataset, score them, and set the result beside the paper's: `mergan reproduce`, built now.
+    /// Train the strategies on a dataset, score them, and compare the results with the paper's: `mergan reproduce`,
+    /// built now.
     #[command(disable_help_flag = true)]
     Reproduce {
-        /// What `mergan reproduce` takes, such as `mnist --seeds 3`; `--help` shows all of it.
+        /// The arguments of `mergan reproduce`, such as `mnist --seeds 3`; `--help` shows all of them.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         arguments: Vec<OsString>,
     },
     /// Measure speed beside PyTorch.
     #[command(subcommand)]
     Bench(bench::Bench),
-    /// Check what the command hands to ONNX, TensorBoard and PyTorch with those programs.
+    /// Check the command's output for ONNX, TensorBoard and PyTorch with those programs.
     Interop(interop::Arguments),
-    /// Compile the CUDA kernels to the PTX that ships.
+    /// Compile the CUDA kernels to the PTX files that are shipped.
     Ptx(kernels::Ptx),
     /// Print which CUDA kernel was compared on which tier.
     Ledger,
-    /// Open a report in headless Chromium and use it; pictures of it go into a folder.
+    /// Open a report in headless Chromium and operate it; screenshots go into a folder.
     Browse {
         /// The report.
         page: PathBuf,
-        /// The folder of the pictures.
+        /// The folder for the screenshots.
         #[arg(long, value_name = "DIR")]
         pictures: Option<PathBuf>,
     },
-    /// Run what needs a GPU, or pack it for a machine that has one.
+    /// Run the checks that need a GPU, or pack them for a machine that has one.
     Gpu(gpu::Arguments),
-    /// Everything that must pass before a change is merged: format, lints, docs, tests and a smoke reproduction.
+    /// Run everything that must pass before a change is merged: format, lints, docs, tests and a smoke reproduction.
     Ci,
 }
 
@@ -80,7 +81,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The browser starts in another folder.
+/// The paths are made absolute because the browser starts in another folder.
 fn browse(page: &Path, pictures: Option<&Path>) -> anyhow::Result<()> {
     let pictures = pictures.map(absolute).transpose()?;
     browser::check(&absolute(page)?, pictures.as_deref())

@@ -1,9 +1,9 @@
-//! Programs outside the workspace: each library crate is useful alone, which only a project of its own can show.
+//! Programs outside the workspace. Only such a program shows that each library crate is useful alone.
 //!
-//! Each file in `tests/outside` becomes a package that depends on the crates it names, by path. Together they are a
-//! workspace in the target directory, so that a crate is compiled once for all of them. One build gives a crate the features
-//! that any of its dependents asks for; each package is checked by itself too, which fails where a crate uses a feature that
-//! it forgot to ask for.
+//! Each file in `tests/outside` becomes a package that depends on the crates it names, by path. Together they form a
+//! workspace in the target directory, so that a crate is compiled once for all of them. A single build gives a crate
+//! the features that any of its dependents requests, so each package is also checked by itself. That check fails if a
+//! crate uses a feature that it does not request.
 
 use std::env::consts::EXE_SUFFIX;
 use std::fs;
@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 
 use crate::cargo::{cargo, data_cache, must, root, target_directory};
 
-/// Builds, checks and runs every program; says how many there were.
+/// Builds, checks and runs every program; returns how many there were.
 pub fn run() -> Result<usize> {
     let target = target_directory()?;
     let workspace = target.join("outside");
@@ -33,7 +33,7 @@ pub fn run() -> Result<usize> {
     Ok(programs.len())
 }
 
-/// Writes the workspace of the programs anew, and returns the names of its packages.
+/// Writes the workspace of the programs afresh, and returns the names of its packages.
 fn write_workspace(folder: &Path) -> Result<Vec<String>> {
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
@@ -47,7 +47,7 @@ fn write_workspace(folder: &Path) -> Result<Vec<String>> {
         write(&folder.join(&program).join("Cargo.toml"), &package(&program, &text)?)?;
         programs.push(program);
     }
-    // The versions and profiles of this workspace, so that what its tests have built is not built again.
+    // The workspace uses the versions and profiles of this one, so that what the tests have built is reused.
     let manifest = fs::read_to_string(root().join("Cargo.toml")).context("reading Cargo.toml")?;
     let profiles = manifest.find("\n[profile.").map_or("", |start| &manifest[start..]);
     write(&folder.join("Cargo.toml"), &format!("[workspace]\nresolver = '3'\nmembers = ['outside-*']\n{profiles}"))?;
@@ -56,7 +56,7 @@ fn write_workspace(folder: &Path) -> Result<Vec<String>> {
     Ok(programs)
 }
 
-/// The manifest of a program, which depends on those of the project's crates that its source names.
+/// Returns the manifest of a program, which depends on those of the project's crates that its source names.
 fn package(name: &str, source: &str) -> Result<String> {
     let mut manifest = format!("[package]\nname = '{name}'\nedition = '2024'\n[dependencies]\n");
     for path in files(&root().join("crates"))? {

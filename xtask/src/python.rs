@@ -1,4 +1,4 @@
-//! Virtual environments in the target directory, for what is compared with Python's programs.
+//! Virtual environments in the target directory, for comparisons with Python programs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,37 +8,37 @@ use anyhow::{Context, Result};
 
 use crate::cargo::{must, target_directory};
 
-/// The version of PyTorch that is compared with.
+/// The version of PyTorch used for comparison.
 pub const TORCH: &str = "torch==2.15.0";
 
-/// A virtual environment, which need not be there yet.
+/// A virtual environment, which need not exist yet.
 pub struct Environment {
     folder: PathBuf,
     requirements: String,
 }
 
 impl Environment {
-    /// The environment of this name with these requirements, a line each as pip reads them.
+    /// Describes the environment of this name with these requirements, one per line, in pip's format.
     pub fn new(name: &str, requirements: &str) -> Result<Self> {
         Ok(Environment { folder: target_directory()?.join(name), requirements: requirements.into() })
     }
 
-    /// Where it is.
+    /// Returns its folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Its Python.
+    /// Returns its Python.
     pub fn python(&self) -> PathBuf {
         self.folder.join("bin/python")
     }
 
-    /// Whether everything that is required has been installed.
+    /// Returns whether everything that is required has been installed.
     pub fn is_ready(&self) -> bool {
         fs::read_to_string(self.installed()).is_ok_and(|installed| installed == self.requirements)
     }
 
-    /// Makes it, where it is not there or was made for other requirements, and says its Python.
+    /// Creates it, if it does not exist or was made for other requirements, and returns its Python.
     pub fn install(&self) -> Result<PathBuf> {
         let python = self.python();
         if self.is_ready() {
@@ -53,7 +53,7 @@ impl Environment {
         ] {
             must(command)?;
         }
-        // Written last: a folder without it was left half-made.
+        // This file is written last, so a folder without it is incomplete.
         fs::write(self.installed(), &self.requirements)
             .with_context(|| format!("writing {}", self.installed().display()))?;
         Ok(python)

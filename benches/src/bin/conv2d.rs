@@ -1,8 +1,9 @@
 //! Our side of `cargo xtask bench conv2d`: single maps of convolutions.
 //!
-//! `conv2d layers BATCH NETWORK` lists the layers of a network (`lsun`, or a width of the digit networks): name, summary,
-//! sizes, and additions and multiplications of a map, with tabs between them. Started as `conv2d serve THREADS`, a line
-//! `MAP SIZES N` computes that map (`conv2d`, `input_grad` or `weight_grad`) of a convolution of those sizes N times.
+//! `conv2d layers BATCH NETWORK` lists the layers of a network (`lsun`, or a width of the digit networks): name,
+//! summary, sizes, and the additions and multiplications of a map, separated by tabs. `conv2d serve THREADS` waits
+//! for lines. A line `MAP SIZES N` computes that map (`conv2d`, `input_grad` or `weight_grad`) of a convolution of
+//! those sizes N times.
 
 use std::num::NonZeroUsize;
 
@@ -36,7 +37,7 @@ fn list(network: &str, batch: NonZeroUsize) -> Result<()> {
 }
 
 fn run() -> Result<()> {
-    // The same map is asked for several times in a row: its numbers are made once.
+    // The same map is requested several times in a row, so its numbers are made once.
     let mut current = None;
     serve("ready", |what, count| {
         if current.as_ref().is_none_or(|(of, _)| of != what) {
@@ -44,7 +45,7 @@ fn run() -> Result<()> {
             current = Some((what.to_string(), sizes.parse::<Convolution>()?.map(map.parse::<Map>()?, Device::Cpu)));
         }
         let (_, map) = current.as_ref().context("a map was just made")?;
-        // Not timed: fetches the numbers, and threads that slept.
+        // This call is not timed: it fetches the numbers and wakes sleeping threads.
         map();
         timed(count, || Ok(map()))
     })

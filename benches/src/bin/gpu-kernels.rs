@@ -1,6 +1,7 @@
-//! The convolutions of the networks on a GPU: `gpu-kernels WIDTH BATCH` prints for each map of each layer of the digit
-//! networks, in each precision, its microseconds and the share that the GPU could do it in at best: the longer of what its
-//! arithmetic takes at the GPU's peak and what its numbers take to be read and written once.
+//! Times the convolutions of the networks on a GPU. `gpu-kernels WIDTH BATCH` prints, for each map of each layer of
+//! the digit networks and each precision, its microseconds and the fraction of the GPU's limit that it reaches. The
+//! limit is the longer of two times: that of the arithmetic at the GPU's peak, and that of reading and writing the
+//! numbers once.
 
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use mergan_benches::convolutions::{Convolution, Layer, Map, digits};
 use mergan_tensor::cuda::{self, DeviceError, Peak, Precision};
 use mergan_tensor::{Device, Shape, Tensor};
 
-/// Launches that are timed together, so that the device never waits for the host.
+/// The number of launches timed together, so that the device never waits for the host.
 const LAUNCHES: usize = 50;
 
 fn main() -> Result<()> {
@@ -38,11 +39,11 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Seconds of one launch.
+/// Returns the seconds of one launch.
 fn seconds(device: Device, map: impl Fn() -> Tensor) -> f64 {
-    // Reading anything waits for all work before.
+    // Reading any result waits for all earlier work.
     let wait = || Tensor::zeros(Shape::SCALAR, device).item();
-    // Not timed: loads the kernels and fills the pool.
+    // These calls are not timed: they load the kernels and fill the pool.
     (0..3).for_each(|_| drop(map()));
     wait();
     let start = Instant::now();
@@ -51,7 +52,7 @@ fn seconds(device: Device, map: impl Fn() -> Tensor) -> f64 {
     start.elapsed().as_secs_f64() / LAUNCHES as f64
 }
 
-/// The least seconds of any map.
+/// Returns the fewest seconds that any map could take.
 fn floor(convolution: &Convolution, peak: &Peak) -> f64 {
     let bytes = convolution.shapes().iter().map(|shape| shape.len() * size_of::<f32>()).sum::<usize>();
     (convolution.flops() as f64 / peak.flops).max(bytes as f64 / peak.bytes)

@@ -1,5 +1,5 @@
-//! Our side of the timings on a GPU: `gpu-step WIDTH ITERATIONS PRECISION` prints the median of the milliseconds of an iteration of
-//! the released code's recipe (a generator step and five critic steps of fine-tuning) on random images.
+//! Our side of the timings on a GPU. `gpu-step WIDTH ITERATIONS PRECISION` prints the median milliseconds of an
+//! iteration of the released code's recipe (a generator step and five critic steps of fine-tuning) on random images.
 
 use std::time::Instant;
 
@@ -51,11 +51,11 @@ fn main() -> Result<()> {
                 Batch { images: images.clone(), labels: vec![0; BATCH] },
             );
         }
-        // This waits for the device.
+        // Reading the losses waits for the device.
         losses.read();
         start.elapsed().as_secs_f64() * 1e3
     };
-    // Not timed: the first iterations load kernels, fill the pool and record the graphs.
+    // The first iterations are not timed: they load kernels, fill the pool and record the graphs.
     (0..3).for_each(|iteration| _ = iterate(iteration));
     let mut times: Vec<f64> = (3..3 + iterations).map(iterate).collect();
     times.sort_by(f64::total_cmp);

@@ -1,7 +1,8 @@
-//! Our side of `cargo xtask bench inception`: images to the features that FID compares.
+//! Our side of `cargo xtask bench inception`: from images to the features that FID compares.
 //!
-//! Started as `inception THREADS`. A line `images SIZE N COUNT` brings N images, SIZE pixels wide, to the network's size and
-//! through it COUNT times. The first line out is the number of additions and multiplications of one image.
+//! Started as `inception THREADS`. A line `images SIZE N COUNT` resizes N images, SIZE pixels wide, for the network
+//! and runs them through it, COUNT times. The first line of output is the number of additions and multiplications for
+//! one image.
 
 use std::path::Path;
 

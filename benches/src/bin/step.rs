@@ -1,7 +1,7 @@
 //! Our side of `cargo xtask bench step`: whole iterations of the released code's recipe.
 //!
-//! Started as `step STRATEGY WIDTH TASK THREADS`. A line `iteration N` runs N iterations at that task. The first line out
-//! is the number of additions and multiplications of one iteration.
+//! Started as `step STRATEGY WIDTH TASK THREADS`. A line `iteration N` runs N iterations at that task. The first line
+//! of output is the number of additions and multiplications of one iteration.
 
 use anyhow::{Result, bail};
 use mergan_benches::server::{serve, timed, with_threads};
@@ -32,7 +32,7 @@ fn run(strategy: &str, width: i64, task: usize) -> Result<()> {
     while trainer.tasks_learned() + 1 < task {
         trainer.skip_task()?;
     }
-    // A task's first iteration has no generator step.
+    // A task's first iteration has no generator step, so the second one is counted.
     trainer.advance()?;
     let before = conv2d_flops();
     trainer.advance()?;

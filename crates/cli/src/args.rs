@@ -1,4 +1,4 @@
-//! The command line: what can be asked for, with an example for each command.
+//! The command line: all commands and options, with an example for each command.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::data::DataArguments;
 use crate::device::DeviceArguments;
 use crate::inception::{FamilyName, InceptionArguments};
 
-/// What scripts can rely on.
+/// The exit codes, on which scripts may rely.
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
@@ -26,22 +26,22 @@ Exit codes:
 #[derive(Parser)]
 #[command(name = "mergan", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub struct Arguments {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
-    /// Number of threads; by default one for each core. Results do not depend on it.
+    /// Number of threads; by default one per core. Results do not depend on it.
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
-    /// Say more of what is done.
+    /// Print more detail about what is done.
     #[arg(short, long, global = true, action = ArgAction::SetTrue, conflicts_with = "quiet")]
     verbose: bool,
-    /// Say nothing but results and errors.
+    /// Print nothing but results and errors.
     #[arg(short, long, global = true, action = ArgAction::SetTrue)]
     quiet: bool,
 }
 
 impl Arguments {
-    /// How much is said besides results.
+    /// Returns how much is printed besides results.
     pub fn verbosity(&self) -> Verbosity {
         match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,
@@ -56,73 +56,74 @@ impl Arguments {
 pub enum Command {
     /// List, fetch and describe datasets.
     Data(DataCommand),
-    /// Show what a run would be made of.
+    /// Show the configuration of a run without starting it.
     Config(ConfigCommand),
-    /// Train one strategy on a sequence of tasks, or go on with a run that was stopped.
+    /// Train one strategy on a sequence of tasks, or resume a run that was stopped.
     Train(Box<TrainArguments>),
-    /// Teach a finished run one more class, without the data before it.
+    /// Teach a finished run one more class, without the earlier data.
     Extend(ExtendArguments),
     /// Draw images from a trained generator.
     Sample(SampleArguments),
     /// Write a trained generator for other programs: as ONNX, or as safetensors that PyTorch reads.
     Export(ExportArguments),
-    /// Score a trained generator by a classifier of real images.
+    /// Score a trained generator with a classifier of real images.
     Evaluate(EvaluateArguments),
     /// Measure how far generated images are from real ones: FID, KID, precision, recall, density and coverage.
     Fid(FidArguments),
     /// Print the numbers of runs side by side; numbers that were not measured alike are refused.
     Compare(CompareArguments),
-    /// Write up runs: results.json, ledger.md and a page that opens offline.
+    /// Report on runs: results.json, ledger.md and a page that opens offline.
     Report(ReportArguments),
-    /// Train the strategies on a dataset, score them, and set the result beside the paper's.
+    /// Train the strategies on a dataset, score them, and compare the results with the paper's.
     Reproduce(ReproduceArguments),
     /// Show how a run learned, as an animated GIF.
     Animate(AnimateArguments),
-    /// Compare what a device computes with f64: every operation, at small shapes and at those of the networks.
+    /// Compare the results of a device with f64: every operation, at small shapes and at those of the networks.
     Selftest(SelftestArguments),
-    /// Say what this machine has for the work: processor, GPU, disk, data and scoring classifiers with their checksums.
+    /// Show what this machine has: processor, GPU, disk, data and scoring classifiers with their checksums.
     Doctor(DoctorArguments),
-    /// Print what lets a shell complete this command's words.
+    /// Print a script with which a shell completes this command's arguments.
     Completions(CompletionsArguments),
     /// Write manual pages.
     Man(ManArguments),
 }
 
-/// `mergan data`.
+/// The arguments of `mergan data`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  mergan data fetch mnist")]
 pub struct DataCommand {
-    /// The question.
+    /// The subcommand.
     #[command(subcommand)]
     pub question: DataQuestion,
 }
 
-/// The questions of `mergan data`.
+/// The subcommands of `mergan data`.
 #[derive(Subcommand)]
 pub enum DataQuestion {
     /// List the datasets.
     #[command(after_help = "Example:\n  mergan data list --json")]
     List {
-        /// Where data are looked for and kept.
+        /// The options for data locations.
         #[command(flatten)]
         data: DataArguments,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Download and verify a dataset, or the weights of the network that FID is defined by (inception).
+    /// Download and verify a dataset, or the weights of the network that defines FID (inception).
     #[command(after_help = "Examples:\n  mergan data fetch mnist --cache /data/mergan\n  mergan data fetch inception")]
     Fetch {
         /// The dataset.
         name: String,
-        /// Where data are looked for and kept.
+        /// The options for data locations.
         #[command(flatten)]
         data: DataArguments,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Prepare a dataset: its images, decoded, in one HDF5 file that every command takes in the place of a dataset's name.
+    /// Prepare a dataset: decode its images into one HDF5 file, which every command accepts in place of a dataset's
+    /// name.
     #[command(
         after_help = "Examples:\n  mergan data convert pets pets.h5 --side 64 --skip-bad\n  mergan data convert lsun \
                             lsun.h5 --limit 100000"
@@ -134,24 +135,24 @@ pub enum DataQuestion {
         /// The file to write.
         #[arg(value_name = "OUT.h5")]
         out: PathBuf,
-        /// How pictures become images.
+        /// The options for own images.
         #[command(flatten)]
         images: ImageArguments,
-        /// Where data are looked for and kept.
+        /// The options for data locations.
         #[command(flatten)]
         data: DataArguments,
     },
     /// Describe a dataset.
     #[command(after_help = "Examples:\n  mergan data info mnist\n  mergan data info pets --side 64")]
     Info {
-        /// The dataset: its name, or the path of a folder with one subfolder of pictures for each class, of
-        /// a folder that holds the files of SVHN or LSUN, or of a prepared file.
+        /// The dataset: its name, or the path of a folder with one subfolder of pictures per class, of a folder with
+        /// the files of SVHN or LSUN, or of a prepared file.
         #[arg(value_name = "NAME|PATH")]
         name: String,
-        /// How pictures become images.
+        /// The options for own images.
         #[command(flatten)]
         images: ImageArguments,
-        /// Where data are looked for and kept.
+        /// The options for data locations.
         #[command(flatten)]
         data: DataArguments,
         /// Print JSON.
@@ -160,36 +161,37 @@ pub enum DataQuestion {
     },
 }
 
-/// `mergan train`.
+/// The arguments of `mergan train`.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  mergan train --dataset mnist --strategy ra --tasks 5 --run runs/ra\n  mergan train \
                         --resume runs/ra"
 )]
 pub struct TrainArguments {
-    /// Go on with the run in this directory, to the same bits as if it had never stopped.
+    /// Resume the run in this directory, to the same bits as if it had never stopped.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "first_task", "ConfigArguments", "ImageArguments"])]
     pub resume: Option<PathBuf>,
-    /// The dataset: its name (`mergan data list` shows them), the path of a folder with one subfolder of pictures for
-    /// each class, or that of a prepared file (`mergan data convert`). With --resume, where data that have moved are now.
+    /// The dataset: its name (`mergan data list` shows them), the path of a folder with one subfolder of pictures per
+    /// class, or the path of a prepared file (`mergan data convert`). With --resume, the new location of data that
+    /// have moved.
     #[arg(long, required_unless_present_any = ["resume", "config"], value_name = "NAME|PATH")]
     pub dataset: Option<String>,
-    /// The directory of a new run; other files may lie in it, but no run.
+    /// The directory of a new run, which may hold other files, but no run.
     #[arg(long, required_unless_present = "resume", value_name = "DIR")]
     pub run: Option<PathBuf>,
     /// The run whose first task this one shares instead of training it: a run of one task with the same seed.
     #[arg(long, value_name = "DIR")]
     pub first_task: Option<PathBuf>,
-    /// What decides the result of a new run.
+    /// The options that decide the result.
     #[command(flatten)]
     pub config: ConfigArguments,
-    /// How pictures become images.
+    /// The options for own images.
     #[command(flatten)]
     pub images: ImageArguments,
-    /// Go on although the data are not those that the run began to learn from; its log and report then say so.
+    /// Continue although the data differ from those that the run began to learn from; its log and report will say so.
     #[arg(long, requires = "resume")]
     pub accept_changed_data: bool,
-    /// Train nothing: print how many seconds the training will take.
+    /// Train nothing, but print how many seconds the training will take.
     #[arg(long)]
     pub estimate: bool,
     /// Print the estimate as JSON.
@@ -198,33 +200,33 @@ pub struct TrainArguments {
     /// The classifier that scores [default: one trained on the dataset, kept in the cache].
     #[arg(long, value_name = "FILE")]
     pub scorer: Option<PathBuf>,
-    /// Save a checkpoint every N iterations, besides every minute and at the end of each task.
+    /// Save a checkpoint every N iterations, in addition to every minute and at the end of each task.
     #[arg(long, value_name = "N")]
     pub checkpoint_every: Option<NonZeroUsize>,
-    /// Write TensorBoard's event files too, into the run's folder `tensorboard`.
+    /// Also write TensorBoard's event files, into the run's folder `tensorboard`.
     #[arg(long)]
     pub tensorboard: bool,
-    /// Which device computes.
+    /// The options for the device.
     #[command(flatten)]
     pub device: DeviceArguments,
-    /// Where data are looked for and kept.
+    /// The options for data locations.
     #[command(flatten)]
     pub data: DataArguments,
 }
 
-/// `mergan config`.
+/// The arguments of `mergan config`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  mergan config show --dataset mnist --strategy ra")]
 pub struct ConfigCommand {
-    /// The question.
+    /// The subcommand.
     #[command(subcommand)]
     pub question: ConfigQuestion,
 }
 
-/// The questions of `mergan config`.
+/// The subcommands of `mergan config`.
 #[derive(Subcommand)]
 pub enum ConfigQuestion {
-    /// Print the configuration that `mergan train` would train, as TOML with a comment on each value.
+    /// Print the configuration that `mergan train` would use, as TOML with a comment on each value.
     #[command(
         after_help = "Examples:\n  mergan config show --dataset mnist --strategy ra\n  mergan config show --preset \
                             paper --dataset pets --strategy jtr --set training.batch=32 > pets.toml"
@@ -233,53 +235,54 @@ pub enum ConfigQuestion {
         /// The dataset: its name, or its path.
         #[arg(long, required_unless_present = "config", value_name = "NAME|PATH")]
         dataset: Option<String>,
-        /// What decides the result of a run.
+        /// The options that decide the result.
         #[command(flatten)]
         config: ConfigArguments,
-        /// How pictures become images.
+        /// The options for own images.
         #[command(flatten)]
         images: ImageArguments,
-        /// Where data are looked for and kept.
+        /// The options for data locations.
         #[command(flatten)]
         data: DataArguments,
     },
 }
 
-/// `mergan extend`.
+/// The arguments of `mergan extend`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  mergan extend runs/ra --name zebra --images pictures/zebras")]
 pub struct ExtendArguments {
     /// The finished run, which stays as it is.
     #[arg(value_name = "DIR")]
     pub run: PathBuf,
-    /// The name of the new class; that of a class of the dataset which the run has not learned means this one.
+    /// The name of the new class. If the dataset has a class of this name that the run has not learned, that class is
+    /// meant.
     #[arg(long)]
     pub name: String,
     /// The folder of its pictures.
     #[arg(long, value_name = "FOLDER")]
     pub images: PathBuf,
-    /// Where the run's dataset is now, where it has moved.
+    /// The new location of the run's dataset, if it has moved.
     #[arg(long, value_name = "NAME|PATH")]
     pub dataset: Option<String>,
     /// The directory of the extended run, which must not exist [default: DIR-NAME].
     #[arg(long, value_name = "DIR")]
     pub into: Option<PathBuf>,
-    /// At most this many pictures, the first ones.
+    /// At most this many pictures, taken from the start.
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Save a checkpoint every N iterations, besides every minute and at the end.
+    /// Save a checkpoint every N iterations, in addition to every minute and at the end.
     #[arg(long, value_name = "N")]
     pub checkpoint_every: Option<NonZeroUsize>,
-    /// Which device computes.
+    /// The options for the device.
     #[command(flatten)]
     pub device: DeviceArguments,
-    /// Where data are looked for and kept.
+    /// The options for data locations.
     #[command(flatten)]
     pub data: DataArguments,
 }
 
 impl ExtendArguments {
-    /// How the extended run is trained.
+    /// Returns the arguments with which the extended run is trained.
     pub fn training(&self) -> TrainArguments {
         let (checkpoint_every, device, data) = (self.checkpoint_every, self.device.clone(), self.data.clone());
         TrainArguments {
@@ -301,13 +304,13 @@ impl ExtendArguments {
     }
 }
 
-/// Ends the process as clap does where an argument is missing that it cannot know to be one.
+/// Ends the process with clap's error for a missing argument that clap itself cannot know to be required.
 pub fn missing(argument: &str) -> ! {
     let text = format!("the following required arguments were not provided:\n  {argument}");
     Arguments::command().error(ErrorKind::MissingRequiredArgument, text).exit()
 }
 
-/// `mergan sample`.
+/// The arguments of `mergan sample`.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  mergan sample runs/ra --class 3 --count 64 --out threes.png\n  mergan sample \
                         runs/ra/tasks/02/generator.safetensors --class 1 --count 6400 --seed 7 --out ones.npy\n  mergan \
@@ -319,47 +322,48 @@ pub struct SampleArguments {
     /// The class, by name or number.
     #[arg(long)]
     pub class: String,
-    /// How many images.
+    /// The number of images.
     #[arg(long, default_value = "64", value_name = "N")]
     pub count: NonZeroUsize,
     /// The seed of the latents.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Normalise images with their batch, as in training, instead of by standing statistics, with which an image does not
-    /// depend on those beside it.
+    /// Normalise images with their batch, as in training, instead of by standing statistics, which make each image
+    /// independent of the others.
     #[arg(long)]
     pub batch_statistics: bool,
-    /// The latents themselves: FILE.npy, a matrix of f32 or f64 numbers with a row for each image.
+    /// The latents themselves: FILE.npy, a matrix of f32 or f64 numbers with one row per image.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["count", "seed"])]
     pub latents: Option<PathBuf>,
-    /// Write the numbers that the generator makes, f32 from -1 to 1, instead of bytes.
-    // clap waives `requires` where something that conflicts with `latents` is given; so that is named here, too.
+    /// Write the numbers that the generator produces, f32 from -1 to 1, instead of bytes.
+    // clap waives `requires` if an argument that conflicts with `latents` is given, so the conflicts are repeated
+    // here.
     #[arg(long, requires = "latents", conflicts_with_all = ["count", "seed"])]
     pub floats: bool,
-    /// Where to: FILE.png is a grid, FILE.npy an array N x C x H x W of bytes.
+    /// The output: FILE.png is a grid, FILE.npy an array N x C x H x W of bytes.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// Which device computes.
+    /// The options for the device.
     #[command(flatten)]
     pub device: DeviceArguments,
 }
 
-/// `mergan export`.
+/// The arguments of `mergan export`.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  mergan export runs/ra --out generator.onnx\n  mergan export \
                         runs/ra/tasks/02/generator.safetensors --out two-classes.onnx")]
 pub struct ExportArguments {
-    /// A run directory, whose newest generator is taken, or a generator.safetensors.
+    /// A run directory, whose newest generator is used, or a generator.safetensors.
     #[arg(value_name = "DIR|FILE")]
     pub source: PathBuf,
-    /// FILE.onnx takes `latent` (N x latent, f32) and `class` (N, i64) and gives `image` (N x C x H x W, from -1 to 1);
-    /// FILE.safetensors holds the weights under PyTorch's names and the standing statistics as `standing.LAYER.mean` and
-    /// `.variance`.
+    /// FILE.onnx takes `latent` (N x latent, f32) and `class` (N, i64) and returns `image` (N x C x H x W, from -1 to
+    /// 1); FILE.safetensors holds the weights under PyTorch's names and the standing statistics as
+    /// `standing.LAYER.mean` and `.variance`.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }
 
-/// `mergan evaluate`.
+/// The arguments of `mergan evaluate`.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  mergan evaluate runs/ra --samples 6400 --json\n  mergan evaluate runs/ra --metrics \
@@ -372,43 +376,43 @@ pub struct EvaluateArguments {
     /// The generator after this task, counted from 1 [default: the newest].
     #[arg(long, value_name = "T")]
     pub task: Option<usize>,
-    /// Images of each class [default: as the run was configured].
+    /// Number of images of each class [default: as the run was configured].
     #[arg(long, value_name = "N")]
     pub samples: Option<NonZeroUsize>,
     /// The seed of the latents [default: the run's].
     #[arg(long, conflicts_with = "save")]
     pub seed: Option<u64>,
-    /// Where data that have moved are now.
+    /// The new location of data that have moved.
     #[arg(long, value_name = "NAME|PATH")]
     pub dataset: Option<String>,
-    /// Score although the data are not those that the run learned from.
+    /// Score although the data differ from those that the run learned from.
     #[arg(long, conflicts_with = "save")]
     pub accept_changed_data: bool,
     /// The classifier that scores [default: the one that scored the run so far].
     #[arg(long, value_name = "FILE")]
     pub scorer: Option<PathBuf>,
-    /// What is measured on the features of Inception besides the usual scores.
+    /// Metrics to measure on the features of Inception in addition to the usual scores.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "METRICS")]
     pub metrics: Vec<FamilyName>,
-    /// The network whose features are compared.
+    /// The options for the feature network.
     #[command(flatten)]
     pub inception: InceptionArguments,
-    /// Replace the run's own scores of this task by these; with another classifier those of all tasks, for a run's tasks are
-    /// all scored by one.
+    /// Replace the run's own scores of this task by these. With a different classifier, the scores of all tasks are
+    /// replaced, because one classifier scores all tasks of a run.
     #[arg(long)]
     pub save: bool,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-    /// Which device computes.
+    /// The options for the device.
     #[command(flatten)]
     pub device: DeviceArguments,
-    /// Where data are looked for and kept.
+    /// The options for data locations.
     #[command(flatten)]
     pub data: DataArguments,
 }
 
-/// `mergan fid`.
+/// The arguments of `mergan fid`.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  mergan fid photos/ samples/ --metrics fid,kid,prdc\n  mergan fid photos/ runs/ra \
@@ -420,45 +424,45 @@ pub struct FidArguments {
     /// statistics, or a run directory.
     #[arg(value_name = "REAL")]
     pub real: PathBuf,
-    /// Generated images, as the real ones.
+    /// Generated images, in any of these forms.
     #[arg(value_name = "GENERATED")]
     pub generated: PathBuf,
-    /// What is measured.
+    /// The metrics to measure.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "fid", value_name = "METRICS")]
     pub metrics: Vec<FamilyName>,
-    /// Both files hold features already: matrices .npy, one row a sample.
+    /// Both files already hold features: matrices .npy, one row per sample.
     #[arg(long, conflicts_with_all = ["weights", "resize", "save_statistics", "samples"])]
     pub features: bool,
-    /// Measure nothing: write the statistics of REAL to the second path, as pytorch-fid does and reads them.
+    /// Measure nothing, but write the statistics of REAL to the second path, in pytorch-fid's format.
     #[arg(long, conflicts_with_all = ["metrics", "json"])]
     pub save_statistics: bool,
-    /// Images of each class that are drawn from a run's generator [default: as the run was configured].
+    /// Number of images of each class drawn from a run's generator [default: as the run was configured].
     #[arg(long, value_name = "N")]
     pub samples: Option<NonZeroUsize>,
-    /// Subsets over which KID is averaged.
+    /// Number of subsets over which KID is averaged.
     #[arg(long, default_value = "100", value_name = "N")]
     pub subsets: NonZeroUsize,
-    /// Samples in each subset, unless a set has fewer.
+    /// Number of samples in each subset, unless a set has fewer.
     #[arg(long, default_value = "1000", value_name = "N")]
     pub subset_size: NonZeroUsize,
-    /// The seed of the choice of subsets.
+    /// The seed for choosing the subsets.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Print JSON: a list of {metric, value, card}.
     #[arg(long)]
     pub json: bool,
-    /// The network whose features are compared.
+    /// The options for the feature network.
     #[command(flatten)]
     pub inception: InceptionArguments,
-    /// Which device computes.
+    /// The options for the device.
     #[command(flatten)]
     pub device: DeviceArguments,
-    /// Where data are looked for and kept.
+    /// The options for data locations.
     #[command(flatten)]
     pub data: DataArguments,
 }
 
-/// `mergan compare`.
+/// The arguments of `mergan compare`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  mergan compare runs/sft runs/ra")]
 pub struct CompareArguments {
@@ -470,14 +474,14 @@ pub struct CompareArguments {
     pub json: bool,
 }
 
-/// `mergan report`.
+/// The arguments of `mergan report`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  mergan report runs/sft runs/ra --out runs/report.html")]
 pub struct ReportArguments {
     /// The run directories.
     #[arg(required = true, value_name = "DIR")]
     pub runs: Vec<PathBuf>,
-    /// The page; results.json and ledger.md go beside it.
+    /// The page to write; results.json and ledger.md are written beside it.
     #[arg(long, default_value = "report.html", value_name = "FILE")]
     pub out: PathBuf,
     /// Print the results as JSON instead of the table.
@@ -485,7 +489,7 @@ pub struct ReportArguments {
     pub json: bool,
 }
 
-/// `mergan reproduce`.
+/// The arguments of `mergan reproduce`.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  mergan reproduce mnist\n  mergan reproduce shapes --preset smoke --tasks 2 --out \
@@ -498,60 +502,61 @@ pub struct ReproduceArguments {
     /// The recipe: smoke, quick or paper.
     #[arg(long, default_value = "quick")]
     pub preset: String,
-    /// The strategies, with commas between them.
+    /// The strategies, separated by commas.
     #[arg(long, value_delimiter = ',', default_value = "sft,ewc,dgr,jtr,ra,jt", value_name = "NAMES")]
     pub strategies: Vec<String>,
-    /// How many seeds: 0, 1, ...
+    /// Number of seeds: 0, 1, ...
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
     pub seeds: u64,
-    /// How many tasks, of one class each [default: 10, and 4 of lsun].
+    /// Number of tasks, of one class each [default: 10, and 4 of lsun].
     #[arg(long, value_name = "N")]
     pub tasks: Option<usize>,
-    /// Where to [default: runs/reproduce-DATASET, and runs/reproduce-DATASET-PRESET of other presets than quick].
+    /// The output directory [default: runs/reproduce-DATASET, and runs/reproduce-DATASET-PRESET of other presets than
+    /// quick].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Where data are looked for and kept.
+    /// The options for data locations.
     #[command(flatten)]
     pub data: DataArguments,
 }
 
-/// `mergan animate`.
+/// The arguments of `mergan animate`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  mergan animate runs/ra --out learning.gif --columns 5")]
 pub struct AnimateArguments {
     /// The run directory.
     #[arg(value_name = "DIR")]
     pub run: PathBuf,
-    /// The animation.
+    /// The GIF file to write.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// Latents that are shown, of the ten that every sample grid has.
+    /// Number of latents to show, out of the ten in every sample grid.
     #[arg(long, default_value = "10", value_name = "N")]
     pub columns: NonZeroU32,
 }
 
-/// `mergan selftest`.
+/// The arguments of `mergan selftest`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  mergan selftest --device cuda:0")]
 pub struct SelftestArguments {
-    /// Which device computes.
+    /// The options for the device.
     #[command(flatten)]
     pub device: DeviceArguments,
 }
 
-/// `mergan doctor`.
+/// The arguments of `mergan doctor`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  mergan doctor --json")]
 pub struct DoctorArguments {
     /// Print JSON: an object for each finding, with its state: fine, absent or fault.
     #[arg(long)]
     pub json: bool,
-    /// Where data are looked for and kept.
+    /// The options for data locations.
     #[command(flatten)]
     pub data: DataArguments,
 }
 
-/// `mergan completions`.
+/// The arguments of `mergan completions`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  mergan completions bash > ~/.local/share/bash-completion/completions/mergan")]
 pub struct CompletionsArguments {
@@ -559,11 +564,11 @@ pub struct CompletionsArguments {
     pub shell: Shell,
 }
 
-/// `mergan man`.
+/// The arguments of `mergan man`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  mergan man --out ~/.local/share/man/man1")]
 pub struct ManArguments {
-    /// The folder of the pages.
+    /// The folder to write the pages to.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
 }

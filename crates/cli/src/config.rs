@@ -1,4 +1,4 @@
-//! From the command line to a configuration.
+//! Builds configurations from the command line.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,13 +21,13 @@ pub struct ImageArguments {
     /// Height and width of the images, 32 or 64 [default: 32].
     #[arg(long, value_name = "PIXELS")]
     side: Option<i64>,
-    /// Make them grey.
+    /// Convert pictures to grey.
     #[arg(long)]
     grey: bool,
-    /// What becomes of pictures that are no squares: crop takes their middle, resize distorts them [default: crop].
+    /// How pictures that are not square become square: crop takes their middle, resize distorts them [default: crop].
     #[arg(long, value_name = "crop|resize")]
     fit: Option<String>,
-    /// At most this many of each class, the first ones.
+    /// At most this many images of each class, taken from the start.
     #[arg(long, value_name = "N")]
     limit: Option<i64>,
     /// Leave out pictures that cannot be read; they are named and counted.
@@ -36,7 +36,7 @@ pub struct ImageArguments {
 }
 
 impl ImageArguments {
-    /// What was given, as the table `images` of a configuration.
+    /// Returns the given options as the table `images` of a configuration.
     pub fn table(&self) -> Table {
         let given = [
             ("side", self.side.map(Value::from)),
@@ -49,11 +49,11 @@ impl ImageArguments {
     }
 }
 
-/// What decides the result of a run, besides its data.
+/// The options that decide the result of a run, besides its data.
 #[derive(Args, Default)]
 #[command(next_help_heading = "Configuration")]
 pub struct ConfigArguments {
-    /// What keeps the generator from forgetting.
+    /// The method that keeps the generator from forgetting.
     #[arg(
         long,
         value_name = "NAME",
@@ -63,13 +63,13 @@ pub struct ConfigArguments {
     /// The recipe: smoke (seconds, for tests), quick (minutes) or paper (the released code's, days) [default: quick].
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
-    /// How many tasks are learned [default: all classes].
+    /// Number of tasks to learn [default: all classes].
     #[arg(long, value_name = "N")]
     pub tasks: Option<usize>,
-    /// The seed of all randomness, at most what TOML can hold [default: 0].
+    /// The seed of all randomness, at most the largest integer of TOML [default: 0].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,
-    /// A TOML file whose values replace the preset's; or the config.toml of a run, which is then made again.
+    /// A TOML file whose values replace the preset's, or the config.toml of a run, which is then repeated.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// One value that replaces the preset's, such as training.rate=1e-3; may be given several times.
@@ -77,8 +77,9 @@ pub struct ConfigArguments {
     pub set: Vec<String>,
 }
 
-/// The configuration that the arguments ask for, and what is known of its dataset: that of a run which is made again, or a
-/// preset with the values of a file, those of options for pictures and then those of `--set` over it.
+/// Returns the configuration that the arguments describe, and what is known of its dataset. It is that of a run to be
+/// repeated, or a preset; values from a file, then those of the options for pictures, then those of `--set` override
+/// it.
 pub fn resolve(
     dataset: Option<&str>,
     arguments: &ConfigArguments,
@@ -126,18 +127,18 @@ pub fn resolve(
     Ok((Config::resolve(&choice, strategies, manifest.classes.len())?, manifest))
 }
 
-/// A run goes on from wherever it is asked to, so that a path is kept whole.
+/// Returns the absolute path, because a run may be resumed from any working directory.
 pub fn whole_path(dataset: &str) -> String {
     let path = Path::new(dataset).canonicalize().ok().filter(|_| names().all(|name| name != dataset));
     path.map_or_else(|| dataset.into(), |path| path.display().to_string())
 }
 
-/// The names of all strategies.
+/// Returns the names of all strategies.
 fn strategies() -> String {
     Strategies::built_in().names().collect::<Vec<_>>().join(", ")
 }
 
-/// The configuration of a run that is made again, to the same bits where nothing is changed.
+/// Returns the configuration of a repeated run, which yields the same bits if nothing is changed.
 fn again(mut table: Table, dataset: String, arguments: &ConfigArguments) -> Result<Config> {
     let path = arguments.config.as_deref().unwrap_or(Path::new("config.toml")).display().to_string();
     ensure!(
@@ -162,7 +163,7 @@ fn again(mut table: Table, dataset: String, arguments: &ConfigArguments) -> Resu
     Ok(config)
 }
 
-/// Puts `training.rate=1e-3` into a table. What is no TOML value is taken as text.
+/// Sets a value such as `training.rate=1e-3` in a table. A value that is not valid TOML is taken as text.
 fn set(table: &mut Table, change: &str) -> Result<()> {
     let (name, text) = change.split_once('=').context("it must have the form NAME=VALUE")?;
     let parsed = format!("value = {text}").parse::<Table>().ok().and_then(|mut parsed| parsed.remove("value"));

@@ -1,4 +1,4 @@
-//! What is said while work goes on: a bar on a terminal, plain lines elsewhere, results on the standard output.
+//! Output of the command: a progress bar on a terminal, plain lines elsewhere, and results on the standard output.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -11,41 +11,41 @@ use mergan_record::TaskScores;
 use mergan_record::metric::ACCURACY;
 use mergan_runs::{Happening, Iteration, Observer};
 
-/// How much is said besides results and errors.
+/// How much is printed besides results and errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// Nothing.
     Quiet,
-    /// What a person waits for.
+    /// What the user waits for.
     Normal,
-    /// Also what a person might wonder about.
+    /// Details that may interest the user as well.
     Verbose,
 }
 
-/// Where the command speaks: progress and notes on the standard error, results on the standard output.
+/// Prints progress and notes on the standard error, and results on the standard output.
 pub struct Console {
     verbosity: Verbosity,
-    /// Whether progress is a bar; else it is plain lines.
+    /// Whether progress is shown as a bar rather than as plain lines.
     draws: bool,
     bars: MultiProgress,
-    /// The work of runs that is going on, the innermost last.
+    /// The work in progress on runs, the innermost last.
     work: Mutex<Vec<Progress>>,
 }
 
-/// Plain lines of progress come at this distance.
+/// The interval between plain progress lines.
 const LINES: Duration = Duration::from_secs(5);
-/// And the texts beside a bar at this one: what they say may have to be asked of a GPU that is at work.
+/// The interval between updates of the text beside a bar. Making the text may require waiting for a busy GPU.
 const TEXTS: Duration = Duration::from_millis(200);
 
 impl Console {
-    /// A console that says this much.
+    /// Creates a console of this verbosity.
     pub fn new(verbosity: Verbosity) -> Self {
         let draws = verbosity > Verbosity::Quiet && io::stderr().is_terminal();
         let target = if draws { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         Console { verbosity, draws, bars: MultiProgress::with_draw_target(target), work: Mutex::default() }
     }
 
-    /// Prints a result. A reader that has gone away, such as `head`, is no error.
+    /// Prints a result. It is no error if the reader, such as `head`, has gone away.
     pub fn print(&self, text: impl Display) -> Result<()> {
         let printed = writeln!(io::stdout(), "{text}");
         match printed {
@@ -54,22 +54,22 @@ impl Console {
         }
     }
 
-    /// Says what a person waits for.
+    /// Prints what the user waits for.
     pub fn note(&self, text: impl Display) {
         self.say(Verbosity::Normal, text);
     }
 
-    /// Says what a person might wonder about.
+    /// Prints a detail that may interest the user.
     pub fn detail(&self, text: impl Display) {
         self.say(Verbosity::Verbose, text);
     }
 
-    /// Says what went wrong without stopping the work.
+    /// Prints a problem that does not stop the work.
     pub fn warn(&self, text: impl Display) {
         self.say(Verbosity::Normal, format!("warning: {text}"));
     }
 
-    /// Says why the work stopped, with the causes that the message does not quote already.
+    /// Prints why the work stopped, with the causes that the message does not already quote.
     pub fn error(&self, error: &Error) {
         let mut message = format!("error: {error}");
         for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -80,7 +80,7 @@ impl Console {
         self.say(Verbosity::Quiet, message);
     }
 
-    /// Shows from now on how far `what` is, out of `total` steps.
+    /// Starts to show the progress of `what`, which has `total` steps.
     pub fn progress(&self, what: impl Into<String>, total: u64) -> Progress {
         let what = what.into();
         let bar = self.bars.add(ProgressBar::new(total));
@@ -95,7 +95,7 @@ impl Console {
         Progress { bar, what, said: Instant::now() }
     }
 
-    /// So many steps of a piece of work are done; the text says more.
+    /// Reports that `done` steps of a piece of work are done; `text` gives more information.
     pub fn update(&self, progress: &mut Progress, done: u64, text: impl FnOnce() -> String) {
         progress.bar.set_position(done);
         if progress.said.elapsed() < if self.draws { TEXTS } else { LINES } {
@@ -117,7 +117,7 @@ impl Console {
         if self.verbosity < least {
             return;
         }
-        // A standard error that nobody reads is no reason to stop.
+        // Failing to write to the standard error is no reason to stop.
         let _ = self.bars.suspend(|| writeln!(io::stderr(), "{text}"));
     }
 }
@@ -156,7 +156,7 @@ impl Observer for Console {
     }
 }
 
-/// `task 2/5, iteration 40/1200, 00:03:12 left, critic -3.142`.
+/// Formats `task 2/5, iteration 40/1200, 00:03:12 left, critic -3.142`.
 fn describe(at: &Iteration) -> String {
     let losses: String = at.losses.read().iter().map(|(name, value)| format!(", {name} {value:.3}")).collect();
     let Iteration { task, tasks, iteration, iterations, left, .. } = at;
@@ -170,16 +170,16 @@ fn accuracies(scores: &TaskScores) -> String {
     format!("accuracy after task {}: {:.2} % ({})", scores.task, percent(None), classes.join(", "))
 }
 
-/// How far a piece of work is. The bar goes away with it.
+/// The progress of a piece of work. The bar disappears when this is dropped.
 pub struct Progress {
     bar: ProgressBar,
     what: String,
-    /// When the last text came.
+    /// When the text was last shown.
     said: Instant,
 }
 
 impl Progress {
-    /// The number of steps, now that it is known.
+    /// Sets the number of steps once it is known.
     pub fn set_total(&mut self, total: u64) {
         self.bar.set_length(total);
     }

@@ -1,4 +1,4 @@
-//! Datasets as the commands get them: with the progress of downloads on the console.
+//! Loads datasets for the commands, with the progress of downloads on the console.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
@@ -10,11 +10,11 @@ use mergan_datasets::{Dataset, Event, FetchOptions, Files, ImageOptions, Manifes
 
 use crate::console::Console;
 
-/// Where data are looked for and kept.
+/// The locations of data.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Data")]
 pub struct DataArguments {
-    /// A folder that holds the dataset's files already; it is only read.
+    /// A folder that already holds the dataset's files; it is only read.
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// The cache of downloads and scoring classifiers [default: $MERGAN_DATA, else data/cache in a clone, else the
@@ -27,54 +27,54 @@ pub struct DataArguments {
 }
 
 impl DataArguments {
-    /// The options that say the same to another process of this command.
+    /// Returns the options that pass the same locations to another process of this command.
     pub fn options(&self) -> Vec<OsString> {
         let paths = [("--data-dir", &self.data_dir), ("--cache", &self.cache)].into_iter();
         let paths = paths.filter_map(|(name, path)| Some([name.into(), path.clone()?.into_os_string()]));
         paths.flatten().chain(self.offline.then(|| "--offline".into())).collect()
     }
 
-    /// The cache of downloads and scoring classifiers.
+    /// Returns the cache of downloads and scoring classifiers.
     pub fn cache(&self) -> PathBuf {
         self.cache.clone().unwrap_or_else(default_cache)
     }
 
-    /// The dataset of this name or at this path, fetched where it is not at hand.
+    /// Loads the dataset of this name or at this path, fetching it if necessary.
     pub fn load(&self, name: &str, images: &ImageOptions, console: &Console) -> Result<Dataset> {
         console.detail(format!("loading {name}"));
         self.with_options(images, console, |options| mergan_datasets::load(name, options))
     }
 
-    /// The prepared file `out` of this dataset, written now.
+    /// Writes the prepared file `out` of this dataset and opens it.
     pub fn convert(&self, name: &str, out: &Path, images: &ImageOptions, console: &Console) -> Result<Dataset> {
         self.with_options(images, console, |options| mergan_datasets::convert(name, out, options))
     }
 
-    /// What is known about it without fetching it.
+    /// Returns what is known about a dataset without fetching it.
     pub fn info(&self, name: &str, images: &ImageOptions, console: &Console) -> Result<Manifest> {
         self.with_options(images, console, |options| mergan_datasets::info(name, options))
     }
 
-    /// The verified files of a dataset.
+    /// Fetches and verifies the files of a dataset.
     pub fn fetch(&self, manifest: &Manifest, console: &Console) -> Result<Files> {
         self.with_options(&ImageOptions::default(), console, |options| mergan_datasets::fetch(manifest, options))
     }
 
-    /// Reads a dataset that is at hand and compares its checksums; nothing is downloaded.
+    /// Reads a dataset that is already on this machine and compares its checksums; nothing is downloaded.
     pub fn verify(&self, manifest: &Manifest) -> Result<()> {
         let options = FetchOptions { cache: self.cache(), offline: true, ..FetchOptions::default() };
         mergan_datasets::fetch(manifest, &options)?;
         Ok(())
     }
 
-    /// What `work` makes of the options that say where data are and how pictures become images.
+    /// Calls `work` with the options that say where data are and how pictures become images.
     pub fn with_options<T, E: Into<anyhow::Error>>(
         &self,
         images: &ImageOptions,
         console: &Console,
         work: impl FnOnce(&FetchOptions) -> Result<T, E>,
     ) -> Result<T> {
-        // The bar appears with the first byte: nothing is shown when all files are at hand.
+        // The bar appears with the first byte, so nothing is shown if all files are already on this machine.
         let progress = RefCell::new(None);
         let skipped = Cell::new(0);
         let images_done = |what: String, done, total| {
@@ -123,7 +123,7 @@ impl DataArguments {
     }
 }
 
-/// `11.6 MB`.
+/// Formats a size, as in `11.6 MB`.
 pub fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }

@@ -1,4 +1,4 @@
-//! `--device` and `--precision`: what computes, and how exactly.
+//! `--device` and `--precision`: which device computes, and how exactly.
 
 use std::str::FromStr;
 
@@ -9,11 +9,11 @@ use mergan_tensor::cuda::{self, Precision};
 
 use crate::console::Console;
 
-/// Which device computes.
+/// The device that computes.
 #[derive(Args, Clone)]
 pub struct DeviceArguments {
-    /// What computes: cpu, a GPU such as cuda:0, or auto for the first GPU where there is one. Devices round differently,
-    /// so results are the same bits only on the same device.
+    /// The device that computes: cpu, a GPU such as cuda:0, or auto for the first GPU if there is one. Devices round
+    /// differently, so results are bit-identical only on the same device.
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: Choice,
     /// How a GPU multiplies in convolutions and matrix products: exactly, or on tensor cores, which are faster, keep
@@ -48,7 +48,7 @@ impl FromStr for Choice {
 }
 
 impl DeviceArguments {
-    /// Opens the device and says which it is.
+    /// Opens the device and prints which one it is.
     pub fn open(&self, console: &Console) -> Result<Device> {
         let precision = match self.precision {
             Multiplication::F32 => Precision::F32,

@@ -1,4 +1,4 @@
-//! What the command line says of the metrics on Inception's features and of the network, for every command that has them.
+//! The options for the metrics on Inception's features and for the network, shared by all commands that have them.
 
 use std::path::PathBuf;
 
@@ -15,20 +15,20 @@ use crate::data::DataArguments;
 #[derive(Args)]
 #[command(next_help_heading = "Network")]
 pub struct InceptionArguments {
-    /// Weights of Inception: pt_inception-2015-12-05-6726825d.pth, or a safetensors file [default: those in the cache, which
-    /// `mergan data fetch inception` gets].
+    /// Weights of Inception: pt_inception-2015-12-05-6726825d.pth, or a safetensors file [default: those in the
+    /// cache, which `mergan data fetch inception` gets].
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-    /// The name of another network of the same layers, after which its distances are called: FD-NAME is no FID.
+    /// The name of another network with the same layers. Its distances are called FD-NAME, because they are not FID.
     #[arg(long, value_name = "NAME", value_parser = network_name)]
     pub network: Option<String>,
-    /// How images are brought to the network's size and range.
+    /// How images are converted to the network's size and range.
     #[arg(long, value_enum, default_value = "tf1", value_name = "CONVENTION")]
     pub resize: ResizeName,
 }
 
 impl InceptionArguments {
-    /// The network on this device, with the weights that were given, else with those in the cache.
+    /// Opens the network on this device, with the given weights or else those in the cache.
     pub fn open(&self, data: &DataArguments, device: Device, console: &Console) -> Result<FeatureNetwork> {
         let weights = self.weights.clone().map_or_else(|| cached_weights(&data.cache()), Ok)?;
         console.detail(format!("loading {}", weights.display()));
@@ -40,7 +40,7 @@ impl InceptionArguments {
     }
 }
 
-/// Metrics that are measured together, as they are called.
+/// The names of the metrics that are measured together.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum FamilyName {
     /// The Frechet distance.
@@ -61,14 +61,14 @@ impl From<FamilyName> for Family {
     }
 }
 
-/// The conventions of resizing, as they are called.
+/// The names of the resizing conventions.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum ResizeName {
-    /// TensorFlow 1's bilinear grid: Heusel et al. and TTUR.
+    /// TensorFlow 1's bilinear grid, as in Heusel et al. and TTUR.
     Tf1,
-    /// Bilinear between the centres of pixels: pytorch-fid.
+    /// Bilinear between pixel centres, as in pytorch-fid.
     Torch,
-    /// Bicubic with antialiasing: clean-fid.
+    /// Bicubic with antialiasing, as in clean-fid.
     Clean,
 }
 
@@ -82,7 +82,8 @@ impl From<ResizeName> for Resize {
     }
 }
 
-/// Metrics are named after networks, so their names hold nothing that a table or a file could take for something else.
+/// Accepts only plain names: metrics are named after networks, and other characters could be misread in tables and
+/// files.
 fn network_name(name: &str) -> Result<String, String> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.');
     if !name.is_empty() && name.chars().all(plain) {

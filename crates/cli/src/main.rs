@@ -1,5 +1,5 @@
-//! The `mergan` command. This file turns results into exit codes; [`args`] says what can be asked for, and each of
-//! [`commands`] answers one question.
+//! The `mergan` command. This file turns results into exit codes; [`args`] defines the command line, and each of
+//! [`commands`] runs one command.
 
 mod args;
 mod commands;
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments, console: &Console) -> Result<ExitCode> {
-    // The kernels cannot report a bad MERGAN_SIMD; this is the one place that does.
+    // The kernels cannot report a bad MERGAN_SIMD; only this call does.
     mergan_tensor::microkernel()?;
     let threads = arguments.threads.map_or(0, usize::from);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("starting the threads")?;

@@ -1,7 +1,7 @@
 //! Ctrl-C and SIGTERM: the training ends at its next safe point.
 //!
-//! A second signal changes nothing, for some senders (`timeout` of coreutils) send each one twice. Whoever cannot wait
-//! may kill the process: a run goes on from its last checkpoint.
+//! A second signal changes nothing, because some senders (`timeout` of coreutils) send each one twice. A user who
+//! cannot wait may kill the process; the run can be resumed from its last checkpoint.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-/// The signals that were caught.
+/// Records the signals that were caught.
 pub struct Signals {
     last: Arc<AtomicUsize>,
 }
@@ -30,7 +30,7 @@ impl Signals {
         Ok(Signals { last })
     }
 
-    /// The signal that asks for an end, if one came.
+    /// Returns the signal that asks for an end, if one arrived.
     pub fn caught(&self) -> Option<Signal> {
         match self.last.load(Ordering::Relaxed) {
             0 => None,
@@ -40,7 +40,7 @@ impl Signals {
 }
 
 impl Signal {
-    /// What a shell reports of a process that the signal ended.
+    /// Returns the exit code that a shell reports for a process ended by the signal.
     pub fn exit_code(self) -> ExitCode {
         ExitCode::from(128 + self.0)
     }

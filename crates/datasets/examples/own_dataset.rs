@@ -1,4 +1,4 @@
-//! A dataset of one's own: gratings of four directions, drawn here, as the classes of a task sequence.
+//! A custom dataset: gratings of four directions, drawn here and used as the classes of a task sequence.
 //!
 //! ```sh
 //! cargo run --example own_dataset
@@ -11,7 +11,8 @@ use ndarray::Array4;
 
 const SIDE: usize = 32;
 
-/// `count` images of each class (N x 1 x 32 x 32 bytes): waves that run in the direction of the class, `first` and on shifted.
+/// Draws `count` images of each class (N x 1 x 32 x 32 bytes). The class sets the direction of the waves, and the
+/// image's number, counted from `first`, sets their shift.
 fn gratings(classes: usize, count: usize, first: usize) -> Result<Labelled, mergan_datasets::Error> {
     let labels: Vec<usize> = (0..classes * count).map(|image| image / count).collect();
     let images = Array4::from_shape_fn((labels.len(), 1, SIDE, SIDE), |(image, _, y, x)| {
@@ -33,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         class_names,
     };
 
-    // The sequence says which classes are learned when: here two a task, the last two first.
+    // The sequence says which classes each task learns: here two per task, the last two classes first.
     let options = TaskOptions { classes_per_task: 2, order: Some(vec![2, 3, 0, 1]), ..TaskOptions::default() };
     let sequence = TaskSequence::new(data.class_names.len(), &options)?;
     for (task, classes) in sequence.tasks().iter().enumerate() {

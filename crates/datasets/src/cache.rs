@@ -1,11 +1,11 @@
-//! Where downloads are kept unless the caller says otherwise.
+//! The folder where downloads are kept unless the caller chooses another.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// The cache directory: the environment variable `MERGAN_DATA`; else `data/cache` in the working directory, where that
-/// has a `data` folder (a clone of the repository); else `mergan` in the user's cache directory (`$XDG_CACHE_HOME`,
-/// `~/.cache`).
+/// Returns the cache directory: the environment variable `MERGAN_DATA` if it is set; else `data/cache` in the working
+/// directory if there is a `data` folder (as in a clone of the repository); else `mergan` in the user's cache
+/// directory (`$XDG_CACHE_HOME`, `~/.cache`).
 pub fn default_cache() -> PathBuf {
     choose(
         |variable| std::env::var_os(variable).filter(|value| !value.is_empty()),

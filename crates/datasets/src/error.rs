@@ -1,4 +1,4 @@
-//! Everything that can go wrong, said with the file, the place and the remedy.
+//! The errors of this crate. Each message names the file, the place in it and the remedy.
 
 use std::fmt::Write as _;
 use std::io;
@@ -16,18 +16,18 @@ pub enum Error {
     UnknownDataset {
         /// The name asked for.
         name: String,
-        /// Every name that would do.
+        /// Every name that is known.
         known: Vec<String>,
     },
 
-    /// Nothing lies at a path.
+    /// There is no file or folder at a path.
     #[error("there is no file or folder {}; it may have moved: give its new path", path.display())]
     NoSuchPath {
         /// The path asked for.
         path: PathBuf,
     },
 
-    /// Some files are neither at hand nor to be had from any source.
+    /// Some files are not on this machine, and no source could supply them.
     #[error("{}", describe_unavailable(dataset, missing, attempts, remedy))]
     Unavailable {
         /// Name of the dataset.
@@ -36,11 +36,11 @@ pub enum Error {
         missing: Vec<String>,
         /// Every source tried, in order, and why it failed.
         attempts: Vec<Attempt>,
-        /// Where to get them, how large they are and where to place them.
+        /// Where to get the files, how large they are and where to place them.
         remedy: String,
     },
 
-    /// The data directory given is not there.
+    /// The data directory that was given does not exist.
     #[error("the data directory {} is not a folder; give one that holds the files, or none", path.display())]
     DataDir {
         /// The path given.
@@ -55,7 +55,7 @@ pub enum Error {
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 
@@ -64,22 +64,22 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 
-    /// A file's content is not what its format promises.
+    /// A file's content contradicts its format.
     #[error("{}: at byte {offset}: {reason}; delete the file and it is fetched again", path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// Where in the file, in bytes.
+        /// The offset in the file, in bytes.
         offset: usize,
-        /// What was found and what would be right.
+        /// What was found and what was expected.
         reason: String,
     },
 
-    /// A folder of classes has none.
+    /// A folder of classes has no subfolder.
     #[error("{} holds no folders; give a folder with one subfolder of pictures for each class", path.display())]
     NoClasses {
         /// The folder.
@@ -105,34 +105,34 @@ pub enum Error {
     /// A picture cannot be read.
     #[error("{picture} cannot be read as an image: {reason}; remove it, or leave such pictures out (--skip-bad)")]
     Picture {
-        /// Where it lies.
+        /// Where the picture lies.
         picture: String,
         /// What is wrong with it.
         reason: String,
     },
 
-    /// A picture is no longer what it was.
+    /// A picture has changed since it was first read.
     #[error("{} was altered after it was first read; begin again, and leave it alone meanwhile", path.display())]
     Altered {
         /// The file.
         path: PathBuf,
     },
 
-    /// An option of how pictures become images is out of range.
+    /// An option for turning pictures into images is out of range.
     #[error("images.{option} must be {rule}")]
     ImageOptions {
-        /// The option.
+        /// The name of the option.
         option: &'static str,
-        /// What would be right.
+        /// The values that are allowed.
         rule: &'static str,
     },
 
-    /// A prepared file is not what its format promises.
+    /// A prepared file contradicts its format.
     #[error("{}: {reason}; write it again by `mergan data convert`, or as the documentation of the format says", path.display())]
     Prepared {
         /// The file.
         path: PathBuf,
-        /// What was found and what would be right.
+        /// What was found and what was expected.
         reason: String,
     },
 
@@ -141,11 +141,11 @@ pub enum Error {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
 
-    /// This build has no HDF5.
+    /// This build lacks HDF5 support.
     #[error(
         "{}: images that take more than the memory are kept in HDF5 files, and this build reads and writes none; build \
          with `--features hdf5` where the C library is installed (Debian: apt-get install libhdf5-dev), or with \
@@ -163,7 +163,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// Images and labels do not pair up.
+    /// The numbers of images and labels differ.
     #[error("{images} images but {labels} labels; each image needs one label")]
     Unpaired {
         /// Number of images.
@@ -177,7 +177,7 @@ pub enum Error {
     Tasks(#[from] TaskError),
 }
 
-/// One source that was tried, and why it did not give the missing files.
+/// A source that was tried, and why it did not supply the missing files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// The source: a folder, an address or a package.
@@ -186,7 +186,7 @@ pub struct Attempt {
     pub reason: String,
 }
 
-/// The remedy for files that cannot be had: placing them by hand in one of the forms that are taken.
+/// Returns the remedy for files that no source supplies: placing them by hand, in one of the accepted forms.
 pub(crate) fn place_by_hand(form: &str, cache: &Path, obtain: &str) -> String {
     let cache = cache.display();
     format!("place these files ({form}) in {cache}, or in a folder given as the data directory; {obtain}")

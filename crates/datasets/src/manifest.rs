@@ -1,4 +1,4 @@
-//! What is known about a dataset before it is fetched: one TOML file in `manifests/` for each dataset.
+//! What is known about a dataset before it is fetched: one TOML file per dataset in `manifests/`.
 
 use std::path::Path;
 
@@ -6,15 +6,15 @@ use serde::Deserialize;
 
 use crate::Error;
 
-/// Description of a dataset: what it is, and where its files come from.
+/// The description of a dataset: what it is, and where its files come from.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// The name [`load`](crate::load) knows it by, also its folder in the cache.
+    /// The name [`load`](crate::load) knows it by, which is also its folder in the cache.
     pub name: String,
-    /// One line for people.
+    /// A one-line description.
     pub description: String,
-    /// The licence of the data and its holders.
+    /// The licence of the data, and the rights holders.
     pub licence: String,
     /// Where the dataset is documented.
     pub homepage: Option<String>,
@@ -24,18 +24,18 @@ pub struct Manifest {
     pub classes: Vec<String>,
     /// Images in each split as they are loaded.
     pub splits: Splits,
-    /// Addresses of folders that hold every file under its `remote` name, best first.
+    /// The addresses of folders that hold every file under its `remote` name, best first.
     #[serde(default)]
     pub mirrors: Vec<String>,
     /// Packages that ship the files, best first.
     #[serde(default)]
     pub packages: Vec<Package>,
-    /// Folders that are too large to fetch, each as it is or as a zip; they are placed by hand.
+    /// Folders that are too large to fetch and are placed by hand, each as it is or as a zip.
     #[serde(default)]
     pub by_hand: Vec<String>,
-    /// Where to get those, and how large they are.
+    /// Where to get those folders, and how large they are.
     pub obtain: Option<String>,
-    /// The files to fetch; none for a dataset drawn in code.
+    /// The files to fetch; empty for a dataset drawn in code.
     #[serde(default)]
     pub files: Vec<DataFile>,
 }
@@ -56,21 +56,21 @@ pub struct Splits {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Package {
-    /// Who is asked for it.
+    /// The package manager that has it.
     pub manager: PackageManager,
-    /// What it is asked for: `name@version` of npm, a package's name of Debian.
+    /// The name by which it is requested: `name@version` for npm, the package name for Debian.
     pub name: String,
-    /// The folder inside the package's archive that holds the files, each under its own name or with `.gz` added to it.
+    /// The folder inside the package's archive that holds the files, each under its own name or with `.gz` added.
     pub folder: String,
 }
 
-/// An ordinary package manager, called through its own client so that its registry and proxy settings hold.
+/// A package manager, run through its own client so that its registry and proxy settings apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PackageManager {
     /// `npm pack`.
     Npm,
-    /// `apt-get download`, of Debian and its relatives; nothing is installed.
+    /// `apt-get download`, on Debian and its derivatives; nothing is installed.
     Debian,
 }
 
@@ -78,11 +78,11 @@ pub enum PackageManager {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataFile {
-    /// Name in the cache, uncompressed.
+    /// The name in the cache, uncompressed.
     pub name: String,
-    /// Name on a mirror, often with `.gz` at its end.
+    /// The name on a mirror, often ending in `.gz`.
     pub remote: String,
-    /// Bytes of the uncompressed file.
+    /// The size of the uncompressed file, in bytes.
     pub size: u64,
     /// SHA-256 of the uncompressed file, 64 lower-case hexadecimal digits.
     pub sha256: String,
@@ -92,11 +92,11 @@ impl Manifest {
     /// Reads a manifest from TOML.
     ///
     /// # Errors
-    /// [`Error::Manifest`] when the text is not TOML, a field is missing or unknown, a name is not a plain file name,
-    /// or a checksum is not 64 lower-case hexadecimal digits.
+    /// Returns [`Error::Manifest`] when the text is not TOML, a field is missing or unknown, a name is not a plain
+    /// file name, or a checksum is not 64 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let manifest: Self = toml::from_str(text).map_err(|error| Error::Manifest { reason: error.to_string() })?;
-        // Names become paths in the cache: one that climbs out of it is refused.
+        // Names become paths in the cache, so a name that would lead out of it is refused.
         let names = manifest.files.iter().map(|file| &file.name);
         for name in names.chain([&manifest.name]) {
             if Path::new(name).file_name() != Some(name.as_ref()) {
@@ -114,13 +114,13 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Bytes of all files, uncompressed.
+    /// Returns the size of all files in bytes, uncompressed.
     pub fn size(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
     }
 
-    /// Whether every file lies in this dataset's folder of the cache with its right size, and whatever is placed there by
-    /// hand. Cheap: checksums are verified when the dataset is loaded.
+    /// Returns whether this dataset's folder in the cache holds every file with its right size, and whatever is
+    /// placed by hand. This is cheap: checksums are verified when the dataset is loaded.
     pub fn is_cached(&self, cache: &Path) -> bool {
         let folder = cache.join(&self.name);
         let fetched = self.files.iter().all(|file| {
@@ -130,7 +130,7 @@ impl Manifest {
     }
 }
 
-/// Whether something that is placed by hand lies in `folder`, as it is or as a zip.
+/// Returns whether something placed by hand lies in `folder`, as it is or as a zip.
 pub(crate) fn lies_in(folder: &Path, name: &str) -> bool {
     folder.join(name).exists() || folder.join(format!("{name}.zip")).exists()
 }

@@ -1,15 +1,17 @@
-//! MAT files of version 5: what MATLAB wrote before 7.3, and what `scipy.io.savemat` writes.
+//! MAT files of version 5, as written by MATLAB before 7.3 and by `scipy.io.savemat`.
 //!
-//! After a header of 128 bytes come elements: a tag (type and length, four bytes each), then the data. A variable is an
-//! element that holds elements: flags, dimensions, a name and the values in column-major order. It may be packed with
-//! zlib. Only arrays of real numbers are read, written on a little-endian machine; other variables are passed over.
+//! A header of 128 bytes is followed by elements: a tag (type and length, four bytes each), then the data. A variable
+//! is an element that holds other elements: flags, dimensions, a name and the values in column-major order. It may be
+//! compressed with zlib. Only arrays of real numbers from a little-endian machine are read; other variables are
+//! skipped.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::ZlibDecoder;
 
-/// Bytes of the largest array that is read; all images of SVHN's largest file take less than a quarter of it.
+/// The size in bytes of the largest array that is read. The images of SVHN's largest file take less than a quarter of
+/// it.
 const MOST: u64 = 1 << 30;
 
 const HEADER: usize = 128;
@@ -21,9 +23,9 @@ const COMPLEX: u8 = 0x08;
 /// An array of numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MatArray {
-    /// Its size along each axis.
+    /// The size along each axis.
     pub shape: Vec<usize>,
-    /// Its values; the first axis varies fastest.
+    /// The values; the first axis varies fastest.
     pub values: Values,
 }
 
@@ -40,18 +42,18 @@ pub enum Values {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("at byte {offset}: {reason}")]
 pub struct MatError {
-    /// Where in the file the element starts that is at fault.
+    /// The offset in the file of the faulty element.
     pub offset: usize,
-    /// What was found and what would be right.
+    /// What was found and what was expected.
     pub reason: String,
 }
 
-/// Reads all arrays of real numbers of a MAT file, by their names.
+/// Reads all arrays of real numbers in a MAT file, by name.
 ///
 /// # Errors
-/// [`MatError`] where the bytes contradict the format: a wrong header, lengths that run past the end, a broken
-/// compression, dimensions that do not fit the number of values. No input makes it panic, and memory is taken only as
-/// values come.
+/// Returns [`MatError`] where the bytes contradict the format: a wrong header, lengths that run past the end, broken
+/// compression, dimensions that do not fit the number of values. No input makes it panic, and memory is reserved only
+/// as values arrive.
 pub fn parse(file: impl Read) -> Result<BTreeMap<String, MatArray>, MatError> {
     let mut file = Counted { inner: BufReader::new(file), offset: 0 };
     header(&mut file).map_err(|fault| MatError { offset: 0, reason: fault.0 })?;
@@ -95,7 +97,7 @@ fn header(file: &mut impl Read) -> Result<(), Fault> {
     }
 }
 
-/// Reads the next variable, packed or not.
+/// Reads the next variable, compressed or not.
 fn variable(file: &mut Counted<impl BufRead>) -> Result<Next, Fault> {
     let Some(tag) = Tag::read(file)? else { return Ok(Next::End) };
     let mut element = file.take(u64::from(tag.length));
@@ -107,7 +109,8 @@ fn variable(file: &mut Counted<impl BufRead>) -> Result<Next, Fault> {
                 Some(Tag { kind: MATRIX, length, .. }) => matrix(&mut (&mut inner).take(u64::from(length)))?,
                 _ => Next::Other,
             };
-            // The checksum comes after the last byte, so a flipped bit is noticed only there.
+            // The checksum follows the last byte, so a flipped bit is noticed only when the stream is read to its
+            // end.
             require_end(&mut inner, "more data than its variable takes")?;
             next
         }
@@ -117,7 +120,7 @@ fn variable(file: &mut Counted<impl BufRead>) -> Result<Next, Fault> {
     if element.limit() > 0 { Err(Fault("the file ends inside this element".into())) } else { Ok(next) }
 }
 
-/// Reads what a variable is made of, if it is an array of real numbers.
+/// Reads the parts of a variable, if it is an array of real numbers.
 fn matrix(element: &mut io::Take<impl Read>) -> Result<Next, Fault> {
     let flags = part(element, "its flags", &[6])?.1;
     let [class, flags, ..] = flags[..] else { return Err(Fault("flags of less than two bytes".into())) };
@@ -149,7 +152,7 @@ fn require_end(rest: &mut impl Read, complaint: &str) -> Result<(), Fault> {
     }
 }
 
-/// Reads one part of a variable, which must be of one of these types; returns the type and the data.
+/// Reads one part of a variable, which must have one of these types; returns its type and data.
 fn part(element: &mut io::Take<impl Read>, what: &str, kinds: &[u32]) -> Result<(u32, Vec<u8>), Fault> {
     let tag = Tag::read(element)?.ok_or_else(|| Fault(format!("it ends before {what}")))?;
     if !kinds.contains(&tag.kind) {
@@ -167,7 +170,7 @@ fn part(element: &mut io::Take<impl Read>, what: &str, kinds: &[u32]) -> Result<
     if data.len() as u64 != length {
         return Err(Fault(format!("it ends inside {what}")));
     }
-    // Parts start at multiples of eight bytes; the last may lack the padding.
+    // Parts start at multiples of eight bytes; the last one may lack the padding.
     io::copy(&mut element.take(length.next_multiple_of(8) - length), &mut io::sink())?;
     Ok((tag.kind, data))
 }
@@ -191,7 +194,7 @@ fn decode(kind: u32, bytes: Vec<u8>) -> Values {
 }
 
 impl Values {
-    /// How many there are.
+    /// Returns the number of values.
     pub fn len(&self) -> usize {
         match self {
             Values::Bytes(values) => values.len(),
@@ -199,13 +202,13 @@ impl Values {
         }
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// What stands before the data of an element.
+/// The tag before the data of an element.
 struct Tag {
     kind: u32,
     length: u32,
@@ -214,7 +217,7 @@ struct Tag {
 }
 
 impl Tag {
-    /// None at the end of the data.
+    /// Reads a tag; returns `None` at the end of the data.
     fn read(from: &mut impl Read) -> Result<Option<Self>, Fault> {
         let mut bytes = Vec::with_capacity(8);
         from.take(8).read_to_end(&mut bytes)?;
@@ -230,7 +233,7 @@ impl Tag {
     }
 }
 
-/// A reader that knows how far it has come.
+/// A reader that counts the bytes it has read.
 struct Counted<R> {
     inner: R,
     offset: usize,

@@ -6,10 +6,10 @@ use crate::fetch::{FetchOptions, Files, fetch};
 use crate::registry::Entry;
 use crate::{Dataset, Error, Labelled, Manifest, idx};
 
-/// Side of an image in the files.
+/// The side of an image in the files, in pixels.
 const SIDE: usize = 28;
 
-/// Zero pixels added on each side, for the 32 x 32 that the networks take; the paper's code pads likewise.
+/// Zero pixels added on each side to reach the 32 x 32 that the networks take, as the paper's code does.
 const PADDING: usize = 2;
 
 pub(crate) const MNIST: Entry = Entry { name: "mnist", manifest: include_str!("../manifests/mnist.toml"), open };
@@ -64,7 +64,7 @@ fn read_pair(manifest: &Manifest, files: &Files, prefix: &str) -> Result<Labelle
     Labelled::new(padded, labels.iter().map(|&label| label.into()).collect())
 }
 
-/// Reads an IDX file with as many dimensions as `D` has.
+/// Reads an IDX file with the number of dimensions of `D`.
 fn read<D: Dimension>(files: &Files, name: &str) -> Result<ndarray::Array<u8, D>, Error> {
     let path = files.path(name)?;
     let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.into(), source })?;
@@ -90,7 +90,7 @@ mod tests {
         files.insert(name, path);
     }
 
-    /// Three training images and one test image, each filled with its own number.
+    /// Makes three training images and one test image, each filled with its own number.
     fn toy(folder: &Path) -> (Manifest, Files) {
         let mut manifest = Manifest::parse(MNIST.manifest).unwrap();
         manifest.splits.validation = 1;

@@ -1,21 +1,22 @@
-//! NumPy's format for one array (`.npy`): images as `mergan sample` writes them, features and their statistics.
+//! NumPy's format for a single array (`.npy`): images that `mergan sample` writes, features and their statistics.
 //!
-//! Bytes, `f32` and `f64`, little-endian. Nothing is reserved for numbers that have not come: a header may promise anything.
+//! Elements are bytes, `f32` or `f64`, little-endian. Memory is reserved only as elements arrive, because a header
+//! may promise anything.
 
 use std::io::{ErrorKind, Read};
 
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
-/// The longest header that is read; NumPy's own is 118 bytes long.
+/// The longest header that is accepted; NumPy's own is 118 bytes long.
 const HEADER: usize = 1 << 16;
 
-/// Why bytes are no array that can be read here.
+/// Why bytes are not an array that can be read here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NpyError(String);
 
-/// What an array holds.
+/// The type of an array's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Element {
     /// `|u1`.
@@ -30,7 +31,7 @@ impl Element {
     const DESCRIPTIONS: [(&'static str, Element); 3] =
         [("|u1", Element::U8), ("<f4", Element::F32), ("<f8", Element::F64)];
 
-    /// Bytes of an element.
+    /// Returns the size of an element in bytes.
     pub fn size(self) -> usize {
         match self {
             Element::U8 => 1,
@@ -45,7 +46,7 @@ impl Element {
     }
 }
 
-/// An array whose header has been read and whose elements come from `R`.
+/// An array whose header has been read and whose elements are read from `R`.
 #[derive(Debug)]
 pub struct Npy<R> {
     reader: R,
@@ -59,7 +60,7 @@ impl<R: Read> Npy<R> {
     /// Reads the header.
     ///
     /// # Errors
-    /// When it is none, or promises elements of another kind or more of them than memory can hold.
+    /// When there is no valid header, or it promises elements of another kind or more of them than memory can hold.
     pub fn open(mut reader: R) -> Result<Self, NpyError> {
         let [magic @ .., major, _minor] = take::<8>(&mut reader)?;
         if magic != *MAGIC {
@@ -86,7 +87,7 @@ impl<R: Read> Npy<R> {
         Ok(npy)
     }
 
-    /// `{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }`
+    /// Parses a header such as `{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }`.
     fn parse(header: &str, reader: R) -> Option<Self> {
         let inside = header.trim_end().strip_prefix('{')?.strip_suffix('}')?;
         let value = |key: &str| {
@@ -106,25 +107,25 @@ impl<R: Read> Npy<R> {
         Some(Npy { reader, element, shape, fortran })
     }
 
-    /// The lengths of the axes.
+    /// Returns the lengths of the axes.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// What it holds.
+    /// Returns the type of the elements.
     pub fn element(&self) -> Element {
         self.element
     }
 
-    /// Whether elements come in the order of the axes, the last varying fastest.
+    /// Returns whether elements come in the order of the axes, the last varying fastest.
     pub fn is_row_major(&self) -> bool {
         !self.fortran || self.shape.len() < 2
     }
 
-    /// The next `count` elements, as bytes.
+    /// Reads the next `count` elements, as bytes.
     ///
     /// # Errors
-    /// When fewer come.
+    /// When there are fewer.
     pub fn bytes(&mut self, count: usize) -> Result<Vec<u8>, NpyError> {
         let len = count.checked_mul(self.element.size()).ok_or_else(|| NpyError(format!("{count} elements")))?;
         let bytes = read_up_to(&mut self.reader, len)?;
@@ -137,7 +138,7 @@ impl<R: Read> Npy<R> {
         Ok(bytes)
     }
 
-    /// The whole array, as `f64`.
+    /// Reads the whole array as `f64`.
     ///
     /// # Errors
     /// When elements are missing.
@@ -154,14 +155,15 @@ impl<R: Read> Npy<R> {
     }
 }
 
-/// The header of an array in row-major order, format 1.0; its elements follow.
+/// Returns the header of an array in row-major order, format 1.0; its elements follow it.
 pub fn header(element: Element, shape: &[usize]) -> Vec<u8> {
     let lengths: String = shape.iter().map(|length| format!("{length}, ")).collect();
-    // A tuple of one needs its comma, one of more looks better without the last.
+    // A one-element tuple needs its comma; longer ones look better without a trailing one.
     let lengths = if shape.len() == 1 { lengths.trim_end() } else { lengths.trim_end_matches(", ") };
     let description = element.description();
     let mut text = format!("{{'descr': '{description}', 'fortran_order': False, 'shape': ({lengths}), }}");
-    // Magic string, version, length and header fill a multiple of 64 bytes, the last of which ends the line.
+    // The magic string, version, length and header together fill a multiple of 64 bytes, the last of which ends the
+    // line.
     let start = MAGIC.len() + 2 + size_of::<u16>();
     let length = (start + text.len() + 1).next_multiple_of(64) - start;
     text += &" ".repeat(length - text.len() - 1);
@@ -179,7 +181,7 @@ fn take<const N: usize>(reader: &mut impl Read) -> Result<[u8; N], NpyError> {
     Ok(bytes)
 }
 
-/// At most `len` bytes; memory grows as they come.
+/// Reads at most `len` bytes; memory grows as they arrive.
 fn read_up_to(reader: &mut impl Read, len: usize) -> Result<Vec<u8>, NpyError> {
     let mut bytes = Vec::new();
     reader.by_ref().take(len as u64).read_to_end(&mut bytes).map_err(unreadable)?;

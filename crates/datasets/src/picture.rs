@@ -1,4 +1,4 @@
-//! Pictures of any size and kind, to bytes of one shape.
+//! Turns pictures of any size and kind into bytes of one shape.
 
 use std::fmt;
 use std::io::{self, BufRead, ErrorKind, Seek};
@@ -12,45 +12,45 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, resample};
 
-/// Endings of the names that are taken for pictures.
+/// The file name endings that mark a picture.
 pub const PICTURE_ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 
-/// Whether a path is taken for a picture: a file with one of the [`PICTURE_ENDINGS`].
+/// Returns whether a path counts as a picture: a file with one of the [`PICTURE_ENDINGS`].
 pub fn is_picture(path: &Path) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
     PICTURE_ENDINGS.contains(&ending.as_str()) && path.is_file()
 }
 
-/// The pixels of a picture in colour, [3, H, W], as they lie in the file: at its own size and not turned as its camera was
-/// held, for that is how the tools read pictures that published distances come from.
+/// Reads the colour pixels of a picture, [3, H, W], as they lie in the file: at its own size and without applying the
+/// camera's orientation, because the tools behind published distances read pictures that way.
 ///
 /// # Errors
-/// When the file cannot be read; of the kind [`InvalidData`](ErrorKind::InvalidData) when it is no PNG, JPEG or WebP, is
-/// damaged, or takes more than half a gigabyte.
+/// When the file cannot be read. The kind is [`InvalidData`](ErrorKind::InvalidData) when it is no PNG, JPEG or WebP,
+/// is damaged, or takes more than half a gigabyte.
 pub fn read_picture(path: &Path) -> io::Result<Array3<u8>> {
     let reader = ImageReader::open(path)?.with_guessed_format()?;
-    // The reader has the bound on the memory.
+    // The reader itself limits the memory.
     let picture = reader.decode().map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
     Ok(channels_first(pixels(picture)))
 }
 
-/// Bytes that a picture may take, in its file and when it is decoded: 89 million pixels in colour. A small file can promise
-/// far more.
+/// The most bytes that a picture may take, in its file and decoded: 89 million pixels in colour. A small file can
+/// promise far more.
 pub(crate) const MOST_BYTES: u64 = 256 << 20;
 
 /// How pictures of any size and kind become images of one shape.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, DocumentedFieldsOpt)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImageOptions {
-    /// Height and width in pixels; the networks take 32 and 64.
+    /// The height and width in pixels; the networks take 32 and 64.
     pub side: usize,
     /// 3 for colour, 1 for grey.
     pub channels: usize,
-    /// How a picture that is no square becomes one.
+    /// How a picture that is not square becomes square.
     pub fit: Fit,
-    /// At most this many images of each class, the first ones; by default all.
+    /// At most this many images of each class, taken from the start; by default all.
     pub limit: Option<usize>,
-    /// Leaves out pictures that cannot be read, instead of refusing the dataset.
+    /// Leaves out pictures that cannot be read instead of refusing the dataset.
     pub skip_bad: bool,
 }
 
@@ -60,13 +60,13 @@ impl Default for ImageOptions {
     }
 }
 
-/// How a picture that is no square becomes one.
+/// How a picture that is not square becomes square.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
-    /// The largest square in its middle is taken.
+    /// The largest square in the middle is cut out.
     Crop,
-    /// All of it is taken and distorted, as in the paper's code.
+    /// The whole picture is squeezed into a square, as in the paper's code.
     Resize,
 }
 
@@ -80,12 +80,12 @@ impl fmt::Display for Fit {
 }
 
 impl ImageOptions {
-    /// Channels, height and width of the images.
+    /// Returns the channels, height and width of the images.
     pub fn shape(&self) -> [usize; 3] {
         [self.channels, self.side, self.side]
     }
 
-    /// Refuses what no network takes.
+    /// Refuses options that no network takes.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let fault = |option, rule| Err(Error::ImageOptions { option, rule });
         match self {
@@ -96,7 +96,7 @@ impl ImageOptions {
         }
     }
 
-    /// Decodes a PNG, JPEG or WebP; says why it cannot.
+    /// Decodes a PNG, JPEG or WebP; the error says why it cannot.
     pub(crate) fn decode(&self, file: impl BufRead + Seek) -> Result<Array3<u8>, String> {
         let picture = pixels(read(file).map_err(|error| error.to_string())?);
         let picture = if self.channels == 1 { grey(picture.view()) } else { picture };
@@ -108,7 +108,7 @@ impl ImageOptions {
     }
 }
 
-/// Decodes a picture as its camera was held, if it takes no more memory than any that is wanted here.
+/// Decodes a picture, applying the camera's orientation, if it takes no more than [`MOST_BYTES`] of memory.
 fn read(file: impl BufRead + Seek) -> image::ImageResult<DynamicImage> {
     let mut decoder = ImageReader::new(file).with_guessed_format()?.into_decoder()?;
     let ((width, height), bytes) = (decoder.dimensions(), decoder.total_bytes());
@@ -122,7 +122,7 @@ fn read(file: impl BufRead + Seek) -> image::ImageResult<DynamicImage> {
     Ok(picture)
 }
 
-/// In colour, [H, W, 3].
+/// Returns the pixels in colour, [H, W, 3].
 fn pixels(picture: DynamicImage) -> Array3<u8> {
     let picture = picture.into_rgb8();
     let (width, height) = picture.dimensions();
@@ -130,12 +130,12 @@ fn pixels(picture: DynamicImage) -> Array3<u8> {
     pixels.expect("three bytes a pixel")
 }
 
-/// [H, W, C] to [C, H, W].
+/// Rearranges [H, W, C] to [C, H, W].
 fn channels_first(picture: Array3<u8>) -> Array3<u8> {
     picture.permuted_axes([2, 0, 1]).as_standard_layout().into_owned()
 }
 
-/// The luma of ITU-R 601, in Pillow's arithmetic.
+/// Converts to grey by the luma of ITU-R 601, in Pillow's arithmetic.
 fn grey(picture: ArrayView3<u8>) -> Array3<u8> {
     let (height, width, _) = picture.dim();
     Array3::from_shape_fn((height, width, 1), |(y, x, _)| {
@@ -144,7 +144,7 @@ fn grey(picture: ArrayView3<u8>) -> Array3<u8> {
     })
 }
 
-/// The largest square in the middle.
+/// Returns the largest square in the middle.
 fn middle(picture: ArrayView3<u8>) -> ArrayView3<u8> {
     let (height, width, _) = picture.dim();
     let side = height.min(width);
@@ -169,7 +169,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("held upright.png");
         let mut encoder = PngEncoder::new(fs::File::create(&path).unwrap());
-        // One entry of a TIFF directory: orientation 6, which is a quarter turn.
+        // A TIFF directory with one entry: orientation 6, a quarter turn.
         let orientation =
             [b"II*\0\x08\0\0\0\x01\0".as_slice(), b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0", &[0; 4]].concat();
         encoder.set_exif_metadata(orientation).unwrap();
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(read_picture(&path).unwrap_err().kind(), ErrorKind::NotFound);
     }
 
-    /// Decoding alone, before anything is resized.
+    /// Checks decoding alone, before anything is resized.
     #[test]
     fn pixels_are_pillows() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().join("tests/golden/datasets");

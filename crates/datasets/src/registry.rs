@@ -1,4 +1,4 @@
-//! The datasets this crate knows. A new one is a manifest, a file that opens it, and a line here.
+//! The datasets this crate knows. Adding one takes a manifest, a file that opens it, and a line here.
 
 use std::path::Path;
 
@@ -15,22 +15,22 @@ const KNOWN: [Entry; 5] = [MNIST, FASHION, SVHN, LSUN, SHAPES];
 pub(crate) struct Entry {
     /// The name as in the manifest.
     pub(crate) name: &'static str,
-    /// The text of the manifest; it lies inside the crate, so that the crate packages alone.
+    /// The text of the manifest, which is part of the crate so that the crate can be packaged alone.
     pub(crate) manifest: &'static str,
     /// Finds or fetches its files, and opens them.
     pub(crate) open: fn(&Manifest, &FetchOptions<'_>) -> Result<Dataset, Error>,
 }
 
-/// The name of every dataset that [`load`] knows.
+/// Returns the name of every dataset that [`load`] knows.
 pub fn names() -> impl Iterator<Item = &'static str> {
     KNOWN.iter().map(|entry| entry.name)
 }
 
-/// What is known about a dataset without fetching it. Of a path to a user's own images, what a look at the names of the
-/// files tells.
+/// Returns what is known about a dataset without fetching it. For a path to a user's own images, that is what the
+/// names of the files tell.
 ///
 /// # Errors
-/// [`Error::UnknownDataset`] with the names that are known, and for a path the errors of [`open`].
+/// [`Error::UnknownDataset`] lists the names that are known; for a path, the errors of [`open`].
 pub fn info(name: &str, options: &FetchOptions<'_>) -> Result<Manifest, Error> {
     match find(name)? {
         Found::Known(entry) => Manifest::parse(entry.manifest),
@@ -58,15 +58,14 @@ pub fn info(name: &str, options: &FetchOptions<'_>) -> Result<Manifest, Error> {
     }
 }
 
-/// Fetches, verifies and opens a dataset: one with a name, or a user's own images at a path, which is a folder with one
-/// subfolder for each class, one that holds the files of SVHN or LSUN, or a file that [`convert`](crate::convert) wrote. Images that lie in files of their own stay there, and are
-/// decoded whenever they are asked for.
+/// Fetches, verifies and opens a dataset: a known name, or a path to a user's own images. The path may be a folder
+/// with one subfolder per class, a folder with the files of SVHN or LSUN, or a file that [`convert`](crate::convert)
+/// wrote. Images that lie in files of their own stay there and are decoded whenever they are requested.
 ///
 /// # Errors
-/// [`Error::UnknownDataset`] for a name that is neither known nor a path, [`Error::NoSuchPath`] for a path at which nothing
-/// lies, the errors of [`fetch`](crate::fetch),
-/// [`Error::Format`] when a file is not what its format promises, and [`Error::NoClasses`], [`Error::EmptyClass`] and
-/// [`Error::Outside`] of a folder.
+/// [`Error::UnknownDataset`] for a name that is neither known nor a path, [`Error::NoSuchPath`] for a path that does
+/// not exist, the errors of [`fetch`](crate::fetch), [`Error::Format`] when a file contradicts its format, and
+/// [`Error::NoClasses`], [`Error::EmptyClass`] and [`Error::Outside`] for a folder.
 pub fn open(name: &str, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
     match find(name)? {
         Found::Known(entry) => (entry.open)(&Manifest::parse(entry.manifest)?, options),
@@ -74,13 +73,13 @@ pub fn open(name: &str, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
     }
 }
 
-/// [`open`]s a dataset and has its images where they are quick to read: up to 256 MB of them in memory, else in a prepared
-/// file, which is written into the cache where the images are still to be decoded.
+/// [`open`]s a dataset and puts its images where they are quick to read: up to 256 MiB of them in memory, else in a
+/// prepared file, which is written to the cache if the images still have to be decoded.
 ///
 /// # Errors
-/// As [`open`], [`Error::Picture`] for a picture that cannot be read, [`Error::Altered`] for one that changes meanwhile,
-/// [`Error::EmptyClass`] when no picture of a class can be read, and [`Error::Write`] or [`Error::NoHdf5`] where a prepared
-/// file is needed and cannot be.
+/// The errors of [`open`], [`Error::Picture`] for a picture that cannot be read, [`Error::Altered`] for one that
+/// changes meanwhile, [`Error::EmptyClass`] when no picture of a class can be read, and [`Error::Write`] or
+/// [`Error::NoHdf5`] when a prepared file is needed but cannot be written.
 pub fn load(name: &str, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
     hold::quick(open(name, options)?, options)
 }
@@ -95,7 +94,7 @@ fn find(name: &str) -> Result<Found<'_>, Error> {
     match KNOWN.iter().find(|entry| entry.name == name) {
         Some(entry) => Ok(Found::Known(entry)),
         None if path.exists() => Ok(Found::Path(path)),
-        // A run keeps the path of its images whole, so that what is no plain name was a path.
+        // A run stores the absolute path of its images, so a name with several parts was meant as a path.
         None if path.components().count() > 1 => Err(Error::NoSuchPath { path: path.into() }),
         None => Err(Error::UnknownDataset { name: name.into(), known: names().map(String::from).collect() }),
     }

@@ -1,14 +1,14 @@
-//! Bilinear resizing with a filter that widens as images shrink: Pillow's `resize(BILINEAR)`, to the bit.
+//! Bilinear resizing with a filter that widens as images shrink: Pillow's `resize(BILINEAR)`, bit for bit.
 //!
-//! The paper's code shrank its photographs so. Like the Pillow of its day, this works in two passes, along rows and then
-//! along columns, with weights in fixed point, and rounds to bytes after each.
+//! The paper's code shrank its photographs this way. Like the Pillow of its day, this works in two passes, along rows
+//! and then along columns, with fixed-point weights, and rounds to bytes after each.
 
 use ndarray::{Array3, ArrayView3, Axis};
 
-/// Bits behind the point of a weight; sums of a byte times weights then fit an i32.
+/// The fractional bits of a weight; weighted sums of bytes then fit an i32.
 const PRECISION: u32 = 32 - 8 - 2;
 
-/// `image`, height x width x channels, at another size.
+/// Resizes `image`, height x width x channels.
 pub(crate) fn resize(image: ArrayView3<u8>, [height, width]: [usize; 2]) -> Array3<u8> {
     along(along(image, Axis(1), width).view(), Axis(0), height)
 }
@@ -37,7 +37,7 @@ fn along(image: ArrayView3<u8>, axis: Axis, size: usize) -> Array3<u8> {
     resized
 }
 
-/// The pixels that a resized pixel is the weighted mean of.
+/// The source pixels whose weighted mean is one resized pixel.
 struct Window {
     start: usize,
     weights: Vec<i32>,
@@ -45,7 +45,7 @@ struct Window {
 
 fn windows(from: usize, to: usize) -> impl Iterator<Item = Window> {
     let scale = from as f64 / to as f64;
-    // Half the width of the triangle: one pixel of the larger of the two grids.
+    // Half the width of the triangle filter: one pixel of the coarser of the two grids.
     let support = scale.max(1.0);
     (0..to).map(move |i| {
         let centre = (i as f64 + 0.5) * scale;

@@ -1,7 +1,7 @@
 //! `shapes`: ten glyphs drawn in code, for tests that must run without a network.
 //!
-//! Each image is a glyph with its own place, size, stroke and brightness. Only +, -, *, / and square roots are used,
-//! so every machine draws the same bytes.
+//! Each image is a glyph with its own place, size, stroke and brightness. Drawing uses only +, -, *, / and square
+//! roots, so every machine draws the same bytes.
 
 use ndarray::Array4;
 
@@ -23,7 +23,7 @@ fn open(manifest: &Manifest, _options: &FetchOptions<'_>) -> Result<Dataset, Err
     })
 }
 
-/// Draws `count` images; image `i` depends on `first + i` alone, and classes take turns.
+/// Draws `count` images; image `i` depends on `first + i` alone, and the classes take turns.
 fn draw(manifest: &Manifest, first: usize, count: usize) -> Result<Labelled, Error> {
     let [_, height, width] = manifest.shape;
     let classes = manifest.classes.len();
@@ -62,13 +62,14 @@ impl Glyph {
         }
     }
 
-    /// The byte at (x, y), counted from the middle of the image; the outline is smooth over one pixel.
+    /// Returns the byte at (x, y), counted from the middle of the image; the outline is smoothed over one pixel.
     fn pixel(&self, x: f32, y: f32) -> u8 {
         let distance = self.distance(x - self.centre[0], y - self.centre[1]);
         (self.brightness * (0.5 - distance).clamp(0.0, 1.0)) as u8
     }
 
-    /// Distance from the glyph's outline, negative inside, in the manifest's order of classes.
+    /// Returns the distance from the glyph's outline, negative inside. The match arms follow the manifest's order of
+    /// classes.
     fn distance(&self, x: f32, y: f32) -> f32 {
         let (radius, stroke) = (self.radius, self.stroke);
         let (across, down) = (x.abs(), y.abs());
@@ -90,14 +91,14 @@ impl Glyph {
     }
 }
 
-/// Distance from the nearest of three stripes across `position`, negative inside.
+/// Returns the distance from the nearest of three stripes across `position`, negative inside.
 fn stripes(position: f32, radius: f32) -> f32 {
     let pitch = radius * 0.65;
     let nearest = (position / pitch).round().clamp(-1.0, 1.0) * pitch;
     (position - nearest).abs() - pitch * 0.28
 }
 
-/// A number in [0, 1) that depends on `counter` alone (the finaliser of SplitMix64).
+/// Returns a number in [0, 1) that depends on `counter` alone (the finaliser of SplitMix64).
 fn unit(counter: u64) -> f32 {
     let mut bits = counter.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -126,7 +127,7 @@ mod tests {
         assert_eq!(shapes.test.class_counts(10), [10; 10]);
     }
 
-    /// Recorded runs compare bit by bit, so the images may never change unnoticed.
+    /// Recorded runs are compared bit by bit, so the images must never change unnoticed.
     #[test]
     fn the_bytes_are_the_same_on_every_machine() {
         let train = shapes().train;
@@ -134,7 +135,7 @@ mod tests {
         assert_eq!(hex(&digest[..8]), "ef0f85e4d455cd2a");
     }
 
-    /// The nearest training image must name nearly every test image: glyphs can be told apart.
+    /// Checks that the glyphs can be told apart: the nearest training image must name nearly every test image.
     #[test]
     fn classes_can_be_told_apart() {
         let Dataset { train, test, .. } = shapes();

@@ -1,4 +1,4 @@
-//! The files that images are made of, by whose bytes a folder of pictures is known.
+//! The files that images are made from, whose bytes identify a folder of pictures.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -15,60 +15,60 @@ use crate::picture::{Fit, MOST_BYTES};
 /// The SHA-256 of a file, or of an image's pixels.
 pub(crate) type Sum = [u8; 32];
 
-/// One file for each image of a store, in the order of its rows.
+/// The file of each image of a store, in the order of its rows.
 ///
-/// The files are known by their bytes whether their images are still to be decoded, or were copied into memory or into a
-/// prepared file.
+/// The bytes of the files identify the images, whether these are still to be decoded or have been copied into memory
+/// or a prepared file.
 #[derive(Debug, Clone)]
 pub(crate) struct Sources {
     files: Vec<Arc<Source>>,
-    /// How pictures that are no squares became images.
+    /// How pictures that are not square became images.
     pub(crate) fit: Fit,
 }
 
 impl Sources {
-    /// These files, which lie in `root`.
+    /// Takes these files, which lie in `root`.
     pub(crate) fn new(root: &Path, files: impl IntoIterator<Item = PathBuf>, fit: Fit) -> Self {
         let source = |path: PathBuf| Arc::new(Source { name: name(&path, root), path, sum: OnceLock::new() });
         Self { files: files.into_iter().map(source).collect(), fit }
     }
 
-    /// The files of these rows.
+    /// Returns the files of these rows.
     pub(crate) fn select(&self, rows: &[usize]) -> Self {
         Self { files: rows.iter().map(|&row| Arc::clone(&self.files[row])).collect(), fit: self.fit }
     }
 
-    /// The file of this row.
+    /// Returns the file of this row.
     pub(crate) fn file(&self, row: usize) -> &Source {
         &self.files[row]
     }
 
-    /// The path of each file inside the dataset's folder, the same on every system.
+    /// Returns the path of each file inside the dataset's folder, which is the same on every system.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.files.iter().map(|file| file.name.as_str())
     }
 
-    /// The SHA-256 of each file. A file that was decoded before is not read again.
+    /// Returns the SHA-256 of each file. A file that was decoded before is not read again.
     pub(crate) fn sums(&self) -> Result<Vec<Sum>, Error> {
         self.files.par_iter().map(|file| file.sum()).collect()
     }
 }
 
-/// A file that an image is made of.
+/// A file that an image is made from.
 #[derive(Debug)]
 pub(crate) struct Source {
     path: PathBuf,
     name: String,
-    /// Of its bytes when they were first read.
+    /// The SHA-256 of its bytes when they were first read.
     sum: OnceLock<Sum>,
 }
 
 impl Source {
-    /// What `decode` makes of its bytes; else the reason why it cannot.
+    /// Applies `decode` to the file's bytes; if that fails, the error says why.
     ///
     /// # Errors
-    /// [`Error::Altered`] when the file is not what it was when it was first read: a fingerprint would be of other bytes
-    /// than the images.
+    /// [`Error::Altered`] when the file has changed since it was first read: a fingerprint would then cover other
+    /// bytes than the images.
     pub(crate) fn decode<T>(&self, decode: impl Fn(Cursor<&[u8]>) -> Result<T, String>) -> Result<T, Error> {
         let bytes = File::open(&self.path).and_then(read_bounded).map_err(|source| self.read_error(source))?;
         let decoded = match bytes.len() as u64 {
@@ -99,14 +99,14 @@ impl Source {
     }
 }
 
-/// One byte more than a picture may have, at most.
+/// Reads at most one byte more than a picture may have, so that the caller can tell when it is too large.
 fn read_bounded(file: File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The path inside `root`, its parts joined by slashes.
+/// Returns the path inside `root`, its parts joined by slashes.
 fn name(path: &Path, root: &Path) -> String {
     let inner = path.strip_prefix(root).unwrap_or(path);
     inner.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")

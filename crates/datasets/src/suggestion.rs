@@ -1,7 +1,7 @@
-//! What somebody may have meant who wrote a name that nobody knows.
+//! Suggests what a user may have meant by an unknown name.
 
-/// Asks for the known name that a wrong one is nearest to, where so few letters differ that it may be a slip; to complete a
-/// message.
+/// Asks whether the nearest known name was meant, if so few letters differ that the name may be a slip. The text
+/// completes an error message.
 ///
 /// ```
 /// let known = ["mnist", "svhn"].map(String::from);

@@ -1,4 +1,5 @@
-//! SVHN: two MAT files, each with the images `X` [height, width, 3, N] and the labels `y`, of which 10 is the digit 0.
+//! SVHN: two MAT files, each with the images `X` [height, width, 3, N] and the labels `y`, in which 10 stands for the
+//! digit 0.
 
 use std::fs::File;
 use std::path::Path;
@@ -12,7 +13,7 @@ use crate::{Dataset, Error, Labelled, Manifest};
 
 pub(crate) const SVHN: Entry = Entry { name: "svhn", manifest: include_str!("../manifests/svhn.toml"), open };
 
-/// Train and test.
+/// The files of the training and test splits.
 const FILES: [&str; 2] = ["train_32x32.mat", "test_32x32.mat"];
 
 const CHANNELS: usize = 3;
@@ -22,7 +23,7 @@ fn open(manifest: &Manifest, options: &FetchOptions<'_>) -> Result<Dataset, Erro
     decode(manifest, &fetch(manifest, options)?)
 }
 
-/// Whether `folder` holds the files, which are then used as they are.
+/// Returns whether `folder` holds the files, which are then used as they are.
 pub(crate) fn lies_in(folder: &Path) -> bool {
     folder.join(FILES[0]).is_file()
 }
@@ -63,7 +64,7 @@ fn images(MatArray { shape, values }: MatArray) -> Result<Array4<u8>, String> {
     let (&[SIDE, SIDE, CHANNELS, count], Values::Bytes(mut bytes)) = (&shape[..], values) else {
         return Err(format!("`X` has dimensions {shape:?}, expected bytes of [{SIDE}, {SIDE}, {CHANNELS}, N]"));
     };
-    // The first axis varies fastest, so that the bytes are those of N x 3 x width x height.
+    // The first axis varies fastest, so the bytes are those of N x 3 x width x height.
     for plane in bytes.chunks_exact_mut(SIDE * SIDE) {
         for y in 0..SIDE {
             for x in 0..y {

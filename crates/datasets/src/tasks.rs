@@ -5,18 +5,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::Labelled;
 
-/// How to split the classes of a dataset into tasks. The default is class-incremental: one class a task, in the
-/// dataset's order, all classes, all images (paper, section 4).
+/// How to split the classes of a dataset into tasks. The default is class-incremental: one class per task, in the
+/// dataset's order, with all classes and all images (paper, section 4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, DocumentedFieldsOpt)]
 #[serde(default, deny_unknown_fields)]
 pub struct TaskOptions {
     /// The classes in the order they are learned; by default 0, 1, 2, ...
     pub order: Option<Vec<usize>>,
-    /// Number of classes that each task adds.
+    /// The number of classes that each task adds.
     pub classes_per_task: usize,
-    /// Number of tasks; by default as many as the order fills.
+    /// The number of tasks; by default as many as the order fills.
     pub tasks: Option<usize>,
-    /// At most this many images of each class, the first ones; by default all.
+    /// At most this many images of each class, taken from the start; by default all.
     pub limit_per_class: Option<usize>,
 }
 
@@ -26,7 +26,7 @@ impl Default for TaskOptions {
     }
 }
 
-/// A sequence of tasks, each a set of classes that no other task has.
+/// A sequence of tasks, each a set of classes that occur in no other task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskSequence {
     tasks: Vec<Vec<usize>>,
@@ -45,14 +45,14 @@ pub enum TaskError {
         /// The task, counted from 1.
         task: usize,
     },
-    /// A class index is out of range.
+    /// A task names a class that the dataset does not have.
     #[error("task {task} asks for class {class}, but the dataset has the classes 0 to {}", classes - 1)]
     UnknownClass {
         /// The task, counted from 1.
         task: usize,
-        /// The class asked for.
+        /// The requested class.
         class: usize,
-        /// Number of classes of the dataset.
+        /// The number of classes of the dataset.
         classes: usize,
     },
     /// A class is learned twice.
@@ -68,7 +68,7 @@ pub enum TaskError {
     /// There are fewer classes than the tasks need.
     #[error("{tasks} tasks of {classes_per_task} classes need more classes than the {available} in the order")]
     TooFewClasses {
-        /// Number of tasks asked for.
+        /// The number of tasks asked for.
         tasks: usize,
         /// Classes in each.
         classes_per_task: usize,
@@ -86,7 +86,7 @@ pub enum TaskError {
         /// Classes in each task.
         classes_per_task: usize,
     },
-    /// A limit of no images.
+    /// The limit of images per class is zero.
     #[error("a limit of 0 images per class leaves nothing to learn from")]
     ZeroLimit,
 }
@@ -120,7 +120,7 @@ impl TaskSequence {
         }
     }
 
-    /// Takes the tasks as they are, for a dataset of `classes` classes.
+    /// Uses the given tasks for a dataset of `classes` classes.
     ///
     /// # Errors
     /// [`TaskError`] when a class is unknown or comes twice, or a task is empty.
@@ -148,7 +148,7 @@ impl TaskSequence {
         Ok(Self { tasks, limit_per_class: None })
     }
 
-    /// The sequence with one more task, of one class, for a dataset of `classes` classes.
+    /// Appends one task, of one class, for a dataset of `classes` classes.
     ///
     /// # Errors
     /// [`TaskError`] when the class is unknown or another task has it.
@@ -158,12 +158,12 @@ impl TaskSequence {
         Ok(Self { limit_per_class, ..Self::from_tasks(classes, tasks)? })
     }
 
-    /// The classes of each task, in order.
+    /// Returns the classes of each task, in order.
     pub fn tasks(&self) -> &[Vec<usize>] {
         &self.tasks
     }
 
-    /// The classes of the first `tasks` tasks, in the order they are learned.
+    /// Returns the classes of the first `tasks` tasks, in the order they are learned.
     ///
     /// # Panics
     /// When there are fewer tasks.
@@ -171,7 +171,8 @@ impl TaskSequence {
         self.tasks[..tasks].concat()
     }
 
-    /// The images of `classes` in `data`, class by class in the order given, as many of each as the limit allows.
+    /// Selects the images of `classes` in `data`, class by class in the order given, as many of each as the limit
+    /// allows.
     pub fn images_of(&self, classes: &[usize], data: &Labelled) -> Labelled {
         let limit = self.limit_per_class.unwrap_or(usize::MAX);
         let indices: Vec<usize> =

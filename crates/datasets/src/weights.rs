@@ -1,9 +1,8 @@
-//! Weights of networks that others trained, fetched and verified as datasets are.
+//! Weights of networks trained by others, fetched and verified like datasets.
 
 use crate::Manifest;
 
-/// What is known about the weights of the InceptionV3 that FID is defined by: one file, which
-/// [`fetch`](crate::fetch) gets.
+/// Describes the weights of the InceptionV3 that defines FID: one file, which [`fetch`](crate::fetch) gets.
 pub fn inception_weights() -> Manifest {
     Manifest::parse(include_str!("../manifests/inception.toml")).expect("the manifest is a part of this crate")
 }

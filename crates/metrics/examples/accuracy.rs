@@ -1,11 +1,12 @@
-//! How many images a classifier takes for those of a class. The classifier is one that `mergan train` left in the cache, in
-//! `scorers`; the images are an array `.npy` or `.npz` of the size that it was trained on, and the class is a number from 0:
+//! Measures how many images a classifier recognises as a class. The classifier is one that `mergan train` left in the
+//! cache, in `scorers`. The images are an array `.npy` or `.npz` of the size that it was trained on, and the class is
+//! a number from 0:
 //!
 //! ```sh
 //! cargo run --release -p mergan-metrics --example accuracy -- data/cache/scorers/mnist-mlp-*.safetensors sevens.npy 7
 //! ```
 //!
-//! Without arguments, a classifier that is trained on drawn shapes scores those that it has not seen.
+//! Without arguments, a classifier is trained on drawn shapes and scores shapes that it has not seen.
 
 use std::error::Error;
 use std::path::Path;

@@ -1,11 +1,13 @@
-//! The FID of two sets of images, each a folder of pictures, an array `.npy` or `.npz`, or pytorch-fid's statistics:
+//! Computes the FID of two sets of images, each a folder of pictures, an array `.npy` or `.npz`, or pytorch-fid's
+//! statistics:
 //!
 //! ```sh
 //! cargo run --release -p mergan-metrics --example fid -- photos/ samples/
 //! ```
 //!
-//! The weights of FID's network are fetched into the cache the first time. Without arguments, images of noise go through a
-//! network whose weights are noise: that needs no file and shows how the parts fit together, and its distance is no FID.
+//! The weights of FID's network are fetched into the cache the first time. Without arguments, noise images go through
+//! a network with random weights. That needs no file and shows how the parts fit together, but its distance is no
+//! FID.
 
 use std::error::Error;
 

@@ -1,9 +1,9 @@
 //! The accuracy of generated images under a classifier trained on real ones (paper section 4.1).
 
-/// The share of `predicted` labels that equal `class`, from 0 to 1.
+/// Returns the share of `predicted` labels that equal `class`, from 0 to 1.
 ///
-/// `predicted` holds one label for each image generated as `class`; the paper uses 6,400 images a class.
-/// `None` when there are no predictions, for then there is nothing to score.
+/// `predicted` holds one label for each image generated as `class`; the paper uses 6,400 images per class. Returns
+/// `None` when there are no predictions.
 pub fn class_accuracy(predicted: &[usize], class: usize) -> Option<f64> {
     let hits = predicted.iter().filter(|&&label| label == class).count();
     (!predicted.is_empty()).then(|| hits as f64 / predicted.len() as f64)

@@ -1,31 +1,33 @@
-//! Features of images: their mean and covariance, and what may be wrong with them.
+//! Features of images: their mean and covariance, and the errors that they may cause.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use thiserror::Error;
 
 use crate::products::{as_faer, product};
 
-/// Rows that are added up at a time, whatever batches they come in: sums depend on their order, and this keeps it.
+/// The number of rows summed at a time, whatever the batches. Sums depend on their order, and this keeps the order
+/// fixed.
 const BLOCK: usize = 256;
 
-/// Gathers mean and covariance of features, batch by batch. The result does not depend on how features are batched.
+/// Accumulates the mean and covariance of features, batch by batch. The result does not depend on how features are
+/// batched.
 #[derive(Clone, Debug)]
 pub struct FeatureStream {
     /// Rows that wait until their block is full.
     waiting: Array2<f64>,
     filled: usize,
     count: usize,
-    /// Near the mean, so that the products below do not cancel: the mean of the first block.
+    /// A point near the mean, namely the mean of the first block, so that the products below do not cancel.
     origin: Option<Array1<f64>>,
-    /// The sum of the features, and of their outer products, both from the origin.
+    /// The sum of the features and of their outer products, both relative to the origin.
     sum: Array1<f64>,
     products: Array2<f64>,
 }
 
-/// Mean and covariance of features.
+/// The mean and covariance of features.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeatureStatistics {
-    /// The number of samples N; unknown of statistics from a file that does not say.
+    /// The number of samples N; unknown for statistics from a file that does not state it.
     pub count: Option<usize>,
     /// The mean, `[d]`.
     pub mean: Array1<f64>,
@@ -36,7 +38,7 @@ pub struct FeatureStatistics {
 /// Why sets of features cannot be compared.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum FeatureError {
-    /// The features are of different networks.
+    /// The features come from different networks.
     #[error("features of {left} and of {right} numbers cannot be compared: take both from the same network")]
     Dimensions {
         /// The dimension of the first.
@@ -47,21 +49,21 @@ pub enum FeatureError {
     /// There are too few samples.
     #[error("{count} samples are too few, it takes at least {least}: give more images")]
     TooFewSamples {
-        /// The samples there are.
+        /// The number of samples.
         count: usize,
-        /// The samples that it takes.
+        /// The number of samples needed.
         least: usize,
     },
-    /// A feature, a mean or a covariance is infinite or no number.
+    /// A feature, a mean or a covariance is infinite or NaN.
     #[error("the features hold values that are no finite numbers: check the network and the images")]
     NotFinite,
 }
 
-/// What was found, or `None` where there were too few samples for it.
+/// Turns an error about too few samples into `None`.
 ///
 /// # Errors
 ///
-/// Every other one.
+/// Every other error.
 pub fn if_enough<T>(found: Result<T, FeatureError>) -> Result<Option<T>, FeatureError> {
     match found {
         Err(FeatureError::TooFewSamples { .. }) => Ok(None),
@@ -70,7 +72,7 @@ pub fn if_enough<T>(found: Result<T, FeatureError>) -> Result<Option<T>, Feature
 }
 
 impl FeatureStream {
-    /// A stream of features of `dimension` numbers each.
+    /// Creates a stream of features of `dimension` numbers each.
     pub fn new(dimension: usize) -> Self {
         Self {
             waiting: Array2::zeros((BLOCK, dimension)),
@@ -82,11 +84,11 @@ impl FeatureStream {
         }
     }
 
-    /// Adds features, one sample a row: `[n, d]`.
+    /// Adds features, one sample per row: `[n, d]`.
     ///
     /// # Panics
     ///
-    /// When a row is not of the stream's dimension.
+    /// When a row does not have the stream's dimension.
     pub fn extend<T: Copy + Into<f64>>(&mut self, features: ArrayView2<T>) {
         for row in features.rows() {
             self.waiting.row_mut(self.filled).zip_mut_with(&row, |waiting, &x| *waiting = x.into());
@@ -97,11 +99,11 @@ impl FeatureStream {
         }
     }
 
-    /// Mean and covariance of everything that came.
+    /// Returns the mean and covariance of all features added.
     ///
     /// # Errors
     ///
-    /// When fewer than two samples came, or a value is no finite number.
+    /// When there were fewer than two samples, or a value is not finite.
     pub fn finish(mut self) -> Result<FeatureStatistics, FeatureError> {
         self.add_block();
         let count = self.count;
@@ -131,7 +133,7 @@ impl FeatureStream {
 }
 
 impl FeatureStatistics {
-    /// The statistics of the samples of both.
+    /// Combines the statistics of two sets of samples.
     ///
     /// # Panics
     ///
@@ -152,7 +154,8 @@ impl FeatureStatistics {
         }
     }
 
-    /// What there is to say against a distance from these statistics: too few samples for their dimension.
+    /// Returns a warning if distances from these statistics are unreliable because there are too few samples for the
+    /// dimension.
     pub fn warning(&self) -> Option<String> {
         let dimension = self.mean.len();
         let count = self.count.filter(|&count| count <= dimension)?;
@@ -161,14 +164,15 @@ impl FeatureStatistics {
         ))
     }
 
-    /// Refuses statistics of values that are no numbers.
+    /// Refuses statistics that contain infinities or NaN.
     pub(crate) fn require_finite(&self) -> Result<(), FeatureError> {
         let finite = self.mean.iter().chain(&self.covariance).all(|x| x.is_finite());
         if finite { Ok(()) } else { Err(FeatureError::NotFinite) }
     }
 }
 
-/// Checks two sets of features, one sample a row: of one dimension, at least so many each, finite.
+/// Checks that two sets of features, one sample per row, have the same dimension, at least `least` samples each, and
+/// only finite values.
 pub(crate) fn check(left: ArrayView2<f64>, right: ArrayView2<f64>, least: usize) -> Result<(), FeatureError> {
     check_dimensions(left.ncols(), right.ncols())?;
     for features in [left, right] {
@@ -188,7 +192,7 @@ pub(crate) fn check_dimensions(left: usize, right: usize) -> Result<(), FeatureE
     if left == right { Ok(()) } else { Err(FeatureError::Dimensions { left, right }) }
 }
 
-/// `x y'`.
+/// Computes the outer product `x y'`.
 fn outer(x: &Array1<f64>, y: &Array1<f64>) -> Array2<f64> {
     x.view().insert_axis(Axis(1)).dot(&y.view().insert_axis(Axis(0)))
 }
@@ -199,7 +203,7 @@ mod tests {
     use approx::assert_abs_diff_eq;
     use ndarray::array;
 
-    /// n samples of d features around 1000, as features with a large mean would be.
+    /// Makes n samples of d features around 1000, to imitate features with a large mean.
     fn samples(n: usize, d: usize) -> Array2<f32> {
         Array2::from_shape_fn((n, d), |(i, j)| {
             1000.0 + ((1 + i * 61 + j * 17 + i * j * 7) as f32).sin() * (j + 1) as f32

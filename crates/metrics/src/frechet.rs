@@ -1,8 +1,8 @@
 //! The Frechet distance between generated and real images in a network's feature space.
 //!
-//! Features are taken as normally distributed: `d^2 = |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))` (Dowson and Landau
-//! 1982). On the features of Inception it is known as FID (Heusel et al. 2017); on any other network it is named after
-//! that network, for the numbers have nothing in common.
+//! Features are assumed to be normally distributed: `d^2 = |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))` (Dowson and
+//! Landau 1982). On the features of Inception it is known as FID (Heusel et al. 2017). On any other network it is
+//! named after that network, because the numbers are not comparable.
 
 use ndarray::Array2;
 
@@ -10,15 +10,16 @@ use crate::features::{FeatureError, FeatureStatistics, check_dimensions};
 use crate::products::{as_faer, product};
 use crate::spectrum::{NoEigenvalues, eigenvalues, factor};
 
-/// The squared Frechet distance between two normal distributions, as FID gives it; 0 for equal ones.
+/// Returns the squared Frechet distance between two normal distributions, as FID defines it; 0 for equal ones.
 ///
-/// The trace of `(S1 S2)^(1/2)` is the sum of the roots of the eigenvalues of `F' S2 F` for any `F F' = S1`: the symmetric
-/// square root of S1, or its columns in any basis. S1 is that of fewer samples, whose rank is the lower: directions in which
-/// it is singular are left out, for rounding would give each a small root.
+/// The trace of `(S1 S2)^(1/2)` is the sum of the roots of the eigenvalues of `F' S2 F` for any `F F' = S1`: the
+/// symmetric square root of S1, or its columns in any basis. S1 is the covariance of the set with fewer samples,
+/// whose rank is lower. Directions in which it is singular are left out, because rounding would give each a small
+/// root.
 ///
 /// # Errors
 ///
-/// When the dimensions differ or a value is no finite number.
+/// When the dimensions differ or a value is not finite.
 pub fn frechet_distance(left: &FeatureStatistics, right: &FeatureStatistics) -> Result<f64, FeatureError> {
     check_dimensions(left.mean.len(), right.mean.len())?;
     left.require_finite()?;
@@ -29,12 +30,12 @@ pub fn frechet_distance(left: &FeatureStatistics, right: &FeatureStatistics) -> 
         common_eigenvalues(&few.covariance, &many.covariance).map_err(|NoEigenvalues| FeatureError::NotFinite)?;
     let apart = &left.mean - &right.mean;
     let traces = left.covariance.diag().sum() + right.covariance.diag().sum();
-    // What rounding leaves of an eigenvalue, or of a distance, of 0 may be negative.
+    // Rounding may make an eigenvalue or a distance of 0 slightly negative.
     let roots: f64 = common.into_iter().map(|value| value.max(0.0).sqrt()).sum();
     Ok((apart.dot(&apart) + traces - 2.0 * roots).max(0.0))
 }
 
-/// What there is to say against the distance of generated from real images: which of them are too few for their features.
+/// Returns a warning if the generated or the real images are too few for their features.
 pub fn frechet_warning(real: &FeatureStatistics, generated: &FeatureStatistics) -> Option<String> {
     let sides = [("generated", generated), ("real", real)];
     let texts = sides.map(|(side, statistics)| statistics.warning().map(|text| format!("{side} images: {text}")));
@@ -42,7 +43,7 @@ pub fn frechet_warning(real: &FeatureStatistics, generated: &FeatureStatistics) 
     (!texts.is_empty()).then(|| texts.join("; "))
 }
 
-/// The eigenvalues of `a b` that are not 0, for positive semi-definite matrices.
+/// Returns the non-zero eigenvalues of `a b`, for positive semi-definite matrices.
 fn common_eigenvalues(a: &Array2<f64>, b: &Array2<f64>) -> Result<Vec<f64>, NoEigenvalues> {
     let factor = factor(a)?;
     let product = product(as_faer(&factor).transpose(), as_faer(&product(as_faer(b), as_faer(&factor))));
@@ -63,11 +64,11 @@ mod tests {
     fn closed_forms() {
         let at_zero = normal(Array1::zeros(3), Array2::from_diag(&array![1.0, 4.0, 9.0]));
         let elsewhere = normal(array![1.0, 2.0, 3.0], Array2::from_diag(&array![4.0, 9.0, 16.0]));
-        // 1 + 4 + 9 of the means, (2 - 1)^2 + (3 - 2)^2 + (4 - 3)^2 of the deviations.
+        // The means contribute 1 + 4 + 9, and the deviations (2 - 1)^2 + (3 - 2)^2 + (4 - 3)^2.
         assert_relative_eq!(frechet_distance(&at_zero, &elsewhere).unwrap(), 17.0, max_relative = 1e-12);
         assert_relative_eq!(frechet_distance(&elsewhere, &at_zero).unwrap(), 17.0, max_relative = 1e-12);
         assert_abs_diff_eq!(frechet_distance(&elsewhere, &elsewhere).unwrap(), 0.0, epsilon = 1e-12);
-        // Covariances that do not commute: in two dimensions tr (AB)^(1/2) = (tr AB + 2 (det AB)^(1/2))^(1/2).
+        // These covariances do not commute. In two dimensions tr (AB)^(1/2) = (tr AB + 2 (det AB)^(1/2))^(1/2).
         let [a, b] = [array![[2.0, 1.0], [1.0, 2.0]], array![[5.0, 0.0], [0.0, 1.0]]];
         let expected = 10.0 - 2.0 * (12.0 + 2.0 * 15f64.sqrt()).sqrt();
         let [a, b] = [a, b].map(|covariance| normal(Array1::zeros(2), covariance));
@@ -76,7 +77,7 @@ mod tests {
 
     #[test]
     fn singular_covariances_have_a_distance() {
-        // Onto a point, the distance is the mean's and the whole variance.
+        // The distance to a point is that of the means plus the whole variance.
         let point = normal(Array1::zeros(2), Array2::zeros((2, 2)));
         let line = normal(array![3.0, 0.0], array![[1.0, 1.0], [1.0, 1.0]]);
         assert_relative_eq!(frechet_distance(&point, &line).unwrap(), 11.0, max_relative = 1e-12);

@@ -1,32 +1,32 @@
-//! The kernel distance between features of generated and of real images: the squared maximum mean discrepancy under the
-//! kernel `(x'y / d + 1)^3`, by its unbiased estimator (Binkowski et al. 2018). On the features of Inception it is known as
-//! KID.
+//! The kernel distance between features of generated and of real images: the squared maximum mean discrepancy under
+//! the kernel `(x'y / d + 1)^3`, by its unbiased estimator (Binkowski et al. 2018). On the features of Inception it
+//! is known as KID.
 
 use ndarray::{ArrayView2, Axis};
 
 use crate::features::{FeatureError, check};
 use crate::products::row_products;
 
-/// Mean and spread of a kernel distance over subsets of the samples.
+/// The mean and spread of a kernel distance over subsets of the samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KernelDistance {
     /// The mean over the subsets.
     pub mean: f64,
-    /// Their standard deviation (divided by their number), which says how much the mean is worth.
+    /// Their population standard deviation (the divisor is their number), which tells how reliable the mean is.
     pub deviation: f64,
 }
 
 impl KernelDistance {
-    /// The distance over subsets, each given by the numbers of its real and of its generated samples. Features are one
-    /// sample a row.
+    /// Computes the distance over subsets, each given by the indices of its real and of its generated samples.
+    /// Features have one sample per row.
     ///
     /// # Errors
     ///
-    /// When a subset has fewer than two samples, the dimensions differ or a value is no finite number.
+    /// When a subset has fewer than two samples, the dimensions differ or a value is not finite.
     ///
     /// # Panics
     ///
-    /// When a number is not that of a sample, or there is no subset.
+    /// When an index is out of range, or there are no subsets.
     pub fn over_subsets(
         real: ArrayView2<f64>,
         generated: ArrayView2<f64>,
@@ -46,11 +46,12 @@ impl KernelDistance {
     }
 }
 
-/// The kernel distance of all samples, one a row; the sets may be of different sizes. Being unbiased, it may be negative.
+/// Computes the kernel distance of all samples, one per row. The sets may differ in size. As the estimator is
+/// unbiased, it may be negative.
 ///
 /// # Errors
 ///
-/// When there are fewer than two samples in a set, the dimensions differ or a value is no finite number.
+/// When a set has fewer than two samples, the dimensions differ or a value is not finite.
 pub fn kernel_distance(real: ArrayView2<f64>, generated: ArrayView2<f64>) -> Result<f64, FeatureError> {
     check(real, generated, 2)?;
     let (x, y) = (real.as_standard_layout().into_owned(), generated.as_standard_layout().into_owned());
@@ -79,7 +80,7 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        // One feature: k(x, y) = (xy + 1)^3.
+        // With one feature, k(x, y) = (xy + 1)^3.
         let (x, y) = (array![[0.0], [1.0]], array![[1.0], [2.0], [-1.0]]);
         let within_x = 1.0;
         let within_y = (27.0 + 0.0 - 1.0) / 3.0;

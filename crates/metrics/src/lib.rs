@@ -2,13 +2,13 @@
 //!
 //! # The mathematics
 //!
-//! On predictions, labels, features and score matrices, without networks and files:
+//! These functions work on predictions, labels, features and score matrices, without networks or files:
 //!
 //! * [`class_accuracy`] - the share of generated images that a classifier trained on real data recognises,
 //! * [`AccuracyMatrix`] - scores by task and class, and the continual metrics read from it,
-//! * [`frechet_distance`], [`kernel_distance`], [`Neighbourhoods`] - between features of generated and of real images; the
-//!   first from their [`FeatureStatistics`], gathered by a [`FeatureStream`],
-//! * [`PairedDifference`] - two strategies over the same seeds.
+//! * [`frechet_distance`], [`kernel_distance`], [`Neighbourhoods`] - distances between features of generated and of
+//!   real images; the first takes their [`FeatureStatistics`], gathered by a [`FeatureStream`],
+//! * [`PairedDifference`] - compares two strategies over the same seeds.
 
 mod accuracy;
 mod features;
@@ -35,7 +35,7 @@ pub use matrix::{AccuracyMatrix, MatrixError};
 pub use neighbours::{DENSITY_NEIGHBOURS, MANIFOLD_NEIGHBOURS, Neighbourhoods};
 pub use paired::PairedDifference;
 
-// What the functions above take and give.
+// Crates whose types appear in the functions above.
 pub use ndarray;
 #[cfg(feature = "images")]
 pub use {mergan_datasets as datasets, mergan_models as models, mergan_tensor as tensor};

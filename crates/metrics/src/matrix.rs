@@ -1,17 +1,17 @@
 //! Scores by task, and the continual metrics read from them.
 //!
-//! `R[t][j]` is the score on task `j` after training task `t`, both from 0 in code and from 1 in messages. With
-//! one class a task, as in the paper, `j` is a class. Implementations of these metrics disagree, so each is known
+//! `R[t][j]` is the score on task `j` after training task `t`, both from 0 in code and from 1 in messages. With one
+//! class per task, as in the paper, `j` is a class. Implementations of these metrics disagree, so each is identified
 //! here by its full name and the work that defined it.
 
 use ndarray::{Array2, ArrayView2};
 use std::ops::Range;
 use thiserror::Error;
 
-/// The matrix `R` of `tasks` x `tasks` scores; an entry that was not measured is unknown, never a NaN.
+/// The matrix `R` of `tasks` x `tasks` scores. An entry that was not measured is unknown, never a NaN.
 ///
-/// Training fills the lower triangle (`j <= t`). The upper one, scores of classes not yet learned, is needed by
-/// [`forward_transfer`](Self::forward_transfer) alone.
+/// Training fills the lower triangle (`j <= t`). Only [`forward_transfer`](Self::forward_transfer) needs the upper
+/// one, the scores of classes not yet learned.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AccuracyMatrix {
     scores: Array2<Option<f64>>,
@@ -30,33 +30,33 @@ pub enum MatrixError {
         /// The task whose score is missing, from 1.
         column: usize,
     },
-    /// The metric compares tasks and there are not enough of them.
+    /// The metric compares tasks, and there are not enough of them.
     #[error("{metric} needs at least {needed} tasks, but the matrix has {tasks}")]
     TooFewTasks {
         /// The metric's full name.
         metric: &'static str,
         /// The fewest tasks for which it is defined.
         needed: usize,
-        /// The tasks there are.
+        /// The number of tasks in the matrix.
         tasks: usize,
     },
     /// Forward transfer got a number of initial scores other than the number of tasks.
     #[error("forward transfer needs one initial score for each of {tasks} tasks, but got {given}")]
     InitialScores {
-        /// The tasks there are.
+        /// The number of tasks in the matrix.
         tasks: usize,
-        /// The initial scores given.
+        /// The number of initial scores given.
         given: usize,
     },
 }
 
 impl AccuracyMatrix {
-    /// An empty matrix for a sequence of `tasks` tasks.
+    /// Creates an empty matrix for a sequence of `tasks` tasks.
     pub fn new(tasks: usize) -> Self {
         Self { scores: Array2::from_elem((tasks, tasks), None) }
     }
 
-    /// The number of tasks `T`.
+    /// Returns the number of tasks `T`.
     pub fn tasks(&self) -> usize {
         self.scores.nrows()
     }
@@ -70,47 +70,47 @@ impl AccuracyMatrix {
         self.scores[[task, column]] = Some(score);
     }
 
-    /// The score on task `column` after training `task` (both from 0), where it is known.
+    /// Returns the score on task `column` after training `task` (both from 0), if it is known.
     pub fn get(&self, task: usize, column: usize) -> Option<f64> {
         self.scores.get([task, column]).copied().flatten()
     }
 
-    /// All entries, `[tasks, tasks]`, rows by tasks trained.
+    /// Returns all entries, `[tasks, tasks]`, with one row per trained task.
     pub fn view(&self) -> ArrayView2<'_, Option<f64>> {
         self.scores.view()
     }
 
-    /// Average accuracy (ACC, Lopez-Paz & Ranzato 2017, "GEM"): the mean over all tasks after the last one,
+    /// Computes average accuracy (ACC, Lopez-Paz & Ranzato 2017, "GEM"): the mean over all tasks after the last one,
     /// `mean_j R[T][j]`.
     pub fn average_accuracy(&self) -> Result<f64, MatrixError> {
         let tasks = self.at_least(1, "average accuracy")?;
         mean(0..tasks, |j| self.known(tasks - 1, j))
     }
 
-    /// Learning accuracy (LA): how well each task was learned at the time, `mean_t R[t][t]`.
+    /// Computes learning accuracy (LA): how well each task was learned at the time, `mean_t R[t][t]`.
     pub fn learning_accuracy(&self) -> Result<f64, MatrixError> {
         let tasks = self.at_least(1, "learning accuracy")?;
         mean(0..tasks, |t| self.known(t, t))
     }
 
-    /// Average incremental accuracy: the mean over time of the average over the tasks learned so far,
+    /// Computes average incremental accuracy: the mean over time of the average over the tasks learned so far,
     /// `mean_t mean_{j<=t} R[t][j]`.
     pub fn average_incremental_accuracy(&self) -> Result<f64, MatrixError> {
         let tasks = self.at_least(1, "average incremental accuracy")?;
         mean(0..tasks, |t| mean(0..t + 1, |j| self.known(t, j)))
     }
 
-    /// Backward transfer (BWT, GEM): what later tasks did to earlier ones,
-    /// `1/(T-1) sum_{j<T} (R[T][j] - R[j][j])`; negative where they were forgotten.
+    /// Computes backward transfer (BWT, GEM): the effect of later tasks on earlier ones,
+    /// `1/(T-1) sum_{j<T} (R[T][j] - R[j][j])`; negative if they were forgotten.
     pub fn backward_transfer(&self) -> Result<f64, MatrixError> {
         let last = self.at_least(2, "backward transfer")? - 1;
         mean(0..last, |j| Ok(self.known(last, j)? - self.known(j, j)?))
     }
 
-    /// Forward transfer (FWT, GEM): what earlier tasks did to ones not yet learned,
+    /// Computes forward transfer (FWT, GEM): the effect of earlier tasks on tasks not yet learned,
     /// `1/(T-1) sum_{j>1} (R[j-1][j] - b[j])`.
     ///
-    /// `initial` is `b`, the scores of an untrained model, one a task. Reads the upper triangle.
+    /// `initial` is `b`, the scores of an untrained model, one per task. Reads the upper triangle.
     pub fn forward_transfer(&self, initial: &[f64]) -> Result<f64, MatrixError> {
         let tasks = self.at_least(2, "forward transfer")?;
         if initial.len() != tasks {
@@ -119,7 +119,7 @@ impl AccuracyMatrix {
         mean(1..tasks, |j| Ok(self.known(j - 1, j)? - initial[j]))
     }
 
-    /// Forgetting (Chaudhry et al. 2018): how far each task fell from its best score before the last task,
+    /// Computes forgetting (Chaudhry et al. 2018): how far each task fell from its best score before the last task,
     /// `1/(T-1) sum_{j<T} (max_{l in j..T-1} R[l][j] - R[T][j])`; lower is better.
     pub fn forgetting(&self) -> Result<f64, MatrixError> {
         let last = self.at_least(2, "forgetting (Chaudhry 2018)")? - 1;
@@ -129,7 +129,7 @@ impl AccuracyMatrix {
         })
     }
 
-    /// The number of tasks, provided that it is one for which `metric` is defined.
+    /// Returns the number of tasks, if `metric` is defined for that many.
     fn at_least(&self, needed: usize, metric: &'static str) -> Result<usize, MatrixError> {
         let tasks = self.tasks();
         if tasks < needed {
@@ -143,9 +143,9 @@ impl AccuracyMatrix {
     }
 }
 
-/// A complete matrix, as published tables give it.
+/// Takes a complete matrix, as found in published tables.
 ///
-/// The view must be square: one row and one column a task. Anything else is a mistake of the caller and panics.
+/// The view must be square, with one row and one column per task; otherwise this panics.
 impl From<ArrayView2<'_, f64>> for AccuracyMatrix {
     fn from(scores: ArrayView2<'_, f64>) -> Self {
         assert!(scores.is_square(), "a score matrix has one row and one column a task, not {:?}", scores.dim());
@@ -153,7 +153,7 @@ impl From<ArrayView2<'_, f64>> for AccuracyMatrix {
     }
 }
 
-/// The mean of `score` over a range that is not empty; the first unknown score ends it.
+/// Returns the mean of `score` over a non-empty range, or the error of the first unknown score.
 fn mean(range: Range<usize>, score: impl Fn(usize) -> Result<f64, MatrixError>) -> Result<f64, MatrixError> {
     let count = range.len() as f64;
     Ok(range.map(score).sum::<Result<f64, _>>()? / count)
@@ -167,7 +167,8 @@ mod tests {
 
     const TOLERANCE: f64 = 1e-9;
 
-    /// Four tasks, every entry known. The expected values below are the formulas worked by hand.
+    /// Makes a matrix of four tasks with every entry known. The expected values below are the formulas worked by
+    /// hand.
     fn complete() -> AccuracyMatrix {
         let scores = array![
             [0.80, 0.10, 0.05, 0.02],
@@ -178,7 +179,7 @@ mod tests {
         AccuracyMatrix::from(scores.view())
     }
 
-    /// The same scores as training yields them: nothing about classes not yet learned.
+    /// Makes a matrix of the same scores as training yields them, without classes not yet learned.
     fn lower_triangle() -> AccuracyMatrix {
         let complete = complete();
         let mut matrix = AccuracyMatrix::new(4);
@@ -211,7 +212,7 @@ mod tests {
 
     #[test]
     fn forgetting_ignores_a_best_score_reached_last() {
-        // Task 1 is best after the last task: it was not forgotten, and the difference is negative.
+        // Task 1 is best after the last task, so it was not forgotten and the difference is negative.
         let matrix = AccuracyMatrix::from(array![[0.5, 0.0], [0.7, 0.9]].view());
         assert_relative_eq!(matrix.forgetting().unwrap(), -0.2, max_relative = TOLERANCE);
     }

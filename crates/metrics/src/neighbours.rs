@@ -1,5 +1,5 @@
-//! How the neighbourhoods of real and of generated samples cover each other: quality and variety as numbers of their own,
-//! where one distance mixes them.
+//! How the neighbourhoods of real and of generated samples cover each other. This measures quality and variety
+//! separately, which a single distance mixes.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
@@ -14,29 +14,30 @@ pub struct Neighbourhoods {
     pub precision: f64,
     /// The share of real samples inside the neighbourhood of some generated sample: variety.
     pub recall: f64,
-    /// In how many neighbourhoods of real samples a generated one lies, divided by k: quality that an outlier among the real
-    /// samples does not raise. Above 1 where generated samples crowd where real ones are dense.
+    /// The number of real samples' neighbourhoods that a generated sample lies in, divided by k. It measures quality
+    /// without being raised by outliers among the real samples, and exceeds 1 if generated samples crowd where real
+    /// ones are dense.
     pub density: f64,
-    /// The share of real samples in whose neighbourhood a generated one lies: variety that outliers among the generated
-    /// samples do not raise.
+    /// The share of real samples in whose neighbourhood a generated one lies. It measures variety without being
+    /// raised by outliers among the generated samples.
     pub coverage: f64,
 }
 
-/// A sample's neighbourhood reaches to this neighbour for precision and recall.
+/// The rank of the neighbour that bounds a neighbourhood for precision and recall.
 pub const MANIFOLD_NEIGHBOURS: usize = 3;
-/// A sample's neighbourhood reaches to this neighbour for density and coverage.
+/// The rank of the neighbour that bounds a neighbourhood for density and coverage.
 pub const DENSITY_NEIGHBOURS: usize = 5;
 
 impl Neighbourhoods {
-    /// Of features, one sample a row. A neighbourhood is what lies nearer to a sample than the k-th nearest other sample of
-    /// its own set: [`MANIFOLD_NEIGHBOURS`] and [`DENSITY_NEIGHBOURS`].
+    /// Measures two sets of features, one sample per row. A neighbourhood of a sample is what lies nearer than the
+    /// k-th nearest other sample of its own set; k is [`MANIFOLD_NEIGHBOURS`] or [`DENSITY_NEIGHBOURS`].
     ///
     /// # Errors
     ///
-    /// When a set has no more than [`DENSITY_NEIGHBOURS`] samples, the dimensions differ or a value is no finite number.
+    /// When a set has no more than [`DENSITY_NEIGHBOURS`] samples, the dimensions differ or a value is not finite.
     pub fn of(real: ArrayView2<f64>, generated: ArrayView2<f64>) -> Result<Self, FeatureError> {
         check(real, generated, DENSITY_NEIGHBOURS + 1)?;
-        // Around 0, where squared distances made of products cancel least.
+        // The features are centred because squared distances computed from products cancel least around 0.
         let origin = real.mean_axis(Axis(0)).expect("there are samples");
         let [real, generated] = [real, generated].map(|features| Samples::new(&features - &origin));
         let (of_real, of_generated) = (real.radii(), generated.radii());
@@ -75,11 +76,11 @@ impl Neighbourhoods {
     }
 }
 
-/// What some generated samples contribute.
+/// The contribution of some generated samples.
 struct Part {
     precise: usize,
     dense: usize,
-    /// By real sample.
+    /// Whether each real sample was recalled.
     recalled: Vec<bool>,
     covered: Vec<bool>,
 }
@@ -106,8 +107,9 @@ impl Samples {
         self.squares.len()
     }
 
-    /// From sample `i` to sample `j` of others, whose scalar product is known. Where that leaves few digits, the distance is
-    /// computed from the samples themselves: equal ones are at 0.
+    /// Returns the squared distance from sample `i` to sample `j` of `others`, given their scalar product. If that
+    /// leaves few significant digits, the distance is computed from the samples themselves, so that equal ones are at
+    /// 0.
     fn squared_distance(&self, i: usize, others: &Self, j: usize, product: f64) -> f64 {
         const CANCELLED: f64 = 1e-6;
         let squares = self.squares[i] + others.squares[j];
@@ -123,7 +125,7 @@ impl Samples {
         let blocks = row_products(&self.features, &self.features, |first, products| {
             let radii = products.rows().into_iter().zip(first..).map(|(row, i)| {
                 let distance = |j: usize| self.squared_distance(i, self, j, row[j]);
-                // Other samples only, so that the k-th is the k-th neighbour.
+                // The sample itself is excluded, so that the k-th distance is that of the k-th neighbour.
                 let mut distances: Vec<f64> = (0..self.count()).filter(|&j| j != i).map(distance).collect();
                 let (nearer, density, _) = distances.select_nth_unstable_by(DENSITY_NEIGHBOURS - 1, f64::total_cmp);
                 let density = *density;
@@ -141,24 +143,27 @@ mod tests {
     use super::*;
     use ndarray::s;
 
-    /// Samples on a line at 0, 1, 2, ..., scaled and moved.
+    /// Makes samples on a line at 0, 1, 2, ..., scaled and moved.
     fn line(count: usize, scale: f64, shift: f64) -> Array2<f64> {
         Array2::from_shape_fn((count, 2), |(i, j)| if j == 0 { scale * i as f64 + shift } else { 3.0 })
     }
 
     #[test]
     fn by_hand() {
-        // Squared radii at the third neighbour: 9 at the ends, 4 one further, 4 else; at the fifth 25, 16, 9, 9, 16, 25.
+        // The squared radii at the third neighbour are 9 at the ends and 4 elsewhere; at the fifth they are 25, 16,
+        // 9, 9, 16, 25.
         let real = line(6, 1.0, 0.0);
-        // Squared radii 36, 16, 16, ... of the generated samples at 5.5, 7.5, ..., 15.5; only the first is near real ones.
+        // The squared radii of the generated samples at 5.5, 7.5, ..., 15.5 are 36, 16, 16, ...; only the first lies
+        // near real ones.
         let generated = line(6, 2.0, 5.5);
         let found = Neighbourhoods::of(real.view(), generated.view()).unwrap();
         // 5.5 is within 2 of 4 and within 3 of 5; 7.5 is within 3 of 5.
         assert_eq!(found.precision, 2.0 / 6.0);
-        // Real 0 to 5 are 5.5 to 0.5 away from 5.5, whose radius is 6.
+        // The real samples 0 to 5 are 5.5 to 0.5 away from 5.5, whose radius is 6.
         assert_eq!(found.recall, 1.0);
-        // 5.5: nearer than 5 to 5, than 4 to 4, than 3 to 3, not than 3 to 2, than 4 to 1 (4.5), than 5 to 0. 7.5: nearer
-        // than 5 to 5, than 4 to 4. 9.5: nearer than 5 to 5.
+        // The sample 5.5 is less than 5 away from 5, less than 4 from 4 and less than 3 from 3, but not less than 3
+        // from 2, 4 from 1 or 5 from 0. The sample 7.5 is less than 5 away from 5 and less than 4 from 4; 9.5 is less
+        // than 5 away from 5.
         assert_eq!(found.density, 6.0 / 30.0);
         assert_eq!(found.coverage, 3.0 / 6.0);
     }

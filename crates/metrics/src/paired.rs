@@ -1,9 +1,10 @@
-//! Two strategies over the same seeds: the difference seed by seed, which the spread between seeds does not blur.
+//! Compares two strategies over the same seeds. Differences are taken seed by seed, so that the spread between seeds
+//! does not blur them.
 
-/// The differences of two strategies' scores, one a seed.
+/// The differences of two strategies' scores, one per seed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PairedDifference {
-    /// First minus second, seed by seed; at least two.
+    /// The first score minus the second, seed by seed; at least two.
     pub differences: Vec<f64>,
     /// Their mean.
     pub mean: f64,
@@ -12,14 +13,14 @@ pub struct PairedDifference {
 }
 
 impl PairedDifference {
-    /// Of pairs (first, second), one a seed; `None` of fewer than two, which have no spread.
+    /// Takes pairs (first, second), one per seed. Returns `None` for fewer than two pairs, which have no spread.
     ///
     /// ```
     /// use mergan_metrics::PairedDifference;
     ///
     /// let paired = PairedDifference::of(&[(0.97, 0.95), (0.96, 0.93), (0.98, 0.94)]).unwrap();
     /// assert!((paired.mean - 0.03).abs() < 1e-12 && (paired.deviation - 0.01).abs() < 1e-12);
-    /// // Student's t of two degrees of freedom is 4.30, so three seeds leave 0.03 +- 0.025.
+    /// // Student's t for two degrees of freedom is 4.30, so three seeds leave 0.03 +- 0.025.
     /// let (low, high) = paired.interval();
     /// assert!((low - 0.0052).abs() < 1e-4 && (high - 0.0548).abs() < 1e-4);
     /// assert_eq!(paired.ahead(), 3);
@@ -35,21 +36,21 @@ impl PairedDifference {
         Some(Self { mean, deviation: (squares / (count - 1.0)).sqrt(), differences })
     }
 
-    /// The interval that covers the expected difference with 95 % confidence, where differences are normally distributed
-    /// (paired t).
+    /// Returns the interval that covers the expected difference with 95 % confidence if differences are normally
+    /// distributed (paired t).
     pub fn interval(&self) -> (f64, f64) {
         let count = self.differences.len();
         let margin = student_t(count - 1) * self.deviation / (count as f64).sqrt();
         (self.mean - margin, self.mean + margin)
     }
 
-    /// How many seeds the first strategy is ahead in.
+    /// Returns the number of seeds in which the first strategy is ahead.
     pub fn ahead(&self) -> usize {
         self.differences.iter().filter(|&&difference| difference > 0.0).count()
     }
 }
 
-/// The t that Student's distribution exceeds in absolute value with a probability of 5 %.
+/// Returns the t that Student's distribution exceeds in absolute value with a probability of 5 %.
 fn student_t(degrees: usize) -> f64 {
     let (mut low, mut high) = (0.0, 20.0);
     for _ in 0..64 {
@@ -59,13 +60,13 @@ fn student_t(degrees: usize) -> f64 {
     0.5 * (low + high)
 }
 
-/// The probability that Student's distribution is at most `t` in absolute value: a finite sum for whole degrees of
-/// freedom (Abramowitz and Stegun 26.7.3 and 26.7.4).
+/// Returns the probability that Student's distribution is at most `t` in absolute value, which is a finite sum for
+/// whole degrees of freedom (Abramowitz and Stegun 26.7.3 and 26.7.4).
 fn central(t: f64, degrees: usize) -> f64 {
     use std::f64::consts::FRAC_2_PI;
     let angle = (t / (degrees as f64).sqrt()).atan();
     let (sine, cosine) = angle.sin_cos();
-    // 1 + c^2 1/2 + c^4 1/2 3/4 + ... of even degrees, c + c^3 2/3 + c^5 2/3 4/5 + ... of odd ones.
+    // The sum is 1 + c^2 1/2 + c^4 1/2 3/4 + ... for even degrees and c + c^3 2/3 + c^5 2/3 4/5 + ... for odd ones.
     let odd = degrees % 2;
     let mut term = if odd == 1 { cosine } else { 1.0 };
     let mut sum = 0.0;

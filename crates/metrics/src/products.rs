@@ -1,20 +1,20 @@
-//! Matrix products in f64, cut by shapes alone so that they do not depend on the number of threads.
+//! Matrix products in f64. Blocks depend on shapes alone, so that results do not depend on the number of threads.
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
-/// Rows of a product that one job computes.
+/// The rows of a product that one job computes.
 const BLOCK: usize = 256;
 
-/// A matrix in row-major order as faer sees it.
+/// Wraps a matrix in row-major order for faer.
 pub(crate) fn as_faer(a: &Array2<f64>) -> MatRef<'_, f64> {
     let (rows, columns) = a.dim();
     MatRef::from_row_major_slice(a.as_slice().expect("an owned matrix in standard layout"), rows, columns)
 }
 
-/// `a b`.
+/// Computes `a b`.
 pub(crate) fn product(a: MatRef<f64>, b: MatRef<f64>) -> Array2<f64> {
     let mut out = Array2::zeros((a.nrows(), b.ncols()));
     let blocks = out.axis_chunks_iter_mut(Axis(0), BLOCK).into_par_iter().enumerate();
@@ -27,8 +27,8 @@ pub(crate) fn product(a: MatRef<f64>, b: MatRef<f64>) -> Array2<f64> {
     out
 }
 
-/// Calls `f` with each block of the scalar products of the rows of `a` (rows) with those of `b` (columns), and the number
-/// of its first row. The results come in order.
+/// Calls `f` with the first row number of each block, and with the block of scalar products of the rows of `a` (rows)
+/// and those of `b` (columns). The results come in order.
 pub(crate) fn row_products<R: Send>(
     a: &Array2<f64>,
     b: &Array2<f64>,

@@ -1,18 +1,19 @@
 //! Square roots and eigenvalues of symmetric matrices in f64, for covariances of up to a few thousand features.
 //!
-//! They run on one thread: results do not depend on the number of threads.
+//! They run on one thread, so results do not depend on the number of threads.
 
 use faer::Side;
 use ndarray::Array2;
 
 use crate::products::as_faer;
 
-/// The eigenvalues could not be found, as of a matrix that holds infinite numbers.
+/// The eigenvalues could not be computed, for example because the matrix holds infinities.
 #[derive(Debug)]
 pub(crate) struct NoEigenvalues;
 
-/// A matrix `F`, n x r, with `F F'` equal to the positive semi-definite `a` and r its numerical rank: the columns of the
-/// symmetric square root in the basis of the eigenvectors, without those of eigenvalues that rounding alone explains.
+/// Returns a matrix `F`, n x r, with `F F'` equal to the positive semi-definite `a` and r its numerical rank: the
+/// columns of the symmetric square root in the basis of the eigenvectors, without those whose eigenvalues rounding
+/// alone explains.
 pub(crate) fn factor(a: &Array2<f64>) -> Result<Array2<f64>, NoEigenvalues> {
     let eigen = as_faer(a).self_adjoint_eigen(Side::Lower).map_err(|_| NoEigenvalues)?;
     let (values, vectors) = (eigen.S().column_vector(), eigen.U());
@@ -22,7 +23,7 @@ pub(crate) fn factor(a: &Array2<f64>) -> Result<Array2<f64>, NoEigenvalues> {
     Ok(Array2::from_shape_fn((n, kept.len()), |(i, j)| vectors[(i, kept[j])] * values[kept[j]].sqrt()))
 }
 
-/// The eigenvalues of a symmetric matrix, in ascending order.
+/// Returns the eigenvalues of a symmetric matrix, in ascending order.
 pub(crate) fn eigenvalues(a: &Array2<f64>) -> Result<Vec<f64>, NoEigenvalues> {
     as_faer(a).self_adjoint_eigenvalues(Side::Lower).map_err(|_| NoEigenvalues)
 }
@@ -33,14 +34,14 @@ mod tests {
     use approx::assert_abs_diff_eq;
     use ndarray::Array1;
 
-    /// n x n numbers without a pattern.
+    /// Makes a matrix of numbers without a pattern.
     fn scattered(rows: usize, columns: usize) -> Array2<f64> {
         Array2::from_shape_fn((rows, columns), |(i, j)| ((1 + i * 37 + j * 101 + i * j * 13) as f64).sin())
     }
 
     #[test]
     fn a_rotated_spectrum_is_found() {
-        // A reflection keeps the eigenvalues, among them a double one, zeros and negative ones.
+        // A reflection preserves the eigenvalues, here including a double one, zeros and negative ones.
         let spectrum = [-3.0, -0.5, 0.0, 0.0, 1e-6, 2.0, 2.0, 70.0];
         let v = scattered(8, 1);
         let reflection = Array2::eye(8) - v.dot(&v.t()) * (2.0 / v.iter().map(|x| x * x).sum::<f64>());

@@ -1,4 +1,4 @@
-//! Distances and accuracies of images from wherever they come, on a network whose weights are noise.
+//! Tests distances and accuracies of images from every source, on a network with random weights.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use mergan_metrics::{
 };
 use ndarray::{Array4, Axis, concatenate};
 
-/// Images (N, 3, 24, 20) of noise, brighter by `shift`.
+/// Makes noise images (N, 3, 24, 20), brighter by `shift`.
 fn noise(count: usize, shift: usize) -> Array4<u8> {
     Array4::from_shape_fn((count, 3, 24, 20), |(n, c, y, x)| {
         ((x / 4 * 71 + y / 4 * 113 + n * 37 * (x / 4 + 1) + c * 29) % 150 + shift) as u8
     })
 }
 
-/// As pictures in a folder.
+/// Saves images as pictures in a folder.
 fn save_pictures(folder: &Path, images: &Array4<u8>) {
     fs::create_dir(folder).unwrap();
     for (n, image) in images.outer_iter().enumerate() {
@@ -29,7 +29,7 @@ fn save_pictures(folder: &Path, images: &Array4<u8>) {
     }
 }
 
-/// As an array N x H x W x C.
+/// Saves images as an array N x H x W x C.
 fn save_array(path: &Path, images: &Array4<u8>) {
     let (n, c, h, w) = images.dim();
     let mut file = header(Element::U8, &[n, h, w, c]);
@@ -53,7 +53,7 @@ fn images_have_one_distance_wherever_they_come_from() {
     save_pictures(&path("real"), &real);
     save_array(&path("real.npy"), &real);
 
-    // The long way round: features, their statistics, and what is measured on them.
+    // The same distances are computed step by step: features, their statistics, and the distances between them.
     let families = [Family::Fid, Family::Kid];
     let sets = [&real, &generated].map(|images| {
         let features = network.read(images.view());

@@ -1,4 +1,4 @@
-//! The card that every number carries: how it was measured, and of what.
+//! The card attached to every number: how the number was measured, and on what.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -6,45 +6,47 @@ use thiserror::Error;
 /// How a number was measured. Numbers whose cards differ must not be compared; see [`comparable`].
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Card {
-    /// The scoring network's name, or how it was trained where it was trained to measure this number; `none` of a count.
+    /// The scoring network's name, or how it was trained if it was trained only for this measurement; `none` for a
+    /// count.
     pub network: String,
-    /// The SHA-256 of the scoring network's weights, in lower-case hexadecimal, where it is a network that is kept.
+    /// The SHA-256 of the scoring network's weights, in lower-case hexadecimal, if the network is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// That network's accuracy on real test images, from 0 to 1: no score means more than this does.
+    /// That network's accuracy on real test images, from 0 to 1. No score can be more meaningful than this allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_accuracy: Option<f64>,
-    /// How many generated images of each class were scored, or trained on, unless the score's warning says fewer; none of
-    /// a count.
+    /// How many generated images of each class were scored or trained on, unless the score's warning gives a lower
+    /// number; absent for a count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples_per_class: Option<usize>,
-    /// The real images that the generated ones were compared with, such as `all test images`, where they were.
+    /// The real images that the generated ones were compared with, such as `all test images`, if there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub real_images: Option<String>,
-    /// The convention by which images were brought to the network's size, such as `tf1`, where they were.
+    /// The convention by which images were resized for the network, such as `tf1`, if they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resize: Option<String>,
-    /// How the number was computed from the network's features, where there are several ways.
+    /// How the number was computed from the network's features, if there are several ways.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimator: Option<String>,
-    /// The normalisation statistics the generator used, such as `batch of 64` or `standing`; `none` of a count.
+    /// The normalisation statistics the generator used, such as `batch of 64` or `standing`; `none` for a count.
     pub statistics: String,
-    /// Whether the images that were normalised together were of one class (`pure`) or of all (`mixed`); `none` of a count.
+    /// Whether the images normalised together were of one class (`pure`) or of all (`mixed`); `none` for a count.
     pub grouping: String,
     /// The preset the generator was trained with.
     pub preset: String,
     /// The seed of the run.
     pub seed: u64,
-    /// The SHA-256 of the fingerprint of the data that the run has, in lower-case hexadecimal, where it was taken.
+    /// The SHA-256 of the data's fingerprint, in lower-case hexadecimal, if it was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
-    /// The commit of the code that made the run, where known.
+    /// The commit of the code that made the run, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
 }
 
 impl Card {
-    /// The card of what was counted while the same run trained: nothing was drawn to be measured, and no network measured.
+    /// Returns the card for what the same run counted while it trained: no images were drawn for it and no network
+    /// was used.
     pub fn of_count(&self) -> Self {
         let none = || "none".to_owned();
         Card {
@@ -62,7 +64,7 @@ impl Card {
     }
 }
 
-/// Where two numbers that were to be compared differ.
+/// The field in which two numbers that were to be compared differ.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{field} differs: {left} and {right}")]
 pub struct Difference {
@@ -75,7 +77,7 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// `Ok` when `left` equals `right`, else their difference in `field`.
+    /// Returns `Ok` if `left` equals `right`, else their difference in `field`.
     pub fn check<T: PartialEq + ToString + ?Sized>(field: &'static str, left: &T, right: &T) -> Result<(), Self> {
         if left == right {
             return Ok(());
@@ -84,16 +86,16 @@ impl Difference {
     }
 }
 
-/// Whether two numbers were measured alike: by the same network, on as many samples, with the same statistics,
+/// Checks that two numbers were measured alike: by the same network, on as many samples, with the same statistics,
 /// after training with the same preset.
 ///
-/// Seed and commit say which run a number is from, and a generator is scored in the groups that it was trained in; these
-/// belong to what is compared, not to how it was measured, so they may differ. The network's test accuracy follows from
-/// its weights, which the hash identifies.
+/// Seed and commit say which run a number is from, and a generator is scored in the groups that it was trained in.
+/// Both belong to what is compared, not to how it was measured, so they may differ. The network's test accuracy
+/// follows from its weights, which the hash identifies.
 ///
 /// # Errors
 ///
-/// The first field that differs.
+/// Returns the first field that differs.
 pub fn comparable(left: &Card, right: &Card) -> Result<(), Difference> {
     Difference::check("network", &left.network, &right.network)?;
     let check = |field, of: &dyn Fn(&Card) -> Option<String>| {

@@ -1,4 +1,4 @@
-//! The head of `config.toml`: what every reader of a run wants to know of it.
+//! The head of `config.toml`, which every reader of a run needs.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use crate::Error;
 
-/// The part of a run's `config.toml` that its readers need; of the rest, which decides how it is trained, they show the text.
+/// The part of a run's `config.toml` that its readers need. The rest decides how the run is trained; readers only
+/// show its text.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Config {
     /// The strategy's name, such as `ra`.
@@ -20,13 +21,13 @@ pub struct Config {
     pub dataset: String,
     /// The length of the task sequence.
     pub tasks: usize,
-    /// What the run changes from the authors' released code, a sentence each.
+    /// The run's changes to the authors' released code, one sentence each.
     #[serde(default)]
     pub deviations: Vec<String>,
-    /// The SHA-256 of the data's fingerprint, in lower-case hexadecimal; none in runs of versions that took none.
+    /// The SHA-256 of the data's fingerprint, in lower-case hexadecimal; `None` for runs of versions that took none.
     #[serde(default)]
     pub data: Option<String>,
-    /// The whole file.
+    /// The text of the whole file.
     #[serde(skip)]
     pub text: String,
 }

@@ -8,12 +8,12 @@ use thiserror::Error;
 /// Why a file of a run cannot be read.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The file cannot be opened, or is no text.
+    /// The file cannot be opened, or is not text.
     #[error("cannot read {}: give a run directory that `mergan train` wrote", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// The system's error.
         source: io::Error,
     },
     /// `config.toml` is not TOML or lacks one of the keys of [`Config`](crate::Config).
@@ -24,7 +24,7 @@ pub enum Error {
     Config {
         /// The file.
         path: PathBuf,
-        /// Line, column and what was expected.
+        /// The line, the column and what was expected.
         source: Box<toml::de::Error>,
     },
     /// A line of `events.jsonl` is not an event.
@@ -32,23 +32,23 @@ pub enum Error {
     Event {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
+        /// The number of the line, counted from 1.
         line: usize,
         /// What was expected.
         source: serde_json::Error,
     },
-    /// What was measured after a task is not what an evaluation writes, or not complete.
+    /// The scores of a task are not what an evaluation writes, or are incomplete.
     #[error("{}: {reason}; score the task again with `mergan evaluate --task T --save`", path.display())]
     Scores {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with its line where there is one.
+        /// What is wrong, with the line if there is one.
         reason: String,
     },
 }
 
 impl Error {
-    /// Names the file that the system could not read.
+    /// Adds the name of the file to an error of the system.
     pub fn reading(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Error::Read { path, source }

@@ -1,4 +1,4 @@
-//! `events.jsonl`: what happened in a run, one JSON object a line.
+//! `events.jsonl`: the events of a run, one JSON object per line.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,81 +9,82 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Error;
 
-/// One event. Tasks and iterations are counted from 1, and seconds are of training since the task began, without what
-/// evaluation takes.
+/// One event. Tasks and iterations are counted from 1. Seconds count training since the task began, without the time
+/// that evaluation takes.
 ///
-/// What a later version adds, be it an event or a field, does not keep this one from reading its logs. What a version adds
-/// here is optional, so that it reads the logs of those before it.
+/// An event or field added by a later version does not keep this version from reading its logs. Every field added
+/// here is optional, so that this version reads the logs of earlier ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// A run starts, or goes on after it was stopped.
+    /// A run starts, or continues after it was stopped.
     Start(Start),
-    /// Losses on the way.
+    /// The losses during training.
     Progress {
-        /// The task that is learned.
+        /// The task being learned.
         task: usize,
-        /// The iterations done of it.
+        /// The iterations done in it.
         iteration: usize,
-        /// All that it has.
+        /// The iterations it has in all.
         iterations: usize,
-        /// The losses by name; which there are depends on the strategy. JSON has neither NaN nor infinity: such a loss is
-        /// written as null, and read as `None`.
+        /// The losses by name; the names depend on the strategy. JSON has neither NaN nor infinity, so such a loss is
+        /// written as null and read as `None`.
         #[serde(default)]
         losses: BTreeMap<String, Option<f64>>,
-        /// Of training since the task began.
+        /// Seconds of training since the task began.
         seconds: f64,
     },
     /// A checkpoint is about to be written.
     Checkpoint {
-        /// Tasks learned.
+        /// The number of tasks learned.
         tasks: usize,
-        /// Iterations done of the next one.
+        /// The iterations done in the next task.
         iterations: usize,
-        /// Of training since the task began.
+        /// Seconds of training since the task began.
         seconds: f64,
     },
-    /// A task is learned. A run that was stopped before it was scored may say so again: the last time counts.
+    /// A task has been learned. A run that was stopped before it was scored may repeat this event; the last one
+    /// counts.
     TaskEnd {
         /// The task.
         task: usize,
-        /// Of training.
+        /// Seconds of training.
         seconds: f64,
-        /// How many images of each class were replayed in it.
+        /// How many images of each class were replayed in the task.
         #[serde(default, deserialize_with = "by_number")]
         replayed: BTreeMap<usize, u64>,
     },
-    /// On the way, the generator is scored on a few images of each class of the past. Written again after a resumption, with
-    /// the same numbers.
+    /// During training, the generator is scored on a few images of each past class. A resumed run repeats this event
+    /// with the same numbers.
     Gap {
-        /// The task that is learned.
+        /// The task being learned.
         task: usize,
-        /// The iterations done of it.
+        /// The iterations done in it.
         iteration: usize,
         /// The mean over the classes, from 0 to 1.
         accuracy: f64,
         /// The accuracy of each class, from 0 to 1.
         #[serde(deserialize_with = "by_number")]
         classes: BTreeMap<usize, f64>,
-        /// Images of each class.
+        /// The number of images of each class.
         samples: usize,
         /// The SHA-256 of the classifier's weights, in lower-case hexadecimal.
         scorer: String,
-        /// Of the scoring.
+        /// Seconds that the scoring took.
         seconds: f64,
     },
-    /// The generator of a learned task is scored.
+    /// The generator is scored after a task has been learned.
     Evaluation {
         /// The task.
         task: usize,
         /// The mean over the classes, from 0 to 1.
         accuracy: f64,
-        /// Of the evaluation.
+        /// Seconds that the evaluation took.
         seconds: f64,
     },
-    /// The run goes on with other data than before, because somebody said so.
+    /// The run continues with different data, because the user allowed it.
     DataChanged {
-        /// What is otherwise, such as `3 added, 1 removed`.
+        /// How the data differ, such as `3 added, 1 removed`.
         difference: String,
         /// The SHA-256 of the new data's fingerprint, in lower-case hexadecimal.
         data: String,
@@ -93,27 +94,27 @@ pub enum Event {
     Unknown,
 }
 
-/// With what a run starts or goes on.
+/// The circumstances in which a run starts or continues.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Start {
     /// The command line.
     pub command: String,
     /// The version of the program.
     pub version: String,
-    /// The microkernel, which decides the last bits of the result.
+    /// The microkernel, which affects the last bits of the result.
     pub microkernel: String,
-    /// The device and its precision, which decide more of them; none in logs of versions that had one device.
+    /// The device and its precision, which affect more of those bits; `None` in logs of versions that had one device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// The number of threads, which decides the time only.
+    /// The number of threads, which affects only the time.
     pub threads: usize,
-    /// The wall clock in UTC, as RFC 3339 writes it; none in logs of versions that did not look at it.
+    /// The time in UTC, in RFC 3339 format; `None` in logs of versions that did not record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
-    /// The machine, where it was recorded.
+    /// The machine, if it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Host>,
-    /// The commit of the code, where known.
+    /// The commit of the code, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
 }
@@ -121,11 +122,11 @@ pub struct Start {
 /// A machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Host {
-    /// What its processor calls itself.
+    /// The processor's name for itself.
     pub cpu: String,
-    /// Cores that the process may use.
+    /// The number of cores that the process may use.
     pub cores: usize,
-    /// Bytes of its memory.
+    /// The size of its memory in bytes.
     pub memory: u64,
 }
 
@@ -138,7 +139,7 @@ struct Line<'a> {
 }
 
 impl Event {
-    /// The event as a line of the log; `time` is the wall clock in UTC, as RFC 3339 writes it.
+    /// Formats the event as a line of the log; `time` is the time in UTC, in RFC 3339 format.
     pub fn to_line(&self, time: &str) -> String {
         serde_json::to_string(&Line { time, event: self }).expect("events are numbers and text") + "\n"
     }
@@ -146,13 +147,13 @@ impl Event {
 
 /// Reads an `events.jsonl`.
 ///
-/// A run that was killed leaves a last line without its end, which is ignored; so are blank lines. A resumed run repeats
-/// iterations, of which the later line counts.
+/// A run that was killed may leave an incomplete last line, which is ignored, as are blank lines. A resumed run
+/// repeats iterations, and the later line counts.
 ///
 /// # Errors
-/// [`Error::Read`], or [`Error::Event`] names the line that is no event.
+/// [`Error::Read`], or [`Error::Event`], which names the line that is not an event.
 pub fn read(path: &Path) -> Result<Vec<Event>, Error> {
-    // Bytes, for a line may have been cut inside a letter.
+    // The log is read as bytes because a line may have been cut inside a character.
     let log = fs::read(path).map_err(Error::reading(path))?;
     let mut events = Vec::new();
     for (index, line) in log.split_inclusive(|&byte| byte == b'\n').enumerate() {
@@ -165,8 +166,8 @@ pub fn read(path: &Path) -> Result<Vec<Event>, Error> {
     Ok(events)
 }
 
-/// Reads what is kept by the numbers of classes: keys of JSON are text, which serde does not take for numbers inside an enum
-/// that is told by a tag.
+/// Reads a map whose keys are class numbers. JSON keys are text, and serde does not convert them to numbers inside an
+/// internally tagged enum.
 fn by_number<'de, D: Deserializer<'de>, V: Deserialize<'de>>(deserializer: D) -> Result<BTreeMap<usize, V>, D::Error> {
     let by_text = BTreeMap::<String, V>::deserialize(deserializer)?;
     let number = |key: String| key.parse().map_err(|_| D::Error::custom(format!("`{key}` is no number of a class")));
@@ -191,7 +192,7 @@ mod tests {
         read(&path)
     }
 
-    /// Each event with its line, which all versions write alike.
+    /// Returns each event with its line, which every version writes identically.
     fn lines() -> [(Event, &'static str); 6] {
         let start = Start {
             command: "mergan train --run 'é'".into(),

@@ -1,4 +1,4 @@
-//! What a run shows beside its scores where it was measured: how its images lie among real ones.
+//! What a run shows besides its scores, if it was measured: how its images lie among real ones.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Layout};
 
-/// Where t-SNE puts real and generated images in the plane, by a classifier's features of them.
+/// Where t-SNE places real and generated images in the plane, based on a classifier's features.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Embedding {
     /// The classifier's name, as on cards.
@@ -22,23 +22,24 @@ pub struct Embedding {
 /// An image in the plane.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Point {
-    /// The class of a real image, or the one asked for.
+    /// The class of a real image, or the class requested of the generator.
     pub class: usize,
     /// Whether the image is real.
     pub real: bool,
-    /// To the right.
+    /// The horizontal coordinate, to the right.
     pub x: f32,
-    /// Up.
+    /// The vertical coordinate, upwards.
     pub y: f32,
 }
 
-/// How near images are to the nearest training image of their class: the root mean square of the differences of pixels from
-/// -1 to 1. A generator that repeats training images is nearer to them than other real images are.
+/// How near images are to the nearest training image of their class, as the root mean square of pixel differences;
+/// pixels range from -1 to 1. If a generator repeats training images, its images are nearer to them than other real
+/// images are.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Neighbours {
-    /// Generated images, and as many test images, of each class at most.
+    /// The most generated images of each class, and the most test images.
     pub images: usize,
-    /// Class by class, in the order they were learned.
+    /// The classes, in the order they were learned.
     pub classes: Vec<ClassNeighbours>,
 }
 
@@ -47,14 +48,14 @@ pub struct Neighbours {
 pub struct ClassNeighbours {
     /// The class.
     pub class: usize,
-    /// Of generated images; null where there are none.
+    /// The mean for generated images; null if there are none.
     pub generated: Option<f64>,
-    /// Of real test images; null where there are none.
+    /// The mean for real test images; null if there are none.
     pub test: Option<f64>,
 }
 
 impl Embedding {
-    /// Reads the embedding of a task (from 1); `None` where it was not measured.
+    /// Reads the embedding of a task (from 1); returns `None` if it was not measured.
     ///
     /// # Errors
     /// [`Error::Read`] or [`Error::Scores`].
@@ -64,7 +65,7 @@ impl Embedding {
 }
 
 impl Neighbours {
-    /// Reads the neighbours of a task (from 1); `None` where they were not looked for.
+    /// Reads the neighbours of a task (from 1); returns `None` if they were not searched for.
     ///
     /// # Errors
     /// [`Error::Read`] or [`Error::Scores`].

@@ -1,10 +1,10 @@
-//! Where the files of a run are.
+//! Where the files of a run lie.
 
 use std::path::{Path, PathBuf};
 
 use crate::Position;
 
-/// The places of a run's files. Nothing need be there yet.
+/// The paths of a run's files. None of them need exist yet.
 ///
 /// ```
 /// use mergan_record::Layout;
@@ -19,18 +19,18 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The places in the run directory `root`.
+    /// Returns the paths in the run directory `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Layout { root: root.into() }
     }
 
-    /// The directory itself.
+    /// The run directory itself.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Everything that decides the result: see [`Config`](crate::Config). It is written last when a run starts: a directory
-    /// without it has not started.
+    /// Everything that decides the result: see [`Config`](crate::Config). This file is written last when a run
+    /// starts, so a directory without it has not started.
     pub fn config(&self) -> PathBuf {
         self.root.join("config.toml")
     }
@@ -40,27 +40,27 @@ impl Layout {
         self.root.join("data.json")
     }
 
-    /// One line an [`Event`](crate::Event).
+    /// The log, with one [`Event`](crate::Event) per line.
     pub fn events(&self) -> PathBuf {
         self.root.join("events.jsonl")
     }
 
-    /// Real images, one row a class.
+    /// Real images, one row per class.
     pub fn real(&self) -> PathBuf {
         self.root.join("real.png")
     }
 
-    /// The classifier that scores a run which was extended.
+    /// The classifier that scores a run that was extended.
     pub fn scorer(&self) -> PathBuf {
         self.root.join("scorer.safetensors")
     }
 
-    /// The file whose lock keeps a second process out.
+    /// The file whose lock keeps a second process from training the run.
     pub fn lock_file(&self) -> PathBuf {
         self.root.join(".lock")
     }
 
-    /// TensorBoard's log, where one was asked for.
+    /// TensorBoard's log, if one was requested.
     pub fn tensorboard(&self) -> PathBuf {
         self.root.join("tensorboard")
     }
@@ -70,27 +70,27 @@ impl Layout {
         self.root.join("checkpoint")
     }
 
-    /// One of them.
+    /// The checkpoint of a position.
     pub fn checkpoint(&self, position: Position) -> PathBuf {
         self.checkpoints().join(position.file_name())
     }
 
-    /// The sample grids on the way.
+    /// The directory of the sample grids drawn during training.
     pub fn frames(&self) -> PathBuf {
         self.root.join("frames")
     }
 
-    /// One of them; tasks and iterations are counted from 1.
+    /// A sample grid; tasks and iterations are counted from 1.
     pub fn frame(&self, task: usize, iteration: usize) -> PathBuf {
         self.frames().join(format!("{task:02}-{iteration:06}.png"))
     }
 
-    /// The directory of what is left of the tasks.
+    /// The directory of the tasks' results.
     pub fn tasks(&self) -> PathBuf {
         self.root.join("tasks")
     }
 
-    /// What is left of a task (counted from 1) when it is learned.
+    /// The results of a task (counted from 1) that has been learned.
     pub fn task(&self, task: usize) -> PathBuf {
         self.tasks().join(format!("{task:02}"))
     }
@@ -100,27 +100,27 @@ impl Layout {
         self.task(task).join("generator.safetensors")
     }
 
-    /// Samples of that generator, one row a class.
+    /// Samples of that generator, one row per class.
     pub fn samples(&self, task: usize) -> PathBuf {
         self.task(task).join("samples.png")
     }
 
-    /// Its [`TaskScores`](crate::TaskScores), written last: a task with scores is finished.
+    /// The task's [`TaskScores`](crate::TaskScores), written last: a task with scores is finished.
     pub fn scores(&self, task: usize) -> PathBuf {
         self.task(task).join("scores.json")
     }
 
-    /// The [`Embedding`](crate::Embedding) of its images, where that was measured.
+    /// The [`Embedding`](crate::Embedding) of the task's images, if it was measured.
     pub fn embedding(&self, task: usize) -> PathBuf {
         self.task(task).join("embedding.json")
     }
 
-    /// The [`Neighbours`](crate::Neighbours) of its images, where they were looked for.
+    /// The [`Neighbours`](crate::Neighbours) of the task's images, if they were searched for.
     pub fn neighbours(&self, task: usize) -> PathBuf {
         self.task(task).join("neighbours.json")
     }
 
-    /// The grid beside them: a row for each class, generated images each followed by its nearest training image.
+    /// A grid of the neighbours: a row per class, each generated image followed by its nearest training image.
     pub fn neighbours_grid(&self, task: usize) -> PathBuf {
         self.task(task).join("neighbours.png")
     }

@@ -1,36 +1,39 @@
-//! What a run of continual image generation leaves on disk, described once for those who write it and those who read it.
+//! What a run of continual image generation leaves on disk, described once for programs that write it and that read
+//! it.
 //!
-//! A *run* is one strategy trained on a sequence of tasks. Everything about it lies in one directory:
+//! A *run* is one strategy trained on a sequence of tasks. All its files lie in one directory:
 //!
 //! ```text
 //! config.toml       everything that decides the result; readers need its head
 //! data.json         the fingerprint of the data that it learns from
-//! events.jsonl      one line an event: losses, times, the past classes' accuracy on the way
-//! real.png          real images, one row for each class of the sequence
+//! events.jsonl      one line per event: losses, times, the accuracy on past classes during training
+//! real.png          real images, one row per class of the sequence
 //! checkpoint/       task02-000400.safetensors, task02-end.safetensors: the newest two
 //! frames/           02-000128.png: sample grids after 1, 2, 4, 8 ... iterations of each task
-//! tasks/03/         generator.safetensors, samples.png and scores.json; where they were measured also
+//! tasks/03/         generator.safetensors, samples.png and scores.json; if they were measured also
 //!                   embedding.json, neighbours.json and neighbours.png
 //! scorer.safetensors
-//!                   the classifier that scores a run which was extended
+//!                   the classifier that scores a run that was extended
 //! tensorboard/      event files, on request
 //! .lock             held by the process that trains
 //! ```
 //!
-//! * [`Layout`] - where each file is; [`Position`] names checkpoints, and [`Owner`] tells the run's files from others,
+//! * [`Layout`] - where each file is. [`Position`] names checkpoints, and [`Owner`] tells the run's files from
+//!   others,
 //! * [`Config`] - the head of `config.toml`,
 //! * [`Event`] - a line of `events.jsonl`, which [`events::read`] reads,
-//! * [`TaskScores`] - the content of a `scores.json`: numbers, each with the [`Card`] that says how it was measured;
-//!   [`comparable`] refuses to compare numbers measured differently. [`ResultRow`] is a number in a `results.json` over runs,
-//! * [`metric`] - the list of what is measured, with the names and units of tables,
+//! * [`TaskScores`] - the content of a `scores.json`: numbers, each with the [`Card`] that says how it was measured.
+//!   [`comparable`] refuses to compare numbers measured differently. [`ResultRow`] is a number in a `results.json`
+//!   over runs,
+//! * [`metric`] - the list of metrics, with the names and units used in tables,
 //! * [`Embedding`], [`Neighbours`] - how a task's images lie among real ones,
-//! * [`write_whole`] - a file with its final name is whole: all but the log are written so.
+//! * [`write_whole`] - writes a file so that it never appears incomplete. All files but the log are written this way.
 //!
-//! Nothing here trains, draws or measures; a program that only reads runs needs no tensors.
+//! Nothing here trains, draws or measures, so a program that only reads runs needs no tensors.
 //!
 //! # Example
 //!
-//! What a run has come to, and how long it took:
+//! This prints the results of a run, and how long it took:
 //!
 //! ```no_run
 //! use mergan_record::metric::{ACCURACY, Metric};

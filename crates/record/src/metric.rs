@@ -1,6 +1,6 @@
-//! The metrics of a run: what each is called in files and in tables, how its values are shown, and where.
+//! The metrics of a run: their names in files and tables, how their values are shown, and where.
 //!
-//! A new metric is an entry of the list, and the code that measures it.
+//! A new metric takes an entry in the list, and the code that measures it.
 
 /// A metric as reports and terminals show it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -9,11 +9,11 @@ pub struct Metric {
     pub key: &'static str,
     /// Its name in tables, without its unit.
     pub name: &'static str,
-    /// The unit of tables.
+    /// The unit used in tables.
     pub scale: Scale,
-    /// Digits behind the point in tables.
+    /// The number of decimal places in tables.
     pub digits: usize,
-    /// Which values are better; none where a value is neither good nor bad.
+    /// Which values are better; `None` if a value is neither good nor bad.
     pub better: Option<Better>,
     /// Where a report shows it.
     pub shown: &'static [Shown],
@@ -24,38 +24,38 @@ pub struct Metric {
 pub enum Scale {
     /// A share, from 0 to 1 in JSON, or a difference of shares.
     Percent,
-    /// As it is in JSON.
+    /// The value as it is in JSON.
     Plain,
 }
 
 /// Which values of a metric are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Better {
-    /// Large ones.
+    /// Larger values are better.
     Higher,
-    /// Small ones.
+    /// Smaller values are better.
     Lower,
 }
 
-/// A place in a report where a metric stands.
+/// A place in a report where a metric appears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
-    /// A column of the table of what the generated images are worth, as a mean over the classes or of all at once.
+    /// A column of the table of the images' quality, as a mean over the classes or over all of them at once.
     Images(Column),
     /// A column of the replay audit, as a mean over the past classes.
     Audit,
     /// A column of the table of continual metrics.
     Continual,
-    /// A table of its own where it was measured: each class after the last task, strategy by strategy.
+    /// A table of its own, if it was measured: each class after the last task, strategy by strategy.
     LastTask {
-        /// What stands above it.
+        /// The heading above the table.
         heading: &'static str,
-        /// What stands below it.
+        /// The note below the table.
         note: Option<&'static str>,
     },
-    /// A table of its own where it was measured: each class after each task, run by run.
+    /// A table of its own, if it was measured: each class after each task, run by run.
     EveryTask {
-        /// What stands above it.
+        /// The heading above the table.
         heading: &'static str,
     },
 }
@@ -63,21 +63,22 @@ pub enum Shown {
 /// When a metric has a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// Whether some run has measured it or not.
+    /// The column is always shown, whether or not any run has measured the metric.
     Always,
-    /// Where it is on the features of the classifier that scores the runs: see [`frechet_metrics`].
+    /// The column is shown if the metric uses the features of the classifier that scores the runs: see
+    /// [`frechet_metrics`].
     OfScorer,
-    /// Where some run has measured it.
+    /// The column is shown if some run has measured the metric.
     Measured,
 }
 
 impl Metric {
-    /// The metric with this key.
+    /// Returns the metric with this key.
     pub fn of(key: &str) -> Option<&'static Self> {
         METRICS.iter().find(|metric| metric.key == key)
     }
 
-    /// Its name with its unit.
+    /// Returns the name with its unit.
     pub fn title(&self) -> String {
         match self.scale {
             Scale::Percent => format!("{}, %", self.name),
@@ -85,14 +86,14 @@ impl Metric {
         }
     }
 
-    /// A value of JSON as tables show it.
+    /// Formats a JSON value as tables show it.
     pub fn show(&self, value: f64) -> String {
         format!("{:.*}", self.digits, self.scale.factor() * value)
     }
 }
 
 impl Scale {
-    /// What a value of JSON is multiplied by.
+    /// Returns the factor by which a JSON value is multiplied for tables.
     pub fn factor(self) -> f64 {
         match self {
             Scale::Percent => 100.0,
@@ -101,37 +102,38 @@ impl Scale {
     }
 }
 
-/// A share of images that somebody recognises or finds.
+/// Describes a share of images, such as those that are recognised.
 const fn share(key: &'static str, name: &'static str, shown: &'static [Shown]) -> Metric {
     Metric { key, name, scale: Scale::Percent, digits: 2, better: Some(Better::Higher), shown }
 }
 
-/// How far generated images are from real ones.
+/// Describes a distance of generated images from real ones.
 const fn distance(key: &'static str, name: &'static str, shown: &'static [Shown]) -> Metric {
     Metric { key, name, scale: Scale::Plain, digits: 2, better: Some(Better::Lower), shown }
 }
 
-/// Makes a constant of each metric's key, and the list of all.
+/// Defines a constant for each metric's key, and the list of all metrics.
 macro_rules! metrics {
     ($($(#[$doc:meta])* $name:ident = $metric:expr;)*) => {
         $($(#[$doc])* pub const $name: &str = $metric.key;)*
 
-        /// All metrics, in the order of tables.
+        /// All metrics, in table order.
         pub const METRICS: &[Metric] = &[$($metric),*];
     };
 }
 
 metrics! {
-    /// The share of generated images that are recognised as the class asked for, which every scored task has.
+    /// The share of generated images that are recognised as the requested class. Every scored task has it.
     ACCURACY = share("accuracy", "accuracy", &[
         Shown::Images(Column::Always),
         Shown::LastTask { heading: "Each class after the last task", note: None },
         Shown::EveryTask { heading: "Accuracy of each class after each task" },
     ]);
-    /// The accuracy where standing statistics normalise the images, so that each is made by itself, as a generator is shipped.
+    /// The accuracy when standing statistics normalise the images. Each image is then independent of the others, as
+    /// when the generator is deployed.
     STANDING_ACCURACY = share("standing_accuracy", "accuracy with standing statistics", &[Shown::Images(Column::Always)]);
-    /// The share of real test images that a classifier recognises which was trained on generated images alone. It finds
-    /// what the accuracy cannot: a generator that makes a few good images over and over.
+    /// The share of real test images recognised by a classifier that was trained on generated images alone. It
+    /// reveals what the accuracy cannot: a generator that makes a few good images over and over.
     REVERSE_ACCURACY = share("reverse_accuracy", "reverse accuracy", &[
         Shown::Images(Column::Always),
         Shown::LastTask {
@@ -139,8 +141,8 @@ metrics! {
             note: Some("The share of real test images of a class that a classifier recognises which saw generated images only."),
         },
     ]);
-    /// The Frechet distance of each class on the features of the classifier that scores. It is no FID, whose features are
-    /// Inception's.
+    /// The Frechet distance of each class on the features of the scoring classifier. It is not FID, which uses
+    /// Inception's features.
     FRECHET = distance("fd_mlp", "FD-mlp-1024-512-256-128", &[Shown::Images(Column::OfScorer)]);
     /// The same distance over all learned classes at once.
     FRECHET_POOLED = distance(
@@ -148,22 +150,22 @@ metrics! {
         "FD-mlp-1024-512-256-128, all classes at once",
         &[Shown::Images(Column::OfScorer)],
     );
-    /// [`FRECHET`] where the classifier that scores has convolutions.
+    /// [`FRECHET`] for a scoring classifier with convolutions.
     FRECHET_CNN = distance("fd_cnn", "FD-cnn", &[Shown::Images(Column::OfScorer)]);
-    /// [`FRECHET_POOLED`] where the classifier that scores has convolutions.
+    /// [`FRECHET_POOLED`] for a scoring classifier with convolutions.
     FRECHET_CNN_POOLED = distance("fd_cnn_pooled", "FD-cnn, all classes at once", &[Shown::Images(Column::OfScorer)]);
-    /// The Frechet distance of each class on the features of the network that FID is defined by; the paper's FID of LSUN is
-    /// their mean.
+    /// The Frechet distance of each class on the features of the network that defines FID; the paper's FID for LSUN
+    /// is their mean.
     FID = distance("fid", "FID", &[Shown::Images(Column::Measured)]);
     /// The same distance over all learned classes at once.
     FID_POOLED = distance("fid_pooled", "FID, all classes at once", &[Shown::Images(Column::Measured)]);
-    /// The kernel distance of each class on the same features, over subsets.
+    /// The kernel distance of each class on the same features, averaged over subsets.
     KID = Metric { digits: 5, ..distance("kid", "KID", &[Shown::Images(Column::Measured)]) };
     /// The share of generated images that lie among real ones, by the same features.
     PRECISION = share("precision", "precision", &[Shown::Images(Column::Measured)]);
     /// The share of real images that lie among generated ones, by the same features.
     RECALL = share("recall", "recall", &[Shown::Images(Column::Measured)]);
-    /// How many real images' neighbourhoods a generated one lies in, as a multiple of what is expected of a real one.
+    /// How many real images' neighbourhoods a generated image lies in, relative to what is expected of a real one.
     DENSITY = Metric {
         scale: Scale::Plain,
         digits: 4,
@@ -171,21 +173,21 @@ metrics! {
     };
     /// The share of real images in whose neighbourhood a generated one lies.
     COVERAGE = share("coverage", "coverage", &[Shown::Images(Column::Measured)]);
-    /// The accuracy on the classes of the next task, before they are learned. With `new_classes = "mean"`, as in the preset
-    /// `quick`, their parameters already are the mean of the learned ones: part of it is that start.
+    /// The accuracy on the classes of the next task, before they are learned. With `new_classes = "mean"`, as in the
+    /// preset `quick`, their parameters start as the mean of the learned ones, which accounts for part of it.
     NEXT_ACCURACY = share("next_accuracy", "accuracy before the class is learned", &[]);
     /// The accuracy of the untrained generator on the classes of all tasks.
     INITIAL_ACCURACY = Metric { better: None, ..share("initial_accuracy", "accuracy of the untrained generator", &[]) };
-    /// Of the previous task's generator, from which the past was replayed: the mean probability that the classifier gives
-    /// the class asked for.
+    /// The mean probability that the classifier gives the requested class, for images of the previous task's
+    /// generator, from which the past was replayed.
     REPLAY_CONFIDENCE = share("replay_confidence", "confidence in the past", &[
         Shown::Audit,
         Shown::EveryTask { heading: "Confidence in the images of each past class that a task had to replay" },
     ]);
-    /// Of the previous task's generator: its accuracy.
+    /// The accuracy of the previous task's generator.
     REPLAY_ACCURACY = share("replay_accuracy", "accuracy of the past", &[Shown::Audit]);
-    /// How far the generator moved in a task: the mean squared difference of the pixels, from -1 to 1, of its images and the
-    /// previous task's generator's at the same latents.
+    /// How far the generator moved in a task: the mean squared pixel difference, with pixels from -1 to 1, between
+    /// its images and those of the previous task's generator at the same latents.
     REPLAY_SHIFT = Metric {
         digits: 4,
         better: None,
@@ -202,9 +204,9 @@ metrics! {
     };
     /// Average accuracy (ACC, Lopez-Paz & Ranzato 2017, "GEM"): the mean over all tasks after the last one.
     AVERAGE_ACCURACY = share("average_accuracy", "ACC (average accuracy)", &[Shown::Continual]);
-    /// Backward transfer (GEM): what later tasks did to earlier ones; negative where they were forgotten.
+    /// Backward transfer (GEM): the effect of later tasks on earlier ones, negative if they were forgotten.
     BACKWARD_TRANSFER = share("backward_transfer_gem", "BWT (backward transfer, GEM)", &[Shown::Continual]);
-    /// Forward transfer (GEM): what earlier tasks did to ones not yet learned.
+    /// Forward transfer (GEM): the effect of earlier tasks on tasks not yet learned.
     FORWARD_TRANSFER = share("forward_transfer_gem", "FWT (forward transfer, GEM)", &[Shown::Continual]);
     /// Forgetting (Chaudhry et al. 2018): how far each task fell from its best score before the last task.
     FORGETTING = Metric {
@@ -218,12 +220,12 @@ metrics! {
         share("average_incremental_accuracy", "average incremental accuracy", &[Shown::Continual]);
 }
 
-/// The metrics that stand in a place, in its order.
+/// Returns the metrics that appear in a place, in order.
 pub fn shown_in(place: Shown) -> impl Iterator<Item = &'static Metric> {
     METRICS.iter().filter(move |metric| metric.shown.contains(&place))
 }
 
-/// The metrics of the Frechet distance on the features of the network that a card names: of classes, and over all at once.
+/// Returns the Frechet distance metrics for the network that a card names: per class, and over all classes at once.
 pub fn frechet_metrics(network: &str) -> [&'static str; 2] {
     if network.starts_with("cnn") { [FRECHET_CNN, FRECHET_CNN_POOLED] } else { [FRECHET, FRECHET_POOLED] }
 }

@@ -1,4 +1,4 @@
-//! Which names in a run directory are the run's own: nothing else is ever removed.
+//! Tells which files in a run directory belong to the run. Nothing else is ever removed.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::write::final_name;
 use crate::{Error, Layout, Position};
 
-/// Whose a file or folder in a run directory is.
+/// The owner of a file or folder in a run directory.
 ///
 /// ```
 /// use mergan_record::{Layout, Owner};
@@ -19,16 +19,16 @@ use crate::{Error, Layout, Position};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// The run's, by a name that it gives.
+    /// The run, by a name that it uses.
     Run,
-    /// The run's, by a name that a file has only while it is written. What a killed process leaves of it is of no use.
+    /// The run, by a name that a file has only while it is written. If the process was killed, the file is useless.
     Unfinished,
-    /// Somebody else's: it is neither removed nor in the way.
+    /// Someone else. The file is never removed and does not get in the way.
     Other,
 }
 
 impl Layout {
-    /// Whose the file or folder at `path` is, by its name and place alone.
+    /// Returns the owner of the file or folder at `path`, judging by its name and place alone.
     pub fn owner(&self, path: &Path) -> Owner {
         let Some(name) = path.file_name().and_then(OsStr::to_str) else { return Owner::Other };
         if self.is_written_whole(path, name) || self.is_made_in_place(path, name) {
@@ -40,10 +40,10 @@ impl Layout {
         }
     }
 
-    /// The files that processes which were killed while they wrote have left.
+    /// Returns the files left by processes that were killed while writing.
     ///
     /// # Errors
-    /// [`Error::Read`] names a directory that cannot be read; one that is not there holds none.
+    /// [`Error::Read`] names a directory that cannot be read. A missing directory counts as empty.
     pub fn unfinished(&self) -> Result<Vec<PathBuf>, Error> {
         let of_run = [self.root().into(), self.checkpoints(), self.frames()];
         let mut found = Vec::new();
@@ -54,8 +54,8 @@ impl Layout {
         Ok(found)
     }
 
-    /// Whether a run writes a file here under a temporary name first. `name` is the last part of the path, whose numbers say
-    /// which of many files it would be.
+    /// Returns whether a run writes a file here under a temporary name first. `name` is the last part of the path;
+    /// the numbers in it must match the file's place.
     fn is_written_whole(&self, path: &Path, name: &str) -> bool {
         let frame = name.strip_suffix(".png").and_then(|name| name.split_once('-'));
         let frame = frame.and_then(|(task, iteration)| Some((count(task)?, count(iteration)?)));
@@ -77,23 +77,23 @@ impl Layout {
             || task.is_some_and(of_task)
     }
 
-    /// Whether a run has a folder here, or a file that grows.
+    /// Returns whether a run has a folder here, or a file that grows.
     fn is_made_in_place(&self, path: &Path, name: &str) -> bool {
         let folders = [self.checkpoints(), self.frames(), self.tasks(), self.tensorboard()];
         let files = [self.lock_file(), self.events()];
         folders.iter().chain(&files).any(|known| known == path)
             || count(name).is_some_and(|task| self.task(task) == path)
-            // TensorFlow's prefix, by which TensorBoard knows its files.
+            // TensorBoard recognises its files by this prefix, which is TensorFlow's.
             || name.starts_with("events.out.tfevents.") && path.parent() == Some(&self.tensorboard())
     }
 }
 
-/// A number that counts from 1.
+/// Parses a number that counts from 1.
 fn count(text: &str) -> Option<usize> {
     text.parse().ok().filter(|&number| number > 0)
 }
 
-/// What lies in a folder; nothing where there is none.
+/// Lists the entries of a folder; a missing folder has none.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     if !folder.is_dir() {
         return Ok(Vec::new());
@@ -113,7 +113,7 @@ mod tests {
         Layout::new("runs/ra")
     }
 
-    /// Every file that is written whole.
+    /// Returns every file that is written whole.
     fn whole_files(task: usize, iterations: usize) -> Vec<PathBuf> {
         let run = run();
         let checkpoints = [Position { tasks: task - 1, iterations }, Position::end_of(task)];
@@ -130,7 +130,7 @@ mod tests {
         [&of_run[..], &of_task, &checkpoints].concat()
     }
 
-    /// Every folder, and every file that grows.
+    /// Returns every folder, and every file that grows.
     fn made_in_place(task: usize) -> Vec<PathBuf> {
         let run = run();
         let files = [run.events(), run.lock_file(), run.tensorboard().join("events.out.tfevents.1.2")];

@@ -1,21 +1,22 @@
-//! Where a training stands, as the names of checkpoints say it.
+//! The position of a training run, as encoded in the names of checkpoints.
 
-/// Where a training stands.
+/// How far training has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// Tasks learned.
+    /// The number of tasks learned.
     pub tasks: usize,
-    /// Iterations done of the next one.
+    /// The iterations done in the next task.
     pub iterations: usize,
 }
 
 impl Position {
-    /// The end of a task, counted from 1.
+    /// Returns the position at the end of a task, counted from 1.
     pub fn end_of(task: usize) -> Self {
         Position { tasks: task, iterations: 0 }
     }
 
-    /// The name of the checkpoint here: `task02-000400.safetensors`, or `task02-end.safetensors` when the task is learned.
+    /// Returns the name of the checkpoint here: `task02-000400.safetensors`, or `task02-end.safetensors` at the end
+    /// of a task.
     pub fn file_name(self) -> String {
         match self {
             Position { tasks: task @ 1.., iterations: 0 } => format!("task{task:02}-end.safetensors"),
@@ -23,7 +24,7 @@ impl Position {
         }
     }
 
-    /// The position whose checkpoint has this name.
+    /// Returns the position whose checkpoint has this name.
     pub fn parse(file_name: &str) -> Option<Self> {
         let (task, iterations) = file_name.strip_prefix("task")?.strip_suffix(".safetensors")?.split_once('-')?;
         let task: usize = task.parse().ok()?;

@@ -1,4 +1,4 @@
-//! The rows in which scores are kept: `scores.json` for each task of a run, `results.json` over many runs.
+//! The rows that hold scores: `scores.json` for each task of a run, `results.json` over many runs.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ pub struct Score {
     pub metric: String,
     /// The metric's value; accuracies are fractions from 0 to 1.
     pub value: f64,
-    /// Why the value is not to be relied on, where it is not.
+    /// Why the value is unreliable, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
     /// How it was measured.
@@ -31,7 +31,7 @@ pub struct ClassScore {
     pub score: Score,
 }
 
-/// The content of a run's `tasks/NN/scores.json`: every score measured when a task had been trained.
+/// The content of a run's `tasks/NN/scores.json`: every score measured after a task was trained.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct TaskScores {
     /// The number of tasks learned so far, from 1.
@@ -48,7 +48,7 @@ impl TaskScores {
     /// Reads the scores of a task (from 1) of a run.
     ///
     /// # Errors
-    /// [`Error::Read`], or [`Error::Scores`] where they are of another task or the accuracy of a class is missing.
+    /// [`Error::Read`], or [`Error::Scores`] if they belong to another task or the accuracy of a class is missing.
     pub fn read(run: &Layout, task: usize) -> Result<Self, Error> {
         let path = run.scores(task);
         let text = fs::read_to_string(&path).map_err(Error::reading(&path))?;
@@ -57,7 +57,7 @@ impl TaskScores {
         complete.map_err(|reason| Error::Scores { path, reason })
     }
 
-    /// Says what they lack to be the scores of a task.
+    /// Checks that these are the complete scores of a task; the error says what is missing.
     fn require_complete(&self, task: usize) -> Result<(), String> {
         let (classes, names) = (self.classes.len(), self.class_names.len());
         if self.task != task {
@@ -74,7 +74,7 @@ impl TaskScores {
         }
     }
 
-    /// Adds one metric: a row for each `(class, value)`, then the row of their mean.
+    /// Adds one metric: a row for each `(class, value)`, then a row for their mean.
     ///
     /// Without values nothing is added.
     pub fn record(&mut self, metric: &str, values: &[(usize, f64)], card: &Card) {
@@ -89,7 +89,7 @@ impl TaskScores {
         }));
     }
 
-    /// Says of one score, of a class or of the mean, why it is not to be relied on.
+    /// Attaches a warning that one score, of a class or of the mean, is unreliable.
     pub fn warn(&mut self, metric: &str, class: Option<usize>, warning: String) {
         let found = self.scores.iter_mut().find(|row| row.class == class && row.score.metric == metric);
         if let Some(row) = found {
@@ -97,7 +97,7 @@ impl TaskScores {
         }
     }
 
-    /// The score of a class, or of the mean over the classes (`None`), where it was measured.
+    /// Returns the score of a class, or of the mean over the classes (`None`), if it was measured.
     pub fn get(&self, metric: &str, class: Option<usize>) -> Option<&Score> {
         let found = self.scores.iter().find(|row| row.class == class && row.score.metric == metric);
         found.map(|row| &row.score)

@@ -1,12 +1,12 @@
-//! Writing a file so that it is whole wherever it has its name.
+//! Writes files so that they never appear incomplete under their final names.
 
 use std::io::{self, Write};
 use std::path::Path;
 
 use atomic_write_file::AtomicWriteFile;
 
-/// Writes `contents` under a temporary name, flushes them to the disk and renames the file: `path` holds either its old or
-/// its new contents, whatever happens.
+/// Writes `contents` under a temporary name, syncs them to disk and renames the file. Whatever happens, `path` holds
+/// either its old or its new contents.
 ///
 /// # Errors
 /// When the directory cannot be written or the disk is full.
@@ -16,7 +16,7 @@ pub fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
     file.commit()
 }
 
-/// The name that a file will have which is being written under this one: `scores.json` of `.scores.json.a1B2c3`.
+/// Returns the final name of a file that is being written under this name: `scores.json` for `.scores.json.a1B2c3`.
 pub(crate) fn final_name(temporary: &str) -> Option<&str> {
     let (name, random) = temporary.strip_prefix('.')?.rsplit_once('.')?;
     let is_random = random.len() == 6 && random.bytes().all(|byte| byte.is_ascii_alphanumeric());

@@ -1,4 +1,4 @@
-//! Runs side by side, a column each, after as many tasks as all of them have finished.
+//! Compares runs side by side, one column each, after as many tasks as all of them have finished.
 
 use crate::comparison::require_comparable;
 use crate::table::{NONE, Table, duration};
@@ -17,11 +17,11 @@ pub struct ComparedRow {
     pub row: ResultRow,
 }
 
-/// The runs in a table for a terminal: a column for each run, a line for each metric.
+/// Formats the runs as a table for a terminal: one column per run, one line per metric.
 ///
 /// # Errors
 ///
-/// [`Error::NoRuns`], or [`Error::Incomparable`] where two runs were not measured alike.
+/// [`Error::NoRuns`], or [`Error::Incomparable`] if two runs were not measured alike.
 pub fn compare(runs: &[Run]) -> Result<String, Error> {
     let runs = alike(runs)?;
     let tasks = runs[0].tasks.len();
@@ -44,7 +44,7 @@ pub fn compare(runs: &[Run]) -> Result<String, Error> {
             }
         }
     }
-    // The average accuracy stands there already.
+    // The table already has the average accuracy.
     for metric in shown_in(Shown::Continual).filter(|metric| metric.key != AVERAGE_ACCURACY) {
         lines.push(line(metric.title(), &|run| Some(metric.show(run.continual(metric.key)?))));
     }
@@ -55,11 +55,11 @@ pub fn compare(runs: &[Run]) -> Result<String, Error> {
     Ok(Table { header, rows: lines.into_iter().flatten().collect() }.text())
 }
 
-/// The numbers of [`compare`] with their cards, run by run.
+/// Returns the numbers of [`compare`] with their cards, run by run.
 ///
 /// # Errors
 ///
-/// As [`compare`].
+/// The errors of [`compare`].
 pub fn compared_rows(runs: &[Run]) -> Result<Vec<ComparedRow>, Error> {
     let runs = alike(runs)?;
     let rows = runs.iter().flat_map(|run| {
@@ -69,7 +69,7 @@ pub fn compared_rows(runs: &[Run]) -> Result<Vec<ComparedRow>, Error> {
     Ok(rows.collect())
 }
 
-/// The runs as they were after the tasks that all have finished, provided that they were measured alike.
+/// Returns the runs as of the last task that all have finished, provided that they were measured alike.
 fn alike(runs: &[Run]) -> Result<Vec<Run>, Error> {
     require_comparable(runs)?;
     let tasks = runs.iter().map(|run| run.tasks.len()).min().unwrap_or(0);

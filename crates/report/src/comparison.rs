@@ -1,4 +1,4 @@
-//! Runs side by side: grouped by strategy, averaged over seeds, refused where their cards differ.
+//! Runs side by side: grouped by strategy, averaged over seeds, refused if their cards differ.
 
 use crate::paper::{self, TASK_COUNTS, paper_accuracy};
 use crate::{Error, Run};
@@ -7,13 +7,13 @@ use mergan_record::metric::{ACCURACY, Metric};
 use mergan_record::{Card, ClassScore, Config, Difference, comparable};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The runs of a report, known to be comparable.
+/// The runs of a report, checked to be comparable.
 pub(crate) struct Comparison<'a> {
-    /// One group a strategy, in order of appearance; never empty.
+    /// One group per strategy, in order of appearance; never empty.
     pub groups: Vec<Group<'a>>,
 }
 
-/// The runs of one strategy: one a seed.
+/// The runs of one strategy, one per seed.
 pub(crate) struct Group<'a> {
     pub strategy: &'a str,
     /// Never empty.
@@ -24,7 +24,7 @@ pub(crate) struct Group<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Spread {
     pub mean: f64,
-    /// How many seeds.
+    /// The number of seeds.
     pub count: usize,
     /// The sample standard deviation; unknown for one seed.
     deviation: Option<f64>,
@@ -34,21 +34,21 @@ pub(crate) struct Spread {
 pub(crate) struct Beside<'a> {
     pub strategy: &'a str,
     pub tasks: usize,
-    /// None where no run has come so far.
+    /// Our number; `None` if no run has got this far.
     pub ours: Option<Spread>,
     pub paper: Option<f64>,
 }
 
-/// Two strategies over the seeds that both have, after as many tasks.
+/// Two strategies compared over the seeds that both have, after the same number of tasks.
 pub(crate) struct Pair<'a> {
     pub first: &'a str,
     pub second: &'a str,
-    /// Of average accuracies in percent.
+    /// The differences of average accuracies, in percentage points.
     pub paired: PairedDifference,
 }
 
 impl<'a> Comparison<'a> {
-    /// Groups the runs, unless two of them are of one strategy and seed or were not measured alike.
+    /// Groups the runs. Fails if two of them have the same strategy and seed, or were not measured alike.
     pub fn of(runs: &'a [Run]) -> Result<Self, Error> {
         require_comparable(runs)?;
         let mut groups: Vec<Group> = Vec::new();
@@ -61,7 +61,7 @@ impl<'a> Comparison<'a> {
         Ok(Self { groups })
     }
 
-    /// Any run, for what all runs have in common: dataset, preset and the way of scoring.
+    /// Returns one of the runs; dataset, preset and the way of scoring are the same in all of them.
     pub fn first(&self) -> &'a Run {
         self.groups[0].runs[0]
     }
@@ -70,7 +70,7 @@ impl<'a> Comparison<'a> {
         self.groups.iter().flat_map(|group| group.runs.iter().copied())
     }
 
-    /// A sentence for each time that a run went on with other data than it was started with.
+    /// Returns a sentence for each time that a run continued with other data than it was started with.
     pub fn data_changes(&self) -> Vec<String> {
         let of_run = |run: &'a Run| {
             let changes = run.history.data_changes().iter();
@@ -79,19 +79,20 @@ impl<'a> Comparison<'a> {
         self.runs().flat_map(of_run).collect()
     }
 
-    /// The longest run's finished tasks.
+    /// Returns the number of finished tasks of the longest run.
     pub fn tasks(&self) -> usize {
         self.runs().map(|run| run.tasks.len()).max().unwrap_or(0)
     }
 
-    /// The seeds, such as `seed 0` or `seeds 0, 1`.
+    /// Formats the seeds, such as `seed 0` or `seeds 0, 1`.
     pub fn seeds(&self) -> String {
         let seeds: BTreeSet<_> = self.runs().map(|run| run.config.seed).collect();
         let listed = seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
         if seeds.len() == 1 { format!("seed {listed}") } else { format!("seeds {listed}") }
     }
 
-    /// Our numbers beside the paper's: every number of the paper for this dataset, and ours after the last task.
+    /// Lists our numbers beside the paper's: every number of the paper for this dataset, and ours after the last
+    /// task.
     pub fn beside_paper(&self) -> Vec<Beside<'a>> {
         let last = self.tasks();
         let dataset = &self.first().config.dataset;
@@ -109,8 +110,8 @@ impl<'a> Comparison<'a> {
         rows.filter(|row| row.ours.is_some() || row.paper.is_some()).collect()
     }
 
-    /// Every two strategies that share at least two seeds, by their average accuracy after the last task that all runs
-    /// have finished.
+    /// Compares every two strategies that share at least two seeds, by their average accuracy after the last task
+    /// that all runs have finished.
     pub fn pairs(&self) -> Vec<Pair<'a>> {
         let tasks = self.common_tasks();
         let mut pairs = Vec::new();
@@ -127,34 +128,35 @@ impl<'a> Comparison<'a> {
         pairs
     }
 
-    /// The tasks that every run has finished.
+    /// Returns the number of tasks that every run has finished.
     pub fn common_tasks(&self) -> usize {
         self.runs().map(|run| run.tasks.len()).min().unwrap_or(0)
     }
 
-    /// What there is to say against scores over all classes, which are those that tables show, each text once.
+    /// Returns the warnings about scores over all classes, which are those shown in tables, without repetition.
     pub fn warnings(&self) -> BTreeSet<&'a str> {
         let scores = self.runs().flat_map(|run| &run.tasks).flat_map(|task| &task.scores.scores);
         scores.filter(|row| row.class.is_none()).filter_map(|row| row.score.warning.as_deref()).collect()
     }
 
-    /// Whether some run has this metric as a mean over its classes, or over all at once.
+    /// Returns whether some run has this metric as a mean over its classes, or over all at once.
     pub fn has(&self, metric: &str) -> bool {
         self.runs().any(|run| run.has(metric))
     }
 
-    /// Whether some run has it after its last task.
+    /// Returns whether some run has this metric after its last task.
     pub fn ends_with(&self, metric: &str) -> bool {
         self.runs().any(|run| run.last().scores.get(metric, None).is_some())
     }
 
-    /// Whether some accuracy is of fewer images than its card says, which its warning tells.
+    /// Returns whether some accuracy is based on fewer images than its card says, which its warning tells.
     pub fn lacks_images(&self) -> bool {
         let mut tasks = self.runs().flat_map(|run| &run.tasks);
         tasks.any(|task| task.scores.get(ACCURACY, None).is_some_and(|score| score.warning.is_some()))
     }
 
-    /// What the runs change from the released code; what only some strategies change says which.
+    /// Returns the changes that the runs make to the released code; if only some strategies make a change, it names
+    /// them.
     pub fn deviations(&self) -> Vec<String> {
         let mut deviations: Vec<(&str, BTreeSet<String>)> = Vec::new();
         for run in self.runs() {
@@ -187,45 +189,46 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// The accuracy (0 to 1) after `task` of a class or of the mean over the learned ones, over the seeds that
-    /// have come so far.
+    /// Returns the accuracy (0 to 1) after `task` of a class, or of the mean over the learned classes, over the seeds
+    /// that have got this far.
     pub fn accuracy(&self, task: usize, class: Option<usize>) -> Option<Spread> {
         self.score(task, ACCURACY, class)
     }
 
-    /// A metric after `task` of a class or of the mean over the classes, over the seeds that have come so far.
+    /// Returns a metric after `task` of a class, or of the mean over the classes, over the seeds that have got this
+    /// far.
     pub fn score(&self, task: usize, metric: &str, class: Option<usize>) -> Option<Spread> {
         Spread::of(self.runs.iter().filter_map(|run| run.score(task, metric, class)))
     }
 
-    /// A score of a class after each seed's last task.
+    /// Returns a score of a class after each seed's last task.
     pub fn final_score(&self, metric: &str, class: usize) -> Option<Spread> {
         Spread::of(self.runs.iter().filter_map(|run| run.score(run.tasks.len(), metric, Some(class))))
     }
 
-    /// Forgetting as it was after `tasks` tasks, over the seeds that have come so far.
+    /// Returns forgetting as it was after `tasks` tasks, over the seeds that have got this far.
     pub fn forgetting(&self, tasks: usize) -> Option<Spread> {
         let runs = self.runs.iter().filter(|run| run.tasks.len() >= tasks);
         Spread::of(runs.filter_map(|run| run.after(tasks).matrix().forgetting().ok()))
     }
 
-    /// A continual metric after each seed's last task.
+    /// Returns a continual metric after each seed's last task.
     pub fn continual(&self, metric: &str) -> Option<Spread> {
         Spread::of(self.runs.iter().filter_map(|run| run.continual(metric)))
     }
 
-    /// The mean training time of `task` in seconds.
+    /// Returns the mean training time of `task` in seconds.
     pub fn task_seconds(&self, task: usize) -> Option<f64> {
         Spread::of(self.runs.iter().filter_map(|run| run.history.seconds(task))).map(|spread| spread.mean)
     }
 
-    /// The mean training time of a run in seconds.
+    /// Returns the mean training time of a run in seconds.
     pub fn seconds(&self) -> Option<f64> {
         Spread::of(self.runs.iter().filter_map(|run| run.seconds())).map(|spread| spread.mean)
     }
 }
 
-/// Refuses runs whose numbers were not measured alike: of another dataset or other classes, or with cards that differ in
+/// Refuses runs whose numbers were not measured alike: on different datasets or classes, or with cards that differ in
 /// any metric that both have.
 pub(crate) fn require_comparable(runs: &[Run]) -> Result<(), Error> {
     let first = runs.first().ok_or(Error::NoRuns)?;
@@ -244,7 +247,8 @@ pub(crate) fn require_comparable(runs: &[Run]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether both learn from the same data: by their fingerprints, for data may lie elsewhere, or else by their name.
+/// Checks that both learn from the same data. It compares fingerprints, because the data may lie in different places,
+/// or else the names of the datasets.
 fn same_data(left: &Config, right: &Config) -> Result<(), Difference> {
     match (&left.data, &right.data) {
         (Some(left), Some(right)) => Difference::check("data", left, right),
@@ -252,7 +256,7 @@ fn same_data(left: &Config, right: &Config) -> Result<(), Difference> {
     }
 }
 
-/// Whether the tasks that both have finished taught them the same classes in the same order.
+/// Checks that the tasks that both have finished taught them the same classes in the same order.
 fn same_classes(left: &Run, right: &Run) -> Result<(), Difference> {
     left.tasks.iter().zip(&right.tasks).try_for_each(|(left, right)| {
         let [left, right] = [left, right].map(|task| task.scores.class_names.join(", "));
@@ -261,7 +265,7 @@ fn same_classes(left: &Run, right: &Run) -> Result<(), Difference> {
 }
 
 impl Spread {
-    /// None of no values.
+    /// Returns `None` if there are no values.
     pub fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
         let values: Vec<f64> = values.collect();
         let count = values.len();
@@ -271,7 +275,7 @@ impl Spread {
         (count > 0).then_some(Self { mean, count, deviation })
     }
 
-    /// The mean less and plus a standard deviation, where there is one.
+    /// Returns the mean minus and plus a standard deviation, if there is one.
     pub fn bounds(self) -> Option<(f64, f64)> {
         self.deviation.map(|deviation| (self.mean - deviation, self.mean + deviation))
     }
@@ -280,12 +284,12 @@ impl Spread {
         self.times(100.0)
     }
 
-    /// `97.01`, or `97.01 ± 0.20` over several seeds.
+    /// Formats the number as `97.01`, or as `97.01 ± 0.20` over several seeds.
     pub fn show(self) -> String {
         self.show_with(2)
     }
 
-    /// Values of a metric as they stand in JSON, in its unit and with its digits.
+    /// Formats JSON values of a metric in its unit and with its digits.
     pub fn show_as(self, metric: &Metric) -> String {
         self.times(metric.scale.factor()).show_with(metric.digits)
     }
@@ -297,7 +301,7 @@ impl Spread {
         }
     }
 
-    /// In another unit.
+    /// Converts to another unit.
     fn times(self, factor: f64) -> Self {
         let deviation = self.deviation.map(|deviation| factor * deviation);
         Self { mean: factor * self.mean, deviation, ..self }
@@ -305,15 +309,16 @@ impl Spread {
 }
 
 impl Beside<'_> {
-    /// The difference up to which two numbers are said to agree, in percentage points: the paper states no spread.
+    /// The largest difference, in percentage points, at which two numbers are said to agree. The paper states no
+    /// spread.
     pub const AGREEMENT: f64 = 1.0;
 
-    /// Ours minus the paper's in percentage points.
+    /// Returns ours minus the paper's in percentage points.
     pub fn difference(&self) -> Option<f64> {
         Some(self.ours?.mean - self.paper?)
     }
 
-    /// More than agreement is said of the direction alone: for a baseline that forgets, being above is no merit.
+    /// Beyond agreement, only the direction is stated: for a baseline that forgets, a higher number is no merit.
     pub fn verdict(&self) -> String {
         match (self.ours, self.difference()) {
             (None, _) => "not run".into(),

@@ -1,11 +1,11 @@
-//! What can go wrong between run directories and a report, and what to do about it.
+//! The errors between run directories and a report, each with its remedy.
 
 use mergan_record::Difference;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// Why a run could not be read or a report not be written.
+/// Why a run could not be read or a report could not be written.
 #[derive(Debug, Error)]
 pub enum Error {
     /// A file of a run directory cannot be read, or is not what a run writes.
@@ -28,10 +28,10 @@ pub enum Error {
         /// The run directory.
         path: PathBuf,
     },
-    /// A report of nothing was asked for.
+    /// No run was given.
     #[error("a report needs at least one run directory")]
     NoRuns,
-    /// Two runs are of one strategy and seed, which a mean over seeds would count twice.
+    /// Two runs have the same strategy and seed, so a mean over seeds would count one twice.
     #[error(
         "{} and {} are both of strategy {strategy} and seed {seed}: report one of them, or each apart",
         left.display(),
@@ -62,7 +62,7 @@ pub enum Error {
     Chart {
         /// What the chart shows.
         chart: String,
-        /// The plotting library's answer.
+        /// The plotting library's error.
         reason: String,
     },
     /// A file of the report cannot be written.
@@ -70,12 +70,12 @@ pub enum Error {
     Write {
         /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// What makes numbers comparable whose cards differ in `field`.
+/// Returns the remedy for numbers whose cards differ in `field`.
 fn remedy(field: &str) -> &'static str {
     match field {
         "network" | "sha256" => {

@@ -1,4 +1,4 @@
-//! Image grids: PNGs of square cells without gaps, one row a class.
+//! Image grids: PNGs of square cells without gaps, one row per class.
 
 use crate::Error;
 use base64::Engine;
@@ -14,14 +14,14 @@ pub struct Grid {
     png: Vec<u8>,
     /// The side of a cell in pixels.
     pub cell: u32,
-    /// The number of rows, one a class.
+    /// The number of rows, one per class.
     pub rows: u32,
     /// The number of columns: fixed latents, or real images.
     pub columns: u32,
 }
 
 impl Grid {
-    /// Reads and decodes the PNG at `path`; `cell` gives the side of a cell from the height of the image.
+    /// Reads and decodes the PNG at `path`; `cell` computes the side of a cell from the height of the image.
     pub(crate) fn read(path: &Path, cell: impl FnOnce(u32) -> u32) -> Result<Self, Error> {
         let png = fs::read(path).map_err(mergan_record::Error::reading(path))?;
         let bad = |reason: String| Error::Image { path: path.into(), reason };
@@ -36,8 +36,8 @@ impl Grid {
         Ok(Self { png, cell, rows: height / cell, columns: width / cell })
     }
 
-    /// The rows of `old`, each followed by the row of `new` that belongs to it, as far as both have them and for at most
-    /// `columns` columns.
+    /// Interleaves the rows of two grids: each row of `old` is followed by the matching row of `new`. Only rows that
+    /// both have and the first `columns` columns are used.
     ///
     /// # Errors
     /// When the cells are of different sizes.
@@ -65,7 +65,7 @@ impl Grid {
         Ok(Self { png: png.into_inner(), cell, rows: 2 * rows, columns })
     }
 
-    /// The image as a `data:` URI, so that a page needs no file beside it.
+    /// Returns the image as a `data:` URI, so that a page needs no other file.
     pub fn data_uri(&self) -> String {
         format!("data:image/png;base64,{}", STANDARD.encode(&self.png))
     }

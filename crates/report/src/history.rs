@@ -1,4 +1,4 @@
-//! The losses, the past classes' accuracy on the way, and the time of a run, as its events say them.
+//! The history of a run, taken from its events: losses, accuracy on past classes, and times.
 
 use mergan_record::{Event, Start};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,16 +16,16 @@ pub struct History {
     replayed: BTreeMap<usize, BTreeMap<usize, u64>>,
 }
 
-/// What one progress event says.
+/// The content of a progress event.
 #[derive(Clone, Debug)]
 struct Progress {
-    /// Of the task.
+    /// The iterations of the whole task.
     iterations: usize,
-    /// By name; which there are depends on the strategy. One that is no number has no value.
+    /// The losses by name; the names depend on the strategy. A loss that is not a finite number is `None`.
     losses: BTreeMap<String, Option<f64>>,
 }
 
-/// A resumed run repeats iterations, of which the later events count.
+/// A resumed run repeats iterations, and the later events count.
 impl FromIterator<Event> for History {
     fn from_iter<E: IntoIterator<Item = Event>>(events: E) -> Self {
         let mut history = Self::default();
@@ -35,13 +35,13 @@ impl FromIterator<Event> for History {
 }
 
 impl History {
-    /// The command that started the run, where it was recorded.
+    /// Returns the command that started the run, if it was recorded.
     pub fn command(&self) -> Option<&str> {
         self.starts.first().map(|start| start.command.as_str())
     }
 
-    /// When the run was trained and on what, a sentence for its start and one for each machine or device on which it went on;
-    /// empty where that was not recorded.
+    /// Returns when and on what the run was trained: a sentence for its start, and one for each other machine or
+    /// device on which it continued. It is empty if that was not recorded.
     pub fn made(&self) -> Vec<String> {
         let place = |start: &Start| (start.host.clone(), start.device.clone(), start.microkernel.clone());
         let mut starts: Vec<&Start> = self.starts.iter().filter(|start| start.date.is_some()).collect();
@@ -49,28 +49,28 @@ impl History {
         starts.into_iter().map(describe).collect()
     }
 
-    /// What was otherwise in the data each time that the run went on with others.
+    /// Returns how the data differed, for each time that the run continued with other data.
     pub fn data_changes(&self) -> &[String] {
         &self.data_changes
     }
 
-    /// The training time of a finished task in seconds.
+    /// Returns the training time of a finished task in seconds.
     pub fn seconds(&self, task: usize) -> Option<f64> {
         self.task_seconds.get(&task).copied()
     }
 
-    /// How many images of each class were replayed in a finished task.
+    /// Returns how many images of each class were replayed in a finished task.
     pub fn replayed(&self, task: usize) -> impl Iterator<Item = (usize, u64)> {
         self.replayed.get(&task).into_iter().flatten().map(|(&class, &count)| (class, count))
     }
 
-    /// The names of all losses that have a value.
+    /// Returns the names of all losses that have a value.
     pub fn loss_names(&self) -> BTreeSet<&str> {
         let losses = self.progress.values().flat_map(|progress| &progress.losses);
         losses.filter(|(_, value)| value.is_some()).map(|(name, _)| name.as_str()).collect()
     }
 
-    /// One loss over all tasks: pairs of the iteration, counted through all tasks, and the value.
+    /// Returns one loss over all tasks: pairs of the iteration, counted through all tasks, and the value.
     pub fn curve(&self, loss: &str) -> Vec<(f64, f64)> {
         let starts = self.task_starts();
         let points = self.progress.iter().filter_map(|((task, iteration), progress)| {
@@ -80,8 +80,8 @@ impl History {
         points.collect()
     }
 
-    /// The accuracy on the past classes while later tasks were learned, task by task: pairs of the iteration, counted
-    /// through all tasks, and the value from 0 to 1.
+    /// Returns the accuracy on the past classes while later tasks were learned, task by task: pairs of the iteration,
+    /// counted through all tasks, and the value from 0 to 1.
     pub fn past_accuracy(&self) -> Vec<Vec<(f64, f64)>> {
         let starts = self.task_starts();
         let curve = |(task, start): (&usize, &usize)| {
@@ -91,7 +91,7 @@ impl History {
         starts.iter().map(curve).filter(|points| !points.is_empty()).collect()
     }
 
-    /// For each task with progress events, the number of iterations in the tasks before it.
+    /// Returns, for each task with progress events, the number of iterations in the tasks before it.
     pub fn task_starts(&self) -> BTreeMap<usize, usize> {
         let lengths: BTreeMap<_, _> =
             self.progress.iter().map(|(&(task, _), progress)| (task, progress.iterations)).collect();
@@ -105,7 +105,7 @@ impl History {
 
     fn add(&mut self, event: Event) {
         match event {
-            // A run that goes on starts again; the first start made it.
+            // A run that continues logs another start; the first one is the command that made it.
             Event::Start(start) => self.starts.push(start),
             Event::DataChanged { difference, .. } => self.data_changes.push(difference),
             Event::Progress { task, iteration, iterations, losses, .. } => {
@@ -121,7 +121,8 @@ impl History {
     }
 }
 
-/// `2026-11-27T00:20:36Z: AMD EPYC, 2 cores, 24.6 GB; device cpu, microkernel avx512, 1 thread; version 0.1.0, commit 0123abc`.
+/// Formats `2026-11-27T00:20:36Z: AMD EPYC, 2 cores, 24.6 GB; device cpu, microkernel avx512, 1 thread; version
+/// 0.1.0, commit 0123abc`.
 fn describe(start: &Start) -> String {
     let host = start
         .host

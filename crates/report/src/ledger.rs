@@ -5,11 +5,11 @@ use crate::paper::{self, SOURCE};
 use crate::table::{Table, escape};
 use crate::{Error, Run};
 
-/// The ledger of the runs in Markdown.
+/// Renders the ledger of the runs in Markdown.
 ///
 /// # Errors
 ///
-/// [`Error::NoRuns`], or [`Error::Incomparable`] where two runs were not measured alike.
+/// [`Error::NoRuns`], or [`Error::Incomparable`] if two runs were not measured alike.
 pub fn ledger(runs: &[Run]) -> Result<String, Error> {
     let comparison = Comparison::of(runs)?;
     let config = &comparison.first().config;
@@ -66,26 +66,26 @@ pub fn ledger(runs: &[Run]) -> Result<String, Error> {
     Ok(text)
 }
 
-/// When a run was trained and on what.
+/// Returns when and on what a run was trained.
 fn made(run: &Run) -> impl Iterator<Item = String> {
     let name = format!("{}, seed {}", paper::label(&run.config.strategy), run.config.seed);
     run.history.made().into_iter().map(move |made| format!("{name}: {made}"))
 }
 
-/// How the paper's table of LSUN is to be read.
+/// How to read the paper's table for LSUN.
 const TABLE_2: &str = "The paper states neither the networks and images behind its FID and reverse accuracy nor a row for \
     joint training; a Frechet distance on other features than Inception's is no FID.";
 
-/// A list in Markdown.
+/// Formats a Markdown list.
 fn list<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
     texts.into_iter().map(|text| format!("- {}\n", escape(text))).collect()
 }
 
-/// The table that ends a reproduction in the terminal: our numbers beside the paper's.
+/// Formats the table that ends a reproduction in the terminal: our numbers beside the paper's.
 ///
 /// # Errors
 ///
-/// As [`ledger`].
+/// The errors of [`ledger`].
 pub fn table(runs: &[Run]) -> Result<String, Error> {
     let comparison = Comparison::of(runs)?;
     let setting = setting(&comparison);
@@ -94,10 +94,10 @@ pub fn table(runs: &[Run]) -> Result<String, Error> {
     Ok(format!("{setting}\n\n{table}\n{scoring}\n"))
 }
 
-/// What stands in place of the list when configurations name no deviation from the released code.
+/// Replaces the list if configurations name no deviation from the released code.
 pub(crate) const NO_DEVIATION: &str = "The runs record no change.";
 
-/// What was trained, in one sentence.
+/// Describes what was trained, in one sentence.
 pub(crate) fn setting(comparison: &Comparison) -> String {
     let config = &comparison.first().config;
     format!(
@@ -110,7 +110,7 @@ pub(crate) fn setting(comparison: &Comparison) -> String {
     )
 }
 
-/// How the numbers were measured, in two sentences; `results.json` has the whole hash.
+/// Describes how the numbers were measured, in two sentences; `results.json` has the full hash.
 pub(crate) fn scoring(comparison: &Comparison) -> String {
     let card = comparison.first().card();
     let hash = card.sha256.as_deref().unwrap_or("unknown");
@@ -126,7 +126,7 @@ pub(crate) fn scoring(comparison: &Comparison) -> String {
     )
 }
 
-/// How the table is to be read.
+/// Explains how to read the table.
 pub(crate) fn reading() -> String {
     format!(
         "Paper: {SOURCE}, which states no spread; numbers within {} percentage point agree. Several seeds are given \
@@ -135,7 +135,7 @@ pub(crate) fn reading() -> String {
     )
 }
 
-/// How the table of pairs is to be read.
+/// Explains how to read the table of pairs.
 pub(crate) fn pairing(comparison: &Comparison) -> String {
     format!(
         "Differences of average accuracy after {}, seed by seed; the interval is a paired t interval, not corrected for the \
@@ -144,12 +144,12 @@ pub(crate) fn pairing(comparison: &Comparison) -> String {
     )
 }
 
-/// How the table of the replay audit is to be read.
+/// How to read the table of the replay audit.
 pub(crate) const AUDIT: &str = "Of the generator as it stood when the task began, which is what replaying strategies \
     replay from: the mean probability that the scoring classifier gives the class asked for, and its accuracy; and how far \
     the task moved the generator from it at the same latents (pixels from -1 to 1). Means over the past classes.";
 
-/// `1 task`, `2 tasks`.
+/// Formats a count, as in `1 task` or `2 tasks`.
 pub(crate) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

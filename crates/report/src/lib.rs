@@ -1,7 +1,7 @@
 //! Reports of training runs: `results.json`, `ledger.md` beside the paper's numbers, and `report.html`.
 //!
-//! A *run directory* is what training one strategy leaves behind, as [`mergan_record`] describes it; [`load_run`] reads it,
-//! and it may still be growing, for only finished tasks count.
+//! A *run directory* is what training one strategy leaves behind, as [`mergan_record`] describes it. [`load_run`]
+//! reads it. The run may still be growing, because only finished tasks count.
 //!
 //! Numbers whose cards differ are never put into one table or chart: every function that would do so returns
 //! [`Error::Incomparable`] instead.

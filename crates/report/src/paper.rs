@@ -1,8 +1,8 @@
-//! What the paper says: Wu et al., "Memory Replay GANs", NeurIPS 2018 (arXiv 1809.02058).
+//! The numbers of the paper: Wu et al., "Memory Replay GANs", NeurIPS 2018 (arXiv 1809.02058).
 
 use std::path::Path;
 
-/// A strategy by the paper's name.
+/// A strategy that the paper names.
 pub(crate) struct Known {
     key: &'static str,
     /// What the strategy does, in a few words.
@@ -36,13 +36,13 @@ pub(crate) const TABLE_2: [(&str, [f64; 5]); 3] = [
     ("FID", [110.12, 178.05, 93.70, 49.69, 37.73]),
 ];
 
-/// Where [`paper_accuracy`] has its numbers from.
+/// The source of the numbers in [`paper_accuracy`].
 pub(crate) const SOURCE: &str = "Wu et al., Memory Replay GANs, NeurIPS 2018, Tables 1 and 2";
 
-/// The task counts after which the paper measured digits; LSUN's four tasks it measured at their end.
+/// The task counts after which the paper measured the digit datasets; LSUN's four tasks were measured at their end.
 pub const TASK_COUNTS: [usize; 2] = [5, 10];
 
-/// The average accuracy in percent that Tables 1 and 2 of the paper give for a strategy after `tasks` tasks.
+/// Returns the average accuracy in percent that Tables 1 and 2 of the paper give for a strategy after `tasks` tasks.
 ///
 /// ```
 /// assert_eq!(mergan_report::paper_accuracy("mnist", "ra", 10), Some(97.01));
@@ -58,43 +58,43 @@ pub fn paper_accuracy(dataset: &str, strategy: &str, tasks: usize) -> Option<f64
     Some(row.2[column])
 }
 
-/// Whether the paper has numbers of this dataset.
+/// Returns whether the paper has numbers for this dataset.
 pub(crate) fn is_in_paper(dataset: &str) -> bool {
     dataset == LSUN || TABLE_1.iter().any(|(name, ..)| *name == dataset)
 }
 
-/// Whether [`TABLE_2`] is of this dataset.
+/// Returns whether [`TABLE_2`] covers this dataset.
 pub(crate) fn has_table_2(dataset: &str) -> bool {
     dataset == LSUN
 }
 
-/// The strategies of [`TABLE_2`], by their names in configurations.
+/// Returns the strategies of [`TABLE_2`], by their names in configurations.
 pub(crate) fn strategies_of_table_2() -> impl Iterator<Item = &'static str> {
     strategies().skip(1)
 }
 
-/// The strategies of the paper, by their names in configurations.
+/// Returns the strategies of the paper, by their names in configurations.
 pub(crate) fn strategies() -> impl Iterator<Item = &'static str> {
     STRATEGIES.iter().map(|known| known.key)
 }
 
-/// What is known of a strategy by its name in configurations.
+/// Returns what is known of a strategy, by its name in configurations.
 pub(crate) fn known(strategy: &str) -> Option<&'static Known> {
     STRATEGIES.iter().find(|known| known.key == strategy)
 }
 
-/// Whether a strategy replays images of an unconditional generator, which carry no class to count them by.
+/// Returns whether a strategy replays images of an unconditional generator, which carry no class to count them by.
 pub(crate) fn replays_uncounted(strategy: &str) -> bool {
     strategy == "dgr"
 }
 
-/// How tables write a strategy: the paper's abbreviation in capitals, any other name as it is.
+/// Returns the spelling of a strategy in tables: the paper's abbreviation in capitals, any other name unchanged.
 pub(crate) fn label(strategy: &str) -> String {
     if known(strategy).is_some() { strategy.to_uppercase() } else { strategy.to_owned() }
 }
 
-/// How texts write a dataset: the names of published ones as their authors do, and of one's own, which is a path, the last
-/// part.
+/// Returns the spelling of a dataset in texts: a published dataset as its authors spell it, and the last part of the
+/// path of a user's own.
 pub(crate) fn dataset(name: &str) -> &str {
     match name {
         "mnist" => "MNIST",
@@ -105,8 +105,8 @@ pub(crate) fn dataset(name: &str) -> &str {
     }
 }
 
-/// Where the paper and its released code differ, or say nothing, in what the experiments rest on; and what the preset
-/// `paper` does. Other presets name their own changes.
+/// Where the paper and its released code differ or are silent on details that the experiments depend on, and what the
+/// preset `paper` does. Other presets name their own changes.
 pub(crate) const FOLLOWED: [(&str, &str); 13] = [
     (
         "Iterations a task: the code's default is 4,001, with which ten tasks fall short; 8,001 reached the paper's number \

@@ -4,10 +4,11 @@ use crate::Run;
 use mergan_record::metric::{REPLAYED_IMAGES, Shown, shown_in};
 use mergan_record::{ClassScore, ResultRow, Score};
 
-/// All scores of the runs, task by task, with how many images each task replayed, and after each run's last task its continual metrics.
+/// Returns all scores of the runs, task by task, with the number of images that each task replayed, followed by each
+/// run's continual metrics.
 ///
-/// The rows go into `results.json` as they are. Continual metrics carry the card of the accuracies they are made
-/// of, counts one that names no network; those that need more tasks than a run has are left out.
+/// The rows go into `results.json` unchanged. Continual metrics carry the card of the accuracies they are computed
+/// from, and counts carry a card that names no network. Metrics that need more tasks than a run has are left out.
 pub fn results(runs: &[Run]) -> Vec<ResultRow> {
     runs.iter().flat_map(rows).collect()
 }

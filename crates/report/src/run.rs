@@ -1,4 +1,4 @@
-//! Reading a run directory.
+//! Reads run directories.
 
 use crate::{Error, Grid, History};
 use mergan_metrics::AccuracyMatrix;
@@ -9,12 +9,12 @@ use mergan_record::metric::{
 use mergan_record::{Card, Config, Embedding, Layout, Neighbours, TaskScores, events};
 use std::path::{Path, PathBuf};
 
-/// A run: one strategy trained on a sequence of tasks, as far as it has come.
+/// A run: one strategy trained on a sequence of tasks, as far as it has got.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// The run directory.
     pub dir: PathBuf,
-    /// What decided the result.
+    /// The configuration that decided the result.
     pub config: Config,
     /// Losses and times.
     pub history: History,
@@ -31,19 +31,19 @@ pub struct Task {
     pub samples: Grid,
     /// The scores, among them the accuracy of each class and the mean.
     pub scores: TaskScores,
-    /// Its images among real ones in the plane, where that was measured.
+    /// Its images among real ones in the plane, if that was measured.
     pub embedding: Option<Embedding>,
-    /// How near its images are to training images, with some of both, where that was measured.
+    /// How near its images are to training images, with examples of both, if that was measured.
     pub neighbours: Option<(Neighbours, Grid)>,
 }
 
 /// Reads the run directory `dir`.
 ///
-/// Tasks count as finished up to the first without a `scores.json`.
+/// Tasks count as finished up to the first one without a `scores.json`.
 ///
 /// # Errors
 ///
-/// [`Error`] names the file, what is wrong in it and what to do.
+/// [`Error`] names the file, what is wrong with it and what to do.
 pub fn load_run(dir: &Path) -> Result<Run, Error> {
     let layout = Layout::new(dir);
     let config = Config::read(&layout.config())?;
@@ -59,40 +59,40 @@ pub fn load_run(dir: &Path) -> Result<Run, Error> {
 }
 
 impl Run {
-    /// The name of the run: that of its directory.
+    /// Returns the name of the run, which is that of its directory.
     pub fn name(&self) -> String {
         let name = self.dir.file_name().unwrap_or(self.dir.as_os_str());
         name.to_string_lossy().into_owned()
     }
 
-    /// The last finished task.
+    /// Returns the last finished task.
     pub fn last(&self) -> &Task {
         self.tasks.last().expect("load_run refuses a run without a finished task")
     }
 
-    /// The card of the run's last accuracies.
+    /// Returns the card of the run's last accuracies.
     pub fn card(&self) -> &Card {
         self.last().card()
     }
 
-    /// A score after `task` (from 1) of a class, or of the mean over the classes learned by then.
+    /// Returns a score after `task` (from 1) of a class, or of the mean over the classes learned by then.
     pub fn score(&self, task: usize, metric: &str, class: Option<usize>) -> Option<f64> {
         let task = self.tasks.get(task.checked_sub(1)?)?;
         Some(task.scores.get(metric, class)?.value)
     }
 
-    /// Whether some task has this metric as a mean over its classes, or over all at once.
+    /// Returns whether some task has this metric as a mean over its classes, or over all at once.
     pub(crate) fn has(&self, metric: &str) -> bool {
         self.tasks.iter().any(|task| task.scores.get(metric, None).is_some())
     }
 
-    /// The accuracy after `task` (from 1) of a class, or of the mean over the classes learned by then.
+    /// Returns the accuracy after `task` (from 1) of a class, or of the mean over the classes learned by then.
     pub fn accuracy(&self, task: usize, class: Option<usize>) -> Option<f64> {
         self.score(task, ACCURACY, class)
     }
 
-    /// Accuracy by task: `R[t][j]` is the mean over the classes that task `j` added, after training task `t`; where it was
-    /// measured, also for the task after `t`.
+    /// Returns the accuracy by task: `R[t][j]` is the mean over the classes that task `j` added, after training task
+    /// `t`. It also covers the task after `t`, if that was measured.
     pub fn matrix(&self) -> AccuracyMatrix {
         let mut matrix = AccuracyMatrix::new(self.tasks.len());
         for column in 0..self.tasks.len() {
@@ -109,13 +109,15 @@ impl Run {
         matrix
     }
 
-    /// The accuracy of the untrained generator on the classes of each finished task; empty where it was not measured.
+    /// Returns the accuracy of the untrained generator on the classes of each finished task; empty if it was not
+    /// measured.
     pub fn initial(&self) -> Vec<f64> {
         let initial = (0..self.tasks.len()).map(|task| self.mean(1, INITIAL_ACCURACY, &self.added(task)));
         initial.collect::<Option<_>>().unwrap_or_default()
     }
 
-    /// A continual metric after the last task, by its key; none where it needs more tasks, or scores that were not measured.
+    /// Returns a continual metric after the last task, by its key; `None` if it needs more tasks, or scores that were
+    /// not measured.
     pub(crate) fn continual(&self, metric: &str) -> Option<f64> {
         let matrix = self.matrix();
         let value = match metric {
@@ -130,13 +132,13 @@ impl Run {
         value.ok()
     }
 
-    /// What the last task shows of which it was measured, with that task (from 1).
+    /// Returns what the latest task that has it shows, with the number of that task (from 1).
     pub(crate) fn exhibit<T>(&self, of: impl Fn(&Task) -> Option<&T>) -> Option<(usize, &T)> {
         let mut tasks = (1..).zip(&self.tasks).collect::<Vec<_>>().into_iter().rev();
         tasks.find_map(|(number, task)| Some((number, of(task)?)))
     }
 
-    /// The run as it was after `tasks` tasks.
+    /// Returns the run as it was after `tasks` tasks.
     ///
     /// # Panics
     ///
@@ -145,28 +147,28 @@ impl Run {
         Self { tasks: self.tasks[..tasks].to_vec(), ..self.clone() }
     }
 
-    /// The classes that task `task` (from 0) added.
+    /// Returns the classes that task `task` (from 0) added.
     fn added(&self, task: usize) -> Vec<usize> {
         let learned = |task: usize| self.tasks[task].scores.classes.as_slice();
         let before: &[usize] = if task == 0 { &[] } else { learned(task - 1) };
         learned(task).iter().copied().filter(|class| !before.contains(class)).collect()
     }
 
-    /// The mean of a metric over some classes after `task` (from 1), where all of them were measured.
+    /// Returns the mean of a metric over some classes after `task` (from 1), if all of them were measured.
     fn mean(&self, task: usize, metric: &str, classes: &[usize]) -> Option<f64> {
         let scores: Option<Vec<_>> = classes.iter().map(|&class| self.score(task, metric, Some(class))).collect();
         let scores = scores.filter(|scores| !scores.is_empty())?;
         Some(scores.iter().sum::<f64>() / scores.len() as f64)
     }
 
-    /// The training time of all finished tasks in seconds, where each was recorded.
+    /// Returns the training time of all finished tasks in seconds, if each was recorded.
     pub fn seconds(&self) -> Option<f64> {
         (1..=self.tasks.len()).map(|task| self.history.seconds(task)).sum()
     }
 }
 
 impl Task {
-    /// The card of the task's accuracies.
+    /// Returns the card of the task's accuracies.
     pub fn card(&self) -> &Card {
         let mean = self.scores.get(ACCURACY, None);
         &mean.expect("scores that are read have accuracies").card

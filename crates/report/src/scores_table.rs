@@ -5,13 +5,13 @@ use mergan_record::metric::{METRICS, Metric};
 use mergan_record::{Score, TaskScores};
 use std::collections::BTreeSet;
 
-/// Digits behind the point of a metric that is not in the list.
+/// Decimal places of a metric that is not in the list.
 const DIGITS: usize = 4;
 
-/// The scores of one task for a terminal: a line for each metric, a column for each class and one for their mean.
+/// Formats the scores of one task for a terminal: a line per metric, a column per class and one for their mean.
 ///
-/// `names` are those of all classes of the dataset. Metrics of all classes at once have a value in the last column only;
-/// a value with a warning carries a `*`, and the first warning follows.
+/// `names` lists all classes of the dataset. Metrics over all classes at once have a value in the last column only. A
+/// value with a warning is marked with `*`, and the first warning follows the table.
 pub fn scores_table(scores: &TaskScores, names: &[String]) -> String {
     let scored = |class: &usize| scores.scores.iter().any(|row| row.class == Some(*class));
     let classes: Vec<_> = (0..names.len()).filter(scored).collect();
@@ -26,7 +26,7 @@ pub fn scores_table(scores: &TaskScores, names: &[String]) -> String {
         measured.then(|| [title].into_iter().chain(found.iter().map(cell)).collect())
     };
     let known = METRICS.iter().filter_map(|metric| row(metric.key, metric.title(), &|value| metric.show(value)));
-    // Distances of a network that somebody brought have names of their own.
+    // Distances on a network that the user supplied have names of their own.
     let keys: BTreeSet<&str> = scores.scores.iter().map(|row| row.score.metric.as_str()).collect();
     let others = keys.into_iter().filter(|key| Metric::of(key).is_none());
     let others = others.filter_map(|key| row(key, key.into(), &|value| format!("{value:.DIGITS$}")));

@@ -6,17 +6,18 @@ use crate::paper::{self, TASK_COUNTS};
 use mergan_record::metric::{Column, METRICS, Metric, Shown, frechet_metrics, shown_in};
 use std::collections::BTreeSet;
 
-/// A header and rows of as many cells. The first column is text, the others are numbers.
+/// A header and rows of the same number of cells. The first column is text, the others are numbers.
 pub(crate) struct Table {
     pub header: Vec<String>,
     pub rows: Vec<Vec<String>>,
 }
 
-/// What stands in a cell that has no number.
+/// The text of a cell without a number.
 pub(crate) const NONE: &str = "–";
 
 impl Table {
-    /// Our average accuracy beside the paper's; numbers of the paper that were `not_run` stand there too when asked for.
+    /// Tabulates our average accuracy beside the paper's, including numbers of the paper that were not run if
+    /// `not_run` is set.
     pub fn beside_paper(comparison: &Comparison, not_run: bool) -> Self {
         let header = ["strategy", "tasks", "ours, %", "paper, %", "difference", "seeds", "preset", "verdict"];
         let preset = &comparison.first().config.preset;
@@ -35,7 +36,8 @@ impl Table {
         Self { header: header.map(String::from).into(), rows: rows.collect() }
     }
 
-    /// What the generated images are worth: after as many tasks as the paper measured, and after the last one.
+    /// Tabulates the quality of the generated images, after as many tasks as the paper measured and after the last
+    /// one.
     pub fn measured(comparison: &Comparison) -> Self {
         let of_scorer = frechet_metrics(&comparison.first().card().network);
         let stands = |metric: &Metric, shown: &Shown| match shown {
@@ -49,7 +51,7 @@ impl Table {
         Self::of_means(comparison, counts.into_iter(), metrics)
     }
 
-    /// The paper's Table 2.
+    /// Reproduces the paper's Table 2.
     pub fn paper_lsun() -> Self {
         let names = paper::TABLE_2.iter().map(|(name, _)| name.to_string());
         let row = |(column, strategy): (usize, &str)| {
@@ -60,12 +62,12 @@ impl Table {
         Self { header: ["strategy".to_owned()].into_iter().chain(names).collect(), rows }
     }
 
-    /// The replay audit after each task but the first, as means over the past classes.
+    /// Tabulates the replay audit after each task but the first, as means over the past classes.
     pub fn audit(comparison: &Comparison) -> Self {
         Self::of_means(comparison, 2..=comparison.tasks(), shown_in(Shown::Audit))
     }
 
-    /// How many images of each class (rows) a run replayed in each task but the first (columns).
+    /// Tabulates how many images of each class (rows) a run replayed in each task but the first (columns).
     pub fn replayed(run: &Run) -> Self {
         let tasks = 2..=run.tasks.len();
         let header = ["class".to_owned()].into_iter().chain(tasks.clone().map(|task| format!("task {task}")));
@@ -80,7 +82,7 @@ impl Table {
         Self { header: header.collect(), rows }
     }
 
-    /// Means over the classes, a row for every strategy after every one of `tasks` for which there are any.
+    /// Tabulates means over the classes, with a row for every strategy after each of `tasks` for which there are any.
     fn of_means(
         comparison: &Comparison,
         tasks: impl Iterator<Item = usize>,
@@ -102,7 +104,7 @@ impl Table {
         Self { header: header.chain(metrics.iter().map(|metric| metric.title())).collect(), rows: rows.collect() }
     }
 
-    /// Every two strategies over the seeds that both have.
+    /// Tabulates every two strategies over the seeds that both have.
     pub fn paired(comparison: &Comparison) -> Self {
         let header = ["difference", "seeds", "mean, points", "standard deviation", "95 % interval", "ahead in"];
         let rows = comparison.pairs().into_iter().map(|Pair { first, second, paired }| {
@@ -120,7 +122,7 @@ impl Table {
         Self { header: header.map(String::from).into(), rows: rows.collect() }
     }
 
-    /// The continual metrics of each strategy after its last task.
+    /// Tabulates the continual metrics of each strategy after its last task.
     pub fn continual(comparison: &Comparison) -> Self {
         let metrics = || shown_in(Shown::Continual);
         let header = ["strategy", "runs"].map(String::from).into_iter().chain(metrics().map(Metric::title));
@@ -132,7 +134,7 @@ impl Table {
         Self { header: header.collect(), rows: rows.collect() }
     }
 
-    /// The training time of each strategy, task by task and in all.
+    /// Tabulates the training time of each strategy, task by task and in total.
     pub fn wall_time(comparison: &Comparison) -> Self {
         let tasks = 1..=comparison.tasks();
         let header = ["strategy".to_owned(), "all tasks".to_owned()].into_iter();
@@ -153,7 +155,7 @@ impl Table {
         line(&self.header) + &rule + &self.rows.iter().map(|row| line(row)).collect::<String>()
     }
 
-    /// Aligned columns for a terminal.
+    /// Formats aligned columns for a terminal.
     pub fn text(&self) -> String {
         let lines = || [&self.header].into_iter().chain(&self.rows);
         let width = |column: usize| lines().map(|row| row[column].chars().count()).max().unwrap_or(0);
@@ -168,12 +170,12 @@ impl Table {
     }
 }
 
-/// Keeps a text from ending its cell, or its line, in Markdown.
+/// Escapes a text so that it cannot end its cell, or its line, in Markdown.
 pub(crate) fn escape(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }
 
-/// `42 s`, `3 min 05 s` or `2 h 07 min`.
+/// Formats a duration, as in `42 s`, `3 min 05 s` or `2 h 07 min`.
 pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {

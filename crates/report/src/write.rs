@@ -1,4 +1,4 @@
-//! Writing a report: everything is rendered first, and each file appears whole or not at all.
+//! Writes a report: everything is rendered first, and no file ever appears incomplete.
 
 use crate::{Error, Run, html, ledger, results};
 use mergan_record::write_whole;
@@ -8,7 +8,7 @@ use std::path::Path;
 ///
 /// # Errors
 ///
-/// [`Error`] names the file; nothing is written unless the runs can be compared.
+/// [`Error`] names the file. Nothing is written unless the runs can be compared.
 pub fn write_report(runs: &[Run], page: &Path) -> Result<(), Error> {
     let html = html(runs)?;
     let ledger = ledger(runs)?;

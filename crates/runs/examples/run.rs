@@ -1,5 +1,5 @@
-//! A run without the command: two strategies learn three shapes one after another from the same first task; both are
-//! scored, and the one that remembers is drawn from and exported.
+//! Makes a run without the command line: two strategies learn three shapes one after another, starting from the same
+//! first task. Both are scored, and the one that remembers is sampled and exported.
 //!
 //! ```sh
 //! cargo run --release --example run
@@ -12,7 +12,7 @@ use mergan_runs::export::{image_grid, onnx};
 use mergan_runs::{Happening, Observer, Run, Scorer, Trained};
 use mergan_strategies::{Choice, Config, Strategies};
 
-/// Says what a person waits for.
+/// An observer that prints what the user waits for.
 struct Said;
 
 impl Observer for Said {

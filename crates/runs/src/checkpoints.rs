@@ -1,4 +1,4 @@
-//! The checkpoints of a run: the newest two are kept, so that one that was damaged costs minutes and not the run.
+//! The checkpoints of a run. The newest two are kept, so that a damaged one costs minutes and not the whole run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ use crate::dir::RunDir;
 use crate::error::{At, Error};
 use crate::observer::{Happening, Observer};
 
-/// Where a training stands.
+/// Returns how far a training has come.
 pub fn position(trainer: &Trainer) -> Position {
     Position { tasks: trainer.tasks_learned(), iterations: trainer.iterations_done() }
 }
 
-/// Saves a checkpoint, and of the others keeps only the newest that is older.
+/// Saves a checkpoint and removes all others except the newest older one.
 pub fn save(run: &RunDir, trainer: &Trainer) -> Result<(), Error> {
     let position = position(trainer);
     trainer.save(&run.checkpoint(position))?;
@@ -25,7 +25,7 @@ pub fn save(run: &RunDir, trainer: &Trainer) -> Result<(), Error> {
     let older = positions(&directory)?.into_iter().find(|&other| other < position);
     let kept = [Some(position), older].map(|position| position.map(|position| run.checkpoint(position)));
     for path in read(&directory)? {
-        // What remains of the run's besides the two is older, damaged, or left of a process that was killed while it wrote.
+        // Any other file of the run is older, damaged, or left by a process that was killed while writing.
         if run.owner(&path) != Owner::Other && !kept.contains(&Some(path.clone())) {
             fs::remove_file(&path).at("removing", &path)?;
         }
@@ -33,7 +33,7 @@ pub fn save(run: &RunDir, trainer: &Trainer) -> Result<(), Error> {
     Ok(())
 }
 
-/// The training that goes on from the newest checkpoint that can be read.
+/// Resumes training from the newest checkpoint that can be read.
 pub fn resume(
     run: &RunDir,
     config: &Config,
@@ -59,7 +59,7 @@ pub fn resume(
     Err(Error::run(run.root(), format!("{} holds no checkpoint that can be read; start a new run", folder.display())))
 }
 
-/// The positions that have a checkpoint, newest first.
+/// Returns the positions that have a checkpoint, newest first.
 fn positions(directory: &Path) -> Result<Vec<Position>, Error> {
     let paths = read(directory)?;
     let names = paths.iter().filter_map(|path| path.file_name()?.to_str());

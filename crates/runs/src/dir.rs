@@ -1,4 +1,4 @@
-//! A run directory: whether it may be used, what is swept out of it, and the lock that keeps a second process out of it.
+//! A run directory: whether it may be used, what is cleaned up in it, and the lock that keeps other processes out.
 
 use std::fs::{self, File, TryLockError};
 use std::ops::Deref;
@@ -10,7 +10,7 @@ use mergan_strategies::Config;
 
 use crate::error::{At, Error};
 
-/// A run directory, which need not exist yet: a [`Layout`], and what a run does with the directory itself.
+/// A run directory, which need not exist yet: a [`Layout`], and the operations of a run on the directory itself.
 #[derive(Clone, Debug)]
 pub struct RunDir(Layout);
 
@@ -23,12 +23,12 @@ impl Deref for RunDir {
 }
 
 impl RunDir {
-    /// The run directory at `root`.
+    /// Refers to the run directory at `root`.
     pub fn new(root: &Path) -> Self {
         RunDir(Layout::new(root))
     }
 
-    /// The last task that left a generator.
+    /// Returns the last task that left a generator.
     pub fn newest_task(&self) -> Result<usize, Error> {
         let tasks = fs::read_dir(self.tasks()).into_iter().flatten().flatten();
         let numbers = tasks.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -42,7 +42,7 @@ impl RunDir {
         })
     }
 
-    /// The newest generator, where `source` is a run directory, else `source` itself.
+    /// Returns the newest generator if `source` is a run directory, else `source` itself.
     pub fn generator_of(source: &Path) -> Result<PathBuf, Error> {
         if !source.is_dir() {
             return Ok(source.into());
@@ -51,7 +51,7 @@ impl RunDir {
         Ok(run.generator(run.newest_task()?))
     }
 
-    /// The SHA-256 of the classifier that scored a task; none where the task has no scores that can be read.
+    /// Returns the SHA-256 of the classifier that scored a task; `None` if the task has no readable scores.
     pub fn scored_by(&self, task: usize) -> Option<String> {
         TaskScores::read(self, task).ok()?.get(ACCURACY, None)?.card.sha256.clone()
     }
@@ -63,8 +63,8 @@ impl RunDir {
         Ok(Config::parse(&text, &path.display().to_string())?)
     }
 
-    /// Refuses a directory in which more of a run lies than a start that was cut short has left. Other people's files are not
-    /// in the way.
+    /// Refuses a directory that holds more of a run than an interrupted start leaves behind. Files that do not belong
+    /// to a run are allowed.
     pub fn require_unused(&self) -> Result<(), Error> {
         let root = self.root();
         if !root.exists() {
@@ -85,12 +85,12 @@ impl RunDir {
         Ok(())
     }
 
-    /// Makes the directory where there is none.
+    /// Creates the directory if it does not exist.
     pub fn create(&self) -> Result<(), Error> {
         [self.checkpoints(), self.frames()].iter().try_for_each(|path| make_folder(path))
     }
 
-    /// Takes over the sample grids of another run, whose first and only task this one shares.
+    /// Copies the sample grids of another run, whose first and only task this one shares.
     pub fn take_frames(&self, other: &RunDir) -> Result<(), Error> {
         for entry in fs::read_dir(other.frames()).into_iter().flatten().flatten() {
             let to = self.frames().join(entry.file_name());
@@ -99,12 +99,12 @@ impl RunDir {
         Ok(())
     }
 
-    /// Removes what processes that were killed while they wrote have left under temporary names.
+    /// Removes temporary files left by processes that were killed while writing.
     pub fn sweep(&self) -> Result<(), Error> {
         self.unfinished()?.iter().try_for_each(|path| fs::remove_file(path).at("removing", path))
     }
 
-    /// Keeps other processes from training here until the returned file is dropped, or this process ends.
+    /// Keeps other processes from training here until the returned file is dropped or this process ends.
     pub fn lock(&self) -> Result<File, Error> {
         let path = self.lock_file();
         let file = File::create(&path).at("writing", &path)?;
@@ -121,7 +121,7 @@ impl RunDir {
     }
 }
 
-/// Makes a folder and those above it, where they are not there.
+/// Creates a folder and its parents if they do not exist.
 pub(crate) fn make_folder(path: &Path) -> Result<(), Error> {
     fs::create_dir_all(path).at("making the directory", path)
 }

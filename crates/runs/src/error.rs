@@ -1,4 +1,4 @@
-//! Why a run cannot be started, go on, or be scored, drawn from or exported: the file, the place and the remedy.
+//! Why a run cannot be started, resumed, scored, sampled or exported: the file, the place and the remedy.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,18 +19,18 @@ pub enum Error {
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A folder is no run.
+    /// A folder is not a run.
     #[error("cannot read {}; give a run directory that `mergan train` wrote", path.display())]
     NoRun {
-        /// The file that a run would have.
+        /// A file that every run has.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A run is not in the state that was asked for; the reason names the remedy.
+    /// A run is not in the required state; the reason names the remedy.
     #[error("{reason}")]
     Run {
         /// The run directory.
@@ -46,23 +46,23 @@ pub enum Error {
     ChangedData {
         /// The run directory.
         path: PathBuf,
-        /// What is otherwise, such as `3 added, 1 removed`.
+        /// How the data differ, such as `3 added, 1 removed`.
         difference: String,
     },
-    /// A file is not what it was given for; the reason names it and the remedy.
+    /// A file cannot be used for its purpose; the reason names it and the remedy.
     #[error("{reason}")]
     File {
         /// The file.
         path: PathBuf,
         /// What is wrong and what to do.
         reason: String,
-        /// What its reader said, where it said more.
+        /// The error of its reader, if there is more to say.
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
-    /// What was asked for cannot be had; the reason names the remedy.
+    /// A request cannot be met; the reason names the remedy.
     #[error("{0}")]
     Request(String),
-    /// Work that failed for a reason that does not name it.
+    /// Some work failed for a reason that does not name the work.
     #[error("{doing}")]
     While {
         /// The work.
@@ -70,7 +70,7 @@ pub enum Error {
         /// The reason.
         source: Box<Error>,
     },
-    /// What a run has left cannot be read.
+    /// The files of a run cannot be read.
     #[error(transparent)]
     Record(#[from] mergan_record::Error),
     /// The images cannot be read.
@@ -79,7 +79,7 @@ pub enum Error {
     /// The tasks do not fit the dataset.
     #[error(transparent)]
     Tasks(#[from] TaskError),
-    /// The training cannot be set up or go on.
+    /// The training cannot be set up or continued.
     #[error(transparent)]
     Training(#[from] mergan_strategies::Error),
     /// Weights cannot be read or written.
@@ -91,7 +91,7 @@ pub enum Error {
     /// Images cannot be compared.
     #[error(transparent)]
     Images(#[from] ImagesError),
-    /// The vector instructions asked for cannot be used.
+    /// The requested vector instructions are not available.
     #[error(transparent)]
     Simd(#[from] SimdError),
     /// No threads can be started.
@@ -100,17 +100,17 @@ pub enum Error {
 }
 
 impl Error {
-    /// A run directory that is not in the state that was asked for.
+    /// Makes the error of a run directory that is not in the required state.
     pub(crate) fn run(path: &Path, reason: impl Into<String>) -> Self {
         Error::Run { path: path.into(), reason: reason.into() }
     }
 
-    /// A file that is not what it was given for.
+    /// Makes the error of a file that cannot be used for its purpose.
     pub(crate) fn file(path: &Path, reason: impl Into<String>) -> Self {
         Error::File { path: path.into(), reason: reason.into(), source: None }
     }
 
-    /// The same, with what its reader said.
+    /// Makes the same error with that of its reader.
     pub(crate) fn file_for(
         path: &Path,
         reason: impl Into<String>,
@@ -120,9 +120,9 @@ impl Error {
     }
 }
 
-/// Names the file that an operation of the system failed on.
+/// Adds the name of the file to an error of a system operation.
 pub(crate) trait At<T> {
-    /// `action` is what was being done, as in "writing".
+    /// Here `action` is what was being done, as in "writing".
     fn at(self, action: &'static str, path: &Path) -> Result<T, Error>;
 }
 
@@ -132,9 +132,9 @@ impl<T> At<T> for io::Result<T> {
     }
 }
 
-/// Names the work that an error interrupted.
+/// Adds the name of the work to the error that interrupted it.
 pub(crate) trait While<T> {
-    /// `doing` names the work.
+    /// Here `doing` names the work.
     fn while_(self, doing: impl FnOnce() -> String) -> Result<T, Error>;
 }
 

@@ -1,8 +1,8 @@
-//! Runs that learn one more class after they have ended, without the data before it (`mergan extend`).
+//! Runs that learn one more class after they have ended, without the earlier data (`mergan extend`).
 //!
-//! The finished run stays as it is: a copy of it learns the class. The copy is put together under another name, so that it
-//! is whole where it has its own, and from then on it is a run like any other. What the generator made of the other
-//! classes stands in for their images where a classifier has to be trained that scores all of them.
+//! The finished run stays as it is, and a copy of it learns the class. The copy is assembled under another name, so
+//! that it never appears incomplete under its own; from then on it is a run like any other. If a classifier has to be
+//! trained to score all classes, the generator's images stand in for those of the earlier classes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,31 +26,32 @@ use crate::run::write_config;
 use crate::scorer::Scorer;
 use crate::trained::{Trained, Usage};
 
-/// Of so many images of the new class, one is held out for testing.
+/// One in this many images of the new class is held out for testing.
 const HELD_OUT: usize = 10;
 
 /// A class that a finished run is to learn.
 #[derive(Clone, Debug)]
 pub struct NewClass<'a> {
-    /// Its name; that of a class of the dataset which the run has not learned means this one.
+    /// Its name. If the dataset has a class of this name that the run has not learned, that class is meant.
     pub name: &'a str,
     /// The folder of its pictures.
     pub images: &'a Path,
-    /// At most this many of them, the first ones.
+    /// At most this many of the pictures, taken from the start.
     pub limit: Option<usize>,
-    /// Where the run's dataset is now, where it has moved.
+    /// The current location of the run's dataset, if it has moved.
     pub moved: Option<&'a str>,
-    /// The directory of the extended run, which must not exist; by default the run's with the name of the class behind it.
+    /// The directory of the extended run, which must not exist. By default it is the run's directory with the name of
+    /// the class appended.
     pub into: Option<&'a Path>,
 }
 
-/// The extended run is put together, ready to be opened and trained; its directory is returned. Its strategy is one of
-/// `strategies`.
+/// Assembles the extended run, ready to be opened and trained, and returns its directory. The run's strategy must be
+/// one of `strategies`.
 ///
 /// `fetch` says where the dataset of the run and the cache of scoring classifiers are.
 ///
 /// # Errors
-/// When the run has not ended or knows the class already, its strategy is another one or learns from real images of all
+/// When the run has not ended or already knows the class, its strategy is unknown or learns from real images of all
 /// classes, the pictures cannot be read, or the new directory cannot be written.
 pub fn extend(
     base: &RunDir,
@@ -100,7 +101,7 @@ pub fn extend(
         Some(scorer) => copy(scorer.file(), &partial.scorer())?,
         None => {
             Scorer::train_on_stand_ins(&partial.scorer(), &trained, &data, trainer.config(), observer)?;
-            // Numbers of two classifiers never stand in one report.
+            // The earlier tasks are scored again because one report must not mix the numbers of two classifiers.
             let scorer = Scorer::open(&partial.scorer(), data.train.image_shape())?;
             let evaluation = Evaluation::new(trainer.config(), strategies, &data, scorer, observer)?;
             for measured in evaluation.tasks(&partial, 1..trainer.config().tasks)? {
@@ -115,33 +116,33 @@ pub fn extend(
     Ok(RunDir::new(&into))
 }
 
-/// The dataset of an extended run: the images of its last class, which lie in `folder`, and no others.
+/// Loads the dataset of an extended run: the images of its last class, which lie in `folder`, and no others.
 pub(crate) fn load(run: &RunDir, config: &Config, extension: &Extension, folder: &Path) -> Result<Dataset, Error> {
     let (_, generator, usage) = Usage::read(&run.generator(config.tasks - 1))?;
     let images = images(&generator, config, folder, extension.limit)?;
     dataset(&generator, &usage, config, extension.class, &extension.name, &images)
 }
 
-/// What the last extension of a run did to the classes before it; accuracies are from 0 to 1.
+/// The effect of a run's last extension on the earlier classes; accuracies are from 0 to 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Effect {
-    /// Each class that was known before: its name, its accuracy before and after.
+    /// The earlier classes, each with its name and its accuracy before and after.
     pub earlier: Vec<(String, f64, f64)>,
     /// The new class and its accuracy.
     pub new: (String, f64),
-    /// How many images of each class were scored.
+    /// The number of images of each class that were scored.
     pub samples: usize,
-    /// What scored the earlier classes, for a sentence.
+    /// A description of the classifier that scored the earlier classes, for a sentence.
     pub earlier_scorer: String,
-    /// What scored the new one, where that is another classifier.
+    /// A description of the classifier that scored the new class, if it is a different one.
     pub new_scorer: Option<String>,
 }
 
-/// Measures what the last extension of a run did; `None` of a run that was not extended. The earlier classes are recognised
-/// by the classifier that scored the run before it was extended, where that is still in `cache`.
+/// Measures the effect of a run's last extension; returns `None` for a run that was not extended. The earlier classes
+/// are recognised by the classifier that scored the run before it was extended, if that is still in `cache`.
 ///
 /// # Errors
-/// When the generators or the run's classifier cannot be read, or its strategy is none of `strategies`.
+/// When the generators or the run's classifier cannot be read, or its strategy is not in `strategies`.
 pub fn effect(run: &RunDir, config: &Config, strategies: &Strategies, cache: &Path) -> Result<Option<Effect>, Error> {
     let Some(extension) = config.extensions.last() else { return Ok(None) };
     let task = config.tasks;
@@ -171,14 +172,15 @@ pub fn effect(run: &RunDir, config: &Config, strategies: &Strategies, cache: &Pa
     }))
 }
 
-/// The images of a folder as a run's networks take them, in memory.
+/// Reads the images of a folder into memory, in the format that a run's networks take.
 fn images(generator: &Generator, config: &Config, folder: &Path, limit: Option<usize>) -> Result<Labelled, Error> {
     let [channels, side, _] = generator.config().image_shape();
     let options = ImageOptions { side, channels, fit: config.images.fit, limit, skip_bad: false };
     Ok(pictures_of(folder, &options)?.in_memory()?)
 }
 
-/// The SHA-256 of the images that the dataset of an extended run was made of, in their order, in lower-case hexadecimal.
+/// Returns the SHA-256 of the images that the dataset of an extended run was made from, in order, in lower-case
+/// hexadecimal.
 pub(crate) fn sha256(data: &Dataset) -> Result<String, Error> {
     let (train, test) = (data.train.images()?, data.test.images()?);
     let (mut train, mut test) = (train.outer_iter(), test.outer_iter());
@@ -194,7 +196,7 @@ fn is_held_out(row: usize) -> bool {
     row % HELD_OUT == HELD_OUT - 1
 }
 
-/// The images of the new class, every tenth held out for testing, among the classes of the networks.
+/// Builds a dataset of the new class's images, every tenth held out for testing, among the classes of the networks.
 fn dataset(
     generator: &Generator,
     usage: &Usage,
@@ -219,7 +221,7 @@ fn dataset(
     })
 }
 
-/// The number of the new class: that of the dataset's class of this name, where no task had it, else a new one.
+/// Returns the number of the new class: that of the dataset's class of this name if no task had it, else a new one.
 fn number(
     base: &RunDir,
     trained: &Trained,
@@ -241,14 +243,14 @@ fn number(
             return Err(Error::run(base.root(), reason));
         }
     }
-    // The data may be gone; then nothing is known of classes that were not learned.
+    // The data may be gone, and then nothing is known about classes that were not learned.
     let known = mergan_datasets::info(new.moved.unwrap_or(&config.dataset), &fetch).ok();
     let known = known.and_then(|manifest| manifest.classes.iter().position(|class| class == new.name));
     let free = known.filter(|class| !learned.classes.contains(class));
     Ok(free.unwrap_or(trained.generator.config().classes))
 }
 
-/// `runs/ra-zebra` of `runs/ra`.
+/// Returns the directory beside the run, as in `runs/ra-zebra` for `runs/ra`.
 fn beside(root: &Path, name: &str) -> Result<PathBuf, Error> {
     if Path::new(name).file_name() != Some(name.as_ref()) {
         return Err(Error::Request(format!("`{name}` cannot be part of a directory's name; choose one with --into")));
@@ -260,7 +262,7 @@ fn beside(root: &Path, name: &str) -> Result<PathBuf, Error> {
     Ok(root.with_file_name(format!("{}-{name}", folder.to_string_lossy())))
 }
 
-/// Where a run is put together.
+/// Returns the directory in which a run is assembled.
 fn hidden(into: &Path) -> Result<PathBuf, Error> {
     let name = into.file_name();
     let name = name.ok_or_else(|| Error::Request(format!("{} is no name of a directory", into.display())))?;

@@ -1,4 +1,4 @@
-//! On what and when a run is trained, for its log.
+//! The machine and the time of a training, for its log.
 
 use std::thread::available_parallelism;
 use std::time::SystemTime;
@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use mergan_record::Host;
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
-/// This machine.
+/// Describes this machine.
 pub(crate) fn host() -> Host {
     let parts =
         RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing()).with_memory(MemoryRefreshKind::nothing().with_ram());
@@ -18,7 +18,7 @@ pub(crate) fn host() -> Host {
     }
 }
 
-/// The wall clock, as RFC 3339 writes it: `2026-11-27T00:20:36Z`.
+/// Returns the current time in RFC 3339 format: `2026-11-27T00:20:36Z`.
 pub(crate) fn now() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }

@@ -1,9 +1,10 @@
-//! Runs of continual image generators: one strategy, trained on a sequence of tasks, scored after each, in a directory of
-//! its own that can be gone on from at any moment.
+//! Runs of continual image generators: one strategy, trained on a sequence of tasks and scored after each. A run has
+//! a directory of its own, from which it can be resumed at any time.
 //!
-//! [`Run::start`] begins a run, [`Run::open`] finds one again, and [`Run::train`] goes on with either until all tasks are
-//! learned. A run that was stopped or killed goes on to the same bits. What a task leaves is a [`Trained`] generator, which
-//! is drawn from, or exported ([`export`]) for other programs. Nothing is printed: an [`Observer`] hears what happens.
+//! [`Run::start`] begins a run, [`Run::open`] opens an existing one, and [`Run::train`] continues either until all
+//! tasks are learned. A run that was stopped or killed continues to bit-identical results. Each task leaves a
+//! [`Trained`] generator, which can be sampled or exported ([`export`]) for other programs. Nothing is printed: an
+//! [`Observer`] is told what happens.
 //!
 //! ```
 //! use mergan_runs::{Outcome, Run, Scorer, Trained, Unobserved};

@@ -1,4 +1,4 @@
-//! `events.jsonl`: what happened in a run, one JSON object a line.
+//! `events.jsonl`: the events of a run, one JSON object per line.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -10,7 +10,7 @@ use crate::error::{At, Error};
 use crate::export::tensorboard::TensorBoard;
 use crate::host::now;
 
-/// The events of a run, open for more.
+/// The event log of a run, open for appending.
 pub struct EventLog {
     path: PathBuf,
     file: File,
@@ -18,8 +18,8 @@ pub struct EventLog {
 }
 
 impl EventLog {
-    /// Begins the log of a new run: with the lines that another one wrote of its first task, where `first_task` names the
-    /// other one's log.
+    /// Creates the log of a new run. If `first_task` names the log of another run, the new log starts with the lines
+    /// that the other run wrote for its first task.
     pub fn create(path: &Path, first_task: Option<&Path>) -> Result<(), Error> {
         let mut file = File::create(path).at("writing", path)?;
         if let Some(other) = first_task {
@@ -32,7 +32,7 @@ impl EventLog {
         Ok(())
     }
 
-    /// The log of a run that goes on. The last line is removed when a killed process wrote only a part of it.
+    /// Opens the log of a run that continues. The last line is removed if a killed process left it incomplete.
     pub fn resume(path: &Path) -> Result<Self, Error> {
         let file = OpenOptions::new().append(true).open(path).at("opening", path)?;
         let text = fs::read(path).at("reading", path)?;
@@ -41,23 +41,23 @@ impl EventLog {
         Ok(EventLog { path: path.into(), file, tensorboard: None })
     }
 
-    /// Puts what is added from now on into TensorBoard's log too.
+    /// Copies all further events to TensorBoard's log.
     pub fn mirror(&mut self, tensorboard: TensorBoard) {
         self.tensorboard = Some(tensorboard);
     }
 
-    /// Adds an event.
+    /// Appends an event.
     pub fn write(&mut self, event: &Event) -> Result<(), Error> {
         self.file.write_all(event.to_line(&now()).as_bytes()).at("writing", &self.path)?;
         self.tensorboard.as_mut().map_or(Ok(()), |tensorboard| tensorboard.write(event))
     }
 
-    /// Shows the sample grid of a learned task, a PNG, in TensorBoard's log.
+    /// Adds the sample grid of a learned task, a PNG, to TensorBoard's log.
     pub fn samples(&mut self, task: usize, path: &Path) -> Result<(), Error> {
         self.tensorboard.as_mut().map_or(Ok(()), |tensorboard| tensorboard.samples(task, path))
     }
 
-    /// The device that the run was trained on last.
+    /// Returns the device on which the run was last trained.
     pub fn device(&self) -> Result<Option<String>, Error> {
         let text = read(&self.path)?;
         let mut devices = text.lines().rev().filter_map(|line| match parse(line)? {
@@ -67,7 +67,7 @@ impl EventLog {
         Ok(devices.next())
     }
 
-    /// The seconds that the task had taken when the checkpoint at `position` was written.
+    /// Returns the seconds that the task had taken when the checkpoint at `position` was written.
     pub fn seconds(&self, position: Position) -> Result<f64, Error> {
         let text = read(&self.path)?;
         let mut checkpoints = text.lines().rev().filter_map(|line| match parse(line)? {
@@ -80,7 +80,7 @@ impl EventLog {
     }
 }
 
-/// The event of a line, where it is one.
+/// Parses a line, if it is an event.
 fn parse(line: &str) -> Option<Event> {
     serde_json::from_str(line).ok()
 }

@@ -1,5 +1,5 @@
-//! What is told to whoever watches a run. Nothing is printed here: a command draws bars, a window or a notebook does what
-//! it likes, and [`Unobserved`] hears nothing.
+//! What the observer of a run is told. Nothing is printed here: the command draws progress bars, a window or a
+//! notebook may do as it likes, and [`Unobserved`] ignores everything.
 
 use std::fmt::{self, Display};
 use std::path::Path;
@@ -8,13 +8,13 @@ use std::time::Duration;
 use mergan_record::TaskScores;
 use mergan_strategies::Losses;
 
-/// Whoever watches a run.
+/// Watches a run.
 pub trait Observer {
-    /// Something happened.
+    /// Is called when something happens.
     fn happened(&self, happening: &Happening);
 }
 
-/// An observer that hears nothing.
+/// An observer that ignores everything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unobserved;
 
@@ -31,13 +31,13 @@ impl<F: Fn(&Happening)> Observer for F {
 /// A piece of work that takes long enough to be watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// A strategy is trained; a step is an iteration, counted through all tasks.
+    /// A strategy is trained; a step is one iteration, counted through all tasks.
     Training(String),
-    /// The classifier that scores a dataset is trained; a step is one of its optimiser's.
+    /// The classifier that scores a dataset is trained; a step is one optimiser step.
     TrainingScorer(String),
     /// A classifier is trained on generated images, for the reverse accuracy.
     TrainingReverse,
-    /// Images go through Inception; a step is an image.
+    /// Images go through Inception; a step is one image.
     ReadingFeatures,
     /// A few iterations of every task are timed.
     Estimating,
@@ -60,38 +60,38 @@ impl Display for Work {
 pub enum Happening<'h> {
     /// A piece of work begins.
     Begins(&'h Work),
-    /// It has come this far.
+    /// A piece of work has made progress.
     Progress {
-        /// What is worked on.
+        /// The work.
         work: &'h Work,
-        /// Steps that are done.
+        /// The steps that are done.
         done: u64,
-        /// Steps in all; 0 where that is not known yet.
+        /// The total number of steps; 0 if it is not known yet.
         total: u64,
-        /// Says more.
+        /// Describes the state in more detail.
         detail: &'h dyn Fn() -> String,
     },
-    /// The training did an iteration.
+    /// Training completed an iteration.
     Iteration(&'h Iteration<'h>),
-    /// It is over, finished or not.
+    /// A piece of work is over, finished or not.
     Ends(&'h Work),
-    /// A training goes on from this checkpoint.
+    /// Training resumes from this checkpoint.
     Resumed {
         /// The checkpoint.
         checkpoint: &'h Path,
     },
     /// A checkpoint was written.
     Saved {
-        /// Tasks learned.
+        /// The number of tasks learned.
         tasks: usize,
-        /// Iterations done of the next one.
+        /// The iterations done in the next task.
         iterations: usize,
     },
     /// A task is learned, but not scored yet.
     Learned {
         /// The task, counted from 1.
         task: usize,
-        /// Tasks in all.
+        /// The number of tasks in all.
         tasks: usize,
         /// How long it was trained.
         took: Duration,
@@ -100,45 +100,45 @@ pub enum Happening<'h> {
     Scored(&'h TaskScores),
     /// All tasks are learned and scored.
     Finished {
-        /// How many.
+        /// The number of tasks.
         tasks: usize,
         /// The run directory.
         run: &'h Path,
     },
-    /// A classifier that scores is trained.
+    /// A scoring classifier has been trained.
     ScorerTrained {
         /// The share of test images that it recognises, from 0 to 1.
         test_accuracy: f64,
     },
-    /// Something that is no reason to stop, but that a person should know.
+    /// A problem that is no reason to stop, but that the user should know about.
     Warning(&'h str),
-    /// Something that a person might wonder about.
+    /// Information that may interest the user.
     Detail(&'h str),
 }
 
-/// Where a training stands after an iteration.
+/// The state of a training after an iteration.
 pub struct Iteration<'h> {
-    /// What is trained, as [`Happening::Begins`] said.
+    /// The work, as in [`Happening::Begins`].
     pub work: &'h Work,
     /// The task, counted from 1.
     pub task: usize,
-    /// Tasks in all.
+    /// The number of tasks in all.
     pub tasks: usize,
     /// The iteration, counted from 1.
     pub iteration: usize,
-    /// Iterations of this task.
+    /// The number of iterations of this task.
     pub iterations: usize,
-    /// Iterations done, through all tasks.
+    /// The iterations done, through all tasks.
     pub done: u64,
-    /// Iterations of all tasks.
+    /// The number of iterations of all tasks.
     pub total: u64,
-    /// How long the rest will take at the present pace, scoring not counted.
+    /// How long the rest will take at the present pace, without scoring.
     pub left: Duration,
-    /// The losses. They lie on the device that trains until somebody reads them, so reading makes the training wait.
+    /// The losses. They stay on the training device until they are read, so reading makes the training wait.
     pub losses: &'h Losses,
 }
 
-/// How far a piece of work is, for its observer, who hears the end when this is dropped.
+/// The progress of a piece of work. The observer is told of the end when this is dropped.
 pub(crate) struct Progress<'o> {
     observer: &'o dyn Observer,
     work: Work,
@@ -147,31 +147,31 @@ pub(crate) struct Progress<'o> {
 }
 
 impl<'o> Progress<'o> {
-    /// The work begins; `total` is 0 where it is not known yet.
+    /// Starts the work; `total` is 0 if it is not known yet.
     pub(crate) fn begin(observer: &'o dyn Observer, work: Work, total: u64) -> Self {
         observer.happened(&Happening::Begins(&work));
         Progress { observer, work, done: 0, total }
     }
 
-    /// The work.
+    /// Returns the work.
     pub(crate) fn work(&self) -> &Work {
         &self.work
     }
 
-    /// So many steps are done; `detail` says more.
+    /// Reports that `done` steps are done; `detail` gives more information.
     pub(crate) fn update(&mut self, done: u64, detail: impl Fn() -> String) {
         self.done = done;
         let (work, total) = (&self.work, self.total);
         self.observer.happened(&Happening::Progress { work, done, total, detail: &detail });
     }
 
-    /// So many more steps are done.
+    /// Reports that `steps` more steps are done.
     pub(crate) fn advance(&mut self, steps: u64) {
         let (done, total) = (self.done + steps, self.total);
         self.update(done, || format!("{done} of {total}"));
     }
 
-    /// The number of steps, now that it is known.
+    /// Sets the number of steps once it is known.
     pub(crate) fn set_total(&mut self, total: u64) {
         self.total = total;
     }

@@ -1,7 +1,9 @@
-//! A run: one strategy trained on a sequence of tasks, in a directory of its own that is at any moment fit to go on from.
+//! A run: one strategy trained on a sequence of tasks, in a directory of its own from which it can be resumed at any
+//! time.
 //!
-//! A run can be killed at any moment and goes on to the same bits. What makes that so is the order of writing: at the end
-//! of a task the checkpoint before the generator and the scores made from it, and of a new run its configuration last.
+//! A run can be killed at any moment and still continues to bit-identical results. The order of writing guarantees
+//! this: at the end of a task, the checkpoint is written before the generator and the scores made from it; in a new
+//! run, the configuration is written last.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -36,9 +38,9 @@ pub struct Run {
     checkpoint_every: Option<usize>,
     tensorboard: bool,
     command: String,
-    /// What is otherwise in the data than in those that the run was started with, where that is accepted.
+    /// How the data differ from those that the run was started with, if the difference was accepted.
     changed: Option<String>,
-    /// Keeps other processes from training here.
+    /// Keeps other processes from training in this directory.
     lock: Option<File>,
 }
 
@@ -47,27 +49,30 @@ pub struct Run {
 pub enum Outcome {
     /// All tasks are learned and scored.
     Finished,
-    /// It was asked to stop; [`Run::open`] and [`Run::train`] go on to the bits of a run that was never stopped.
+    /// It was asked to stop. [`Run::open`] and [`Run::train`] continue to the same bits as a run that was never
+    /// stopped.
     Stopped,
 }
 
 impl Run {
-    /// A new run of one of these strategies in `directory`, where other files may lie, but no run.
+    /// Starts a new run of one of these strategies in `directory`, which may hold other files, but no run.
     ///
     /// # Errors
-    /// When a run lies in the directory, the configuration does not fit the data or names another strategy, or the
-    /// disk is full.
+    /// When the directory already holds a run, the configuration does not fit the data or names an unknown strategy,
+    /// or the disk is full.
     pub fn start(directory: &Path, config: Config, data: &Dataset, strategies: &Strategies) -> Result<Self, Error> {
         let config = on_data(config, data)?;
         let trainer = Trainer::new(config, strategies, data.class_names.len(), &data.train)?;
         Run::begin(RunDir::new(directory), &trainer, data, strategies, None)
     }
 
-    /// A new run that shares the first task of the run in `first`, a finished one of a single task with the same seed: so all
-    /// strategies start from the same network, as in the paper (caption of figure 5).
+    /// Starts a new run that shares the first task of the run in `first`, which must be finished, have a single task
+    /// and use the same seed. This way all strategies start from the same network, as in the paper (caption of figure
+    /// 5).
     ///
     /// # Errors
-    /// As [`Run::start`], and when the first task of that run is not the one that this configuration would train.
+    /// The errors of [`Run::start`], and when the first task of that run is not the one that this configuration would
+    /// train.
     pub fn fork(
         directory: &Path,
         config: Config,
@@ -92,7 +97,7 @@ impl Run {
         dir.require_unused()?;
         dir.create()?;
         let lock = dir.lock()?;
-        // Another process may have been as quick.
+        // Another process may have started a run here meanwhile.
         dir.require_unused()?;
         if let Some(other) = first {
             dir.take_frames(other)?;
@@ -104,12 +109,12 @@ impl Run {
         Ok(Run { lock: Some(lock), ..Run::of(dir, trainer.config().clone(), data, strategies) })
     }
 
-    /// The run in `directory`, with the data that it was started with ([`load_data`] finds those that have a name or a path)
-    /// and strategies that its own is one of.
+    /// Opens the run in `directory`, with the data that it was started with ([`load_data`] finds data with a name or
+    /// a path) and strategies that include the run's own.
     ///
     /// # Errors
-    /// When the directory holds no run, or the data are others ([`Error::ChangedData`]). [`Run::train`] refuses a run whose
-    /// strategy is not among these.
+    /// When the directory holds no run, or the data have changed ([`Error::ChangedData`]). [`Run::train`] refuses a
+    /// run whose strategy is not among these.
     pub fn open(directory: &Path, data: &Dataset, strategies: &Strategies) -> Result<Self, Error> {
         let run = Run::open_on_any_data(directory, data, strategies)?;
         match run.changed {
@@ -118,8 +123,8 @@ impl Run {
         }
     }
 
-    /// The same, with data that may be others than those that it was started with. Where they are, [`Run::train`] puts that
-    /// into the log, and from then on the run expects the new ones.
+    /// Opens a run with data that may differ from those that it was started with. If they do, [`Run::train`] logs it,
+    /// and from then on the run expects the new data.
     ///
     /// # Errors
     /// When the directory holds no run, or the data cannot be read.
@@ -146,48 +151,48 @@ impl Run {
         }
     }
 
-    /// Trains on another device than the CPU. Devices round differently; on one device results are the same bits again.
+    /// Trains on a device other than the CPU. Devices round differently, but on one device results are bit-identical.
     pub fn on(self, device: Device) -> Self {
         Run { device, ..self }
     }
 
-    /// Is scored by this classifier; by default by the one of the dataset, kept in the cache, or the run's own where it was
-    /// extended.
+    /// Sets the classifier that scores the run. The default is the dataset's classifier, kept in the cache, or the
+    /// run's own if it was extended.
     pub fn scored_by(self, scorer: Scorer) -> Self {
         Run { scorer: Some(scorer), ..self }
     }
 
-    /// Saves a checkpoint every so many iterations, besides every minute and at the end of each task.
+    /// Saves a checkpoint every `iterations` iterations, in addition to every minute and at the end of each task.
     pub fn checkpoint_every(self, iterations: Option<usize>) -> Self {
         Run { checkpoint_every: iterations, ..self }
     }
 
-    /// Writes TensorBoard's event files too.
+    /// Sets whether TensorBoard's event files are written too.
     pub fn with_tensorboard(self, tensorboard: bool) -> Self {
         Run { tensorboard, ..self }
     }
 
-    /// The command line that the log and reports name as what made the run.
+    /// Sets the command line that the log and reports name as the origin of the run.
     pub fn commanded_by(self, command: impl Into<String>) -> Self {
         Run { command: command.into(), ..self }
     }
 
-    /// The run directory.
+    /// Returns the run directory.
     pub fn dir(&self) -> &RunDir {
         &self.dir
     }
 
-    /// Everything that decides the result.
+    /// Returns everything that decides the result.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Trains to the end, or until `stop` says so, which is asked between iterations. Each task is scored when it is
-    /// learned. A run that was stopped or killed goes on from its newest checkpoint, to the same bits.
+    /// Trains to the end, or until `stop`, which is called between iterations, returns true. Each task is scored when
+    /// it is learned. A run that was stopped or killed continues from its newest checkpoint, to the same bits.
     ///
     /// # Errors
-    /// When another process trains here, no checkpoint can be read, the training diverges, or the disk is full. What was
-    /// learned up to the last checkpoint stays.
+    /// When another process trains here, no checkpoint can be read, the training diverges, or the disk is full. What
+    /// was learned up to the last checkpoint stays.
     pub fn train(&mut self, observer: &dyn Observer, stop: &dyn Fn() -> bool) -> Result<Outcome, Error> {
         self.dir.create()?;
         if self.lock.is_none() {
@@ -195,7 +200,7 @@ impl Run {
         }
         self.dir.sweep()?;
         if identity::expected(&self.dir)?.is_none() {
-            // The run is of a version that took no fingerprints.
+            // The run was made by a version that took no fingerprints.
             identity::expect(&self.dir, &self.data)?;
         }
         let trainer = self.trainer(observer)?;
@@ -233,10 +238,11 @@ impl Run {
         session.run(stop)
     }
 
-    /// Scores the newest generator as it is scored when its task is learned.
+    /// Scores the newest generator in the same way as when its task is learned.
     ///
     /// # Errors
-    /// When no task is learned yet, or a generator or the real images cannot be read. [`Evaluation`] has all the choices.
+    /// When no task is learned yet, or a generator or the real images cannot be read. [`Evaluation`] offers all the
+    /// choices.
     pub fn evaluate(&self, scorer: &Scorer) -> Result<TaskScores, Error> {
         let task = self.dir.newest_task()?;
         let trained = Trained::load_with(&self.dir.generator(task), &self.strategies)?.on(self.device);
@@ -244,11 +250,12 @@ impl Run {
         Ok(evaluation.task(&self.dir, &trained, task, self.config.evaluation.samples, self.config.seed)?.scores)
     }
 
-    /// The classifier in `file`, where one is given; else the one that scored this run so far, where that is still there; else
-    /// that of the dataset, trained now where `cache` has none, or the run's own where it was extended.
+    /// Returns the classifier in `file`, if one is given. Otherwise it is the one that has scored this run so far, if
+    /// it still exists; else that of the dataset, which is trained now if it is not in `cache`, or the run's own if
+    /// it was extended.
     ///
     /// # Errors
-    /// When it cannot be read, trained or kept, or knows other classes than the run's.
+    /// When it cannot be read, trained or stored, or its classes are not those of the run.
     pub fn obtain_scorer(&self, file: Option<&Path>, cache: &Path, observer: &dyn Observer) -> Result<Scorer, Error> {
         if file.is_some() {
             return Scorer::obtain(file, &self.data, cache, observer);
@@ -262,12 +269,12 @@ impl Run {
         }
     }
 
-    /// The SHA-256 of the classifier that scored the newest task that has scores.
+    /// Returns the SHA-256 of the classifier that scored the newest task with scores.
     fn former_scorer(&self) -> Option<String> {
         (1..=self.config.tasks).rev().find_map(|task| self.dir.scored_by(task))
     }
 
-    /// Refuses a classifier that would score the tasks to come otherwise than those before them.
+    /// Refuses a classifier other than the one that scored the earlier tasks.
     fn require_one_scorer(&self, scorer: &Scorer) -> Result<(), Error> {
         let Some(before) = self.former_scorer().filter(|before| before != scorer.sha256()) else { return Ok(()) };
         let (root, file) = (self.dir.root().display(), scorer.file().display());
@@ -279,10 +286,10 @@ impl Run {
         Err(Error::run(self.dir.root(), reason))
     }
 
-    /// How long the rest of the training will take.
+    /// Estimates how long the rest of the training will take.
     ///
     /// # Errors
-    /// When no checkpoint can be read, or the run was extended: its earlier tasks have no data to measure on.
+    /// When no checkpoint can be read, or the run was extended, so that its earlier tasks have no data to measure on.
     pub fn estimate(&self, observer: &dyn Observer) -> Result<Estimate, Error> {
         if !self.config.extensions.is_empty() {
             let reason = "an extended run cannot be estimated: its earlier tasks have no data";
@@ -302,17 +309,17 @@ impl Run {
 /// How long a training will take.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Estimate {
-    /// Seconds of training that are left.
+    /// The remaining seconds of training.
     pub seconds: f64,
-    /// Seconds that an iteration of each task takes.
+    /// The seconds that an iteration of each task takes.
     pub iterations: Vec<f64>,
 }
 
 impl Estimate {
-    /// Measures a few iterations of each task; the first `learned` ones are not counted.
+    /// Measures a few iterations of each task; the first `learned` tasks are not counted.
     ///
     /// # Errors
-    /// As [`Trainer::seconds_per_iteration`].
+    /// The errors of [`Trainer::seconds_per_iteration`].
     pub fn of(trainer: &Trainer, learned: usize, observer: &dyn Observer) -> Result<Self, Error> {
         let config = trainer.config();
         let progress = Progress::begin(observer, Work::Estimating, 0);
@@ -322,17 +329,17 @@ impl Estimate {
             let done = if task == trainer.tasks_learned() { trainer.iterations_done() } else { 0 };
             (config.iterations(task) - done) as f64 * seconds
         };
-        // Not `sum`, which makes -0 of nothing.
+        // A fold is used because `sum` returns -0 for an empty iterator.
         let seconds = iterations.iter().enumerate().skip(learned).map(left).fold(0.0, |total, seconds| total + seconds);
         Ok(Estimate { seconds, iterations })
     }
 }
 
-/// Refuses what cannot become a run in `directory`, before anything is downloaded or trained: the strategy's options, the
+/// Checks that a run can start in `directory`, before anything is downloaded or trained: the strategy's options, the
 /// tasks of `classes` classes, the directory, and the run in `first` whose first task is to be shared.
 ///
 /// # Errors
-/// What is wrong, and what would be right.
+/// Says what is wrong, and what is expected.
 pub fn require_startable(
     directory: &Path,
     config: &Config,
@@ -346,8 +353,8 @@ pub fn require_startable(
     first.map_or(Ok(()), |first| first_task(&RunDir::new(first)).map(drop))
 }
 
-/// The dataset of the run in `directory`, by what its configuration says; of an extended run the images of its last class and
-/// no others. Data that have moved are at `moved`.
+/// Loads the dataset of the run in `directory`, as its configuration names it; for an extended run, the images of its
+/// last class and no others. If the data have moved, `moved` is their location.
 ///
 /// # Errors
 /// When the directory holds no run, or the images cannot be fetched or read.
@@ -363,13 +370,13 @@ pub fn load_data(directory: &Path, moved: Option<&str>, fetch: &FetchOptions) ->
     }
 }
 
-/// The configuration of a run that begins on these data.
+/// Returns the configuration of a run that begins on these data.
 fn on_data(config: Config, data: &Dataset) -> Result<Config, Error> {
     identity::require(&config, data)?;
     Ok(Config { data: Some(data.fingerprint()?.sha256), ..config })
 }
 
-/// The checkpoint at the end of the only task of a run.
+/// Returns the checkpoint at the end of a run's only task.
 fn first_task(first: &RunDir) -> Result<PathBuf, Error> {
     let path = first.checkpoint(Position::end_of(1));
     if path.is_file() {
@@ -382,7 +389,7 @@ fn first_task(first: &RunDir) -> Result<PathBuf, Error> {
     Err(Error::run(first.root(), reason))
 }
 
-/// Writes the configuration of a run, which is then started.
+/// Writes the configuration of a run, which counts as started from then on.
 pub(crate) fn write_config(dir: &RunDir, config: &Config) -> Result<(), Error> {
     let path = dir.config();
     write_whole(&path, config.to_toml().as_bytes()).at("writing", &path)

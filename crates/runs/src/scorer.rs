@@ -1,5 +1,5 @@
-//! The classifier that scores generated images. It is trained on real ones once for each dataset and kept in the cache,
-//! so that all runs on a machine are scored by the same network.
+//! The classifier that scores generated images. It is trained on real images once per dataset and kept in the cache,
+//! so that the same network scores all runs on a machine.
 
 use std::fmt::Display;
 use std::fs::{self, File};
@@ -20,16 +20,16 @@ use crate::error::{At, Error};
 use crate::observer::{Happening, Observer, Progress, Work};
 use crate::trained::Trained;
 
-/// Images of each class that a classifier is trained on for want of real ones.
+/// The most images of each class that stand in for real ones when a classifier is trained.
 const MOST_STAND_INS: usize = 2000;
-/// Images that are read at a time.
+/// The number of images read at a time.
 const SLAB: usize = 1024;
 /// The folder of classifiers in a cache.
 const FOLDER: &str = "scorers";
-/// Digits of the data's fingerprint in a file's name.
+/// The number of digits of the data's fingerprint in a file's name.
 const DIGITS: usize = 16;
 
-/// A classifier and what its cards say of it.
+/// A classifier and the information that its cards contain.
 #[derive(Clone)]
 pub struct Scorer {
     classifier: Classifier,
@@ -42,27 +42,29 @@ pub struct Scorer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Note {
     dataset: String,
-    /// The SHA-256 of the fingerprint of the data, in lower-case hexadecimal; with stand-ins, of those of the run before.
+    /// The SHA-256 of the data's fingerprint, in lower-case hexadecimal; with stand-ins, that of the data before the
+    /// extension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<String>,
-    /// Numbers of an image, C x H x W.
+    /// The number of values in an image, C x H x W.
     pixels: usize,
     classes: usize,
     epochs: usize,
     batch: usize,
     rate: f64,
-    /// From 0 to 1, on the dataset's test images.
+    /// The accuracy on the dataset's test images, from 0 to 1.
     test_accuracy: f64,
-    /// What it was trained on, where that was no dataset.
+    /// What it was trained on, if not on a dataset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stand_ins: Option<String>,
 }
 
 impl Scorer {
-    /// The classifier in `file`, where one is given; else the cached one of the data, which is trained where there is none.
+    /// Returns the classifier in `file`, if one is given; else the cached one for the data, which is trained if it
+    /// does not exist.
     ///
     /// # Errors
-    /// When a given file holds no classifier of these classes, or none can be trained or kept.
+    /// When a given file holds no classifier for these classes, or none can be trained or stored.
     pub fn obtain(file: Option<&Path>, data: &Dataset, cache: &Path, observer: &dyn Observer) -> Result<Self, Error> {
         if let Some(file) = file {
             return Scorer::given(file, data, observer);
@@ -71,7 +73,7 @@ impl Scorer {
         if let Ok(scorer) = Scorer::of_data(&path, data) {
             return Ok(scorer);
         }
-        // Runs that start side by side train it once.
+        // The lock makes runs that start simultaneously train it only once.
         let folder = path.parent().expect("the cache has a folder of scorers");
         make_folder(folder)?;
         let path_of_lock = folder.join(".lock");
@@ -81,51 +83,51 @@ impl Scorer {
             Ok(scorer) => Ok(scorer),
             Err(reason) => {
                 observer.happened(&Happening::Detail(&reason.to_string()));
-                // Always with the same seed, so that it does not depend on the run.
+                // The seed is always the same, so that the classifier does not depend on the run.
                 Scorer::train_on(&path, data, Some(data.fingerprint()?.sha256), None, observer)?;
                 Scorer::of_data(&path, data)
             }
         }
     }
 
-    /// The share of test images that it recognises, from 0 to 1.
+    /// Returns the share of test images that it recognises, from 0 to 1.
     pub fn test_accuracy(&self) -> f64 {
         self.note.test_accuracy
     }
 
-    /// Where it was read from.
+    /// Returns the file it was read from.
     pub fn file(&self) -> &Path {
         &self.file
     }
 
-    /// Whether it was trained on images of this class.
+    /// Returns whether it was trained on images of this class.
     pub fn knows(&self, class: usize) -> bool {
         class < self.note.classes
     }
 
-    /// Its layers and what is special to it.
+    /// Returns the name of its layers and what is special about its training.
     fn network(&self) -> String {
         let name = self.classifier.name();
         self.note.stand_ins.as_ref().map_or_else(|| name.into(), |stand_ins| format!("{name} trained on {stand_ins}"))
     }
 
-    /// What it is and how good it is, for a sentence.
+    /// Describes it and its accuracy, for a sentence.
     pub fn description(&self) -> String {
         let kind = if self.note.stand_ins.is_some() { "such test images" } else { "real test images" };
         format!("{} (which recognises {:.2} % of {kind})", self.network(), 100.0 * self.note.test_accuracy)
     }
 
-    /// The network.
+    /// Returns the network.
     pub fn classifier(&self) -> &Classifier {
         &self.classifier
     }
 
-    /// The SHA-256 of its weights, in lower-case hexadecimal.
+    /// Returns the SHA-256 of its weights, in lower-case hexadecimal.
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
 
-    /// The card of numbers that this network gives, of so many images of each class of a run's generator.
+    /// Returns the card of numbers measured by this network on `samples` images of each class from a run's generator.
     pub fn card(&self, config: &Config, sampling: &Sampling, source: Source, samples: usize) -> Card {
         Card {
             network: self.network(),
@@ -144,8 +146,8 @@ impl Scorer {
         }
     }
 
-    /// Where the classifier of these data is kept: its name begins with the dataset's and ends with the fingerprint, so that
-    /// other images have another classifier, whatever they are called.
+    /// Returns where the classifier for these data is stored. The file name begins with the dataset's name and ends
+    /// with the fingerprint, so that different images have different classifiers, whatever they are called.
     fn path(cache: &Path, data: &Dataset) -> Result<PathBuf, Error> {
         let network = Classifier::name_for(data.train.image_shape());
         let kind = network.split('-').next().unwrap_or(network);
@@ -153,7 +155,7 @@ impl Scorer {
         Ok(cache.join(FOLDER).join(format!("{}-{kind}-{print}.safetensors", data.name)))
     }
 
-    /// The files of all classifiers in a cache, by name; each begins with its dataset's.
+    /// Returns the files of all classifiers in a cache, by name; each name begins with that of its dataset.
     pub fn files(cache: &Path) -> Vec<PathBuf> {
         let entries = fs::read_dir(cache.join(FOLDER)).into_iter().flatten().flatten().map(|entry| entry.path());
         let mut files: Vec<_> =
@@ -162,15 +164,15 @@ impl Scorer {
         files
     }
 
-    /// The classifier of this SHA-256 that scored a run: its own, or one in the cache.
+    /// Finds the classifier with this SHA-256 that scored a run: the run's own, or one in the cache.
     pub(crate) fn find(sha256: &str, run: &RunDir, shape: [usize; 3], cache: &Path) -> Option<Self> {
         let files = [run.scorer()].into_iter().chain(Scorer::files(cache));
         let mut found = files.filter(|path| sha256_of(path).is_ok_and(|of_file| of_file == sha256));
         found.find_map(|path| Scorer::open(&path, shape).ok())
     }
 
-    /// The classifier in a file that somebody gave. It may have learned from other images of the same dataset, or know more
-    /// classes, as that of an extended run does.
+    /// Opens the classifier in a file that the user gave. It may have learned from other images of the same dataset,
+    /// or know more classes, like that of an extended run.
     fn given(path: &Path, data: &Dataset, observer: &dyn Observer) -> Result<Self, Error> {
         let scorer = Scorer::open(path, data.train.image_shape())?;
         let print = data.fingerprint()?.sha256;
@@ -188,7 +190,7 @@ impl Scorer {
         Ok(scorer)
     }
 
-    /// The classifier that was trained on these data, in a file of the cache.
+    /// Opens the classifier that was trained on these data, in a file of the cache.
     fn of_data(path: &Path, data: &Dataset) -> Result<Self, Error> {
         let scorer = Scorer::open(path, data.train.image_shape())?;
         if scorer.note.data != Some(data.fingerprint()?.sha256) || scorer.note.classes != data.class_names.len() {
@@ -197,10 +199,10 @@ impl Scorer {
         Ok(scorer)
     }
 
-    /// The classifier in a file, whatever it was made for, of images of this shape (C, H, W).
+    /// Opens the classifier in a file, whatever it was made for, if it takes images of this shape (C, H, W).
     ///
     /// # Errors
-    /// When the file holds no classifier of such images.
+    /// When the file holds no classifier for such images.
     pub fn open(path: &Path, shape: [usize; 3]) -> Result<Self, Error> {
         let weights = Weights::load(path, Device::Cpu)?;
         let note: Note = serde_json::from_str(&weights.note).map_err(|error| {
@@ -216,8 +218,8 @@ impl Scorer {
         Ok(Scorer { classifier, note, sha256, file: path.into() })
     }
 
-    /// Trains a classifier for a run that learns a class without the data before it. What the run's generator made of the
-    /// other classes, before it learned this one, stands in for their images.
+    /// Trains a classifier for a run that learns a class without the earlier data. Images that the run's generator
+    /// made of the other classes, before it learned this one, stand in for real ones.
     pub fn train_on_stand_ins(
         path: &Path,
         before: &Trained,
@@ -286,12 +288,12 @@ impl Scorer {
     }
 }
 
-/// What a classifier makes of images that need not be in memory at once.
+/// Applies a classifier to images that need not be in memory at once.
 pub fn read_all(classifier: &Classifier, images: &Labelled) -> Result<Reading, Error> {
     Ok(classifier.read_from(images.slabs(SLAB).map(|slab| Ok::<_, DataError>(slab.images()?.into_owned())))?)
 }
 
-/// The SHA-256 of a file, in lower-case hexadecimal.
+/// Returns the SHA-256 of a file, in lower-case hexadecimal.
 fn sha256_of(path: &Path) -> io::Result<String> {
     Ok(hex(Sha256::digest(fs::read(path)?)))
 }

@@ -1,4 +1,4 @@
-//! The loop around the trainer: what is written and said while it trains.
+//! The loop around the trainer: what is written and reported during training.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,9 +20,9 @@ use crate::run::Outcome;
 use crate::scorer::Scorer;
 use crate::trained::{Trained, Usage};
 
-/// Checkpoints come at least this often.
+/// The longest time between checkpoints.
 const CHECKPOINTS: Duration = Duration::from_secs(60);
-/// Progress events in a task; a report draws its loss curves from them.
+/// The number of progress events in a task; a report draws its loss curves from them.
 const EVENTS: usize = 100;
 
 /// A training with everything around it.
@@ -34,19 +34,19 @@ pub struct Session<'s> {
     trainer: Trainer,
     events: EventLog,
     checkpoint_every: Option<usize>,
-    /// Of training in the current task.
+    /// Seconds of training in the current task.
     seconds: f64,
     saved: Instant,
     pace: Pace,
 }
 
-/// How fast the training is: seconds an iteration, most of it from the last twenty.
+/// The speed of the training, in seconds per iteration, mostly determined by the last twenty.
 #[derive(Default)]
 struct Pace(Option<f64>);
 
 impl<'s> Session<'s> {
-    /// A session that goes on with this training. A checkpoint is saved every minute and every `checkpoint_every`
-    /// iterations.
+    /// Creates a session that continues this training. A checkpoint is saved every minute and every
+    /// `checkpoint_every` iterations.
     pub fn new(
         run: &'s RunDir,
         observer: &'s dyn Observer,
@@ -62,13 +62,13 @@ impl<'s> Session<'s> {
         Ok(Session { run, observer, data, evaluation, trainer, events, checkpoint_every, seconds, saved, pace })
     }
 
-    /// Trains to the end, or until `stop` asks for an earlier one, which is looked for between iterations.
+    /// Trains to the end, or until `stop`, which is called between iterations, asks for an earlier end.
     pub fn run(mut self, stop: &dyn Fn() -> bool) -> Result<Outcome, Error> {
         if !self.run.real().exists() {
             self.write_real()?;
         }
         let learned = self.trainer.tasks_learned();
-        // The first task of a fork, or one whose process was killed while it scored.
+        // This is the first task of a fork, or a task whose process was killed while it was scored.
         if learned > 0 && self.trainer.iterations_done() == 0 && !self.run.scores(learned).exists() {
             self.finish_task(learned)?;
         }
@@ -80,7 +80,7 @@ impl<'s> Session<'s> {
                 self.save()?;
                 return Ok(Outcome::Stopped);
             }
-            // The end of a task starts to count anew.
+            // The count is read now because it restarts at the end of a task.
             let replayed = self.trainer.replayed();
             let begun = Instant::now();
             let advance = self.trainer.advance();
@@ -111,13 +111,13 @@ impl<'s> Session<'s> {
         Ok(Outcome::Finished)
     }
 
-    /// Puts an iteration into the log, and saves a checkpoint when it is time.
+    /// Logs an iteration, and saves a checkpoint when it is due.
     fn record(&mut self, task: usize, iteration: usize, iterations: usize, losses: &Losses) -> Result<(), Error> {
         if iteration.is_multiple_of((iterations / EVENTS).max(1)) || iteration == iterations {
             let losses = losses.read().into_iter().map(|(name, value)| (name.into(), Some(value))).collect();
             self.events.write(&Event::Progress { task, iteration, iterations, losses, seconds: self.seconds })?;
         }
-        // The first iterations change most.
+        // The grids are denser at first because the first iterations change the images most.
         if iteration.is_power_of_two() || iteration == iterations {
             let classes = self.trainer.tasks().classes_seen(task);
             self.write_samples(&self.run.frame(task, iteration), &classes)?;
@@ -132,14 +132,14 @@ impl<'s> Session<'s> {
         Ok(())
     }
 
-    /// Whether the past classes are looked at after this iteration. The first one moves no generator: it shows where the
-    /// task starts from.
+    /// Returns whether the past classes are scored after this iteration. The first iteration does not change the
+    /// generator, so it shows where the task starts from.
     fn glances(&self, task: usize, iteration: usize) -> bool {
         let every = self.trainer.config().evaluation.gap_every;
         every > 0 && task > 1 && (iteration == 1 || iteration.is_multiple_of(every))
     }
 
-    /// Puts the accuracy on the classes of the past into the log.
+    /// Logs the accuracy on the past classes.
     fn glance(&mut self, task: usize, iteration: usize) -> Result<(), Error> {
         let begun = Instant::now();
         let past = self.trainer.tasks().classes_seen(task - 1);
@@ -164,7 +164,7 @@ impl<'s> Session<'s> {
         Ok(())
     }
 
-    /// Writes what is left of a learned task: samples, the generator, and last its scores.
+    /// Writes the results of a learned task: samples, the generator, and last its scores.
     fn finish_task(&mut self, task: usize) -> Result<(), Error> {
         let begun = Instant::now();
         let folder = self.run.task(task);
@@ -196,13 +196,13 @@ impl<'s> Session<'s> {
         }
     }
 
-    /// The grid of images of these classes at the latents that are always shown.
+    /// Writes a grid of images of these classes, always at the same latents.
     fn write_samples(&self, path: &Path, classes: &[usize]) -> Result<(), Error> {
         let rows = self.trainer.sampling().grid(self.trainer.source(), classes, COLUMNS);
         write_rows(path, rows.iter().map(|row| row.view()))
     }
 
-    /// Real images of the classes of all tasks.
+    /// Writes real images of the classes of all tasks.
     fn write_real(&self) -> Result<(), Error> {
         let tasks = self.trainer.tasks();
         let classes = tasks.classes_seen(tasks.tasks().len());
@@ -242,7 +242,7 @@ impl Pace {
     }
 }
 
-/// Iterations of the first `tasks` tasks.
+/// Returns the number of iterations of the first `tasks` tasks.
 fn iterations(config: &Config, tasks: usize) -> u64 {
     (0..tasks).map(|task| config.iterations(task) as u64).sum()
 }

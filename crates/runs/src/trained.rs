@@ -1,4 +1,4 @@
-//! `generator.safetensors`: the weights that a finished task leaves, with what is needed to use them.
+//! `generator.safetensors`: the weights left by a finished task, with what is needed to use them.
 
 use std::path::Path;
 
@@ -15,29 +15,29 @@ use crate::error::Error;
 pub struct Trained {
     /// The network.
     pub generator: Generator,
-    /// What draws images of classes from it.
+    /// The sampler that draws images of given classes from it.
     pub sampler: Box<dyn Sampler>,
-    /// What normalises its images where their batch does not.
+    /// The statistics that normalise its images when their batch does not.
     pub standing: Standing,
     /// How to use it.
     pub usage: Usage,
 }
 
-/// What the file says beside its weights.
+/// The information stored in the file beside its weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
     /// The classes it has learned, in the order it learned them.
     pub classes: Vec<usize>,
     /// Their names, in the same order.
     pub class_names: Vec<String>,
-    /// Images that are normalised together.
+    /// The number of images that are normalised together.
     pub batch: usize,
-    /// Whether they are of one class.
+    /// Whether these are of one class.
     pub grouping: Grouping,
 }
 
 impl Trained {
-    /// Writes the file, whole or not at all.
+    /// Writes the file, which never appears incomplete.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
         let mut weights = Weights::default();
         weights.insert_network("", &self.generator);
@@ -47,9 +47,9 @@ impl Trained {
         Ok(weights.save(path)?)
     }
 
-    /// Reads a file, or the newest generator of a run directory, that one of the built-in strategies trained. A file without
-    /// our note, as PyTorch would write it, is taken to know all its classes, to name them by number and to have been trained
-    /// in class-pure batches of 64; standing statistics that it lacks are measured.
+    /// Reads a file, or the newest generator of a run directory, trained by one of the built-in strategies. A file
+    /// without this program's note, such as one written by PyTorch, is assumed to know all its classes, to name them
+    /// by number and to have been trained in class-pure batches of 64; missing standing statistics are measured.
     ///
     /// # Errors
     /// When there is no generator, or the file is damaged or of another kind.
@@ -57,10 +57,11 @@ impl Trained {
         Trained::load_with(path, &Strategies::built_in())
     }
 
-    /// As [`load`](Trained::load), of a generator that one of these strategies trained, and which is drawn from by its sampler.
+    /// Does the same as [`load`](Trained::load) for a generator trained by one of `strategies`, whose sampler draws
+    /// from it.
     ///
     /// # Errors
-    /// As [`load`](Trained::load).
+    /// The errors of [`load`](Trained::load).
     pub fn load_with(path: &Path, strategies: &Strategies) -> Result<Self, Error> {
         let path = &RunDir::generator_of(path)?;
         let (weights, generator, usage) = Usage::read(path)?;
@@ -73,26 +74,27 @@ impl Trained {
         Ok(Trained { generator, sampler, standing, usage })
     }
 
-    /// `count` images of a class, by its name or else its number, at the latents of a seed: bytes, N x C x H x W, each
-    /// normalised by standing statistics, so that it does not depend on those beside it. There are fewer where the
-    /// generator cannot be asked for a class and makes too few of it.
+    /// Draws `count` images of a class, given by its name or else its number, at the latents of a seed: bytes, N x C
+    /// x H x W. Standing statistics normalise each image, so that it does not depend on the others. There are fewer
+    /// images if the generator cannot be asked for a class and makes too few of it.
     ///
     /// # Errors
-    /// When the generator has not learned the class, or makes none of it.
+    /// When the generator has not learned the class, or makes no images of it.
     pub fn draw(&self, class: &str, count: usize, seed: u64) -> Result<Array4<u8>, Error> {
         self.draw_from(self.standing_source(), class, count, seed)
     }
 
-    /// `count` images of each class that it has learned, in that order, normalised with their batch, as in training and as they
-    /// are scored. There may be fewer, as in [`draw`](Trained::draw).
+    /// Draws `count` images of each class that it has learned, in that order. They are normalised with their batch,
+    /// as in training and scoring. There may be fewer, as in [`draw`](Trained::draw).
     pub fn draw_all(&self, count: usize, seed: u64) -> Vec<Array4<u8>> {
         self.usage.sampling(seed).images(self.source(), &self.usage.classes, count)
     }
 
-    /// As [`draw`](Trained::draw), from [`source`](Trained::source) or [`standing_source`](Trained::standing_source).
+    /// Does the same as [`draw`](Trained::draw), from [`source`](Trained::source) or
+    /// [`standing_source`](Trained::standing_source).
     ///
     /// # Errors
-    /// As [`draw`](Trained::draw).
+    /// The errors of [`draw`](Trained::draw).
     pub fn draw_from(&self, source: Source, class: &str, count: usize, seed: u64) -> Result<Array4<u8>, Error> {
         let position = self.usage.position(class)?;
         // In mixed batches a class is drawn among the others, as it was trained.
@@ -111,7 +113,7 @@ impl Trained {
         Ok(images)
     }
 
-    /// The images of a class at latents (N x latent): N x C x H x W, in (-1, 1).
+    /// Draws the images of a class at latents (N x latent): N x C x H x W, in (-1, 1).
     ///
     /// # Errors
     /// When the generator has not learned the class or knows no classes, or the latents have another width.
@@ -140,24 +142,24 @@ impl Trained {
         Ok(Tensor::concat(0, &batches.collect::<Vec<_>>().iter().collect::<Vec<_>>()))
     }
 
-    /// The same on another device. The sampler stays: what it knows of images it reads from bytes.
+    /// Moves it to another device. The sampler stays where it is, because it reads images as bytes.
     pub fn on(self, device: Device) -> Self {
         Trained { generator: self.generator.on(device), standing: self.standing.on(device), ..self }
     }
 
-    /// What to draw images from that are normalised with their batch, as in training.
+    /// Returns a source of images that are normalised with their batch, as in training.
     pub fn source(&self) -> Source<'_> {
         Source { sampler: &*self.sampler, ..Source::from(&self.generator) }
     }
 
-    /// What to draw images from that do not depend on each other.
+    /// Returns a source of images that do not depend on each other.
     pub fn standing_source(&self) -> Source<'_> {
         Source { standing: Some(&self.standing), ..self.source() }
     }
 }
 
 impl Usage {
-    /// What is in a file: all its weights, the generator among them, and how to use that.
+    /// Reads a file: all its weights, the generator among them, and how to use it.
     pub(crate) fn read(path: &Path) -> Result<(Weights, Generator, Usage), Error> {
         let weights = Weights::load(path, Device::Cpu)?;
         let generator = Generator::from_weights(path, &weights)?;
@@ -184,12 +186,12 @@ impl Usage {
         Ok((weights, generator, usage))
     }
 
-    /// How the generator is sampled, with latents of a seed.
+    /// Returns how the generator is sampled, with the latents of a seed.
     pub fn sampling(&self, seed: u64) -> Sampling {
         Sampling { batch: self.batch, grouping: self.grouping, seed }
     }
 
-    /// Where among the learned classes the one of this name, or else of this number, is.
+    /// Returns the position among the learned classes of the one with this name, or else this number.
     pub fn position(&self, class: &str) -> Result<usize, Error> {
         let by_name = self.class_names.iter().position(|name| name == class);
         let by_number = || self.classes.iter().position(|number| number.to_string() == class);

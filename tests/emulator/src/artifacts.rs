@@ -1,4 +1,4 @@
-//! The files that ship: the PTX of every module, and a manifest of what made them.
+//! The files that are shipped: the PTX of every module, and a manifest of the sources they were made from.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::nvrtc::{self, Nvrtc, Usage};
 use crate::ptx;
 use crate::sources::{Module, root, sha256};
 
-/// The files by their path in the folder that ships.
+/// The files by their path in the shipped folder.
 pub type Files = BTreeMap<PathBuf, String>;
 
 const MANIFEST: &str = "manifest.toml";
@@ -31,7 +31,7 @@ struct Manifest {
 #[derive(Serialize)]
 struct Entry {
     set: &'static str,
-    /// SHA-256 of the source and what stands before it.
+    /// SHA-256 of the source and its headers.
     source: String,
     /// SHA-256 of the PTX.
     ptx: String,
@@ -41,14 +41,14 @@ struct Entry {
 #[derive(Serialize)]
 struct Kernel {
     name: String,
-    /// Threads of a block, at most.
+    /// The most threads of a block.
     threads: usize,
     registers: usize,
     spills: usize,
     shared: usize,
 }
 
-/// The folder that ships.
+/// Returns the shipped folder.
 pub fn folder() -> PathBuf {
     root().join("crates/tensor/ptx")
 }
@@ -98,12 +98,12 @@ fn make(module: &Module, nvrtc: &Nvrtc) -> Result<(Entry, String)> {
     Ok((Entry { set: module.set(), source: module.hash(), ptx: sha256(ptx.as_bytes()), kernels }, ptx))
 }
 
-/// What no GPU can launch, and what would be slow on all.
+/// Refuses kernels that a GPU could not launch, or that would be slow on every GPU.
 fn check_limits(usage: &Usage, threads: usize) -> Result<()> {
     const REGISTERS: usize = 65_536;
     const STATIC_SHARED: usize = 48 << 10;
     let Usage { name, registers, spills, shared } = usage;
-    // Registers are given out by the eight.
+    // Registers are allocated in groups of eight.
     let all = registers.next_multiple_of(8) * threads;
     ensure!(*spills == 0, "{name} spills {spills} bytes of registers to memory");
     ensure!(all <= REGISTERS, "{name} needs {all} registers for a block of {threads} threads; there are {REGISTERS}");
@@ -111,7 +111,7 @@ fn check_limits(usage: &Usage, threads: usize) -> Result<()> {
     Ok(())
 }
 
-/// Writes the files, and removes what else is in the folder.
+/// Writes the files, and removes everything else from the folder.
 ///
 /// # Errors
 /// When a file cannot be written.
@@ -129,7 +129,7 @@ pub fn write(files: &Files, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Compares the files with what is in the folder, byte for byte.
+/// Compares the files with the contents of the folder, byte for byte.
 ///
 /// # Errors
 /// When they differ; the error names the files.
@@ -148,7 +148,7 @@ pub fn check(files: &Files, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The files in the folder, which is two levels deep.
+/// Lists the files in the folder, which is two levels deep.
 fn present(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {

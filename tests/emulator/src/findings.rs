@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::shadow::Site;
 
-/// At most so many findings of a launch are kept; more say nothing new.
+/// The most findings kept for a launch; more would add nothing new.
 const MOST: usize = 8;
 
 /// Something that a kernel must not do.
@@ -15,13 +15,13 @@ pub struct Finding {
     pub kernel: String,
     /// What it did, in words.
     pub what: String,
-    /// Where: a file and a line.
+    /// The place, a file and a line.
     pub place: String,
     /// The block that did it.
     pub block: [u32; 3],
     /// The thread of the block.
     pub thread: [u32; 3],
-    /// For a race, where the other access is.
+    /// The place of the other access, if this is a race.
     pub other: Option<String>,
 }
 
@@ -36,7 +36,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The findings of a launch, each place once.
+/// The findings of a launch, one for each place.
 #[derive(Default)]
 pub struct Findings {
     found: Vec<Finding>,
@@ -45,12 +45,13 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Whether there are as many as are kept.
+    /// Returns whether the limit of findings has been reached.
     pub fn full(&self) -> bool {
         self.found.len() >= MOST
     }
 
-    /// Whether this was not found before between these sites. Their places take long to look up.
+    /// Returns whether this is the first such finding between these sites. It saves looking up their places, which
+    /// takes long.
     pub fn is_new(&mut self, what: &str, site: Site, other: Option<Site>) -> bool {
         !self.full() && self.sites.insert((what.into(), site, other))
     }
@@ -63,7 +64,7 @@ impl Findings {
         }
     }
 
-    /// All of them.
+    /// Returns all findings.
     pub fn into_vec(self) -> Vec<Finding> {
         self.found
     }

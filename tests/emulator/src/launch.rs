@@ -1,31 +1,32 @@
-//! What both executors are given, what can be wrong with it, and in which order they run it.
+//! The launches that both executors accept, the errors in them, and the order in which they run.
 
 use std::ffi::c_void;
 
 use crate::findings::Finding;
 use crate::memory::OutOfBounds;
 
-/// A launch as `cuLaunchKernel` takes it.
+/// A launch with the parameters of `cuLaunchKernel`.
 pub struct Launch<'a> {
     /// The name of the kernel.
     pub kernel: &'a str,
-    /// Blocks along x, y and z.
+    /// The number of blocks along x, y and z.
     pub grid: [u32; 3],
-    /// Threads of a block along x, y and z.
+    /// The number of threads of a block along x, y and z.
     pub block: [u32; 3],
-    /// Bytes of dynamic shared memory.
+    /// The size of dynamic shared memory in bytes.
     pub shared: usize,
     /// A pointer to each argument.
     pub arguments: &'a [*mut c_void],
 }
 
 impl Launch<'_> {
-    /// Threads of a block.
+    /// Returns the number of threads of a block.
     pub fn threads(&self) -> usize {
         self.block.iter().map(|&threads| threads as usize).product()
     }
 
-    /// Refuses what a GPU refuses. Shared memory is bounded by the smallest that PTX for `compute_80` may run on.
+    /// Refuses launches that a GPU would refuse. The bound on shared memory is that of the smallest GPU on which PTX
+    /// for `compute_80` may run.
     pub fn check(&self, static_shared: usize) -> Result<(), LaunchError> {
         const THREADS: usize = 1024;
         const GRID: [u32; 3] = [0x7fff_ffff, 0xffff, 0xffff];
@@ -50,90 +51,90 @@ impl Launch<'_> {
 
 /// A device that executes kernels without a GPU.
 pub trait Executor: Send + Sync {
-    /// The address of `len` bytes of new memory.
+    /// Allocates `len` bytes of memory and returns their address.
     fn allocate(&self, len: usize) -> u64;
 
-    /// Gives memory back.
+    /// Frees memory.
     ///
     /// # Errors
-    /// When none was allocated at this address.
+    /// When nothing was allocated at this address.
     fn free(&self, address: u64) -> Result<(), LaunchError>;
 
     /// Copies to the device.
     ///
     /// # Errors
-    /// When no buffer holds so many bytes at the address.
+    /// When no buffer holds that many bytes at the address.
     fn write(&self, address: u64, bytes: &[u8]) -> Result<(), LaunchError>;
 
     /// Copies from the device.
     ///
     /// # Errors
-    /// When no buffer holds so many bytes at the address.
+    /// When no buffer holds that many bytes at the address.
     fn read(&self, address: u64, bytes: &mut [u8]) -> Result<(), LaunchError>;
 
     /// Runs a kernel to its end.
     ///
     /// # Errors
-    /// When there is no such kernel, a GPU could not launch it so, or the checks found something.
+    /// When there is no such kernel, a GPU could not launch it this way, or the checks found something.
     ///
     /// # Safety
-    /// There is an argument of the right type for each parameter. Where an executor does not check accesses to memory, what
-    /// the kernel's pointers point to lies in this device's memory.
+    /// There is an argument of the right type for each parameter. If the executor does not check accesses to memory,
+    /// the kernel's pointers point to this device's memory.
     unsafe fn launch(&self, launch: &Launch) -> Result<(), LaunchError>;
 }
 
 /// Why a launch failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// The device's modules have no such kernel.
+    /// The device's modules do not have the kernel.
     #[error("there is no kernel `{0}`")]
     UnknownKernel(String),
-    /// More or fewer than a GPU can launch.
+    /// A size is outside the range that a GPU can launch.
     #[error("{kernel}: {value} {what}, where 1 to {most} are possible")]
     Limit {
         /// The kernel.
         kernel: String,
-        /// What there is too much of.
+        /// The name of the quantity.
         what: &'static str,
-        /// How much was asked for.
+        /// The requested amount.
         value: usize,
-        /// How much there can be.
+        /// The largest amount possible.
         most: usize,
     },
-    /// Not as many arguments as the kernel has parameters.
+    /// The number of arguments differs from that of the kernel's parameters.
     #[error("{kernel}: {given} arguments for {expected} parameters")]
     Arguments {
         /// The kernel.
         kernel: String,
-        /// How many were given.
+        /// The number of arguments.
         given: usize,
-        /// How many it has.
+        /// The number of parameters.
         expected: usize,
     },
-    /// The kernel did what it must not do.
+    /// The checks found something wrong in the kernel.
     #[error("{}", .0.iter().map(Finding::to_string).collect::<Vec<_>>().join("\n"))]
     Findings(Vec<Finding>),
-    /// A copy outside of any buffer.
+    /// A copy lies outside of every buffer.
     #[error("copy of {0}")]
     Copy(#[from] OutOfBounds),
-    /// There is no buffer at the address that is to be given back.
+    /// There is no buffer at the address to be freed.
     #[error("no buffer begins at {0:#x}")]
     Free(u64),
 }
 
-/// The order in which blocks, warps and lanes go on. A correct kernel computes the same in each.
+/// The order in which blocks, warps and lanes run. A correct kernel computes the same in every order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schedule {
-    /// The first first.
+    /// From the first to the last.
     Forward,
-    /// The last first.
+    /// From the last to the first.
     Backward,
-    /// Shuffled, by this seed.
+    /// In an order shuffled with this seed.
     Shuffled(u64),
 }
 
 impl Schedule {
-    /// The numbers below `count` in the order of the schedule; `turn` makes shuffles differ from each other.
+    /// Returns the numbers below `count` in the order of the schedule; `turn` makes successive shuffles differ.
     pub fn order(self, count: usize, turn: u64) -> Vec<usize> {
         let mut order: Vec<usize> = (0..count).collect();
         match self {
@@ -150,7 +151,7 @@ impl Schedule {
     }
 }
 
-/// The finaliser of splitmix64.
+/// Computes the finaliser of splitmix64.
 fn mixed(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,7 +1,7 @@
 //! The ledger: which kernel was compared on which tier.
 //!
-//! A test writes a row only after it has compared a kernel's results. The table takes the kernels from the `.cu` files, so
-//! that none can be forgotten, and says of every tier whether it ran on the source as it is now.
+//! A test writes a row only after it has compared a kernel's results. The table takes the kernels from the `.cu`
+//! files, so that none can be forgotten, and shows for every tier whether it ran on the current source.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -13,14 +13,14 @@ use anyhow::{Context, Result};
 
 use crate::sources::{Module, root};
 
-/// Where a kernel ran.
+/// The way in which a kernel was run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Tier {
-    /// On the host, only run.
+    /// On the host, without checks.
     Fast,
     /// On the host, with every access checked.
     Checked,
-    /// Its PTX in the interpreter.
+    /// As PTX in the interpreter.
     Interpreter,
     /// On a GPU.
     Gpu,
@@ -30,7 +30,7 @@ impl Tier {
     /// All tiers, in the order of the table.
     pub const ALL: [Tier; 4] = [Tier::Fast, Tier::Checked, Tier::Interpreter, Tier::Gpu];
 
-    /// The name in the ledger.
+    /// Returns the name in the ledger.
     pub fn name(self) -> &'static str {
         match self {
             Tier::Fast => "T1 fast",
@@ -40,14 +40,14 @@ impl Tier {
         }
     }
 
-    /// Whether every kernel must have been compared on it. A GPU is not always there.
+    /// Returns whether every kernel must have been compared on this tier. A GPU is not always available.
     fn is_required(self) -> bool {
         self != Tier::Gpu
     }
 }
 
-/// What GPUs have left in `benches/results`, which is checked in because a GPU is there only sometimes: the text of all
-/// results of `cargo xtask gpu`.
+/// Returns the text of all results of `cargo xtask gpu` in `benches/results`. They are checked in because a GPU is
+/// not always available.
 fn gpu_results() -> Result<String> {
     let folder = root().join("benches/results");
     let mut text = String::new();
@@ -60,19 +60,19 @@ fn gpu_results() -> Result<String> {
     Ok(text)
 }
 
-/// Adds a row. To be called only when the kernel's results on this tier have been compared with the reference.
+/// Adds a row. Call this only after the kernel's results on this tier have been compared with the reference.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn compared(rows: &Path, module: &Module, kernel: &str, tier: Tier) -> Result<()> {
     let mut file = OpenOptions::new().create(true).append(true).open(rows);
     let file = file.as_mut().map_err(|error| anyhow::anyhow!("{}: {error}", rows.display()))?;
-    // One write, so that the rows of several processes stay whole.
+    // The row is written in one call, so that rows of several processes do not mix.
     let row = format!("{kernel}\t{}\t{}\n", tier.name(), module.hash());
     file.write_all(row.as_bytes()).with_context(|| format!("writing {}", rows.display()))
 }
 
-/// The table of kernels and tiers, and whether every tier that must have run has.
+/// Returns the table of kernels and tiers, and whether every required tier has run.
 ///
 /// # Errors
 /// When the rows cannot be read.
@@ -82,7 +82,7 @@ pub fn table(modules: &[Module], rows: &Path) -> Result<(String, bool)> {
 }
 
 fn render(modules: &[Module], rows: &str) -> (String, bool) {
-    // The sources that each kernel was compared with on each tier, by how often.
+    // The sources with which each kernel was compared on each tier, with how often.
     let mut ran: HashMap<(&str, &str), BTreeMap<&str, usize>> = HashMap::new();
     for row in rows.lines() {
         if let [kernel, tier, source] = row.split('\t').collect::<Vec<_>>()[..] {

@@ -1,24 +1,24 @@
-//! The memory of an emulated device: buffers that lie apart from each other, and what the checkers remember of them.
+//! The memory of an emulated device: buffers with gaps between them, and what the checkers remember of them.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr;
 
 use crate::shadow::{WORD, Word};
 
-/// Buffers begin at multiples of this many bytes, as the driver's do.
+/// The alignment of buffers in bytes, the same as the driver's.
 const ALIGNMENT: usize = 256;
-/// Bytes before and after a buffer that belong to nobody.
+/// The unused bytes before and after a buffer.
 const GUARD: usize = 1024;
-/// What memory holds before anybody writes it: the bytes of a float that is no number.
+/// The value of every byte before it is written. Four of them make a NaN.
 pub const POISON: u8 = 0xff;
 
 /// A buffer of device memory.
 struct Buffer {
     address: usize,
     len: usize,
-    /// One for each word that is begun; none on a device that checks nothing.
+    /// One entry for each word, including a partial last one; empty on a device that checks nothing.
     words: Vec<Word>,
-    /// The block on the host's heap, guards included.
+    /// The allocation on the host's heap, including the guards.
     block: *mut u8,
     layout: Layout,
 }
@@ -52,25 +52,25 @@ impl Drop for Buffer {
     }
 }
 
-/// An address range that lies in no buffer.
+/// An address range that does not lie in a buffer.
 #[derive(Debug, thiserror::Error)]
 pub enum OutOfBounds {
-    /// The nearest buffer below the address.
+    /// The range lies near a buffer: the nearest one below the address.
     #[error("{len} bytes at byte {offset} of a buffer of {size} bytes")]
     Buffer {
-        /// Bytes of the range.
+        /// The length of the range in bytes.
         len: usize,
-        /// Where it begins in the buffer.
+        /// The offset of the range in the buffer.
         offset: usize,
-        /// Bytes of the buffer.
+        /// The size of the buffer in bytes.
         size: usize,
     },
-    /// Nothing is near.
+    /// There is no buffer near the address.
     #[error("{len} bytes at {address:#x}, where no buffer is")]
     Nowhere {
-        /// Bytes of the range.
+        /// The length of the range in bytes.
         len: usize,
-        /// Where it begins.
+        /// The address of the range.
         address: usize,
     },
 }
@@ -78,19 +78,19 @@ pub enum OutOfBounds {
 /// All buffers of a device.
 pub struct Memory {
     checked: bool,
-    /// In the order of their addresses.
+    /// The buffers, ordered by address.
     buffers: Vec<Buffer>,
-    /// The buffer last found for a page, by a part of the page's number; a guess.
+    /// A guess for each page, by some bits of its number: the buffer last found there.
     recent: [usize; 64],
 }
 
 impl Memory {
-    /// An empty memory, which remembers what was done to it if it is to be checked.
+    /// Creates an empty memory. If it is to be checked, it remembers what was done to it.
     pub fn new(checked: bool) -> Memory {
         Memory { checked, buffers: Vec::new(), recent: [0; 64] }
     }
 
-    /// A new buffer of `len` bytes that nobody has written; its address.
+    /// Allocates a buffer of `len` unwritten bytes and returns its address.
     pub fn allocate(&mut self, len: usize) -> usize {
         let buffer = Buffer::new(len, self.checked);
         let address = buffer.address;
@@ -99,18 +99,18 @@ impl Memory {
         address
     }
 
-    /// Gives a buffer back; false where none begins at this address.
+    /// Frees a buffer; returns false if none begins at this address.
     pub fn free(&mut self, address: usize) -> bool {
         let place = self.buffers.binary_search_by_key(&address, |buffer| buffer.address);
         place.map(|place| self.buffers.remove(place)).is_ok()
     }
 
-    /// A pointer to `len` bytes of a buffer.
+    /// Returns a pointer to `len` bytes of a buffer.
     pub fn at(&mut self, address: usize, len: usize) -> Result<*mut u8, OutOfBounds> {
         self.find(address, len).map(|_| ptr::with_exposed_provenance_mut(address))
     }
 
-    /// What is remembered of the words that these bytes touch: none on a device that checks nothing.
+    /// Returns the checkers' records of the words that these bytes touch; empty on a device that checks nothing.
     pub fn words(&mut self, address: usize, len: usize) -> Result<&mut [Word], OutOfBounds> {
         let place = self.find(address, len)?;
         let buffer = &mut self.buffers[place];
@@ -124,7 +124,7 @@ impl Memory {
     /// Copies from the host.
     pub fn write(&mut self, address: usize, bytes: &[u8]) -> Result<(), OutOfBounds> {
         let to = self.at(address, bytes.len())?;
-        // SAFETY: the range lies in a buffer, which no slice of the host's reaches.
+        // SAFETY: the range lies in a buffer, which no slice of the host overlaps.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
         self.words(address, bytes.len())?.iter_mut().for_each(Word::initialise);
         Ok(())

@@ -1,34 +1,36 @@
-//! What the checkers remember of every word of memory, and what two accesses to it must not do.
+//! What the checkers remember of every word of memory, and which pairs of accesses are forbidden.
 //!
-//! Both executors run the threads of a launch one after the other, so a race never shows in the numbers of one run.
-//! The checkers find it whatever the order was: every access carries the time of its thread's last synchronisation, and
-//! two accesses, at least one of them a plain write, must have one between them.
+//! Both executors run the threads of a launch one after the other, so a race never shows in the results of a single
+//! run. The checkers find it whatever the order was: every access carries the time of its thread's last
+//! synchronisation, and two accesses, of which at least one is a plain write, must have a synchronisation between
+//! them.
 
 use std::fmt;
 
-/// Bytes of a word: the unit of what is remembered. Threads that share a word byte by byte would be called a race.
+/// The size of a word in bytes, the unit that is tracked. Threads that access different bytes of the same word would
+/// be reported as a race.
 pub const WORD: usize = 4;
 
-/// What a thread does to memory.
+/// The kinds of access to memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     Read,
     Write,
-    /// An atomic read, change and write.
+    /// An atomic read, modification and write.
     Atomic,
 }
 
-/// The place in a program that an access comes from; the executor that gave it knows file and line.
+/// The place in a program that an access comes from; the executor that issued it can find the file and line.
 pub type Site = u32;
 
-/// What an access did wrong.
+/// The error of an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Hazard {
     ReadAfterWrite,
     WriteAfterWrite,
     WriteAfterRead,
     Uninitialised,
-    /// The data of a `cp.async` that nobody waited for.
+    /// The data of a `cp.async` that has not been waited for.
     Pending,
 }
 
@@ -44,7 +46,8 @@ impl fmt::Display for Hazard {
     }
 }
 
-/// When threads last synchronised. Time passes at every launch, block, barrier and warp synchronisation.
+/// The times of the threads' last synchronisations. Time advances at every launch, block, barrier and warp
+/// synchronisation.
 #[derive(Debug, Default)]
 pub struct Clock {
     now: u32,
@@ -55,12 +58,12 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A launch begins: everything before it has happened.
+    /// Begins a launch: everything before it has happened.
     pub fn begin_launch(&mut self) {
         self.launch = self.tick();
     }
 
-    /// The next block begins. The blocks of a launch have no order among them.
+    /// Begins the next block. The blocks of a launch are not ordered among themselves.
     pub fn begin_block(&mut self, warps: usize) {
         self.block = self.tick();
         self.barrier = self.now;
@@ -68,12 +71,12 @@ impl Clock {
         self.warps.resize(warps, self.now);
     }
 
-    /// All threads of the block have met.
+    /// Records that all threads of the block have met.
     pub fn barrier(&mut self) {
         self.barrier = self.tick();
     }
 
-    /// The threads of a warp have met.
+    /// Records that the threads of a warp have met.
     pub fn warp(&mut self, warp: usize) {
         self.warps[warp] = self.tick();
     }
@@ -83,7 +86,7 @@ impl Clock {
         self.now
     }
 
-    /// Whether what `other` did at `then` surely happened before what `thread` does now.
+    /// Returns whether an action of `other` at time `then` certainly happened before the current action of `thread`.
     fn ordered(&self, then: u32, other: u16, thread: u16) -> bool {
         let warp = thread / 32;
         match then {
@@ -111,7 +114,7 @@ enum State {
     Initialised,
 }
 
-/// What is remembered of a word of memory.
+/// What the checkers remember of a word of memory.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Word {
     written: u32,
@@ -128,37 +131,38 @@ pub struct Word {
 }
 
 impl Word {
-    /// The host has written it.
+    /// Records that the host has written it.
     pub fn initialise(&mut self) {
         self.state = State::Initialised;
     }
 
-    /// Whether anybody has written it.
+    /// Returns whether it has been written.
     #[cfg(test)]
     pub fn is_initialised(&self) -> bool {
         self.state == State::Initialised
     }
 
-    /// `cp.async` has been asked to write it.
+    /// Records that `cp.async` has been asked to write it.
     pub fn begin_copy(&mut self) {
         self.state = State::Pending;
     }
 
-    /// The thread that asked for the copy has waited for it. Other threads see it after the next synchronisation.
+    /// Records that the thread that requested the copy has waited for it. Other threads see it after the next
+    /// synchronisation.
     pub fn end_copy(&mut self, thread: u16, clock: &Clock) {
         self.state = State::Initialised;
         self.written = clock.now;
         self.writer = thread;
     }
 
-    /// Shared memory is new in every block: what an earlier block did to the word is forgotten.
+    /// Forgets what an earlier block did to the word, because shared memory is new in every block.
     pub fn forget_earlier_blocks(&mut self, clock: &Clock) {
         if self.written.max(self.read) < clock.block {
             *self = Word::default();
         }
     }
 
-    /// Notes an access, and says what is wrong with it and where the other access was.
+    /// Records an access; returns the error in it, if any, and the site of the other access.
     pub fn access(&mut self, access: Access, site: Site, thread: u16, clock: &Clock) -> Option<(Hazard, Option<Site>)> {
         if access == Access::Read { self.read(site, thread, clock) } else { self.write(access, site, thread, clock) }
     }
@@ -203,7 +207,7 @@ impl Word {
         hazard
     }
 
-    /// Whether a synchronisation lies between the block's reads so far and what `thread` does now.
+    /// Returns whether a synchronisation lies between the block's reads so far and the current action of `thread`.
     fn reads_are_over(&self, thread: u16, clock: &Clock) -> bool {
         let warp = self.reader / 32;
         let synchronised = self.readers < Readers::ManyWarps && warp == thread / 32;
@@ -221,7 +225,7 @@ impl Word {
 mod tests {
     use super::*;
 
-    /// Two blocks of two warps; the word has been written by the host.
+    /// Starts two blocks of two warps, with a word that the host has written.
     fn start() -> (Clock, Word) {
         let mut clock = Clock::default();
         let mut word = Word::default();

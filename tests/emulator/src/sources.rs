@@ -1,4 +1,4 @@
-//! The kernels' source: every `.cu` file is a module. Before it stand the prelude and the `.cuh` files of its folder.
+//! The kernels' sources. Every `.cu` file is a module; the prelude and the `.cuh` files of its folder precede it.
 
 use std::env;
 use std::fs;
@@ -7,36 +7,36 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
-/// What stands before every `.cu` file of the project.
+/// The file that precedes every `.cu` file of the project.
 const PRELUDE: &str = "crates/tensor/src/cuda/prelude.cuh";
 
-/// A text by the name under which compilers know it.
+/// A text with the name that compilers see.
 #[derive(Clone, Debug)]
 pub struct Header {
     /// The file's name.
     pub name: String,
-    /// What is in it.
+    /// The content.
     pub text: String,
 }
 
-/// A `.cu` file and what stands before it.
+/// A `.cu` file with its headers.
 #[derive(Clone, Debug)]
 pub struct Module {
     /// The file's name without its ending.
     pub name: String,
-    /// What stands before it, in this order.
+    /// The headers that precede it, in order.
     pub headers: Vec<Header>,
     /// The text of the file.
     pub source: String,
 }
 
 impl Module {
-    /// The virtual architecture that it is compiled for: kernels for tensor cores say so in their file's name.
+    /// Returns the virtual architecture that it is compiled for; file names mark the modules for tensor cores.
     pub fn set(&self) -> &'static str {
         if self.name.ends_with("_tf32") { "compute_80" } else { "compute_75" }
     }
 
-    /// The names of its kernels, in the order of the file: of what is declared `extern "C" __global__ void`.
+    /// Returns the names of its kernels in the order of the file: everything declared `extern "C" __global__ void`.
     pub fn kernels(&self) -> Vec<&str> {
         let declared = self.source.split("extern \"C\" __global__ void").skip(1);
         declared
@@ -51,21 +51,21 @@ impl Module {
             .collect()
     }
 
-    /// SHA-256 of all that decides what the kernels compute, in hexadecimal.
+    /// Returns the SHA-256 of everything that determines what the kernels compute, in hexadecimal.
     pub fn hash(&self) -> String {
         let texts = self.headers.iter().map(|header| &header.text).chain([&self.source]);
         hash(texts.map(String::as_bytes))
     }
 
-    /// The file's name.
+    /// Returns the file's name.
     pub fn file(&self) -> String {
         format!("{}.cu", self.name)
     }
 
-    /// The same module with `from` replaced by `to`, in the file or in what stands before it.
+    /// Returns the module with `from` replaced by `to`, in the file or in its headers.
     ///
     /// # Errors
-    /// When `from` is not there exactly once.
+    /// When `from` does not occur exactly once.
     pub fn patched(&self, from: &str, to: &str) -> Result<Module> {
         let mut patched = self.clone();
         let texts = patched.headers.iter_mut().map(|header| &mut header.text).chain([&mut patched.source]);
@@ -79,7 +79,7 @@ impl Module {
     }
 }
 
-/// SHA-256 of texts, each with its length before it, in hexadecimal.
+/// Returns the SHA-256 of texts, each preceded by its length, in hexadecimal.
 pub fn hash<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hash = Sha256::new();
     for text in texts {
@@ -89,7 +89,7 @@ pub fn hash<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> String {
     hexadecimal(&hash.finalize())
 }
 
-/// SHA-256 of bytes, in hexadecimal.
+/// Returns the SHA-256 of bytes, in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
@@ -98,12 +98,13 @@ fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The root of the workspace; `MERGAN_ROOT` says another one, for a machine that has only a part of it.
+/// Returns the root of the workspace. `MERGAN_ROOT` overrides it, for a machine that has only a part of the
+/// workspace.
 pub fn root() -> PathBuf {
     env::var_os("MERGAN_ROOT").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."), PathBuf::from)
 }
 
-/// All modules of the project, in the order of their names.
+/// Returns all modules of the project, ordered by name.
 ///
 /// # Errors
 /// When a file cannot be read.
@@ -115,7 +116,7 @@ pub fn modules() -> Result<Vec<Module>> {
     Ok(modules)
 }
 
-/// A `.cu` file with what stands before it.
+/// Loads a `.cu` file with its headers.
 ///
 /// # Errors
 /// When a file cannot be read.
@@ -137,7 +138,7 @@ fn read(file: &Path) -> Result<String> {
     fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))
 }
 
-/// Adds the files with this ending in a folder and in those inside.
+/// Adds the files with this ending in a folder and its subfolders.
 fn find(folder: &Path, ending: &str, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
         let path = entry?.path();

@@ -1,9 +1,9 @@
-"""Small datasets written by other software, and what that software reads back from them.
+"""Writes small datasets with other software, and records what that software reads back from them.
 
 `python make.py` writes beside itself: SVHN's MAT files by SciPy (one compressed, one not), LSUN's LMDB folders by
 python-lmdb with lossy WebP by Pillow (zipped, and one that is not), pictures of several kinds by Pillow, and a prepared
-dataset by h5py. `expected.json` holds SHA-256 sums of what Pillow makes of every picture. The arrays in the MAT and HDF5
-files are the formula `pixel`, which the tests repeat.
+dataset by h5py. `expected.json` holds SHA-256 sums of every picture as Pillow decodes it. The arrays in the MAT and HDF5
+files follow the formula `pixel`, which the tests repeat.
 """
 
 import hashlib
@@ -25,12 +25,12 @@ SCENES = ["bedroom", "kitchen", "church_outdoor", "tower"]
 
 
 def pixel(n, channel, y, x):
-    """The byte of image n at (y, x), alike in every file of arrays."""
+    """Returns the byte of image n at (y, x), the same in every file of arrays."""
     return (40 * n + 3 * y + 5 * x + 60 * channel) % 256
 
 
 def arrays(count, channels, side):
-    """Images N, H, W, C by the formula."""
+    """Returns images N, H, W, C by the formula."""
     n, y, x, channel = np.ogrid[:count, :side, :side, :channels]
     return pixel(n, channel, y, x).astype(np.uint8)
 
@@ -47,7 +47,7 @@ def svhn():
 
 
 def scene(seed, width, height):
-    """A picture with edges, gradients and some noise, so that lossy compression has something to lose."""
+    """Returns a picture with edges, gradients and some noise, so that lossy compression has something to lose."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
     waves = np.stack([np.sin(x / a + seed) + np.cos(y / b) for a, b in [(7, 11), (13, 5), (9, 17)]], axis=-1)
@@ -63,13 +63,13 @@ def encode(picture, **options):
 
 
 def resize(picture, side):
-    """Rows first, then columns, as Pillow always did; newer versions begin with the columns where that is less work."""
+    """Resizes rows first, then columns, as Pillow always did; newer versions begin with the columns if that is faster."""
     bilinear = Image.Resampling.BILINEAR
     return picture.resize((side, picture.height), bilinear).resize((side, side), bilinear)
 
 
 def expectation(encoded):
-    """What Pillow makes of an encoded picture: as it is, all of it at 64 x 64, its middle at 32 x 32, and that in grey."""
+    """Decodes a picture with Pillow: as it is, all of it at 64 x 64, its middle at 32 x 32, and the middle in grey."""
     picture = Image.open(io.BytesIO(encoded)).convert("RGB")
     side = min(picture.size)
     left, top = ((length - side) // 2 for length in picture.size)
@@ -105,7 +105,7 @@ def pictures():
 
 
 def lsun():
-    """One environment for each scene: eight small pictures, one of them too large for the page of its key."""
+    """Writes one environment per scene: eight small pictures, one of them too large for the page of its key."""
     folder = HERE / "lsun"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -134,13 +134,13 @@ def lsun():
 
 
 def write_zip(path, name, data):
-    """A zip whose bytes do not depend on the time."""
+    """Writes a zip whose bytes do not depend on the time."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
 
 
 def prepared():
-    """Six training images and two test images of two classes, as any user of h5py would write them."""
+    """Writes six training images and two test images of two classes, as any user of h5py would."""
     with h5py.File(HERE / "prepared.h5", "w") as file:
         file.create_dataset("class_names", data=["even", "odd"])
         for split, count in [("train", 6), ("test", 2)]:

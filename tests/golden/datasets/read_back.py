@@ -1,4 +1,4 @@
-"""Reads with h5py what `mergan data convert` wrote of the folder `svhn` beside this file."""
+"""Reads with h5py the file that `mergan data convert` made from the folder `svhn` beside this script."""
 
 import sys
 

@@ -1,4 +1,4 @@
-//! `cargo xtask bench conv2d`: each map of each convolution of the networks, beside PyTorch's (oneDNN).
+//! `cargo xtask bench conv2d`: times each map of each convolution of the networks against PyTorch's (oneDNN).
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -11,16 +11,16 @@ use super::others::Others;
 use super::record::{Record, said};
 use super::sides::{Programs, Sides, Timing};
 
-/// `cargo xtask bench conv2d`.
+/// The arguments of `cargo xtask bench conv2d`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  cargo xtask bench conv2d --install --networks 32")]
 pub struct Arguments {
     #[command(flatten)]
     common: Common,
-    /// Widths of the digit networks, and `lsun`.
+    /// The widths of the digit networks, and `lsun`.
     #[arg(long, value_delimiter = ',', default_value = "16,32,64,lsun")]
     networks: Vec<String>,
-    /// Images in a batch.
+    /// Number of images in a batch.
     #[arg(long, value_name = "N", default_value_t = 64)]
     batch: usize,
 }
@@ -28,9 +28,9 @@ pub struct Arguments {
 /// The maps, with their names in the table.
 const MAPS: [(&str, &str); 3] =
     [("conv2d", "convolution"), ("input_grad", "input gradient"), ("weight_grad", "weight gradient")];
-/// Each side is asked for so many repetitions at a time as take ours about this long, milliseconds.
+/// How many milliseconds of our side's work are requested at a time; PyTorch gets the same number of repetitions.
 const SLICE: f64 = 50.0;
-/// No more repetitions than that at a time.
+/// The most repetitions requested at a time.
 const MOST_REPETITIONS: f64 = 100.0;
 
 /// A convolution in a network, as our side lists it.
@@ -41,7 +41,7 @@ struct Layer {
     flops: f64,
 }
 
-/// What one map of a layer gave.
+/// The timings of one map of a layer.
 struct Row<'a> {
     layer: &'a Layer,
     map: &'a str,
@@ -106,7 +106,7 @@ fn title(network: &str) -> String {
     if network == "lsun" { "LSUN networks".into() } else { format!("Digit networks, width {network}") }
 }
 
-/// The layers of a network.
+/// Lists the layers of a network.
 fn layers(programs: &Programs, batch: usize, network: &str) -> Result<Vec<Layer>> {
     let list = said(Command::new(&programs.ours).args(["layers", &batch.to_string(), network]))?;
     let layer = |line: &str| {

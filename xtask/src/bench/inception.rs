@@ -1,4 +1,4 @@
-//! `cargo xtask bench inception`: images to FID's features, beside pytorch-fid.
+//! `cargo xtask bench inception`: times the way from images to FID's features against pytorch-fid.
 
 use std::fmt::Write as _;
 
@@ -10,20 +10,20 @@ use super::others::Others;
 use super::record::Record;
 use super::sides::{Programs, Timing};
 
-/// `cargo xtask bench inception`.
+/// The arguments of `cargo xtask bench inception`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  cargo xtask bench inception --python PYTHON_WITH_PYTORCH_FID")]
 pub struct Arguments {
     #[command(flatten)]
     common: Common,
-    /// Images in a batch; pytorch-fid takes 50 unless told otherwise.
+    /// Number of images in a batch; pytorch-fid's default is 50.
     #[arg(long, value_delimiter = ',', default_value = "1,16,50")]
     batches: Vec<usize>,
 }
 
-/// Pixels on a side of the images: a generator's, and the network's own.
+/// The side of the images in pixels: that of a generator's images, and the network's own.
 const SIDES: [usize; 2] = [32, 299];
-/// How many times as many images a second as pytorch-fid ours should look at.
+/// The speed to reach, as a multiple of pytorch-fid's images per second.
 const BAR: f64 = 1.2;
 
 /// Runs the benchmark and writes the table.
@@ -38,7 +38,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     for side in SIDES {
         for &batch in batches {
             let what = format!("images {side} {batch}");
-            // The first time, memory is asked for and weights are brought in order.
+            // The first round is not counted, because it allocates memory and rearranges weights.
             sides.round(&what, 1)?;
             sides.medians();
             sides.forget_peak_memory()?;

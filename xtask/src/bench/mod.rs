@@ -1,8 +1,8 @@
-//! `cargo xtask bench`: speed beside PyTorch.
+//! `cargo xtask bench`: measures speed beside PyTorch.
 //!
-//! One process of ours and two of PyTorch's (NCHW and channels last) are kept waiting and asked in turn, so that whatever
-//! else the machine does weighs on all alike. Medians and their ratios go into tables, with the rate of the best matrix
-//! product of either side as the measure of what the machine can do.
+//! One of our processes and two of PyTorch's (NCHW and channels last) are kept waiting and are asked in turn, so that
+//! other load on the machine affects all of them alike. The tables hold medians and their ratios, with the rate of
+//! the best matrix product of any side as the measure of what the machine can do.
 
 mod conv2d;
 mod inception;
@@ -27,26 +27,26 @@ pub enum Bench {
     Step(step::Arguments),
     /// Each map of each convolution of the networks.
     Conv2d(conv2d::Arguments),
-    /// Images to the features that FID compares, beside pytorch-fid.
+    /// The way from images to the features that FID compares, beside pytorch-fid.
     Inception(inception::Arguments),
 }
 
-/// What both benchmarks can be told.
+/// The options that all benchmarks share.
 #[derive(Args)]
 struct Common {
-    /// A Python that has torch, and for `inception` pytorch-fid.
+    /// A Python that has torch and, for `inception`, pytorch-fid.
     #[arg(long, value_name = "FILE", conflicts_with = "install")]
     python: Option<PathBuf>,
     /// Make a virtual environment with torch in the target directory, and use it.
     #[arg(long)]
     install: bool,
-    /// How often each side is asked.
+    /// How often each side is timed.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
-    /// Threads of each side [default: one for each core].
+    /// Number of threads of each side [default: one for each core].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
-    /// Where the tables go [default: benches/results/DATE-BENCHMARK-MACHINE.md].
+    /// The file for the tables [default: benches/results/DATE-BENCHMARK-MACHINE.md].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }

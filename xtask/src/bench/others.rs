@@ -1,4 +1,4 @@
-//! What else the machine did during a benchmark.
+//! Measures the load that other processes put on the machine during a benchmark.
 
 use std::fs;
 
@@ -6,16 +6,16 @@ use anyhow::{Context, Result};
 
 /// Processor time used up to a moment, in clock ticks.
 pub struct Others {
-    /// All processors' time, idle or not.
+    /// The time of all processors, idle or not.
     total: f64,
-    /// What of it this process, and those that it started and saw end, did not use.
+    /// The busy time that was not used by this process, or by children that it has seen end.
     others: f64,
 }
 
 impl Others {
-    /// The moment from which on to look.
+    /// Takes the measurement that later ones are compared with.
     pub fn now() -> Result<Self> {
-        // user, nice, system, idle, iowait, irq, softirq, steal
+        // The fields are user, nice, system, idle, iowait, irq, softirq and steal.
         let machine = ticks("/proc/stat", |text| text.lines().next()?.strip_prefix("cpu "))?;
         let machine = machine.get(..8).context("/proc/stat has too few numbers")?;
         let total: f64 = machine.iter().sum();
@@ -25,15 +25,15 @@ impl Others {
         Ok(Others { total, others: total - machine[3] - machine[4] - own })
     }
 
-    /// The share of the machine that others used since then, between 0 and 1. What a process used is known when it has
-    /// ended: this is to be called when all that were started have.
+    /// Returns the share of the machine that other processes have used since then, between 0 and 1. A child's time is
+    /// known only when it has ended, so this must be called after all children have.
     pub fn share(&self) -> Result<f64> {
         let now = Others::now()?;
         Ok((now.others - self.others) / (now.total - self.total))
     }
 }
 
-/// The numbers of a line of a file.
+/// Parses the numbers of a line of a file.
 fn ticks(path: &str, line: impl Fn(&str) -> Option<&str>) -> Result<Vec<f64>> {
     let text = fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
     let line = line(&text).with_context(|| format!("{path} is not as expected"))?;

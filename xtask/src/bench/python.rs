@@ -1,4 +1,4 @@
-//! Finding a Python with PyTorch, or making one.
+//! Finds a Python with PyTorch, or makes one.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use super::Common;
 use crate::python::{Environment, TORCH};
 
-/// The Python to use, with torch in it.
+/// Returns the Python to use, which has torch.
 pub fn python(common: &Common) -> Result<PathBuf> {
     if let Some(python) = &common.python {
         return Ok(python.clone());

@@ -1,4 +1,4 @@
-//! The file in `benches/results` that a benchmark leaves.
+//! Writes the file that a benchmark leaves in `benches/results`.
 
 use std::env;
 use std::fs;
@@ -9,25 +9,25 @@ use anyhow::{Context, Result, ensure};
 use super::Common;
 use crate::cargo::{commit, root};
 
-/// What a benchmark has to say.
+/// The results of a benchmark.
 pub struct Record<'a> {
     /// The benchmark, as the command names it.
     pub name: &'a str,
     pub title: &'a str,
     /// PyTorch's version.
     pub torch: String,
-    /// The share of the machine that others used meanwhile.
+    /// The share of the machine that other processes used meanwhile.
     pub others: f64,
     /// What is measured, and how.
     pub method: String,
     /// The tables, in Markdown, each after an empty line.
     pub tables: String,
-    /// The figures that miss their bar.
+    /// The figures that miss their target.
     pub misses: Vec<String>,
 }
 
 impl Record<'_> {
-    /// Writes the file, with date, machine, commit and command. What bounds a miss is left to whoever looks into it.
+    /// Writes the file, with date, machine, commit and command. The reason for a miss is left to be investigated.
     pub fn write(&self, common: &Common) -> Result<()> {
         let Record { name, title, torch, others, method, tables, misses } = self;
         let date = said(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
@@ -54,7 +54,7 @@ impl Record<'_> {
     }
 }
 
-/// The command that was given, without what is this machine's own.
+/// Returns the command that was given, with paths of this machine replaced.
 fn command(common: &Common) -> String {
     let mut command = env::args().skip(1).collect::<Vec<_>>().join(" ");
     for (file, stands_for) in [(&common.python, "PYTHON"), (&common.out, "FILE")] {
@@ -65,7 +65,7 @@ fn command(common: &Common) -> String {
     command
 }
 
-/// What a command prints.
+/// Returns the output of a command.
 pub fn said(command: &mut Command) -> Result<String> {
     let output = command.current_dir(root()).output().with_context(|| format!("starting {command:?}"))?;
     let error = String::from_utf8_lossy(&output.stderr);
@@ -73,7 +73,7 @@ pub fn said(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_string())
 }
 
-/// The processor's name, where the system tells it.
+/// Returns the processor's name, if the system tells it.
 fn processor() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));

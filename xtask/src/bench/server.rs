@@ -1,4 +1,4 @@
-//! A process that answers questions line by line.
+//! A process that answers requests line by line.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// A running process; it ends when this is dropped, for its input ends.
+/// A running process. It ends when this is dropped, because its input is then closed.
 pub struct Server {
     process: Child,
     input: Option<ChildStdin>,
@@ -26,12 +26,12 @@ impl Server {
         Ok(server)
     }
 
-    /// Its first line.
+    /// Returns its first line.
     pub fn greeting(&self) -> &str {
         &self.greeting
     }
 
-    /// The numbers that it answers to a line.
+    /// Sends a line and returns the numbers of the answer.
     pub fn ask(&mut self, line: &str) -> Result<Vec<f64>> {
         let input = self.input.as_mut().context("the process has no input")?;
         writeln!(input, "{line}").context("asking the process")?;
@@ -39,7 +39,7 @@ impl Server {
         answer.split(' ').map(|number| number.parse().with_context(|| format!("reading `{number}`"))).collect()
     }
 
-    /// The most memory that it has had since [`Server::forget_peak_memory`], MiB.
+    /// Returns the most memory that it has used since [`Server::forget_peak_memory`], in MiB.
     pub fn peak_memory(&self) -> Result<f64> {
         let path = format!("/proc/{}/status", self.process.id());
         let status = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
@@ -47,7 +47,7 @@ impl Server {
         Ok(peak.with_context(|| format!("{path} has no VmHWM"))?.trim().parse::<f64>()? / 1024.0)
     }
 
-    /// What it has needed so far does not count.
+    /// Resets the peak memory, so that earlier use does not count.
     pub fn forget_peak_memory(&self) -> Result<()> {
         let path = format!("/proc/{}/clear_refs", self.process.id());
         fs::write(&path, "5").with_context(|| format!("writing {path}"))
@@ -64,7 +64,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.input = None;
-        // It ends by itself; what it returns matters no more.
+        // The process ends by itself, and its exit status no longer matters.
         let _ = self.process.wait();
     }
 }

@@ -1,4 +1,4 @@
-//! Ours and PyTorch's processes, asked in turn.
+//! Our process and PyTorch's, asked in turn.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,22 +10,22 @@ use super::python::python;
 use super::server::Server;
 use crate::cargo::{cargo, root, target_directory};
 
-/// Products of two 1024 x 1024 matrices each time.
+/// The number of products of two 1024 x 1024 matrices per request.
 const PRODUCTS: usize = 10;
-/// Additions and multiplications of one.
+/// Additions and multiplications of one product.
 const PRODUCT_FLOPS: f64 = 2.0 * 1024.0 * 1024.0 * 1024.0;
 
 /// The programs of a benchmark.
 pub struct Programs {
-    /// Ours, `benches/src/bin/NAME.rs`.
+    /// Our program, `benches/src/bin/NAME.rs`.
     pub ours: PathBuf,
     python: PathBuf,
-    /// PyTorch's, `benches/peers/torch_NAME.py`.
+    /// PyTorch's program, `benches/peers/torch_NAME.py`.
     peer: PathBuf,
 }
 
 impl Programs {
-    /// Builds ours, and finds a Python for the other.
+    /// Builds our program, and finds a Python for the other.
     pub fn new(name: &str, common: &Common) -> Result<Self> {
         let python = python(common)?;
         let mut build = cargo();
@@ -43,29 +43,29 @@ impl Programs {
     }
 }
 
-/// The running processes: ours, PyTorch with NCHW, PyTorch with channels last.
+/// The running processes: ours, PyTorch with NCHW, and PyTorch with channels last.
 pub struct Sides {
     servers: [Server; 3],
     times: [Vec<f64>; 3],
 }
 
 impl Sides {
-    /// The first line of ours.
+    /// Returns the first line of our process.
     pub fn greeting(&self) -> &str {
         self.servers[0].greeting()
     }
 
-    /// PyTorch's version.
+    /// Returns PyTorch's version.
     pub fn torch(&self) -> &str {
         self.servers[1].greeting()
     }
 
-    /// The milliseconds that ours takes once, which are not kept.
+    /// Returns the milliseconds that our process takes once; they do not count for the medians.
     pub fn probe(&mut self, what: &str) -> Result<f64> {
         Ok(self.servers[0].ask(&format!("{what} 1"))?[0])
     }
 
-    /// Asks all in turn, for `count` repetitions each.
+    /// Asks all processes in turn, for `count` repetitions each.
     pub fn round(&mut self, what: &str, count: usize) -> Result<()> {
         for (server, times) in self.servers.iter_mut().zip(&mut self.times) {
             times.extend(server.ask(&format!("{what} {count}"))?);
@@ -73,24 +73,24 @@ impl Sides {
         Ok(())
     }
 
-    /// The medians of all rounds since the last call, milliseconds.
+    /// Returns the medians of all rounds since the last call, in milliseconds.
     pub fn medians(&mut self) -> Timing {
         let [ours, nchw, channels_last] = std::mem::take(&mut self.times).map(median);
         Timing { ours, nchw, channels_last }
     }
 
-    /// What the processes have needed so far does not count as memory.
+    /// Resets the peak memory of the processes, so that earlier use does not count.
     pub fn forget_peak_memory(&self) -> Result<()> {
         self.servers.iter().try_for_each(Server::forget_peak_memory)
     }
 
-    /// The most memory that ours and PyTorch's smaller process had since then, MiB.
+    /// Returns the most memory that our process and PyTorch's smaller one have used since then, in MiB.
     pub fn peak_memory(&self) -> Result<[f64; 2]> {
         let [ours, nchw, channels_last] = &self.servers;
         Ok([ours.peak_memory()?, nchw.peak_memory()?.min(channels_last.peak_memory()?)])
     }
 
-    /// The rate of the best product of two 1024 x 1024 matrices, GFLOP/s.
+    /// Returns the rate of the best product of two 1024 x 1024 matrices, in GFLOP/s.
     pub fn best_product(&mut self) -> Result<f64> {
         let mut best = 0.0;
         for server in &mut self.servers {
@@ -111,12 +111,12 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// PyTorch's better time.
+    /// Returns PyTorch's better time.
     pub fn peer(&self) -> f64 {
         self.nchw.min(self.channels_last)
     }
 
-    /// PyTorch's better time over ours: above 1 where ours is faster.
+    /// Returns PyTorch's better time divided by ours, which is above 1 if ours is faster.
     pub fn ratio(&self) -> f64 {
         self.peer() / self.ours
     }

@@ -1,5 +1,5 @@
-//! `cargo xtask bench step`: one training iteration beside the same one in PyTorch, and how its cost grows with the number
-//! of tasks.
+//! `cargo xtask bench step`: times a training iteration against the same one in PyTorch, and measures how its cost
+//! grows with the number of tasks.
 
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
@@ -12,7 +12,7 @@ use super::others::Others;
 use super::record::Record;
 use super::sides::{Programs, Sides, Timing};
 
-/// `cargo xtask bench step`.
+/// The arguments of `cargo xtask bench step`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  cargo xtask bench step --install --widths 32")]
 pub struct Arguments {
@@ -27,23 +27,24 @@ pub struct Arguments {
     /// The tasks, counted from 1.
     #[arg(long, value_delimiter = ',', default_value = "1,2,5,10")]
     tasks: Vec<usize>,
-    /// Iterations each time.
+    /// Number of iterations each time.
     #[arg(long, value_name = "N", default_value = "2")]
     iterations: NonZeroUsize,
 }
 
-/// The cost of an iteration may grow by so much from the first of these tasks, the first that replays, to the second.
+/// The factor by which the cost of an iteration may grow from the first of the tasks below, the first that replays,
+/// to the second.
 const MOST_GROWTH: f64 = 1.15;
 const GROWTH: [usize; 2] = [2, 10];
 
-/// What one case gave.
+/// The results of one case.
 struct Row {
     strategy: String,
     width: usize,
     task: usize,
     timing: Timing,
     flops: f64,
-    /// Peak memory of ours and of PyTorch's smaller process, MiB.
+    /// The peak memory of our process and of PyTorch's smaller one, in MiB.
     memory: [f64; 2],
 }
 
@@ -98,7 +99,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Record { name: "step", title, torch, others, method, tables, misses }.write(common)
 }
 
-/// What has been measured so far.
+/// The measurements so far.
 struct Results {
     rows: Vec<Row>,
     best_product: f64,
@@ -112,7 +113,7 @@ impl Results {
         let start = |task: &usize| {
             let task = task.to_string();
             let sides = programs.start(&[strategy.into(), width.to_string(), task, common.threads().to_string()])?;
-            // To load MNIST takes more than to train on it.
+            // Loading MNIST takes more memory than training on it.
             sides.forget_peak_memory()?;
             Ok(sides)
         };
@@ -181,7 +182,7 @@ impl Growth<'_> {
         self.last.timing.peer() / self.first.timing.peer()
     }
 
-    /// From what to what, ours and PyTorch's.
+    /// Formats the growth of the memory, ours and PyTorch's.
     fn memory(&self) -> [String; 2] {
         [0, 1].map(|side| format!("{:.0} to {:.0}", self.first.memory[side], self.last.memory[side]))
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask gpu`: what only a GPU can show, here or packed for a machine that has one and nothing else.
+//! `cargo xtask gpu`: the checks that need a GPU, run here or packed for a machine that has little besides one.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,21 +11,21 @@ use serde_json::Value;
 
 use crate::cargo::{cargo, commit, root, target_directory};
 
-/// `cargo xtask gpu`.
+/// The arguments of `cargo xtask gpu`.
 #[derive(Args)]
 pub struct Arguments {
-    /// Do not run anything: make an archive whose `run.sh` does, on a machine without cargo and without a network.
+    /// Run nothing, but make an archive whose `run.sh` does so on a machine without cargo and without a network.
     #[arg(long, value_name = "FILE.tar.gz")]
     pack: Option<PathBuf>,
 }
 
-/// What is run there.
+/// The script that runs the bundle.
 const SCRIPT: &str = include_str!("run.sh");
 
-/// The archive must be small enough to be sent around.
+/// The largest size of the archive in bytes, so that it can be sent around.
 const LARGEST: u64 = 64 << 20;
 
-/// `run.sh` ends with this while it is not done.
+/// The exit code of `run.sh` while it is not done.
 const NEXT_SLICE: i32 = 75;
 
 /// Packs the bundle, or runs it and keeps the result.
@@ -38,7 +38,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// The test of the kernels, the command, the benchmark and its peer, the kernels' source, and MNIST where it is there.
+/// Assembles the test of the kernels, the command, the benchmark and its peer, the kernels' source, and MNIST if it
+/// is present.
 fn assemble(folder: &Path) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
@@ -69,7 +70,7 @@ fn assemble(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Builds a program in the profile of the tests, in which the numeric crates are optimised, and returns its path.
+/// Builds a program with the profile of the tests, which optimises the numeric crates, and returns its path.
 fn build(package: &str, target: [&str; 2]) -> Result<PathBuf> {
     let mut build = cargo();
     build.args(if target[0] == "--test" { &["test", "--no-run"][..] } else { &["build"] });
@@ -90,7 +91,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies the files of a folder and of those inside, all or those with one of these endings.
+/// Copies the files of a folder and its subfolders, either all of them or those with one of these endings.
 fn copy_all(from: &Path, to: &Path, endings: &[&str]) -> Result<()> {
     for entry in fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
         let path = entry?.path();
@@ -139,7 +140,7 @@ fn run_here(folder: &Path) -> Result<()> {
     }
 }
 
-/// The day, in UTC.
+/// Returns the current date in UTC.
 fn today() -> Result<String> {
     let output = Command::new("date").args(["-u", "+%F"]).output().context("starting date")?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_string())
@@ -149,7 +150,7 @@ fn today() -> Result<String> {
 mod tests {
     use super::*;
 
-    /// A bundle of programs that say that they ran, and as they end.
+    /// Makes a bundle of programs that print that they ran, and end as told.
     fn bundle(test: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let program = |path: &str, text: &str| {

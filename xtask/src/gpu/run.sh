@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Everything that needs a GPU: kernels, training beside the CPU, timings beside PyTorch. It needs neither cargo nor a network.
+# Runs everything that needs a GPU: kernels, training beside the CPU, timings beside PyTorch. No cargo or network.
 #
-# It works in slices of at most ten minutes (SLICE_SECONDS): run it again while it ends with 75. What is done is kept in
-# state/, so a slice that was cut off is not lost. The last slice writes result.md, and ends with 1 if a step failed.
+# It works in slices of at most ten minutes (SLICE_SECONDS): run it again while it exits with 75. Finished steps are kept in
+# state/, so a slice that was cut off is not lost. The last slice writes result.md, and exits with 1 if a step failed.
 set -u
 cd "$(dirname "$0")"
 limit=${SLICE_SECONDS:-590}
@@ -20,7 +20,7 @@ next_slice() {
     exit 75
 }
 
-# step NAME SECONDS COMMAND...: runs a command once. It may take so long; if it fails, the others run all the same.
+# step NAME SECONDS COMMAND...: runs a command once, for at most SECONDS. If it fails, the other steps run all the same.
 step() {
     local name=$1 seconds=$2
     shift 2
@@ -32,7 +32,7 @@ step() {
     tail -n 3 "state/$name.log"
 }
 
-# goes_on NAME COMMAND...: runs a command that goes on where it was interrupted, for what is left of the slice.
+# goes_on NAME COMMAND...: runs a command that resumes where it was interrupted, for the rest of the slice.
 goes_on() {
     local name=$1 left=$((limit - SECONDS))
     shift
@@ -46,7 +46,7 @@ goes_on() {
     echo $code >"state/$name.done"
 }
 
-# A filter that no test's name fits would pass; so does not this.
+# Runs tests of the kernels. A filter that matches no test would pass on its own; this fails unless a test has run.
 kernels() {
     set -o pipefail
     bin/kernels-test --include-ignored --test-threads 1 "$@" | tee /dev/stderr | grep -q '^test result: ok. [1-9]'

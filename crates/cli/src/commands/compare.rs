@@ -1,4 +1,4 @@
-//! `mergan compare`: runs side by side.
+//! `mergan compare`: prints runs side by side.
 
 use anyhow::Result;
 use mergan_report::{compare, compared_rows, load_run};
@@ -6,7 +6,7 @@ use mergan_report::{compare, compared_rows, load_run};
 use crate::args::CompareArguments;
 use crate::console::Console;
 
-/// Answers `mergan compare`.
+/// Runs `mergan compare`.
 pub fn run(arguments: &CompareArguments, console: &Console) -> Result<()> {
     let runs = arguments.runs.iter().map(|run| load_run(run)).collect::<Result<Vec<_>, _>>()?;
     if arguments.json {

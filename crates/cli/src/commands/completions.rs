@@ -1,4 +1,4 @@
-//! `mergan completions` and `mergan man`: what a shell and `man` are told of the command line.
+//! `mergan completions` and `mergan man`: describe the command line to shells and to `man`.
 
 use std::fs;
 use std::io;
@@ -9,14 +9,14 @@ use clap::CommandFactory;
 use crate::args::{Arguments, CompletionsArguments, ManArguments};
 use crate::console::Console;
 
-/// Answers `mergan completions`.
+/// Runs `mergan completions`.
 pub fn completions(arguments: &CompletionsArguments, console: &Console) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Arguments::command(), "mergan", &mut script);
     console.print(String::from_utf8_lossy(&script).trim_end())
 }
 
-/// Answers `mergan man`: a page for the command and one for each of its commands.
+/// Runs `mergan man`, which writes a page for the program and one for each of its commands.
 pub fn man(arguments: &ManArguments, console: &Console) -> Result<()> {
     let folder = &arguments.out;
     let writing = || format!("writing manual pages to {}", folder.display());

@@ -1,4 +1,4 @@
-//! `mergan config`: what a run would be made of.
+//! `mergan config`: shows the configuration of a run without starting it.
 
 use anyhow::Result;
 use mergan_strategies::Strategies;
@@ -7,7 +7,7 @@ use crate::args::{ConfigCommand, ConfigQuestion};
 use crate::config;
 use crate::console::Console;
 
-/// Answers `mergan config`.
+/// Runs `mergan config`.
 pub fn run(command: &ConfigCommand, console: &Console) -> Result<()> {
     let ConfigQuestion::Show { dataset, config, images, data } = &command.question;
     let strategies = Strategies::built_in();

@@ -1,4 +1,4 @@
-//! `mergan data`: which datasets there are, and getting one.
+//! `mergan data`: lists, fetches, converts and describes datasets.
 
 use anyhow::{Context, Result};
 use mergan_datasets::{ImageOptions, Manifest, inception_weights, names};
@@ -9,7 +9,7 @@ use crate::config::ImageArguments;
 use crate::console::Console;
 use crate::data::megabytes;
 
-/// Answers `mergan data`.
+/// Runs `mergan data`.
 pub fn run(command: &DataCommand, console: &Console) -> Result<()> {
     match &command.question {
         DataQuestion::List { data, json } => {
@@ -58,7 +58,7 @@ pub fn run(command: &DataCommand, console: &Console) -> Result<()> {
             let [channels, height, width] = manifest.shape;
             let splits = manifest.splits;
             let here = if cached { "here" } else { "not fetched" };
-            // Own images and drawn ones have no files to fetch.
+            // A user's own images and drawn ones have no files to fetch.
             let files = (manifest.size() > 0).then(|| {
                 format!("\nfiles     {}, {here} ({})", megabytes(manifest.size()), data.cache().join(name).display())
             });

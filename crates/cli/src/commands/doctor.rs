@@ -1,4 +1,4 @@
-//! `mergan doctor`: what this machine has for the work, and whether it is whole.
+//! `mergan doctor`: shows what this machine has for training, and whether it is intact.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use crate::console::Console;
 use crate::data::megabytes;
 use mergan_runs::Scorer;
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Serialize)]
 struct Finding {
     name: String,
@@ -21,22 +21,22 @@ struct Finding {
     detail: String,
 }
 
-/// What was found of it.
+/// The state found by a check.
 #[derive(Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum State {
-    /// It is there and whole.
+    /// The thing is present and intact.
     Fine,
-    /// It is not there, and comes by itself or is not needed.
+    /// The thing is missing, but is obtained automatically or not needed.
     Absent,
-    /// It needs a person.
+    /// The user has to act.
     Fault,
 }
 
-/// Free bytes of the disk below which a run is unlikely to end.
+/// The free bytes of disk below which a run is unlikely to finish.
 const FREE: u64 = 200_000_000;
 
-/// Answers `mergan doctor`; the exit code says whether anything needs a person.
+/// Runs `mergan doctor`. The exit code says whether the user has to act.
 pub fn run(arguments: &DoctorArguments, console: &Console) -> Result<ExitCode> {
     let cache = arguments.data.cache();
     let mut findings = vec![processor()?, gpu(), disk(&cache)];
@@ -78,7 +78,7 @@ fn processor() -> Result<Finding> {
     Ok(Finding::new("processor", State::Fine, detail))
 }
 
-/// The vector instructions that kernels are made for.
+/// Returns the vector instructions for which there are kernels.
 fn instructions() -> Vec<&'static str> {
     #[cfg(target_arch = "x86_64")]
     let known = [
@@ -92,7 +92,7 @@ fn instructions() -> Vec<&'static str> {
     if here.is_empty() { vec!["portable"] } else { here }
 }
 
-/// The GPU that a training would take.
+/// Checks the GPU that a training would use.
 fn gpu() -> Finding {
     match cuda::open(0, Precision::F32) {
         Ok(device) => Finding::new("gpu", State::Fine, device.to_string()),
@@ -122,7 +122,7 @@ fn free_bytes(_: &Path) -> std::io::Result<u64> {
     Err(std::io::Error::new(std::io::ErrorKind::Unsupported, "free space is not known on this system"))
 }
 
-/// Every file of a dataset is read and its checksum compared.
+/// Reads every file of a dataset and compares its checksum.
 fn dataset(manifest: &Manifest, arguments: &DoctorArguments) -> Finding {
     let name = format!("data {}", manifest.name);
     if !manifest.by_hand.is_empty() {
@@ -149,7 +149,7 @@ fn dataset(manifest: &Manifest, arguments: &DoctorArguments) -> Finding {
     }
 }
 
-/// The classifiers that score a dataset's images: one for each form in which its data came.
+/// Checks the classifiers that score a dataset's images; there is one for each version of its data.
 fn scorers(manifest: &Manifest, cache: &Path) -> Vec<Finding> {
     let name = format!("scorer {}", manifest.name);
     let is_its = |path: &PathBuf| {

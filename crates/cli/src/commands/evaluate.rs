@@ -1,4 +1,4 @@
-//! `mergan evaluate`: the scores of a generator, class by class.
+//! `mergan evaluate`: scores a generator, class by class.
 
 use anyhow::{Result, ensure};
 use mergan_record::metric::ACCURACY;
@@ -9,7 +9,7 @@ use mergan_strategies::Strategies;
 use crate::args::EvaluateArguments;
 use crate::console::Console;
 
-/// Answers `mergan evaluate`.
+/// Runs `mergan evaluate`.
 pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
     let dir = RunDir::new(&arguments.run);
     let config = dir.read_config()?;
@@ -42,7 +42,8 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
             ensure!(arguments.task.is_none(), "a run's tasks are all scored by one classifier; leave --task out");
             others = evaluation.tasks(&dir, 1..newest)?;
         }
-        // Nothing is replaced before all is measured: who interrupts this keeps the scores of one classifier.
+        // Nothing is replaced before everything is measured, so that an interruption leaves the scores of a single
+        // classifier.
         for measured in others.iter().chain([&measured]) {
             measured.save(&dir)?;
         }

@@ -1,4 +1,4 @@
-//! `mergan export`: a generator for others to run.
+//! `mergan export`: writes a generator for other programs.
 
 use anyhow::{Result, bail};
 use mergan_runs::{Trained, export::onnx};
@@ -6,7 +6,7 @@ use mergan_runs::{Trained, export::onnx};
 use crate::args::ExportArguments;
 use crate::console::Console;
 
-/// Answers `mergan export`.
+/// Runs `mergan export`.
 pub fn run(arguments: &ExportArguments, console: &Console) -> Result<()> {
     let out = &arguments.out;
     let extension = out.extension().and_then(|extension| extension.to_str());

@@ -1,4 +1,4 @@
-//! `mergan extend`: a finished run learns one more class, without the data before it.
+//! `mergan extend`: teaches a finished run one more class, without the earlier data.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use super::train;
 use crate::args::ExtendArguments;
 use crate::console::Console;
 
-/// Answers `mergan extend`.
+/// Runs `mergan extend`.
 pub fn run(arguments: &ExtendArguments, console: &Console) -> Result<ExitCode> {
     let ExtendArguments { run, name, images, limit, into, dataset, .. } = arguments;
     let new = NewClass { name, images, limit: *limit, moved: dataset.as_deref(), into: into.as_deref() };

@@ -1,4 +1,4 @@
-//! `mergan fid`: how far one set of images is from another.
+//! `mergan fid`: measures how far one set of images is from another.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ struct Row {
     card: Card,
 }
 
-/// How a number was measured, and of what.
+/// How a number was measured, and on what.
 #[derive(Clone, Serialize)]
 struct Card {
     /// The network's name, or `given features`.
@@ -32,16 +32,16 @@ struct Card {
     /// The SHA-256 of its weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
-    /// How many features a sample has.
+    /// The number of features of a sample.
     features: usize,
-    /// The convention by which images came to the network's size.
+    /// The convention by which images were resized for the network.
     #[serde(skip_serializing_if = "Option::is_none")]
     resize: Option<&'static str>,
     /// How the number was computed from the features.
     estimator: String,
     real: Side,
     generated: Side,
-    /// The commit of the code, where known.
+    /// The commit of the code, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     commit: Option<&'static str>,
 }
@@ -50,11 +50,11 @@ struct Card {
 #[derive(Clone, Serialize)]
 struct Side {
     source: String,
-    /// Unknown of statistics that do not say.
+    /// The number of samples; `None` for statistics that do not state it.
     samples: Option<usize>,
 }
 
-/// Answers `mergan fid`.
+/// Runs `mergan fid`.
 pub fn run(arguments: &FidArguments, console: &Console) -> Result<()> {
     let network = if arguments.features {
         None
@@ -62,7 +62,7 @@ pub fn run(arguments: &FidArguments, console: &Console) -> Result<()> {
         let device = arguments.device.open(console)?;
         Some(arguments.inception.open(&arguments.data, device, console)?)
     };
-    // What is saved for later is the statistics alone.
+    // Only the statistics are saved, and these need no other metrics.
     let families: Vec<Family> = match arguments.save_statistics {
         true => vec![Family::Fid],
         false => arguments.metrics.iter().map(|&name| name.into()).collect(),
@@ -91,7 +91,7 @@ pub fn run(arguments: &FidArguments, console: &Console) -> Result<()> {
     Ok(())
 }
 
-/// The features of one side of the distance.
+/// Computes the features of one side of the distance.
 fn features(
     arguments: &FidArguments,
     path: &Path,
@@ -114,8 +114,8 @@ fn features(
     network.features(input, families, progress).context(images)
 }
 
-/// Opens images or statistics, or a run directory: `samples` images of each class are drawn from its generator, by default
-/// as many as the run was configured for.
+/// Opens images or statistics, or a run directory. From a run's generator, `samples` images of each class are drawn,
+/// by default as many as the run was configured for.
 fn open(path: &Path, samples: Option<usize>) -> Result<Input> {
     let run = RunDir::new(path);
     if run.config().is_file() {

@@ -1,4 +1,4 @@
-//! `mergan report`: runs side by side, and beside the paper.
+//! `mergan report`: compares runs with each other and with the paper.
 
 use anyhow::{Context, Result};
 use mergan_report::{load_run, results, table, write_report};
@@ -6,7 +6,7 @@ use mergan_report::{load_run, results, table, write_report};
 use crate::args::ReportArguments;
 use crate::console::Console;
 
-/// Answers `mergan report`.
+/// Runs `mergan report`.
 pub fn run(arguments: &ReportArguments, console: &Console) -> Result<()> {
     let page = &arguments.out;
     let runs = arguments.runs.iter().map(|run| load_run(run)).collect::<Result<Vec<_>, _>>()?;

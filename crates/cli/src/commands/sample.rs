@@ -1,4 +1,4 @@
-//! `mergan sample`: images of one class.
+//! `mergan sample`: draws images of one class.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use ndarray::{Array4, Ix4};
 use crate::args::SampleArguments;
 use crate::console::Console;
 
-/// Answers `mergan sample`.
+/// Runs `mergan sample`.
 pub fn run(arguments: &SampleArguments, console: &Console) -> Result<()> {
     let write = writer(&arguments.out)?;
     ensure!(
@@ -49,7 +49,7 @@ pub fn run(arguments: &SampleArguments, console: &Console) -> Result<()> {
 
 type Writer = fn(&Path, &Array4<u8>) -> Result<(), Error>;
 
-/// What writes a file of this name.
+/// Returns the function that writes a file of this name.
 fn writer(path: &Path) -> Result<Writer> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("png") => Ok(image_grid::write_square),

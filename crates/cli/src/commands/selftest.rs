@@ -1,4 +1,4 @@
-//! `mergan selftest`: whether a device computes what the reference device, plain loops in f64, computes.
+//! `mergan selftest`: compares the results of a device with those of the reference device, plain loops in f64.
 
 use std::process::ExitCode;
 
@@ -8,10 +8,10 @@ use mergan_tensor::conformance::{Case, Outcome, digit_cases, small_cases};
 use crate::args::SelftestArguments;
 use crate::console::Console;
 
-/// Images of the batch that the layers of the networks are compared on: it divides into no tile.
+/// The batch size at which the layers of the networks are compared; no tile size divides it.
 const BATCH: usize = 21;
 
-/// Answers `mergan selftest`; the exit code says whether the device is right.
+/// Runs `mergan selftest`. The exit code says whether the device is correct.
 pub fn run(arguments: &SelftestArguments, console: &Console) -> Result<ExitCode> {
     let device = arguments.device.open(console)?;
     let cases: Vec<Case> = small_cases().into_iter().chain(digit_cases(BATCH)).collect();

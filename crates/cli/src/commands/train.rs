@@ -1,4 +1,4 @@
-//! `mergan train`: a new run, or one that goes on.
+//! `mergan train`: starts or resumes a run.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use crate::config;
 use crate::console::Console;
 use crate::signals::Signals;
 
-/// Answers `mergan train`. The exit code says whether the training is finished (0) or was interrupted (128 and the
+/// Runs `mergan train`. The exit code says whether the training is finished (0) or was interrupted (128 plus the
 /// signal's number).
 pub fn run(arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
     match (&arguments.resume, &arguments.run) {
@@ -28,7 +28,7 @@ fn start(directory: &Path, arguments: &TrainArguments, console: &Console) -> Res
     let strategies = Strategies::built_in();
     let TrainArguments { dataset, config, images, data: at, .. } = arguments;
     let (config, manifest) = config::resolve(dataset.as_deref(), config, images, &strategies, at, console)?;
-    // The run whose first task is shared need not exist yet to estimate.
+    // For an estimate, the run whose first task is shared need not exist yet.
     let first = arguments.first_task.as_deref();
     let shared = first.filter(|_| !arguments.estimate);
     require_startable(directory, &config, &strategies, manifest.classes.len(), shared)?;
@@ -51,7 +51,7 @@ fn start(directory: &Path, arguments: &TrainArguments, console: &Console) -> Res
     train(run?.on(device).scored_by(scorer), arguments, console)
 }
 
-/// Goes on with a run.
+/// Resumes a run.
 pub fn resume(directory: &Path, arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
     let config = RunDir::new(directory).read_config()?;
     let device = arguments.device.open(console)?;
@@ -92,14 +92,14 @@ fn train(run: Run, arguments: &TrainArguments, console: &Console) -> Result<Exit
     }
 }
 
-/// Says what is trained.
+/// Announces what is trained.
 fn announce(config: &Config, console: &Console) {
     let Config { strategy, dataset, preset, seed, tasks, .. } = config;
     let threads = rayon::current_num_threads();
     console.note(format!("{strategy} on {dataset}: preset {preset}, tasks {tasks}, seed {seed}, threads {threads}"));
 }
 
-/// Says how long a training will take.
+/// Announces how long a training will take.
 fn say(Estimate { seconds, iterations }: &Estimate, console: &Console) {
     console.note(format!(
         "expected duration (h:min:s): {} ({:.2} to {:.2} seconds an iteration)",
@@ -109,13 +109,13 @@ fn say(Estimate { seconds, iterations }: &Estimate, console: &Console) {
     ));
 }
 
-/// Answers `mergan train --estimate`.
+/// Prints the result of `mergan train --estimate`.
 fn print(Estimate { seconds, .. }: &Estimate, json: bool, console: &Console) -> Result<ExitCode> {
     console.print(if json { format!("{{\"seconds\": {seconds:.1}}}") } else { format!("{seconds:.1}") })?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints what the last extension of a run did to the classes before it.
+/// Prints the effect of a run's last extension on the earlier classes.
 fn print_effect(effect: &Effect, console: &Console) -> Result<()> {
     let row = |name: &str, then: f64, now: f64| {
         console.print(format!("{name:<16} {:>9.2} {:>9.2}", 100.0 * then, 100.0 * now))
@@ -135,7 +135,7 @@ fn print_effect(effect: &Effect, console: &Console) -> Result<()> {
     ))
 }
 
-/// This process's command line, quoted so that a shell reads it as it was.
+/// Returns this process's command line, quoted for a shell.
 fn command_line() -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
     let quote = |word: String| match !word.is_empty() && word.chars().all(plain) {

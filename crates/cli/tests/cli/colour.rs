@@ -1,4 +1,5 @@
-//! Reproductions in colour, 32x32 and 64x64, on small files that other software wrote (`tests/golden/datasets`).
+//! Tests reproductions in colour, 32x32 and 64x64, on small files that other software wrote
+//! (`tests/golden/datasets`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,6 +62,6 @@ fn lsun() {
     let ledger = reproduction(&dataset, 64, "cnn-2x16-2x32-3x64-3x128-3x128-256-128", runs.path());
     let config = fs::read_to_string(runs.path().join("ra2/config.toml")).unwrap();
     assert!(config.contains("architecture = \"resnet\"") && config.contains("width = 4"), "{config}");
-    // The paper's numbers of LSUN stand beside ours.
+    // The ledger shows the paper's numbers for LSUN beside ours.
     assert!(ledger.contains("# Ledger: LSUN") && ledger.contains("81.03") && ledger.contains("178.05"), "{ledger}");
 }

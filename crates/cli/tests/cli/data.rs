@@ -1,4 +1,4 @@
-//! A user's own images and prepared files in the place of a dataset's name, and what becomes of bad ones.
+//! Tests a user's own images and prepared files in place of a dataset's name, and what happens to bad ones.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::{complaint, mergan};
 
-/// Two classes of twenty pictures: bright and dark ones, each with a spot somewhere.
+/// Makes two classes of twenty pictures, bright and dark ones, each with a spot somewhere.
 pub fn own_pictures() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (class, ground) in [("bright", 220), ("dark", 30)] {
@@ -43,7 +43,7 @@ fn a_folder_of_pictures_is_trained_on_and_scored() {
     let error = complaint(mergan().args(train(pictures.path(), &run)).assert());
     assert!(error.contains("dark/07.png cannot be read as an image") && !run.exists(), "{error}");
 
-    // From another directory, by a relative path.
+    // This run starts in another directory and uses a relative path.
     let relative = Path::new(pictures.path().file_name().unwrap());
     let mut command = mergan();
     command.current_dir(pictures.path().parent().unwrap()).args(train(relative, &run)).args(["--grey", "--skip-bad"]);
@@ -127,7 +127,7 @@ fn a_prepared_file_is_taken_by_every_command() {
     let info = said(mergan().args(["data", "info", text(&file)]));
     assert!(info.contains("1 x 32 x 32; 36 train, 0 validation, 4 test"), "{info}");
 
-    // The same images make the same run, whatever they lie in.
+    // The same images make the same run, whether they lie in a prepared file or in a folder.
     said(mergan().args(train(&file, &runs[0])));
     said(mergan().args(train(pictures.path(), &runs[1])).arg("--grey"));
     let [prepared, direct] = runs.each_ref().map(|run| fs::read(run.join("tasks/02/generator.safetensors")).unwrap());
@@ -135,7 +135,7 @@ fn a_prepared_file_is_taken_by_every_command() {
     said(mergan().arg("evaluate").arg(&runs[0]).args(["--samples", "4"]));
 }
 
-/// What this shell script says that runs the command `program`; it must fail.
+/// Returns the error of this shell script, which runs the command `program`; it must fail.
 #[cfg(feature = "hdf5")]
 fn refused(script: &str, program: &str, arguments: &[&str]) -> String {
     let mut shell = std::process::Command::new("sh");
@@ -156,7 +156,7 @@ fn without_room_or_permission_nothing_is_left() {
     assert!(error.contains("cannot write") && error.contains("make room or give write permission"), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 
-    // A superuser may write everywhere, so that the command is given another user, and lies where that one may run it.
+    // A superuser may write everywhere, so the command runs as another user, from a place where that user may run it.
     let public = tempfile::tempdir().unwrap();
     fs::set_permissions(public.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = public.path().join("mergan");

@@ -1,4 +1,4 @@
-//! `--device` on a machine without a GPU, which every machine is when CUDA is told to show none.
+//! Tests `--device` on a machine without a GPU, which any machine becomes when CUDA is told to show none.
 
 use std::process::Command as Process;
 
@@ -6,14 +6,14 @@ use assert_cmd::Command;
 
 use crate::{complaint, finished_run, mergan, run_of};
 
-/// The command where no GPU is visible.
+/// Returns the command with no GPU visible.
 fn without_gpu() -> Command {
     let mut command = mergan();
     command.env("CUDA_VISIBLE_DEVICES", "");
     command
 }
 
-/// The commands that compute, with these arguments for the device.
+/// Checks the commands that compute, with these arguments for the device.
 fn commands(device: &[&str], check: impl Fn(&mut Command)) {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("disc.png");
@@ -59,7 +59,7 @@ fn tensor_cores_without_a_gpu_are_one_clear_error() {
     }
 }
 
-/// A driver as it answers on a machine whose GPU is gone.
+/// A driver that answers as on a machine whose GPU is gone.
 const DRIVER: &str = r#"
 int cuInit(unsigned flags) { return 100; }
 int cuGetErrorString(int error, const char** text) { *text = "no CUDA-capable device is detected"; return 0; }

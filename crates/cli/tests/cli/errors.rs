@@ -1,11 +1,11 @@
-//! Bad input: one clear error, a non-zero exit, nothing half-written.
+//! Tests bad input: it must lead to one clear error, a non-zero exit code, and no half-written files.
 
 use std::fs;
 use std::path::Path;
 
 use crate::{complaint, finished_run, mergan, new_run, run_of};
 
-/// What the command says to a new run with these options; no run directory may be left.
+/// Returns the error of a new run with these options. No run directory may be left.
 fn refusal(strategy: &str, options: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");

@@ -1,4 +1,4 @@
-//! A finished run learns one class more.
+//! Tests that a finished run learns one more class.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{complaint, finished_run, generators, mergan, new_run};
 
-/// A folder of pictures of a shape.
+/// Makes a folder of pictures of a shape.
 fn pictures(folder: &Path, class: usize) -> PathBuf {
     let pictures = folder.join(format!("pictures{class}"));
     fs::create_dir(&pictures).unwrap();
@@ -50,7 +50,7 @@ fn a_class_of_the_dataset_is_learned_and_scored_as_the_run_was() {
     for expected in ["before, %", "disc", "mean", "frame", "frame by the same; 32 images of each class"] {
         assert!(text.contains(expected), "{expected} is not in {text}");
     }
-    // What was extended is as it was, and the longer run has its tasks.
+    // The extended run left the original unchanged, and has its tasks.
     assert!(generators(finished_run()) == before && generators(&run) == before);
     assert_eq!(fs::read(finished_run().join("config.toml")).unwrap(), config);
     let scores = scores(&run);
@@ -79,14 +79,14 @@ fn a_new_class_makes_room_and_an_interrupted_extension_goes_on_to_the_same_bits(
     assert_eq!(scored["classes"], serde_json::json!([0, 1, 2, 10]));
     assert!(networks(&scored).iter().all(|network| network.contains("trained on real images of zebra")));
 
-    // As if the process had been killed in the middle of the task.
+    // This imitates a process that was killed in the middle of the task.
     fs::remove_file(run.join("checkpoint/task04-end.safetensors")).unwrap();
     fs::remove_dir_all(run.join("tasks/04")).unwrap();
     mergan().args(["train", "--resume"]).arg(&run).assert().success();
     assert!(generator(&run, "04") == learned);
     assert_eq!(scores(&run), scored);
 
-    // An extended run can be extended.
+    // An extended run can be extended again.
     let again = folder.path().join("again");
     extend(&run, "gnu", &pictures, &again).success();
     let longest: Value = serde_json::from_slice(&fs::read(again.join("tasks/05/scores.json")).unwrap()).unwrap();

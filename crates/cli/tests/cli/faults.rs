@@ -1,5 +1,5 @@
-//! Faults: a run that is killed at random moments, or finds the disk full or read-only, goes on to the very bits of an
-//! uninterrupted one, or says clearly why it does not.
+//! Tests faults: a run that is killed at random moments, or finds the disk full or read-only, continues to exactly
+//! the bits of an uninterrupted one, or says clearly why it does not.
 
 use std::fs;
 use std::io::Read;
@@ -11,12 +11,12 @@ use std::time::Duration;
 use crate::interruption::{checkpoints, copy};
 use crate::{cache, finished_run, generators, mergan, new_run};
 
-/// How often runs of the test are killed; set `MERGAN_KILLS` for more.
+/// How often runs are killed in the test; `MERGAN_KILLS` sets more.
 const KILLS: usize = 6;
-/// How long a process lives at most before it is killed, in milliseconds; set `MERGAN_LIFE` where it takes longer to start.
+/// The longest life of a process before it is killed, in milliseconds; `MERGAN_LIFE` sets more for slow machines.
 const LIFE: u64 = 600;
 
-/// Random numbers that are the same in every test run: when they strike differs anyway.
+/// Random numbers that are the same in every test run. The moments of the kills vary anyway.
 struct Moments(u64);
 
 impl Moments {
@@ -35,7 +35,7 @@ fn options(iterations: &str) -> [String; 6] {
     ["--set".into(), of("first_iterations"), "--set".into(), of("iterations"), "--checkpoint-every".into(), "2".into()]
 }
 
-/// Everything that a run leaves for others, as bytes.
+/// Returns everything that a run leaves for users, as bytes.
 fn results(run: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     let mut open = vec![run.join("tasks"), run.join("frames")];
@@ -53,7 +53,7 @@ fn results(run: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-/// Starts the run, or goes on with it.
+/// Starts or resumes the run.
 fn spawn(run: &Path, options: &[String]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mergan"));
     if run.join("config.toml").exists() {
@@ -82,7 +82,7 @@ fn runs_killed_again_and_again_lose_nothing() {
         sleep(Duration::from_millis(moments.below(life)));
         let which = moments.below(3) as usize;
         let signal = ["KILL", "TERM", "INT"][which];
-        // A process that has ended already cannot be killed.
+        // A process that has already ended cannot be killed.
         let sent = child.try_wait().unwrap().is_none()
             && Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap().success();
         let status = child.wait().unwrap();
@@ -94,7 +94,7 @@ fn runs_killed_again_and_again_lose_nothing() {
         if stopped {
             struck[which] += 1;
         } else {
-            // It came to its end; the next kill is another run's.
+            // This run has finished, so the next kill strikes another run.
             assert_same(&run(finished), &whole);
             finished += 1;
         }
@@ -109,7 +109,7 @@ fn runs_killed_again_and_again_lose_nothing() {
     );
 }
 
-/// Whether two runs left the same, byte by byte.
+/// Asserts that two runs left the same files, byte by byte.
 fn assert_same(run: &Path, whole: &Path) {
     let (found, expected) = (results(run), results(whole));
     let names = |files: &[(PathBuf, Vec<u8>)]| files.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
@@ -119,7 +119,8 @@ fn assert_same(run: &Path, whole: &Path) {
     assert_eq!(checkpoints(run).len(), 2);
 }
 
-/// Runs a shell script in a mount namespace of its own, where it may mount; `None` where the system does not permit it.
+/// Runs a shell script in a mount namespace of its own, where it may mount; returns `None` if the system does not
+/// permit it.
 #[cfg(target_os = "linux")]
 fn with_mounts(script: &str, folder: &Path) -> Option<Output> {
     let shell = |script: &str| {
@@ -135,7 +136,7 @@ fn with_mounts(script: &str, folder: &Path) -> Option<Output> {
     Some(shell(script).unwrap())
 }
 
-/// The arguments of a new run as words of a shell.
+/// Returns the arguments of a new run as words of a shell.
 fn words(run: &str) -> String {
     new_run("ra", Path::new(run)).join(" ")
 }
@@ -146,7 +147,7 @@ fn a_full_disk_stops_a_run_with_a_clear_error_and_room_lets_it_go_on() {
     for size in ["48k", "200k"] {
         let folder = tempfile::tempdir().unwrap();
         let new = words("disk/run");
-        // The files come out of the namespace before it ends.
+        // The files are copied out of the namespace before it ends.
         let script = format!(
             "mkdir disk && mount -t tmpfs -o size={size} tmpfs disk && \"$MERGAN\" {new}; echo \"exit $?\" >&2; \
              mount -o remount,size=64m disk; if [ -e disk/run/config.toml ]; then set -- train --resume disk/run; \
@@ -161,7 +162,7 @@ fn a_full_disk_stops_a_run_with_a_clear_error_and_room_lets_it_go_on() {
     limited();
 }
 
-/// A limit on the size of files refuses a write in the middle, as a full disk does.
+/// A limit on the file size makes a write fail half-way, as a full disk does.
 #[cfg(target_os = "linux")]
 fn limited() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! `mergan fid` and `mergan evaluate --metrics`: on features, on pictures and on runs, with a network whose weights are
-//! noise, for the true ones are too large to lie in a repository.
+//! Tests `mergan fid` and `mergan evaluate --metrics` on features, on pictures and on runs. The network's weights are
+//! random, because the real ones are too large for a repository.
 
 use std::fs;
 use std::io::Write;
@@ -19,14 +19,14 @@ fn save_npy(path: &Path, rows: &[Vec<f64>]) {
     fs::write(path, file).unwrap();
 }
 
-/// Samples at the corners of a box, with exactly these means and deviations.
+/// Makes samples at the corners of a box, with exactly these means and deviations.
 fn corners(mean: [f64; 3], deviation: [f64; 3]) -> Vec<Vec<f64>> {
     let reach = (7.0f64 / 8.0).sqrt();
     let place = |corner: usize, axis: usize| if corner >> axis & 1 == 1 { reach } else { -reach };
     (0..8).map(|corner| (0..3).map(|axis| mean[axis] + deviation[axis] * place(corner, axis)).collect()).collect()
 }
 
-/// Inception with weights that are noise.
+/// Returns a file of Inception with random weights.
 fn noise() -> &'static Path {
     static FILE: OnceLock<PathBuf> = OnceLock::new();
     FILE.get_or_init(|| {
@@ -36,7 +36,7 @@ fn noise() -> &'static Path {
     })
 }
 
-/// Grey pictures of noise, 32 pixels wide, brighter by `shift`.
+/// Makes grey pictures of noise, 32 pixels wide, brighter by `shift`.
 fn pictures(folder: &Path, count: usize, seed: u32, shift: u32) {
     fs::create_dir(folder).unwrap();
     for i in 0..count as u32 {
@@ -47,7 +47,7 @@ fn pictures(folder: &Path, count: usize, seed: u32, shift: u32) {
     }
 }
 
-/// `mergan fid` with that network.
+/// Returns `mergan fid` with that network.
 fn fid(real: PathBuf, generated: PathBuf) -> assert_cmd::Command {
     let mut command = mergan();
     command.arg("fid").args([real, generated]).args(["--network", "noise", "--weights"]).arg(noise());
@@ -137,7 +137,7 @@ fn pictures_are_compared_and_statistics_stand_for_them() {
     let clean = value(&rows(&mut fid("real", "generated", &["--resize", "clean"])), "fd_noise");
     assert!((clean - distance).abs() > 1e-6 * distance);
 
-    // A picture of another size.
+    // This picture has a different size.
     image::GrayImage::new(32, 33).save(path("generated/zzz.png")).unwrap();
     let error = complaint(fid("real", "generated", &[]).assert());
     assert!(error.contains("mixed sizes") && error.contains("zzz.png has 32 x 33"), "{error}");
@@ -204,7 +204,7 @@ fn weights_are_asked_for_checked_and_never_run() {
         "{error}"
     );
 
-    // A pickle that would run a command where Python read it.
+    // This pickle would run a command if Python read it.
     let (trace, bad) = (path("trace"), path("bad.pth"));
     let command = format!("touch {}", trace.display());
     let mut file = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}.\x80\x02cposix\nsystem\n(X".to_vec();
@@ -239,7 +239,7 @@ fn the_generators_of_a_run_are_scored_by_class_and_over_all() {
     }
     assert_eq!(of("recall_noise").len(), 4);
 
-    // A run as one side of a distance.
+    // A run can be one side of a distance.
     let folder = tempfile::tempdir().unwrap();
     pictures(&folder.path().join("real"), 4, 0, 0);
     let found = rows(fid(folder.path().join("real"), finished_run().into()).args(["--samples", "2"]));

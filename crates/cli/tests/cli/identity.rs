@@ -1,4 +1,5 @@
-//! A run knows its data, whoever exchanges, alters or moves them, and can be made again from its configuration.
+//! Tests that a run recognises its data when they are exchanged, altered or moved, and can be repeated from its
+//! configuration.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use mergan_datasets::load;
 
 use crate::{complaint, mergan};
 
-/// A folder of pictures of the first shapes, a subfolder for each.
+/// Makes a folder of pictures of the first shapes, with a subfolder for each.
 fn pictures(folder: &Path, classes: &[&str]) -> PathBuf {
     let root = folder.join("pictures");
     let shapes = load("shapes", &Default::default()).unwrap().train;
@@ -21,7 +22,7 @@ fn pictures(folder: &Path, classes: &[&str]) -> PathBuf {
     root
 }
 
-/// A run of two tasks on these data, from a cache of its own.
+/// Trains a run of two tasks on these data, with a cache of its own.
 fn train(dataset: &Path, run: &Path, cache: &Path) -> assert_cmd::assert::Assert {
     let mut command = mergan();
     command.env("MERGAN_DATA", cache).args([
@@ -43,7 +44,7 @@ fn on(cache: &Path, arguments: &[&str], run: &Path) -> assert_cmd::Command {
     command
 }
 
-/// As if the run had been stopped in its second task.
+/// Makes the run look as if it had been stopped in its second task.
 fn stop(run: &Path) {
     fs::remove_dir_all(run.join("tasks/02")).unwrap();
     fs::remove_file(run.join("checkpoint/task02-end.safetensors")).unwrap();
@@ -151,7 +152,7 @@ fn data_may_move() {
     assert_eq!(scorers(&cache), 1);
     on(&cache, &["evaluate", "--dataset", moved], &run).assert().success();
 
-    // A run that is extended looks for the number of its new class among the classes of its dataset.
+    // An extension looks up the number of the new class among the classes of the run's dataset.
     let (zebras, longer) = (elsewhere.join("disc").display().to_string(), folder.path().join("longer"));
     let extend = ["extend", "--name", "zebra", "--images", &zebras, "--into", longer.to_str().unwrap(), "--dataset"];
     on(&cache, &[&extend[..], &[moved]].concat(), &run).assert().success();
@@ -190,7 +191,7 @@ fn a_run_is_made_again_from_its_configuration() {
     assert!(!folder.path().join("none").exists());
 }
 
-/// A folder is prepared twice, so that the files are of equal size and hold other pixels.
+/// Prepares a folder twice, so that the files have the same size but hold different pixels.
 #[cfg(feature = "hdf5")]
 #[test]
 fn prepared_files_of_other_pixels_have_a_classifier_each() {

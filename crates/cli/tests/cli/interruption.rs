@@ -1,4 +1,4 @@
-//! Runs that are killed, interrupted or damaged, and go on.
+//! Tests that runs that are killed, interrupted or damaged can be resumed.
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::{cache, complaint, finished_run, gaps, generators, mergan, new_run};
 
-/// Long enough to be caught in the middle of a task.
+/// Options that make tasks long enough to be interrupted half-way.
 const LONG: [&str; 8] = [
     "--set",
     "training.first_iterations=60",
@@ -30,7 +30,7 @@ fn spawn(arguments: &[&str], run: &Path) -> Child {
         .unwrap()
 }
 
-/// Waits until the log holds a text.
+/// Waits until the log contains a text.
 fn wait_for(run: &Path, text: &str) {
     let begun = Instant::now();
     while !fs::read_to_string(run.join("events.jsonl")).unwrap_or_default().contains(text) {
@@ -61,7 +61,7 @@ fn a_killed_run_goes_on_to_the_same_bits() {
     child.kill().unwrap();
     assert!(!child.wait().unwrap().success());
     assert!(!killed.join("tasks/02").exists(), "it was killed in the middle of the second task");
-    // What a process leaves that is killed while it writes an event.
+    // A process that is killed while writing an event leaves a line like this.
     let events = killed.join("events.jsonl");
     fs::write(&events, fs::read_to_string(&events).unwrap() + "{\"event\":\"progr").unwrap();
 
@@ -116,7 +116,7 @@ fn a_damaged_checkpoint_falls_back_to_the_older_one() {
     assert!(text.contains("warning") && text.contains("trying an older checkpoint"), "{text}");
     assert!(generators(&run) == generators(finished_run()));
 
-    // A single bit of a weight, which no format notices.
+    // A single flipped bit of a weight cannot be noticed by the file format.
     fs::remove_dir_all(run.join("tasks/03")).unwrap();
     let newest = checkpoints(&run).pop().unwrap();
     let mut bytes = fs::read(&newest).unwrap();
@@ -180,14 +180,14 @@ fn a_diverged_run_says_where_and_keeps_its_checkpoint() {
     assert_eq!(checkpoints(&run).len(), 1);
 }
 
-/// A copy that a test may spoil.
+/// Makes a copy that a test may damage.
 fn copy_of_finished(folder: &Path) -> PathBuf {
     let to = folder.join("copy");
     copy(finished_run(), &to);
     to
 }
 
-/// Copies a directory with all that is in it.
+/// Copies a directory recursively.
 pub fn copy(from: &Path, to: &Path) {
     let mut open = vec![(from.to_path_buf(), to.to_path_buf())];
     while let Some((from, to)) = open.pop() {

@@ -1,4 +1,5 @@
-//! The real binary, from its command line to its files. All runs are smoke runs on the drawn shapes: seconds, no network.
+//! Tests the real binary, from its command line to its files. All runs are smoke runs on the drawn shapes, which take
+//! seconds and need no network.
 
 mod colour;
 mod data;
@@ -21,31 +22,31 @@ use std::sync::OnceLock;
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 
-/// The command, with the cache that all tests share.
+/// Returns the command, with the cache that all tests share.
 fn mergan() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mergan"));
     command.env("MERGAN_DATA", cache());
     command
 }
 
-/// The options of a new smoke run of three tasks.
+/// Returns the options of a new smoke run of three tasks.
 fn new_run<'a>(strategy: &'a str, run: &'a Path) -> [&'a str; 11] {
     run_of("3", strategy, run)
 }
 
-/// The options of a new smoke run of so many tasks.
+/// Returns the options of a new smoke run of `tasks` tasks.
 fn run_of<'a>(tasks: &'a str, strategy: &'a str, run: &'a Path) -> [&'a str; 11] {
     let run = run.to_str().expect("temporary directories have plain names");
     ["train", "--dataset", "shapes", "--strategy", strategy, "--preset", "smoke", "--tasks", tasks, "--run", run]
 }
 
-/// The scoring classifier is trained once for all tests, as on a user's machine.
+/// Returns the shared cache. The scoring classifier is trained once for all tests, as on a user's machine.
 fn cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
 }
 
-/// A finished run of replay alignment, made once in a process for the tests that only read it. It stays in cargo's
-/// folder for temporary files, since nothing runs when a process's last test is done.
+/// Returns a finished run of replay alignment, made once per process for the tests that only read it. It stays in
+/// cargo's folder for temporary files, because no code runs after a process's last test.
 fn finished_run() -> &'static Path {
     static RUN: OnceLock<PathBuf> = OnceLock::new();
     RUN.get_or_init(|| {
@@ -56,12 +57,13 @@ fn finished_run() -> &'static Path {
     })
 }
 
-/// The generators of the three tasks, as bytes.
+/// Returns the generators of the three tasks, as bytes.
 fn generators(run: &Path) -> [Vec<u8>; 3] {
     [1, 2, 3].map(|task| fs::read(run.join(format!("tasks/{task:02}/generator.safetensors"))).unwrap())
 }
 
-/// The accuracy on the past by task and iteration, as the log has it; what a resumed run wrote again counts once.
+/// Returns the accuracy on the past by task and iteration, according to the log. Lines repeated by a resumed run
+/// count once.
 fn gaps(run: &Path) -> BTreeMap<(u64, u64), f64> {
     let events = fs::read_to_string(run.join("events.jsonl")).unwrap();
     let events = events.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
@@ -70,7 +72,7 @@ fn gaps(run: &Path) -> BTreeMap<(u64, u64), f64> {
     gaps.map(|gap| ((number(&gap, "task"), number(&gap, "iteration")), gap["accuracy"].as_f64().unwrap())).collect()
 }
 
-/// What a failed command said.
+/// Returns the error output of a failed command.
 fn complaint(assert: Assert) -> String {
     let output = assert.failure().get_output().clone();
     let text = String::from_utf8(output.stderr).unwrap();

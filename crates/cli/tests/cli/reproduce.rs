@@ -1,4 +1,4 @@
-//! `mergan reproduce`: all strategies from one first task, and the table.
+//! Tests `mergan reproduce`: all strategies start from one first task, and the table is printed.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! What the commands produce.
+//! Tests the output of the commands.
 
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -24,7 +24,7 @@ fn every_strategy_trains_and_the_report_compares_them() {
             assert!(run.join(file).is_file(), "{strategy} has no {file}");
         }
     }
-    // The first task is shared, the rest is not.
+    // The runs share the first task and nothing else.
     let all = runs.each_ref().map(|run| generators(run));
     assert!(all.iter().all(|[first, ..]| *first == all[0][0]));
     assert!(all[1..].iter().all(|[.., last]| *last != all[0][2]));
@@ -54,7 +54,7 @@ fn a_shared_first_task_changes_nothing() {
     mergan().args(run_of("1", "sft", &first)).assert().success();
     mergan().args(new_run("ra", &fork)).arg("--first-task").arg(&first).assert().success();
     assert!(generators(&fork) == generators(finished_run()));
-    // The frames are those of all tasks too.
+    // The fork has the frames of all tasks, too.
     let frames = |run: &Path| fs::read_dir(run.join("frames")).unwrap().count();
     assert_eq!(frames(&fork), frames(finished_run()));
 }
@@ -66,7 +66,7 @@ fn looking_at_the_past_while_training_changes_nothing() {
     mergan().args(new_run("ra", &blind)).args(["--set", "evaluation.gap_every=0"]).assert().success();
     assert!(generators(&blind) == generators(finished_run()));
     assert!(gaps(&blind).is_empty());
-    // After the first iteration and every second one of each later task.
+    // The past is scored after the first iteration and every second one of each later task.
     let expected: Vec<_> =
         [2, 3].into_iter().flat_map(|task| [1, 2, 4, 6].map(|iteration| (task, iteration))).collect();
     assert_eq!(gaps(finished_run()).into_keys().collect::<Vec<_>>(), expected);
@@ -80,7 +80,7 @@ fn an_estimate_is_a_number_and_leaves_nothing() {
         let output = mergan().args(new_run("ra", &run)).arg("--estimate").args(options).assert().success();
         String::from_utf8_lossy(&output.get_output().stdout).trim().parse().unwrap()
     };
-    // The run to fork from need not be there; its task does not count.
+    // The run to fork from need not exist, and its task does not count.
     let long = ["--set", "training.first_iterations=1000000"];
     assert!(seconds(&long) > 10.0 * seconds(&[&long[..], &["--first-task", "later"]].concat()));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -122,7 +122,7 @@ fn samples_are_written_as_grid_and_as_array() {
     assert_eq!((10 + header) % 64, 0);
     let text = std::str::from_utf8(&pixels[2..2 + header]).unwrap();
     assert!(text.contains("'shape': (20, 1, 32, 32)") && text.ends_with('\n'), "{text}");
-    // Class 1 is `ring`: the array's second image is the grid's second cell.
+    // Class 1 is `ring`, so the array's second image is the grid's second cell.
     let images = &pixels[2 + header..];
     assert_eq!(images.len(), 20 * 32 * 32);
     assert!(
@@ -130,7 +130,7 @@ fn samples_are_written_as_grid_and_as_array() {
     );
 }
 
-/// The numbers of a `.npy` file of f32, behind its header of 128 bytes.
+/// Reads the numbers of a `.npy` file of f32, after its header of 128 bytes.
 fn floats(path: &Path) -> Vec<f32> {
     let file = fs::read(path).unwrap();
     file[128..].as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
@@ -209,7 +209,7 @@ fn a_run_is_shown_as_it_learned() {
     mergan().arg("animate").arg(finished_run()).args(["--columns", "4", "--out"]).arg(&out).assert().success();
     let decoder = image::codecs::gif::GifDecoder::new(BufReader::new(File::open(&out).unwrap())).unwrap();
     let frames = decoder.into_frames().collect_frames().unwrap();
-    // After 1, 2, 4 and all iterations of each of three tasks, the last with three rows of images.
+    // There is a frame after 1, 2, 4 and all iterations of each of three tasks; the last has three rows of images.
     assert_eq!(frames.len(), 12);
     let [first, last] = [&frames[0], &frames[11]].map(|frame| frame.buffer());
     assert_eq!(last.dimensions(), (4 * 32, 3 * 32));
@@ -238,7 +238,7 @@ fn evaluation_gives_the_numbers_of_the_run() {
     for metric in ["replay_confidence", "replay_accuracy", "replay_shift"] {
         assert_eq!(has(metric), [Some(0), Some(1), None], "{metric}");
     }
-    // What the third task replays from is the generator that the second one left.
+    // The third task replays from the generator that the second one left.
     let before: Value = serde_json::from_slice(&fs::read(run.join("tasks/02/scores.json")).unwrap()).unwrap();
     let values = |scores: &Value, metric: &str| {
         let rows = scores["scores"].as_array().unwrap().iter().filter(|row| row["metric"] == metric);
@@ -252,7 +252,7 @@ fn evaluation_gives_the_numbers_of_the_run() {
     let distance = scores["scores"].as_array().unwrap().iter().find(|row| row["metric"] == "fd_mlp").unwrap();
     assert!(distance["warning"].as_str().unwrap().contains("real images: 10 samples of 128 features"), "{distance}");
     assert_eq!(distance["card"]["real_images"], "all test images");
-    // A classifier trained to measure this number has no weights that were kept.
+    // The classifier trained only for this measurement is not kept, so its card names no weights.
     let reverse = scores["scores"].as_array().unwrap().iter().find(|row| row["metric"] == "reverse_accuracy").unwrap();
     assert!(reverse["card"]["network"].as_str().unwrap().contains("5 epochs in batches of 256"), "{reverse}");
     assert!(distance["card"].get("sha256").is_some() && reverse["card"].get("sha256").is_none(), "{reverse}");

@@ -1,4 +1,4 @@
-//! The tutorial's commands, as they stand there.
+//! Tests the tutorial's commands exactly as they are printed.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Files that lie compressed in a folder of this machine.
+//! Files that lie compressed in a local folder.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -8,13 +8,13 @@ use super::store::Store;
 use super::{Failure, Source};
 use crate::manifest::DataFile;
 
-/// A folder that holds files with `.gz` added to their names.
+/// A folder whose files have `.gz` added to their names.
 pub(super) struct Archives<'a> {
     pub(super) folder: &'a Path,
 }
 
 impl Archives<'_> {
-    /// Where the folder would hold `file`.
+    /// Returns the path at which the folder would hold `file`.
     pub(super) fn path(folder: &Path, file: &DataFile) -> PathBuf {
         folder.join(format!("{}.gz", file.name))
     }

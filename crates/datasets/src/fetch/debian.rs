@@ -1,4 +1,5 @@
-//! Packages of Debian: an `ar` archive, in which `data.tar` is compressed by what its name ends in.
+//! Debian packages. A package is an `ar` archive whose member `data.tar` holds the files; the ending of that member's
+//! name tells how it is compressed.
 
 use std::io::{self, BufRead, Read};
 
@@ -17,7 +18,7 @@ pub(super) const CLIENT: Client = Client {
 
 const MAGIC: &[u8; 8] = b"!<arch>\n";
 
-/// The header of a member of an `ar` archive, all of it text padded with spaces.
+/// Bytes of the header of an `ar` member, all of it text padded with spaces.
 const HEADER: usize = 60;
 
 /// Finds the package's files in `package`.
@@ -44,7 +45,7 @@ fn open(mut package: impl BufRead + 'static) -> io::Result<Box<dyn Read>> {
             Some(".gz") => return Ok(Box::new(GzDecoder::new(package.take(size)))),
             Some(".xz") => return Ok(Box::new(XzReader::new(package.take(size), false))),
             Some(other) => return Err(invalid(format!("data.tar is compressed as {other}, expected .xz or .gz"))),
-            // Members start at even places.
+            // Members start at even offsets.
             None => io::copy(&mut (&mut package).take(size + size % 2), &mut io::sink())?,
         };
     }

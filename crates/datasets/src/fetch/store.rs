@@ -1,7 +1,7 @@
-//! One dataset's folder in the cache: the only code that writes there.
+//! One dataset's folder in the cache. This is the only code that writes there.
 //!
-//! Names that start with a dot are temporary. Only the holder of the lock writes, so a temporary name left by a
-//! process that was killed is simply written again.
+//! Names that start with a dot are temporary. Only the holder of the lock writes, so a temporary file left by a
+//! killed process is simply overwritten.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, Read, Write};
@@ -16,13 +16,13 @@ use crate::manifest::DataFile;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// The right to write in a dataset's folder, held by one process at a time until it is dropped.
+/// The right to write in a dataset's folder. One process at a time holds it, until this is dropped.
 pub(crate) struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Waits for the lock of `folder`, making the folder if need be; `waiting` is called before a wait.
+    /// Acquires the lock of `folder`, creating the folder if necessary. `waiting` is called if the lock is taken.
     pub(crate) fn acquire(folder: &Path, waiting: impl FnOnce()) -> Result<Self, Error> {
         fs::create_dir_all(folder).map_err(cache_error("create the folder", folder))?;
         let path = folder.join(".lock");
@@ -39,7 +39,7 @@ impl Lock {
     }
 }
 
-/// Installs verified files and knows which are at hand.
+/// Installs verified files and keeps track of those that are on this machine.
 pub(super) struct Store<'a> {
     folder: &'a Path,
     files: Files,
@@ -64,25 +64,25 @@ impl<'a> Store<'a> {
         (self.observer)(Event::Progress { from, file, done, total });
     }
 
-    /// Writes `content`, raw or gzip, as `file`: under a temporary name, verified, then renamed.
+    /// Writes `content`, raw or gzip, as `file`: first under a temporary name, then verified, then renamed.
     pub(super) fn install(&mut self, file: &DataFile, content: impl BufRead) -> Result<(), Failure> {
         let path = self.folder.join(&file.name);
         let temporary = self.folder.join(format!(".{}.tmp", file.name));
         let installed = write_verified(&temporary, file, content)
             .and_then(|()| Ok(fs::rename(&temporary, &path).map_err(cache_error("create", &path))?));
-        // What is left over is of no more use. That it may not be there, or may not go, is no reason to fail.
+        // The leftover is no longer needed. It may not exist or not be removable, and neither is a reason to fail.
         let leftover = if installed.is_ok() { self.partial(file) } else { temporary };
         let _ = fs::remove_file(leftover);
         installed.inspect(|()| self.files.insert(&file.name, path))
     }
 
-    /// Where a download is kept until it is whole. Mirrors share it: they hold the same bytes, and where they do not, the
-    /// checksum notices.
+    /// Returns the path at which an incomplete download is kept. All mirrors share it because they hold the same
+    /// bytes; if they do not, the checksum reveals it.
     pub(super) fn partial(&self, file: &DataFile) -> PathBuf {
         self.folder.join(format!(".{}.part", file.name))
     }
 
-    /// An empty folder for a source to work in, removed when `work` is done.
+    /// Gives `work` an empty folder, which is removed afterwards.
     pub(super) fn with_scratch<T>(
         &mut self,
         work: impl FnOnce(&mut Self, &Path) -> Result<T, Failure>,
@@ -96,7 +96,7 @@ impl<'a> Store<'a> {
     }
 }
 
-/// Writes `content`, raw or gzip, to `path`, down to the disk, if it is the content of `file`.
+/// Writes `content`, raw or gzip, to `path` and syncs it to disk, provided that it is the content of `file`.
 fn write_verified(path: &Path, file: &DataFile, mut content: impl BufRead) -> Result<(), Failure> {
     let start = content.fill_buf().map_err(|error| Failure::Source(format!("cannot be read: {error}")))?;
     let content: Box<dyn Read + '_> =
@@ -107,7 +107,7 @@ fn write_verified(path: &Path, file: &DataFile, mut content: impl BufRead) -> Re
     Ok(out.sync_all().map_err(&write_error)?)
 }
 
-/// Completes an [`Error::Cache`] with what the system said.
+/// Completes an [`Error::Cache`] with the system's error.
 pub(crate) fn cache_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
     move |source| Error::Cache { action, path: path.into(), source }
 }

@@ -1,4 +1,4 @@
-//! Size and checksum of a file, while it streams by.
+//! Verifies the size and checksum of a file while it is streamed.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -12,7 +12,7 @@ use crate::manifest::DataFile;
 
 const CHUNK: usize = 64 * 1024;
 
-/// Reads `from` to its end in pieces and hands each to `piece`.
+/// Reads `from` to its end and passes each chunk to `piece`.
 pub(crate) fn for_each_chunk<E>(
     mut from: impl Read,
     mut piece: impl FnMut(&[u8]) -> Result<(), E>,
@@ -29,9 +29,9 @@ pub(crate) fn for_each_chunk<E>(
     }
 }
 
-/// Hands the content of `from` to `write` and verifies that it is the content of `file`.
+/// Passes the content of `from` to `write` and verifies that it is the content of `file`.
 ///
-/// It never reads much past the size expected, so an endless or hostile source cannot fill the disk.
+/// Never reads much more than the expected size, so an endless or hostile source cannot fill the disk.
 pub(super) fn copy_verified(
     from: impl Read,
     file: &DataFile,
@@ -61,7 +61,7 @@ pub(super) fn copy_verified(
     Ok(())
 }
 
-/// Verifies a file in place; the error completes a sentence that starts with its name.
+/// Verifies a file in place. The error completes a sentence that starts with the file's name.
 pub(super) fn verify_file(path: &Path, file: &DataFile) -> Result<(), String> {
     let opened = File::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => "is not there".into(),

@@ -1,16 +1,17 @@
-//! What differs between two fingerprints, in words.
+//! Describes how two fingerprints differ.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Class, Fingerprint, Split};
 
-/// Names that are listed; of more, these are the first.
+/// At most this many names are listed; the rest are left out.
 const MOST: usize = 3;
 
 impl Fingerprint {
-    /// What is otherwise in `now`, to complete a sentence: `3 added, 1 removed, 2 altered` and the names of such files, `other
-    /// images of 3 and 5 in train`, or, where no more can be told, `other images`. None when the two are equal.
+    /// Describes how `now` differs from `self`, as the end of a sentence: `3 added, 1 removed, 2 altered` with the
+    /// names of such files, `other images of 3 and 5 in train`, or just `other images` if no more can be said.
+    /// Returns `None` if the two are equal.
     pub fn difference(&self, now: &Self) -> Option<String> {
         if self == now {
             return None;
@@ -37,7 +38,7 @@ impl Fingerprint {
         })
     }
 
-    /// Classes that have changed, when each has the images that another one had.
+    /// Describes the classes that have changed, if each has the images that another one had.
     fn exchanged(&self, now: &Self) -> Option<String> {
         let labels = || self.labels().union(&now.labels()).copied().collect::<Vec<_>>();
         let former = |label: usize| {
@@ -67,7 +68,7 @@ impl Fingerprint {
         (!counts.is_empty()).then(|| format!("{} ({})", counts.join(", "), listed(&kinds)))
     }
 
-    /// Which classes of which split have other images; none when all have.
+    /// Lists the classes of each split whose images differ. Returns `None` if all of them do.
     fn other_images(&self, now: &Self) -> Option<String> {
         let splits = || self.splits.iter().zip(&now.splits);
         let is_other = |(then, now): (&Class, &Class)| then.count == now.count && then != now;
@@ -107,12 +108,12 @@ impl Fingerprint {
         parts
     }
 
-    /// The labels that have images.
+    /// Returns the labels that have images.
     fn labels(&self) -> BTreeSet<usize> {
         self.splits.iter().flat_map(|split| split.classes.keys().copied()).collect()
     }
 
-    /// The images of a class in each split.
+    /// Returns the images of a class in each split.
     fn class(&self, label: usize) -> Vec<Option<&Class>> {
         self.splits.iter().map(|split| split.classes.get(&label)).collect()
     }
@@ -123,7 +124,7 @@ impl Fingerprint {
 }
 
 impl Split {
-    /// Other shapes, or other ways in which images were made of files.
+    /// Describes a different image shape, or a different way of making images from files.
     fn other_making(&self, now: &Self) -> Option<String> {
         let shape = |[channels, height, width]: [usize; 3]| format!("{channels} x {height} x {width}");
         if self.shape != now.shape {
@@ -138,14 +139,14 @@ impl Split {
     }
 }
 
-/// `added: a, b, c, ...; removed: d`, without the kinds that have no names.
+/// Formats `added: a, b, c, ...; removed: d`, leaving out kinds without names.
 fn listed(kinds: &[(&str, Vec<String>)]) -> String {
     let kinds = kinds.iter().filter(|(_, names)| !names.is_empty());
     let kinds: Vec<_> = kinds.map(|(kind, names)| format!("{kind}: {}", several(names))).collect();
     kinds.join("; ")
 }
 
-/// `a`, `a and b`, `a, b and c`, `a, b, c, ...`.
+/// Formats `a`, `a and b`, `a, b and c`, or `a, b, c, ...`.
 fn several(names: &[String]) -> String {
     match names {
         [] => String::new(),

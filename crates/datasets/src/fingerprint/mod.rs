@@ -1,4 +1,4 @@
-//! What a dataset is known by: its pixels and labels, and of a folder of pictures the bytes of its files.
+//! The fingerprint of a dataset: its pixels and labels, or, for a folder of pictures, the bytes of its files.
 
 mod difference;
 
@@ -12,55 +12,56 @@ use crate::hex::hex;
 use crate::sources::Sum;
 use crate::{Dataset, Error, Event, Fit, Labelled};
 
-/// Images that are read at a time.
+/// The number of images read at a time.
 const SLAB: usize = 256;
-/// Hexadecimal digits of a file's SHA-256 that are kept to tell which files differ.
+/// The number of hexadecimal digits of a file's SHA-256 that are kept, to tell which files differ.
 const SHORT: usize = 16;
-/// What is hashed before all else. Another way to take fingerprints has to begin otherwise.
+/// The prefix of every hash. A different way of taking fingerprints needs a different prefix.
 const VERSION: &[u8] = b"mergan fingerprint 1";
 
-/// What a dataset is known by, wherever it lies and whatever its files are called.
+/// Identifies a dataset, wherever it lies and whatever its files are called.
 ///
-/// It is of the names of the classes, the shape of the images, and in each split of the order of the labels and of every
-/// image. An image is known by its pixels; where it is made of a file of its own (in a folder of pictures), by the bytes of
-/// that file, and its split by how files became images ([`Fit`]). So whether images are in memory or in a prepared file of
-/// the cache makes no difference, nor does the number of threads.
+/// The fingerprint covers the names of the classes, the shape of the images, and, in each split, the order of the
+/// labels and every image. An image is identified by its pixels. If it was made from a file of its own (in a folder
+/// of pictures), it is identified by the bytes of that file, and its split by how files became images ([`Fit`]). So
+/// it makes no difference whether images are in memory or in a prepared file of the cache, nor how many threads there
+/// are.
 ///
-/// It is written as JSON or TOML. Two are equal when their `sha256` are.
+/// It is stored as JSON or TOML. Two fingerprints are equal when their `sha256` are.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Fingerprint {
-    /// SHA-256 of all of it but the names of files, 64 lower-case hexadecimal digits.
+    /// SHA-256 of everything but the names of files, 64 lower-case hexadecimal digits.
     pub sha256: String,
     class_names: Vec<String>,
     splits: Vec<Split>,
-    /// The start of the SHA-256 of each file, by its path inside the folder.
+    /// The first digits of the SHA-256 of each file, by its path inside the folder.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     files: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Split {
-    /// Empty where there is but one.
+    /// The name of the split; empty for images without a dataset.
     name: String,
     /// Channels, height and width.
     shape: [usize; 3],
-    /// How files became images; none where images are known by their pixels.
+    /// How files became images; `None` if images are identified by their pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fit: Option<Fit>,
-    /// SHA-256 of the labels in their order.
+    /// SHA-256 of the labels in order.
     order: String,
-    /// By label; those that have no image are absent.
+    /// The classes by label; labels without images are absent.
     classes: BTreeMap<usize, Class>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Class {
     count: usize,
-    /// SHA-256 of the images' own, in their order.
+    /// SHA-256 of the images' own digests, in order.
     sha256: String,
 }
 
-/// What the images of a split are known by, as it was found once.
+/// What identifies the images of a split, computed once.
 #[derive(Debug, Clone)]
 pub(crate) struct Contents {
     order: String,
@@ -77,8 +78,8 @@ impl PartialEq for Fingerprint {
 impl Eq for Fingerprint {}
 
 impl Dataset {
-    /// What it is known by. Every image is read once, unless it is made of a file of its own: those are read where they
-    /// were not decoded before. Asking again, also of a clone, costs nothing.
+    /// Returns the dataset's fingerprint. Every image is read once; of images made from files of their own, only the
+    /// files that were not decoded before are read. Asking again costs nothing, also on a clone.
     ///
     /// # Errors
     /// When an image or a file cannot be read.
@@ -86,7 +87,7 @@ impl Dataset {
         self.fingerprint_with(&|_| {})
     }
 
-    /// Its [`fingerprint`](Self::fingerprint); `observer` is told how far it is ([`Event::Fingerprinting`]).
+    /// Returns the [`fingerprint`](Self::fingerprint) and reports progress to `observer` ([`Event::Fingerprinting`]).
     ///
     /// # Errors
     /// When an image or a file cannot be read.
@@ -102,7 +103,7 @@ impl Dataset {
 }
 
 impl Labelled {
-    /// What these images and their labels are known by, as a dataset without names of classes.
+    /// Returns the fingerprint of these images and their labels, as of a dataset without class names.
     ///
     /// # Errors
     /// When an image or a file cannot be read.
@@ -110,7 +111,7 @@ impl Labelled {
         Fingerprint::of(Vec::new(), &[("", self)], |_| {})
     }
 
-    /// The SHA-256 of each image, or of the file that it is made of.
+    /// Returns the SHA-256 of each image, or of the file it was made from.
     fn sums(&self) -> Result<Vec<Sum>, Error> {
         if let Some(sources) = self.sources() {
             return sources.sums();
@@ -125,7 +126,7 @@ impl Labelled {
 }
 
 impl Fingerprint {
-    /// `progress` hears of every slab how many images it has.
+    /// Calls `progress` with the number of images of each slab that is done.
     fn of(
         class_names: Vec<String>,
         splits: &[(&str, &Labelled)],
@@ -139,7 +140,7 @@ impl Fingerprint {
 }
 
 impl Split {
-    /// What its images are known by; the files that they are made of are added to `files`.
+    /// Computes the entry of one split; the files its images are made from are added to `files`.
     fn of(
         name: &str,
         images: &Labelled,
@@ -165,7 +166,7 @@ impl Split {
 }
 
 impl Contents {
-    /// `progress` hears of every slab how many images it has.
+    /// Calls `progress` with the number of images of each slab that is done.
     fn of(images: &Labelled, mut progress: impl FnMut(usize)) -> Result<Self, Error> {
         let (mut order, mut classes) = (Sha256::new(), BTreeMap::<usize, (usize, Sha256)>::new());
         let mut files = BTreeMap::new();
@@ -187,8 +188,8 @@ impl Contents {
     }
 }
 
-/// The SHA-256 over everything but the names of files. A length or a number stands before whatever varies in length, so that
-/// no two datasets are hashed as the same bytes.
+/// Hashes everything but the names of files. Whatever varies in length is preceded by its length or count, so that no
+/// two datasets yield the same bytes.
 fn sha256(class_names: &[String], splits: &[Split]) -> String {
     let mut hash = Sha256::new();
     let mut put = |bytes: &[u8]| {

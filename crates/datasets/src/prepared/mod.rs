@@ -1,14 +1,14 @@
 //! The prepared format: images of one shape in an HDF5 file, which other software reads and writes too.
 //!
 //! ```text
-//! class_names        strings, one for each class
+//! class_names        strings, one per class
 //! train/images       bytes, N x height x width x channels
 //! train/labels       whole numbers, N: indices into class_names
 //! validation, test   the same; either may be absent
-//! */left_out         whole numbers: which pictures could not be read, counted among all; absent where all could
+//! */left_out         whole numbers: the indices, among all pictures, of those that could not be read; absent if all could
 //! ```
 //!
-//! The C library is needed for it, so it is a feature of the crate; without it a file of this format is refused.
+//! The format needs the C library, so it is a feature of the crate; without it such a file is refused.
 
 #[cfg(feature = "hdf5")]
 mod read;
@@ -46,6 +46,6 @@ pub(crate) use absent::{open, open_copy, write};
 /// The names of the splits in a file.
 #[cfg(feature = "hdf5")]
 const SPLITS: [&str; 3] = ["train", "validation", "test"];
-/// The name of the pictures of a split that could not be read.
+/// The name of the list of pictures that could not be read, in each split.
 #[cfg(feature = "hdf5")]
 const LEFT_OUT: &str = "left_out";

@@ -1,4 +1,4 @@
-//! Opening a prepared file. Labels are read at once, images when they are asked for.
+//! Opens prepared files. Labels are read at once, images on demand.
 
 use std::path::{Path, PathBuf};
 
@@ -12,11 +12,12 @@ use crate::hex::hex;
 use crate::labelled::Stored;
 use crate::{Dataset, Error, Labelled};
 
-/// Images that a file may say it has; their labels are read at once. LSUN's largest scene has three million.
+/// The most images that a file may claim, because their labels are read at once. LSUN's largest scene has three
+/// million.
 const MOST_IMAGES: usize = 10_000_000;
-/// Classes that it may name.
+/// The most classes that a file may name.
 const MOST_CLASSES: usize = 100_000;
-/// Pixels along each side.
+/// The most pixels along each side.
 const MOST_SIDE: usize = 1024;
 
 /// Opens a prepared file.
@@ -44,7 +45,7 @@ pub(crate) fn open(path: &Path) -> Result<Dataset, Error> {
         return Err(fault("the images of its splits have different shapes".into()));
     }
 
-    // Whoever scores these images looks for a classifier by this name.
+    // The name includes a hash of the data because a classifier for scoring these images is looked up by this name.
     let mut print = Sha256::new();
     print.update(format!("{size} {class_names:?} {:?}", train.image_shape()));
     for split in [&train, &validation, &test] {
@@ -55,7 +56,8 @@ pub(crate) fn open(path: &Path) -> Result<Dataset, Error> {
     Ok(Dataset { name: format!("{stem}-{print}"), class_names, train, validation, test })
 }
 
-/// Opens the prepared file that was written of `original`. Where those images are known by files of their own, so are these.
+/// Opens the prepared file that was written from `original`. If its images are identified by files of their own, so
+/// are these.
 pub(crate) fn open_copy(path: &Path, original: &Dataset) -> Result<Dataset, Error> {
     let fault = |reason: String| Error::Prepared { path: path.into(), reason };
     let copy = open(path)?;
@@ -81,7 +83,7 @@ pub(crate) fn open_copy(path: &Path, original: &Dataset) -> Result<Dataset, Erro
     })
 }
 
-/// Which pictures of a split could not be read when the file was written.
+/// Returns which pictures of a split could not be read when the file was written.
 fn left_out(file: &File, split: &str) -> Result<Vec<usize>, String> {
     let name = format!("{split}/{LEFT_OUT}");
     if !file.link_exists(&name) {
@@ -94,7 +96,7 @@ fn left_out(file: &File, split: &str) -> Result<Vec<usize>, String> {
     }
 }
 
-/// The names of the classes.
+/// Reads the names of the classes.
 fn names(file: &File) -> Result<Vec<String>, String> {
     let table = table(file, "class_names")?;
     let count = match table.shape()[..] {
@@ -115,7 +117,7 @@ fn names(file: &File) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// The images and labels of a group.
+/// Reads the images and labels of a group.
 fn split_of(group: &Group, path: &Path, classes: usize) -> Result<Labelled, String> {
     let images = table(group, "images")?;
     let (count, shape) = match images.shape()[..] {
@@ -149,7 +151,7 @@ fn table(group: &Group, name: &str) -> Result<Table, String> {
     group.dataset(name).map_err(|_| format!("it has no dataset `{name}`"))
 }
 
-/// Images in an HDF5 file. The library reads for one thread at a time.
+/// Images in an HDF5 file. The library serves one thread at a time.
 #[derive(Debug)]
 struct Prepared {
     /// N x height x width x channels.
@@ -171,7 +173,7 @@ impl Stored for Prepared {
         let [channels, height, width] = self.shape;
         let mut images = Array4::zeros((rows.len(), height, width, channels));
         let mut done = 0;
-        // Rows side by side are read at once.
+        // Contiguous rows are read at once.
         for run in rows.chunk_by(|row, next| row + 1 == *next) {
             let slab = self.images.read_slice::<u8, _, Ix4>(s![run[0]..run[0] + run.len(), .., .., ..]);
             let slab = slab.map_err(|error| Error::Prepared { path: self.path.clone(), reason: error.to_string() })?;

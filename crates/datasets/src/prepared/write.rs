@@ -1,4 +1,4 @@
-//! Writing a prepared file, a few images at a time.
+//! Writes prepared files, a few images at a time.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ use crate::fetch::{Event, FetchOptions};
 use crate::hold::{Readable, require_classes};
 use crate::{Dataset, Error, Labelled};
 
-/// Images that are in memory at a time.
+/// The number of images in memory at a time.
 const SLAB: usize = 256;
-/// Bytes of a chunk of the file: what is read at least for one image.
+/// The size of a chunk of the file in bytes, the least that is read for one image.
 const CHUNK: usize = 64 << 10;
 
-/// Writes `dataset` to `path`: under a temporary name, down to the disk, then renamed.
+/// Writes `dataset` to `path`: first under a temporary name, then synced to disk, then renamed.
 pub(crate) fn write(dataset: &Dataset, path: &Path, options: &FetchOptions<'_>) -> Result<(), Error> {
     let temporary = temporary(path);
     let written = write_all(dataset, &temporary, options).and_then(|()| {
@@ -26,7 +26,7 @@ pub(crate) fn write(dataset: &Dataset, path: &Path, options: &FetchOptions<'_>) 
         renamed.map_err(|error| Error::Write { path: path.into(), reason: error.to_string() })
     });
     if written.is_err() {
-        // It may not be there at all.
+        // The file may not exist.
         let _ = fs::remove_file(&temporary);
     }
     written
@@ -65,7 +65,7 @@ fn write_all(dataset: &Dataset, path: &Path, options: &FetchOptions<'_>) -> Resu
     file.close().map_err(fault)
 }
 
-/// Writes the images that can be read, and returns their labels; `progress` hears how many were tried.
+/// Writes the images that can be read and returns their labels; `progress` is told how many were tried.
 fn write_images(
     group: &Group,
     split: &Labelled,

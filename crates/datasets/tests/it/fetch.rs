@@ -1,4 +1,4 @@
-//! Fetching: every way in which a source can fail, and what is left behind.
+//! Tests every way in which fetching from a source can fail, and what is left behind.
 
 use std::cell::RefCell;
 use std::fs::{self, File};
@@ -12,9 +12,9 @@ use crate::server::{Answer, Request, Server};
 
 const UNCUT: usize = usize::MAX;
 
-/// The archive asked for, as it should be.
+/// Returns the requested archive, intact.
 fn archive(request: &Request) -> Vec<u8> {
-    // Made once: a test that times a server must not wait for the compression.
+    // The archives are made once, because compression would disturb a test that times a server.
     static ARCHIVES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| NAMES.map(|name| gzip(&content(name))));
     let index = NAMES.iter().position(|name| request.file == format!("{name}.gz"));
     ARCHIVES[index.unwrap()].clone()
@@ -24,7 +24,7 @@ fn good_server() -> Server {
     Server::start(|request| Answer::File { bytes: archive(request), cut: UNCUT })
 }
 
-/// An address at which nobody listens.
+/// Returns an address at which nobody listens.
 fn dead_address() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}", listener.local_addr().unwrap())
@@ -69,7 +69,7 @@ fn a_transfer_that_breaks_off_is_resumed() {
 fn a_later_process_resumes_what_an_earlier_one_left() {
     let (place, server) = (Place::new(), good_server());
     let whole = gzip(&content(NAMES[0]));
-    // Cut in the middle, complete but not yet verified, and of another file altogether.
+    // The leftover is cut in the middle, complete but not yet verified, or from another file altogether.
     for (left, ranges) in [
         (&whole[..1_000], vec![Some(1_000), None]),
         (&whole[..], vec![Some(whole.len()), None]),
@@ -93,7 +93,7 @@ fn a_server_that_cuts_and_cannot_resume_is_left() {
     let cutting = Server::start(|request| Answer::Whole { bytes: archive(request), cut: 100_000 });
     let error = fetch(&manifest(&[&cutting.url]), &place.options()).unwrap_err().to_string();
     assert!(error.contains("the transfer broke off"), "{error}");
-    // What came is kept for a next try, under a name that nobody takes for the file.
+    // The bytes received are kept for the next attempt, under a name that cannot be mistaken for the file.
     assert_eq!(place.listing(), [".images.bin.part", ".lock"]);
 
     fetch(&manifest(&[&cutting.url, &good_server().url]), &place.options()).unwrap();
@@ -117,7 +117,7 @@ fn altered_content_never_gets_a_final_name() {
         assert_eq!(place.listing(), [".lock"]);
     }
 
-    // A broken archive, too; and what lay under the final name stays as it was.
+    // A broken archive is refused too, and the file under the final name stays as it was.
     fs::write(place.cache().join(NAMES[0]), "placed by hand").unwrap();
     let mut broken = gzip(&content(NAMES[0]));
     broken[5_000] ^= 0xff;
@@ -222,7 +222,7 @@ fn a_given_directory_is_used_raw_and_compressed() {
     assert_eq!(files.path(NAMES[1]).unwrap(), place.cache().join(NAMES[1]), "uncompressed into the cache");
     assert_eq!(place.listing(), [".lock", NAMES[1]]);
 
-    // Archives placed in the cache by hand serve as well; a broken one is named.
+    // Archives placed in the cache by hand are used too; a broken one is named in the error.
     fs::write(place.cache().join("images.bin.gz"), &gzip(&content(NAMES[0]))[..9_000]).unwrap();
     let options = FetchOptions { offline: true, ..place.options() };
     let error = fetch(&manifest(&[]), &options).unwrap_err().to_string();
@@ -255,13 +255,13 @@ fn a_complete_cache_is_only_read() {
 #[test]
 fn a_cache_that_cannot_be_written_is_named() {
     let (place, server) = (Place::new(), good_server());
-    // A file where the cache should be stops even a superuser.
+    // A file where the cache should be stops even the superuser.
     fs::write(place.path().join("cache"), "").unwrap();
     let error = fetch(&manifest(&[&server.url]), &place.options()).unwrap_err().to_string();
     let expected = format!("cannot create the folder {}", place.path().join("cache").join("toy").display());
     assert!(error.starts_with(&expected) && error.contains("MERGAN_DATA"), "{error}");
 
-    // A failure in mid-work is this machine's fault too: no further source is tried.
+    // A failure half-way through is this machine's fault too, so no further source is tried.
     fs::remove_file(place.path().join("cache")).unwrap();
     fs::create_dir_all(place.cache().join(".images.bin.tmp")).unwrap();
     let second = good_server();
@@ -289,7 +289,7 @@ fn processes_that_fetch_at_once_download_once() {
 #[test]
 fn what_another_process_fetched_meanwhile_is_used() {
     let (place, server) = (Place::new(), good_server());
-    // This test is the other process: it holds the lock, and is done when the first one starts to wait.
+    // This test acts as the other process: it holds the lock, and finishes when the first process starts to wait.
     let lock = File::create(place.cache().join(".lock")).unwrap();
     lock.lock().unwrap();
     let observer = |event: Event<'_>| {

@@ -1,4 +1,4 @@
-//! What a dataset is known by: what makes no difference to it, what does, and how that is told.
+//! Tests what makes no difference to a dataset's fingerprint, what does, and how differences are described.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -38,7 +38,7 @@ fn a_folder_is_the_same_wherever_it_lies_and_whatever_its_files_are_called() {
     let moved = there.path().join("elsewhere");
     fs::rename(here.path(), &moved).unwrap();
     File::options().write(true).open(moved.join("cat/00.png")).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
-    // Between the seventh and the eighth by name.
+    // The new name sorts between the seventh and the eighth picture.
     fs::rename(moved.join("cat/07.png"), moved.join("cat/06b.png")).unwrap();
     fs::write(moved.join("cat/notes.txt"), "no picture").unwrap();
     for images in
@@ -102,7 +102,7 @@ fn what_has_changed_in_a_folder_is_told() {
         (|folder| rename(folder, "dog", "wolf"), "other classes (added: wolf; removed: dog)"),
         (|folder| save(folder.path().join("eel/0.png"), plain(1)), "other classes (added: eel)"),
         (
-            // The same pixels, in other bytes.
+            // The pixels are the same, but the bytes of the file differ.
             |folder| save(folder.path().join("dog/2.png"), RgbImage::from_pixel(40, 40, image::Rgb([102; 3]))),
             "1 altered (altered: dog/2.png)",
         ),
@@ -167,7 +167,7 @@ fn a_picture_that_is_altered_meanwhile_is_refused() {
     assert!(matches!(error, Error::Altered { .. }) && text.contains("cat/03.png was altered after"), "{text}");
 }
 
-/// Images that belong to nobody's files: `count` of each class, of the value that `value` gives to each of them.
+/// Makes images without files: `counts` of each class, filled with the value that `value` returns for each.
 fn arrays(counts: &[usize], value: impl Fn(usize, usize) -> u8) -> Labelled {
     let numbered = counts.iter().enumerate().flat_map(|(label, &count)| (0..count).map(move |index| (label, index)));
     let images = numbered.clone().map(|(label, index)| Array4::from_elem((1, 1, 2, 2), value(label, index)));
@@ -250,7 +250,7 @@ fn it_is_kept_as_text() {
     assert_eq!(kept.difference(&of(&folder)).unwrap(), "1 altered (altered: cat/05.png)");
 }
 
-/// Runs that were recorded know their data by it, so that it may never change unnoticed.
+/// Recorded runs identify their data by the fingerprint, so it must never change unnoticed.
 #[test]
 fn the_fingerprint_of_shapes_is_the_same_on_every_machine() {
     let shapes = load("shapes", &FetchOptions::default()).unwrap();
@@ -284,7 +284,7 @@ proptest! {
         prop_assert_eq!(&with_threads(1, &plain), &print);
         prop_assert_eq!(&with_threads(5, &plain), &print);
 
-        // How the images lie in memory makes no difference: backwards, column by column, or as every second of others.
+        // The memory layout makes no difference: backwards, column by column, or every second of a larger array.
         let backwards: Vec<usize> = (0..labels.len()).rev().collect();
         let reversed: Vec<usize> = labels.iter().rev().copied().collect();
         let laid = of(images.slice(s![..;-1, .., .., ..]).to_owned(), &reversed).select(&backwards);

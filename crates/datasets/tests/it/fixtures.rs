@@ -1,4 +1,4 @@
-//! A small dataset of two files, and where a test keeps it.
+//! A small dataset of two files, and the place where a test keeps it.
 
 use std::fs;
 use std::io::Write;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 pub const NAMES: [&str; 2] = ["images.bin", "labels.bin"];
 
-/// Content that does not compress, so that compressed downloads can be cut in the middle too.
+/// Makes content that does not compress, so that compressed downloads can be cut in the middle too.
 pub fn content(name: &str) -> Vec<u8> {
     let mut state = name.len() as u32;
     let bytes = std::iter::repeat_with(|| {
@@ -28,7 +28,7 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// The toy dataset, to be had from `mirrors`.
+/// Describes the toy dataset, available from `mirrors`.
 pub fn manifest(mirrors: &[&str]) -> Manifest {
     let file = |name: &str| DataFile {
         name: name.into(),
@@ -52,7 +52,7 @@ pub fn manifest(mirrors: &[&str]) -> Manifest {
     }
 }
 
-/// A temporary folder with a cache and a data directory in it.
+/// A temporary folder for a cache and a data directory.
 pub struct Place(TempDir);
 
 impl Place {
@@ -64,7 +64,7 @@ impl Place {
         self.0.path()
     }
 
-    /// The toy dataset's folder in the cache, made if need be.
+    /// Returns the toy dataset's folder in the cache, creating it if necessary.
     pub fn cache(&self) -> PathBuf {
         let folder = self.path().join("cache/toy");
         fs::create_dir_all(&folder).unwrap();
@@ -81,7 +81,7 @@ impl Place {
         FetchOptions { cache: self.path().join("cache"), ..FetchOptions::default() }
     }
 
-    /// Asserts that the cache holds both files, right to the byte, and nothing temporary.
+    /// Asserts that the cache holds both files, byte for byte, and nothing temporary.
     pub fn assert_complete(&self) {
         assert_eq!(self.listing(), [".lock", NAMES[0], NAMES[1]]);
         for name in NAMES {
@@ -89,7 +89,7 @@ impl Place {
         }
     }
 
-    /// The names in the toy dataset's folder of the cache, sorted.
+    /// Returns the names in the toy dataset's folder of the cache, sorted.
     pub fn listing(&self) -> Vec<String> {
         let entries = fs::read_dir(self.cache()).unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

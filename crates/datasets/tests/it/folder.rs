@@ -1,4 +1,4 @@
-//! A user's own images: what is taken for a class, what becomes of pictures of all kinds, and what is refused.
+//! Tests a user's own images: what counts as a class, what becomes of pictures of all kinds, and what is refused.
 
 use std::cell::RefCell;
 use std::fs;
@@ -8,18 +8,18 @@ use image::{DynamicImage, GrayImage, RgbImage};
 use mergan_datasets::{Dataset, Error, Event, FetchOptions, Fit, ImageOptions, load, open, pictures_of};
 use tempfile::TempDir;
 
-/// Writes a picture whose format its name says.
+/// Writes a picture in the format that its name implies.
 pub fn save(path: PathBuf, picture: impl Into<DynamicImage>) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     picture.into().save(path).unwrap();
 }
 
-/// A grey picture of one value.
+/// Makes a grey picture of a single value.
 pub fn plain(value: u8) -> GrayImage {
     GrayImage::from_pixel(40, 40, image::Luma([value]))
 }
 
-/// Two classes: 12 cats, filled with their numbers, and 3 dogs.
+/// Makes two classes: 12 cats, filled with their numbers, and 3 dogs.
 pub fn pets() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for number in 0..12 {
@@ -43,7 +43,7 @@ fn refusal(folder: &TempDir) -> String {
     load_from(folder, ImageOptions::default()).unwrap_err().to_string()
 }
 
-/// The first byte of every image.
+/// Returns the first byte of every image.
 fn firsts(split: &mergan_datasets::Labelled) -> Vec<u8> {
     split.images().unwrap().outer_iter().map(|image| image[[0, 0, 0]]).collect()
 }
@@ -90,7 +90,7 @@ fn opened_images_are_read_when_they_are_asked_for() {
 #[test]
 fn pictures_of_every_kind_come_to_one_shape() {
     let folder = tempfile::tempdir().unwrap();
-    // Left third red, the middle green, the right third blue.
+    // The left third is red, the middle green and the right third blue.
     let stripes = RgbImage::from_fn(96, 32, |x, _| image::Rgb([0, 1, 2].map(|band| 255 * u8::from(x / 32 == band))));
     save(folder.path().join("a.png"), stripes.clone());
     save(folder.path().join("b.webp"), stripes.clone());
@@ -148,7 +148,7 @@ fn unreadable_pictures_are_named_and_left_out_only_when_asked() {
 #[test]
 fn pictures_that_promise_too_much_are_refused_before_they_are_decoded() {
     let folder = pets();
-    // The header of a PNG says 60,000 x 60,000; a few bytes would decode to gigabytes.
+    // The header of the PNG says 60,000 x 60,000; a few bytes would decode to gigabytes.
     let mut png = fs::read(folder.path().join("cat/00.png")).unwrap();
     for side in [16, 20] {
         png[side..side + 4].copy_from_slice(&60_000_u32.to_be_bytes());
@@ -160,7 +160,7 @@ fn pictures_that_promise_too_much_are_refused_before_they_are_decoded() {
     assert!(error.contains("60000 x 60000 pixels take 3600000000 bytes, more than"), "{error}");
 }
 
-/// The checksum of PNG's chunks.
+/// Computes the checksum of a PNG chunk.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
@@ -190,7 +190,7 @@ fn folders_without_classes_or_with_empty_ones_are_refused() {
 fn links_may_not_lead_out_of_the_folder() {
     use std::os::unix::fs::symlink;
     let (folder, other) = (pets(), pets());
-    // Within the folder a link is as good as a file.
+    // A link that stays inside the folder counts as a file.
     symlink(folder.path().join("cat/00.png"), folder.path().join("dog/9.png")).unwrap();
     assert_eq!(load_from(&folder, ImageOptions::default()).unwrap().train.class_counts(2), [10, 3]);
     let link = |target: &Path, name: &str| {

@@ -1,4 +1,4 @@
-//! The IDX parser on every kind of bytes.
+//! Tests the IDX parser on valid, altered and arbitrary bytes.
 
 use mergan_datasets::idx::parse;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ fn encode(sizes: &[u32], data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Sizes of up to four dimensions and data that fills them.
+/// Generates sizes of up to four dimensions and data that fills them.
 fn arrays() -> impl Strategy<Value = (Vec<u32>, Vec<u8>)> {
     prop::collection::vec(0u32..6, 0..5).prop_flat_map(|sizes| {
         let count = sizes.iter().product::<u32>() as usize;
@@ -39,7 +39,7 @@ proptest! {
         let _ = parse(&bytes);
     }
 
-    /// Arbitrary bytes rarely get past the magic number, so headers are also made to measure.
+    /// Arbitrary bytes rarely get past the magic number, so this generates headers with a valid one.
     #[test]
     fn arbitrary_sizes_never_panic(
         sizes in prop::collection::vec(prop_oneof![Just(0), Just(u32::MAX), any::<u32>()], 0..12),

@@ -1,4 +1,4 @@
-//! The manifests of the datasets, altered at random.
+//! Tests that manifests altered at random are refused or harmless.
 
 use mergan_datasets::Manifest;
 use proptest::prelude::*;
@@ -17,7 +17,7 @@ proptest! {
             let end = (start + length.index(20)).min(text.len());
             text.splice(start..end, piece.chars());
         }
-        // Whatever is accepted stays in its folder.
+        // Any manifest that is accepted stays in its own folder.
         if let Ok(manifest) = Manifest::parse(&text.into_iter().collect::<String>()) {
             let mut names = manifest.files.iter().map(|file| &file.name).chain([&manifest.name]);
             prop_assert!(names.all(|name| !name.contains('/') && name != ".."));

@@ -1,4 +1,4 @@
-//! The MAT reader on every kind of bytes.
+//! Tests the MAT reader on valid, altered and arbitrary bytes.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 const HEADER: usize = 128;
 
-/// A file with this element after its header.
+/// Makes a file with these elements after its header.
 fn file(elements: &[u8]) -> Vec<u8> {
     let mut bytes = vec![b' '; HEADER];
     bytes[124..].copy_from_slice(&[0x00, 0x01, b'I', b'M']);
@@ -23,7 +23,7 @@ fn element(kind: u32, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A variable: flags, dimensions, a name and values.
+/// Encodes a variable: flags, dimensions, a name and values.
 fn variable(class: u8, sizes: &[i32], kind: u32, values: &[u8]) -> Vec<u8> {
     let parts = [
         element(6, &[class, 0, 0, 0, 0, 0, 0, 0]),
@@ -48,7 +48,7 @@ fn numbers_of_every_type_are_read() {
         assert_eq!(arrays["variable"].values, Values::Numbers(expected.to_vec()));
         assert_eq!(arrays["variable"].shape, [2, 1]);
     }
-    // A cell is passed over.
+    // A cell array is skipped.
     assert!(parse(&file(&variable(1, &[1, 1], 2, &[0]))[..]).unwrap().is_empty());
 }
 
@@ -66,21 +66,21 @@ fn errors_say_where_and_what_would_be_right() {
         let error = parse(&file(&elements)[..]).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
-    // A length that runs past the variable takes no memory.
+    // A length that runs past the variable reserves no memory.
     let mut long = variable(6, &[1, 1], 2, &[0; 16]);
     let tag = long.len() - 20;
     long[tag..tag + 4].copy_from_slice(&0x3fff_ffff_u32.to_le_bytes());
     assert!(parse(&file(&long)[..]).unwrap_err().to_string().contains("its values take 1073741823 bytes, more than"));
 }
 
-/// The golden files, with bytes altered.
+/// Generates the golden files with some bytes altered.
 fn altered() -> impl Strategy<Value = Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().join("tests/golden/datasets/svhn");
     let files = ["train_32x32.mat", "test_32x32.mat"].map(|name| fs::read(folder.join(name)).unwrap());
     (0..files.len(), prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)).prop_map(
         move |(file, changes)| {
             let mut bytes = files[file].clone();
-            // The headers are where it matters.
+            // Only the headers are altered, because that is where it matters.
             let headers = bytes.len().min(400);
             for (index, value) in changes {
                 bytes[index.index(headers)] = value;

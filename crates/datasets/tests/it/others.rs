@@ -1,4 +1,4 @@
-//! Files that other software wrote (`tests/golden/datasets`), and bad ones made of them.
+//! Tests files that other software wrote (`tests/golden/datasets`), and damaged copies of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,14 +17,14 @@ fn expected() -> Value {
     serde_json::from_str(&fs::read_to_string(golden().join("expected.json")).unwrap()).unwrap()
 }
 
-/// The formula by which the arrays were made.
+/// Computes the arrays by the formula that made the golden files.
 pub fn formula(count: usize) -> Array4<u8> {
     Array4::from_shape_fn((count, 3, 32, 32), |(n, channel, y, x)| {
         ((40 * n + 3 * y + 5 * x + 60 * channel) % 256) as u8
     })
 }
 
-/// SHA-256 of each image, its channels last.
+/// Returns the SHA-256 of each image, its channels last.
 fn digests(split: &Labelled) -> Vec<String> {
     let digest = |image: ndarray::ArrayView3<u8>| {
         let bytes: Vec<u8> = image.permuted_axes([1, 2, 0]).iter().copied().collect();
@@ -33,7 +33,7 @@ fn digests(split: &Labelled) -> Vec<String> {
     split.images().unwrap().outer_iter().map(digest).collect()
 }
 
-/// A folder with copies of the golden files.
+/// Makes a folder with copies of the golden files.
 fn copy(folder: &str) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(golden().join(folder)).unwrap() {
@@ -45,7 +45,7 @@ fn copy(folder: &str) -> TempDir {
     copy
 }
 
-/// Options whose cache is in `folder`.
+/// Returns options whose cache is in `folder`.
 fn caching(folder: &TempDir) -> FetchOptions<'static> {
     FetchOptions { cache: folder.path().join("cache"), ..FetchOptions::default() }
 }
@@ -79,7 +79,7 @@ fn bad_mat_files_are_refused() {
         (altered(&packed, packed.len() / 2, !packed[packed.len() / 2]), "at byte 128: "),
         (altered(&good, label, 0), "label 0 of image 0, expected 1 to 10 (which is the digit 0)"),
         (altered(&good, label, 11), "label 11 of image 0"),
-        // The height in the array's dimensions.
+        // This is the height in the array's dimensions.
         (altered(&good, 160, 33), "`X` has dimensions [33, 32, 3, 3], but 9216 values"),
     ] {
         fs::write(&path, bytes).unwrap();
@@ -134,7 +134,7 @@ fn lsun_is_read_as_python_lmdb_wrote_it_from_zips_and_folders() {
             assert_eq!(&Value::from(digests(&split.of_class(label))), wanted, "{scene}, {name}");
         }
     }
-    // The same from the folder's own path and from the cache, now that the zips are unpacked there.
+    // The result is the same from the folder's own path and from the cache, now that the zips are unpacked there.
     let images = ImageOptions { limit: Some(3), ..ImageOptions::default() };
     let path = golden().join("lsun");
     let limited = open(path.to_str().unwrap(), &FetchOptions { images, ..caching(&folder) }).unwrap();
@@ -152,7 +152,7 @@ fn bad_zips_leave_the_cache_as_it_was() {
     let mut flipped = good.clone();
     flipped[good.len() / 2] ^= 0x10;
     let other = fs::read(folder.path().join("tower_train_lmdb.zip")).unwrap();
-    // Zeros compress a thousandfold; the sizes are in the headers before and after them.
+    // Zeros compress a thousandfold, and the sizes are in the headers before and after them.
     let bomb = zipped("kitchen_train_lmdb/data.mdb", &vec![0; 4 << 20]);
     let climbing = zipped("../../kitchen_train_lmdb/data.mdb", b"text");
     for (bytes, expected) in [
@@ -202,7 +202,7 @@ fn damaged_lmdb_files_are_errors() {
     assert!(complaint(&vec![7; good.len()]).unwrap_err().contains("this is no LMDB file"));
     assert!(complaint(&good[..good.len() - 4096]).unwrap_err().contains("its last page is number 2"));
 
-    // Any flipped bit is either refused, or a picture of the same shape: never the end of the process.
+    // A flipped bit either is refused or yields a picture of the same shape; it never ends the process.
     let mut refused = 0;
     for bit in (0..good.len() * 8).step_by(97) {
         let mut flipped = good.clone();

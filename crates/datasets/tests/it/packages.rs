@@ -1,4 +1,4 @@
-//! Packages as sources, with stand-ins for the clients: what they may leave, say, or lack.
+//! Tests packages as sources, with stand-ins for the clients: what they may leave, say, or lack.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,13 +24,13 @@ fn debian() -> Manifest {
     packaged(PackageManager::Debian)
 }
 
-/// Options whose clients are all `client`.
+/// Returns options in which `client` stands in for both clients.
 fn with_client(place: &Place, client: impl Into<PathBuf>) -> FetchOptions<'static> {
     let client = client.into();
     FetchOptions { npm: client.clone().into(), apt_get: client.into(), ..place.options() }
 }
 
-/// A client that runs `script` in the folder it is to fill, if it is asked for one of the toy packages.
+/// Makes a client that runs `script` in the folder it is to fill, if it is asked for one of the toy packages.
 #[cfg(unix)]
 fn client(place: &Place, script: &str) -> PathBuf {
     use std::os::unix::fs::PermissionsExt;
@@ -44,7 +44,7 @@ fn client(place: &Place, script: &str) -> PathBuf {
     path
 }
 
-/// A tar archive with the files of the toy dataset that `names` lists, compressed where they end in `.gz`.
+/// Makes a tar archive of the toy dataset's files that `names` lists, compressed if the name ends in `.gz`.
 fn tarball(top: &str, names: &[&str]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     for name in
@@ -60,14 +60,14 @@ fn tarball(top: &str, names: &[&str]) -> Vec<u8> {
     archive.into_inner().unwrap()
 }
 
-/// A package as npm's registry serves it.
+/// Makes a package as npm's registry serves it.
 fn tgz(place: &Place, names: &[&str]) -> PathBuf {
     let path = place.path().join("toy-data-1.0.0.tgz");
     fs::write(&path, gzip(&tarball("", names))).unwrap();
     path
 }
 
-/// A package of Debian whose files lie in a member of this name.
+/// Makes a Debian package whose files lie in a member called `data_name`.
 fn deb(place: &Place, data_name: &str, data: &[u8]) -> PathBuf {
     let mut bytes = b"!<arch>\n".to_vec();
     for (name, content) in [("debian-binary", &b"2.0\n"[..]), ("control.tar.gz", b"odd"), (data_name, data)] {
@@ -80,7 +80,7 @@ fn deb(place: &Place, data_name: &str, data: &[u8]) -> PathBuf {
     path
 }
 
-/// A client that leaves a copy of `package`.
+/// Makes a client that leaves a copy of `package`.
 #[cfg(unix)]
 fn copying(place: &Place, package: &Path) -> PathBuf {
     client(place, &format!("cp '{}' .", package.display()))

@@ -1,4 +1,4 @@
-//! Prepared files: read as h5py wrote them, written from every kind of dataset, and refused where they are wrong.
+//! Tests prepared files: read as h5py wrote them, written from every kind of dataset, and refused when damaged.
 
 use std::cell::Cell;
 use std::fs;
@@ -17,7 +17,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Every `step`-th index below `count`, from the last to the first and once more the other way.
+/// Returns every `step`-th index below `count`, in ascending and then in descending order.
 fn shuffled(count: usize, step: usize) -> Vec<usize> {
     (0..count).step_by(step).chain((0..count).rev().step_by(step)).collect()
 }
@@ -54,12 +54,12 @@ fn every_dataset_survives_the_way_through_a_file() {
         let written = convert(name, &out, &options).unwrap();
         let direct = load(name, &options).unwrap();
         assert_same(&written, &direct);
-        // Batches of a task, as a training draws them.
+        // These are batches of a task, as training draws them.
         let tasks = TaskSequence::new(direct.class_names.len(), &TaskOptions::default()).unwrap();
         let [file, memory] = [&written, &direct].map(|data| tasks.images_of(&[1], &data.train));
         let batch = shuffled(file.len(), 3);
         assert_eq!(file.select(&batch).images().unwrap(), memory.select(&batch).images().unwrap());
-        // And through a file of a file, in the place of the first.
+        // A conversion may also read the file that it overwrites.
         assert_same(&convert(text(&out), &out, &options).unwrap(), &direct);
         assert_eq!(names(folder.path()).last().unwrap(), "out.h5");
         assert!(names(folder.path()).iter().all(|name| !name.starts_with('.')), "nothing temporary is left");
@@ -101,7 +101,7 @@ fn what_cannot_be_converted_leaves_nothing() {
     assert!(matches!(error, Error::Write { .. }), "{error}");
 }
 
-/// A prepared file of these arrays.
+/// Makes a prepared file of these arrays.
 fn file(folder: &Path, names: &[&str], images: &Array4<u8>, labels: &[i64]) -> PathBuf {
     let path = folder.join("made.h5");
     let file = hdf5::File::create(&path).unwrap();
@@ -167,7 +167,7 @@ fn sizes_are_checked_before_memory_is_taken() {
     assert!(error.contains("images has shape [1099511627776, 32, 32, 3]"), "{error}");
 }
 
-/// Links inside a folder make many images of few files; more than one slab, and more than one chunk of the file.
+/// Makes many images of few files by links inside a folder: more than one slab, and more than one chunk of the file.
 #[cfg(unix)]
 #[test]
 fn four_thousand_images_go_through_a_file() {

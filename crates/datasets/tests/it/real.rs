@@ -1,4 +1,4 @@
-//! The real datasets, from whatever source this machine reaches; in a clone they are kept in the clone's cache.
+//! Tests the real datasets, from any source this machine reaches. In a clone they are kept in the clone's cache.
 
 use std::path::Path;
 
@@ -48,7 +48,7 @@ fn the_real_fashion_mnist_has_its_known_counts() {
     assert_eq!(fashion.train.labels()[..5], [9, 0, 0, 3, 0]);
     assert_eq!(fashion.class_names[9], "Ankle boot");
 
-    // As for MNIST, the mean grey is well known: 0.2860.
+    // The mean grey is well known here too: 0.2860.
     let sum: u64 = fashion.train.images().unwrap().iter().map(|&value| u64::from(value)).sum();
     let mean = sum as f64 / (60_000.0 * 28.0 * 28.0 * 255.0);
     assert!((mean - 0.2860).abs() < 1e-4, "{mean}");

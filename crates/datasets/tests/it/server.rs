@@ -1,4 +1,4 @@
-//! A web server on this machine that can be told to misbehave.
+//! A local web server that can be told to misbehave.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -6,26 +6,26 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What a client asked for: the last part of the path, and the first byte where it asked for a range.
+/// What a client asked for: the last part of the path, and the first byte if it asked for a range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     pub file: String,
     pub range: Option<usize>,
 }
 
-/// How a request is answered.
+/// How to answer a request.
 pub enum Answer {
-    /// The file, or the part asked for; after `cut` bytes of it the connection closes.
+    /// Sends the file, or the range asked for; the connection closes after `cut` bytes of it.
     File { bytes: Vec<u8>, cut: usize },
-    /// The whole file whatever part is asked for; after `cut` bytes the connection closes.
+    /// Sends the whole file whatever range is asked for; the connection closes after `cut` bytes.
     Whole { bytes: Vec<u8>, cut: usize },
-    /// No more than a status.
+    /// Sends only a status.
     Status(u16),
-    /// The same path on another server.
+    /// Redirects to the same path on another server.
     Redirect(String),
-    /// A header, and then nothing for longer than anyone waits.
+    /// Sends a header, and then nothing for longer than anyone waits.
     Stall,
-    /// Bytes without end and without a length.
+    /// Sends bytes without end and without announcing a length.
     Endless,
 }
 
@@ -47,7 +47,7 @@ impl Server {
                 thread::spawn(move || {
                     let request = read(&stream);
                     seen.lock().unwrap().push(request.clone());
-                    // A client may well hang up in the middle of an answer: that is what some tests are about.
+                    // A client may well hang up in the middle of an answer; some tests provoke exactly that.
                     let _ = write(stream, &request, answer(&request));
                 });
             }

@@ -1,4 +1,4 @@
-//! What is measured between two sets of features.
+//! The distances measured between two sets of features.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -23,7 +23,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// Whether a set's mean and covariance are not enough.
+    /// Returns whether a metric needs the features themselves, not just their mean and covariance.
     fn needs_features(self) -> bool {
         self != Family::Fid
     }
@@ -34,19 +34,19 @@ impl Family {
 pub struct FeatureSet {
     /// Their mean and covariance.
     pub statistics: FeatureStatistics,
-    /// The features themselves, one row an image, where a metric needs them.
+    /// The features themselves, one row per image, if a metric needs them.
     pub features: Option<Array2<f64>>,
 }
 
 impl FeatureSet {
-    /// Gathers features of `dimension` numbers, one row an image, batch by batch; keeps them where one of the metrics needs
-    /// them.
+    /// Gathers features of `dimension` numbers, one row per image, batch by batch. The features are kept if one of
+    /// the metrics needs them.
     ///
     /// # Errors
-    /// The first error among the batches, and when there are fewer than two images or a feature is no finite number.
+    /// The first error among the batches, and when there are fewer than two images or a feature is not finite.
     ///
     /// # Panics
-    /// When a row is not of this dimension.
+    /// When a row does not have this dimension.
     pub fn gather<T: Copy + Into<f64>, E: From<FeatureError>>(
         dimension: usize,
         families: &[Family],
@@ -67,10 +67,10 @@ impl FeatureSet {
         Ok(FeatureSet { statistics: stream.finish()?, features })
     }
 
-    /// The images of both sets.
+    /// Combines the images of both sets.
     ///
     /// # Panics
-    /// When the features are of different networks, or statistics do not say of how many images they are.
+    /// When the features come from different networks, or statistics do not state the number of images.
     pub fn joined(&self, other: &Self) -> Self {
         let features = self.features.as_ref().zip(other.features.as_ref());
         let join = |(here, there): (&Array2<f64>, &Array2<f64>)| {
@@ -84,7 +84,7 @@ impl FeatureSet {
     }
 }
 
-/// Statistics alone, which are enough for a Frechet distance.
+/// Wraps statistics without features, which suffice for a Frechet distance.
 impl From<FeatureStatistics> for FeatureSet {
     fn from(statistics: FeatureStatistics) -> Self {
         FeatureSet { statistics, features: None }
@@ -94,11 +94,11 @@ impl From<FeatureStatistics> for FeatureSet {
 /// The subsets over which the kernel distance is averaged.
 #[derive(Clone, Copy, Debug)]
 pub struct Subsets {
-    /// How many.
+    /// The number of subsets.
     pub count: usize,
-    /// Images in each, unless a set has fewer.
+    /// The number of images in each, unless a set has fewer.
     pub size: usize,
-    /// Of their choice.
+    /// The seed for choosing them.
     pub seed: u64,
 }
 
@@ -108,7 +108,7 @@ impl Default for Subsets {
     }
 }
 
-/// Stream of the random numbers that choose the subsets of the kernel distance.
+/// The stream of random numbers that chooses the subsets of the kernel distance.
 const SUBSETS_STREAM: u16 = 0x200;
 
 impl Subsets {
@@ -127,20 +127,20 @@ impl Subsets {
     }
 }
 
-/// One number between two sets of images.
+/// One number measured between two sets of images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Distance {
-    /// Its name: `fid`, `kid`, `precision`, ..., and behind it the network's where that is not FID's.
+    /// The metric's name: `fid`, `kid`, `precision`, ..., followed by the network's name if the network is not FID's.
     pub metric: String,
-    /// The number.
+    /// The value.
     pub value: f64,
     /// How it was computed from the features.
     pub estimator: String,
-    /// Why it is not to be relied on, where it is not.
+    /// Why the value is unreliable, if it is.
     pub warning: Option<String>,
 }
 
-/// The number with its name and its warning, in one line.
+/// Formats the number with its name and its warning, in one line.
 impl Display for Distance {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{} {:.4}", self.metric, self.value)?;
@@ -148,10 +148,10 @@ impl Display for Distance {
     }
 }
 
-/// The distances of `generated` from `real`, called as those of the network that FID is defined by.
+/// Computes the distances of `generated` from `real`, named as those of the network that defines FID.
 ///
 /// # Errors
-/// When the features of a set are needed and not there, are of different networks, too few or no finite numbers.
+/// When the features of a set are needed but absent, come from different networks, are too few, or are not finite.
 pub fn distances(
     families: &[Family],
     real: &FeatureSet,
@@ -191,8 +191,8 @@ pub fn distances(
     Ok(found)
 }
 
-/// What a metric is called, `fid` or `kid` for example, on the features of the network that FID is defined by (`None`) or
-/// of another one: `metric_name("fid", Some("dino"))` is `fd_dino`.
+/// Returns the name of a metric such as `fid` or `kid` on the features of the network that defines FID (`None`) or of
+/// another one: `metric_name("fid", Some("dino"))` is `fd_dino`.
 pub fn metric_name(metric: &str, network: Option<&str>) -> String {
     match (network, metric.strip_prefix("fid")) {
         (None, _) => metric.into(),

@@ -1,4 +1,4 @@
-//! Everything that can go wrong between a file of images and a number, said with the file and the remedy.
+//! The errors between a file of images and a number. Each message names the file and the remedy.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use mergan_models::WeightsError;
 
 use crate::FeatureError;
 
-/// What a reader or writer of some format said.
+/// The error of a reader or writer of some format.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why images, or features of them, cannot be read or compared.
@@ -22,7 +22,7 @@ pub enum ImagesError {
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system or the format's reader said.
+        /// The error of the system or of the format's reader.
         source: Cause,
     },
 
@@ -33,20 +33,20 @@ pub enum ImagesError {
         path: PathBuf,
         /// The file inside it.
         name: String,
-        /// What the archive's or the array's reader said.
+        /// The error of the archive's or the array's reader.
         source: Cause,
     },
 
-    /// A file is not the archive that its name promises.
+    /// A file is not an archive, although its name says so.
     #[error("{} is no .npz archive", path.display())]
     Archive {
         /// The file.
         path: PathBuf,
-        /// What the archive's reader said.
+        /// The error of the archive's reader.
         source: Cause,
     },
 
-    /// A file is not the array that its name promises.
+    /// A file is not an array, although its name says so.
     #[error("{} is no array of images", path.display())]
     Array {
         /// The file.
@@ -55,7 +55,7 @@ pub enum ImagesError {
         source: NpyError,
     },
 
-    /// A path is of no kind that images are read from.
+    /// A path is not of a kind that images are read from.
     #[error(
         "{} is no set of images; give a folder of pictures, an array .npy or .npz, a prepared file .h5, or statistics .npz",
         path.display()
@@ -65,12 +65,12 @@ pub enum ImagesError {
         path: PathBuf,
     },
 
-    /// A file or folder holds something else than images that can be compared.
+    /// A file or folder does not hold images that can be compared.
     #[error("{} {reason}", path.display())]
     NoImages {
         /// The file or folder.
         path: PathBuf,
-        /// What it holds and what would be right.
+        /// What it holds and what was expected.
         reason: String,
     },
 
@@ -79,11 +79,11 @@ pub enum ImagesError {
     Picture {
         /// The picture.
         path: PathBuf,
-        /// What its reader said.
+        /// The error of its reader.
         source: io::Error,
     },
 
-    /// The pictures of a folder are not of one size.
+    /// The pictures of a folder differ in size.
     #[error(
         "images of mixed sizes: {} has {} x {} pixels, {} has {} x {}; bring them to one size first, for how that is done is \
          part of the result", first.display(), expected[0], expected[1], path.display(), found[0], found[1]
@@ -108,7 +108,7 @@ pub enum ImagesError {
         reason: String,
     },
 
-    /// There are no weights of FID's network in the cache.
+    /// The weights of FID's network are not in the cache.
     #[error(
         "there are no weights of Inception on this machine; get them with `mergan data fetch inception` where there is a \
          network, or else put {file} (from {mirror}) at {} or give it with --weights", path.display()
@@ -116,13 +116,13 @@ pub enum ImagesError {
     NoWeights {
         /// The file's name.
         file: String,
-        /// Where it is published.
+        /// The address where it is published.
         mirror: String,
-        /// Where it is looked for.
+        /// The path where it is expected.
         path: PathBuf,
     },
 
-    /// Weights are not those of FID's network, and no other name was given for it.
+    /// The weights are not those of FID's network, and no other name was given for the network.
     #[error(
         "{} is not the network that FID is defined by: its SHA-256 begins with {}, not with {}; get that one with `mergan data \
          fetch inception`, or give this one a name with --network, and its distances are called FD-NAME",
@@ -133,29 +133,29 @@ pub enum ImagesError {
         path: PathBuf,
         /// The SHA-256 of the file, in lower-case hexadecimal.
         found: String,
-        /// The SHA-256 of the weights that FID is defined by.
+        /// The SHA-256 of the weights that define FID.
         expected: String,
     },
 
-    /// Images do not have the shape that a network takes.
+    /// The images do not have the shape that a network takes.
     #[error("images of {} x {} x {} (channels, height, width) do not suit the network, which takes {takes}", shape[0], shape[1], shape[2])]
     Shape {
-        /// Channels, height and width of the images.
+        /// The channels, height and width of the images.
         shape: [usize; 3],
-        /// What would be right.
+        /// The shape that the network takes.
         takes: String,
     },
 
-    /// A classifier has no such class.
+    /// A classifier does not have the requested class.
     #[error("the classifier knows {classes} classes, counted from 0, and no class {class}; choose one of those")]
     UnknownClass {
-        /// The class asked for, from 0.
+        /// The requested class, from 0.
         class: usize,
-        /// How many classes it knows.
+        /// The number of classes it knows.
         classes: usize,
     },
 
-    /// A metric needs the features themselves, of which there is only the mean and covariance.
+    /// A metric needs the features themselves, but only their mean and covariance are given.
     #[error("a file of statistics has a Frechet distance only; give the images or their features")]
     StatisticsOnly,
 
@@ -167,13 +167,13 @@ pub enum ImagesError {
     #[error(transparent)]
     Weights(#[from] WeightsError),
 
-    /// A prepared file, or the weights, cannot be had.
+    /// A prepared file or the weights cannot be opened or fetched.
     #[error(transparent)]
     Data(#[from] mergan_datasets::Error),
 }
 
 impl ImagesError {
-    /// Says which file could not be read.
+    /// Adds the name of the file that could not be read.
     pub(super) fn reading(path: &std::path::Path) -> impl Fn(io::Error) -> Self {
         move |source| ImagesError::File { action: "reading", path: path.into(), source: source.into() }
     }

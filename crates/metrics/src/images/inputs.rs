@@ -1,4 +1,4 @@
-//! What images are read from: folders of pictures, arrays of NumPy, prepared files, and memory.
+//! The sources of images: folders of pictures, NumPy arrays, prepared files, and memory.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -15,14 +15,14 @@ use crate::FeatureStatistics;
 
 /// One side of a distance.
 pub enum Input {
-    /// Images that are yet to go through the network.
+    /// Images that still have to go through the network.
     Images(Images),
-    /// Mean and covariance of a network's features, from a file.
+    /// The mean and covariance of a network's features, from a file.
     Statistics(FeatureStatistics),
 }
 
 impl Input {
-    /// As [`Images::open`], and pytorch-fid's files `.npz` of statistics besides.
+    /// Opens the same inputs as [`Images::open`], and pytorch-fid's statistics files `.npz` as well.
     ///
     /// # Errors
     /// When the path is none of these.
@@ -56,7 +56,7 @@ impl From<FeatureStatistics> for Input {
     }
 }
 
-/// Bytes of a few images, N x C x H x W.
+/// A sequence of small batches of byte images, N x C x H x W.
 type Batches = dyn Iterator<Item = Result<Array4<u8>, ImagesError>> + Send;
 
 /// Images of one size, read a batch at a time.
@@ -66,14 +66,14 @@ pub struct Images {
 }
 
 impl Images {
-    /// So many images, which come in batches N x C x H x W.
+    /// Takes `count` images, which arrive in batches N x C x H x W.
     pub fn new(count: usize, batches: impl Iterator<Item = Result<Array4<u8>, ImagesError>> + Send + 'static) -> Self {
         Images { count, batches: Box::new(batches) }
     }
 
-    /// Opens a folder of pictures (PNG, JPEG or WebP, in colour at their own size), an array `.npy` or `.npz` of images, or a
-    /// prepared file `.h5` (which takes the feature `hdf5` or `hdf5-static`). Arrays are bytes: N x H x W x C, as most tools
-    /// write them, N x C x H x W, as `mergan sample` does, or N x H x W of grey.
+    /// Opens a folder of pictures (PNG, JPEG or WebP, in colour at their own size), an array `.npy` or `.npz` of
+    /// images, or a prepared file `.h5` (which needs the feature `hdf5` or `hdf5-static`). Arrays are bytes: N x H x
+    /// W x C, as most tools write them, N x C x H x W, as `mergan sample` does, or N x H x W for grey images.
     ///
     /// # Errors
     /// When the path is none of these.
@@ -88,7 +88,7 @@ impl Images {
         }
     }
 
-    /// How many images.
+    /// Returns the number of images.
     pub fn count(&self) -> usize {
         self.count
     }
@@ -102,7 +102,7 @@ impl IntoIterator for Images {
     }
 }
 
-/// Images in memory, N x C x H x W.
+/// Takes images in memory, N x C x H x W.
 impl From<Array4<u8>> for Images {
     fn from(images: Array4<u8>) -> Self {
         let count = images.dim().0;
@@ -113,7 +113,7 @@ impl From<Array4<u8>> for Images {
     }
 }
 
-/// Images of a dataset, whatever their classes.
+/// Takes the images of a dataset, whatever their classes.
 impl From<Labelled> for Images {
     fn from(images: Labelled) -> Self {
         let count = images.len();
@@ -122,7 +122,7 @@ impl From<Labelled> for Images {
     }
 }
 
-/// More bytes than this are not unpacked.
+/// The most bytes that are unpacked from an archive.
 const LARGEST: u64 = 16 << 30;
 
 fn extension(path: &Path) -> &str {
@@ -138,7 +138,7 @@ fn archive(path: &Path) -> Result<ZipArchive<BufReader<File>>, ImagesError> {
     archive.map_err(|source| ImagesError::Archive { path: path.into(), source: source.into() })
 }
 
-/// The images of all splits of a prepared file.
+/// Opens the images of all splits of a prepared file.
 fn prepared(path: &Path) -> Result<Images, ImagesError> {
     let dataset = mergan_datasets::open(&path.to_string_lossy(), &FetchOptions::default())?;
     let splits = [dataset.train, dataset.validation, dataset.test].map(Images::from);
@@ -146,19 +146,19 @@ fn prepared(path: &Path) -> Result<Images, ImagesError> {
     Ok(Images::new(count, splits.into_iter().flatten()))
 }
 
-/// The array of images in an archive.
+/// Opens the array of images in an archive.
 fn zipped(path: &Path) -> Result<Images, ImagesError> {
     let mut archive = archive(path)?;
     let name = only_array(path, &archive)?;
     let bad = |source| ImagesError::Entry { path: path.into(), name: name.clone(), source };
-    // The whole array is unpacked at once: its reader borrows the archive.
+    // The whole array is unpacked at once because its reader borrows the archive.
     let mut bytes = Vec::new();
     let entry = archive.by_name(&name).map_err(|error| bad(error.into()))?;
     entry.take(LARGEST).read_to_end(&mut bytes).map_err(|error| bad(error.into()))?;
     array(path, Cursor::new(bytes))
 }
 
-/// The name of the array of images in an archive.
+/// Returns the name of the array of images in an archive.
 fn only_array(path: &Path, archive: &ZipArchive<BufReader<File>>) -> Result<String, ImagesError> {
     let names: Vec<String> = archive.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
     match names.as_slice() {
@@ -174,7 +174,7 @@ fn only_array(path: &Path, archive: &ZipArchive<BufReader<File>>) -> Result<Stri
     }
 }
 
-/// The images in an array, read as they are asked for.
+/// Opens the images in an array, read on demand.
 fn array(path: &Path, reader: impl Read + Send + 'static) -> Result<Images, ImagesError> {
     let path = path.to_path_buf();
     let mut npy = match Npy::open(reader) {
@@ -199,7 +199,8 @@ fn array(path: &Path, reader: impl Read + Send + 'static) -> Result<Images, Imag
     Ok(Images::new(count, batches))
 }
 
-/// How many images an array holds, the lengths of the axes of one, and whether channels come last; else why it holds none.
+/// Returns the number of images in an array, the shape of each, and whether channels come last. The error says why
+/// the array holds no images.
 fn layout(npy: &Npy<impl Read>) -> Result<(usize, [usize; 3], bool), String> {
     let shape = npy.shape();
     let is_channels = |channels| matches!(channels, 1 | 3);

@@ -1,5 +1,5 @@
-//! Metrics of images themselves: their distances in the feature space of Inception (FID, KID, precision, recall, density,
-//! coverage), and how many of them a classifier recognises.
+//! Metrics computed from images: their distances in the feature space of Inception (FID, KID, precision, recall,
+//! density, coverage), and how many of them a classifier recognises.
 
 mod distances;
 mod error;
@@ -15,5 +15,5 @@ pub use inputs::{Images, Input};
 pub use network::{FeatureNetwork, cached_weights};
 pub use recognition::accuracy;
 
-/// Images that are read and go through a network at a time. Results do not depend on it.
+/// The number of images read and processed at a time. Results do not depend on it.
 const BATCH: usize = 16;

@@ -1,4 +1,4 @@
-//! The network whose features are compared, and its name: FID is only what the one network gives.
+//! The network whose features are compared, and its name: only one network yields FID.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,17 +12,17 @@ use sha2::{Digest, Sha256};
 use super::{BATCH, Distance, Family, FeatureSet, ImagesError, Input, Subsets, distances, metric_name};
 use crate::FeatureError;
 
-/// Inception with its weights, how images come to its size, and what its distances are called.
+/// Inception with its weights, the way images are resized for it, and the name of its distances.
 pub struct FeatureNetwork {
     network: Inception,
-    /// Of another network than FID's.
+    /// The name of a network other than FID's.
     name: Option<String>,
     sha256: String,
     resize: Resize,
 }
 
 impl FeatureNetwork {
-    /// The network that FID is defined by, with the weights in this file: `pt_inception-2015-12-05-6726825d.pth`, as
+    /// Opens the network that defines FID, with the weights in this file: `pt_inception-2015-12-05-6726825d.pth`, as
     /// pytorch-fid publishes them.
     ///
     /// # Errors
@@ -31,8 +31,8 @@ impl FeatureNetwork {
         Self::read_file(weights, None, resize, device)
     }
 
-    /// Another network of the same layers, from a PyTorch or safetensors file. Its distances carry its name, as in
-    /// `fd_dino`: they are no FID.
+    /// Opens another network of the same layers, from a PyTorch or safetensors file. Its distances carry its name, as
+    /// in `fd_dino`, because they are not FID.
     ///
     /// # Errors
     /// When the file cannot be read or holds other layers.
@@ -40,10 +40,10 @@ impl FeatureNetwork {
         Self::read_file(weights, Some(name), resize, device)
     }
 
-    /// The network that FID is defined by, whose weights (95.6 MB) are fetched into the cache where they are not at hand.
+    /// Opens the network that defines FID, fetching its weights (95.6 MB) into the cache if they are missing.
     ///
     /// # Errors
-    /// When the weights cannot be had.
+    /// When the weights cannot be fetched.
     pub fn obtain(options: &FetchOptions<'_>, resize: Resize, device: Device) -> Result<Self, ImagesError> {
         let manifest = inception_weights();
         let files = fetch(&manifest, options)?;
@@ -62,21 +62,21 @@ impl FeatureNetwork {
         Ok(FeatureNetwork { network, name: name.map(String::from), sha256, resize })
     }
 
-    /// The FID of two sets of images: the Frechet distance of their features, 0 for equal sets. Under the name of another
-    /// network where it is not FID's, and with a warning where the images are too few.
+    /// Computes the FID of two sets of images: the Frechet distance of their features, 0 for equal sets. It carries
+    /// the network's name if the network is not FID's, and a warning if there are too few images.
     ///
     /// # Errors
-    /// When images cannot be read, are fewer than two or of another kind than the network takes.
+    /// When images cannot be read, are fewer than two, or are not of a kind that the network takes.
     pub fn fid(&self, real: impl Into<Input>, generated: impl Into<Input>) -> Result<Distance, ImagesError> {
         let mut found = self.distances(&[Family::Fid], real, generated)?;
         Ok(found.remove(0))
     }
 
-    /// The distances of generated from real images. To compare several sets with one, or to see how far it is, gather their
-    /// [`features`](Self::features) and take the [`distances`] of those.
+    /// Computes the distances of generated from real images. To compare several sets with one, or to follow the
+    /// progress, gather their [`features`](Self::features) and take the [`distances`] of those.
     ///
     /// # Errors
-    /// As [`fid`](Self::fid), and when the features themselves are needed of which only statistics are given.
+    /// The errors of [`fid`](Self::fid), and when the features themselves are needed but only statistics are given.
     pub fn distances(
         &self,
         families: &[Family],
@@ -90,11 +90,11 @@ impl FeatureNetwork {
         Ok(found)
     }
 
-    /// The features of images, as far as these metrics need them. `progress` hears how many of how many images are done,
-    /// first of none; where statistics are given it hears nothing.
+    /// Computes the features of images, as far as these metrics need them. `progress` is called with the number of
+    /// images done and their total, first with none done; it is not called if statistics are given.
     ///
     /// # Errors
-    /// When images cannot be read, are fewer than two or of another kind than the network takes.
+    /// When images cannot be read, are fewer than two, or are not of a kind that the network takes.
     pub fn features(
         &self,
         images: impl Into<Input>,
@@ -126,12 +126,12 @@ impl FeatureNetwork {
         FeatureSet::gather(self.dimension(), families, features)
     }
 
-    /// How many features an image has.
+    /// Returns the number of features of an image.
     pub fn dimension(&self) -> usize {
         Tap::Last.features()
     }
 
-    /// The features of images (N, C, H, W), one row an image.
+    /// Computes the features of images (N, C, H, W), one row per image.
     ///
     /// # Panics
     /// When the images have neither one nor three channels, or no pixel.
@@ -145,31 +145,32 @@ impl FeatureNetwork {
         concatenate(Axis(0), &views).expect("all images have as many features")
     }
 
-    /// The network's name on cards.
+    /// Returns the network's name on cards.
     pub fn name(&self) -> &str {
         self.name.as_deref().unwrap_or("inception-2015-12-05")
     }
 
-    /// The SHA-256 of its weights, in lower-case hexadecimal.
+    /// Returns the SHA-256 of its weights, in lower-case hexadecimal.
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
 
-    /// The name of the convention by which images are brought to its size.
+    /// Returns the name of the convention by which images are resized for it.
     pub fn resize(&self) -> &'static str {
         self.resize.name()
     }
 
-    /// What a metric of FID's network is called when it is this network's.
+    /// Returns the name that a metric of FID's network has for this network.
     pub fn metric(&self, metric: &str) -> String {
         metric_name(metric, self.name.as_deref())
     }
 }
 
-/// The weights of FID's network in a cache, where they were fetched before. Nothing is fetched and nothing verified.
+/// Returns the path of the weights of FID's network in a cache, if they were fetched before. Nothing is fetched or
+/// verified.
 ///
 /// # Errors
-/// When they are not there.
+/// When they are missing.
 pub fn cached_weights(cache: &Path) -> Result<PathBuf, ImagesError> {
     let manifest = inception_weights();
     let file = &manifest.files[0].name;

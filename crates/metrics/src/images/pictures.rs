@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::{BATCH, Images, ImagesError};
 
-/// The pictures in a folder, by name, as colour images. Other files, and what lies in folders inside it, are passed over.
+/// Opens the pictures in a folder, by name, as colour images. Other files and subfolders are skipped.
 pub(super) fn open(folder: &Path) -> Result<Images, ImagesError> {
     let entries = fs::read_dir(folder).map_err(ImagesError::reading(folder))?;
     let mut paths = Vec::new();
@@ -38,7 +38,7 @@ pub(super) fn open(folder: &Path) -> Result<Images, ImagesError> {
     Ok(Images::new(count, batches))
 }
 
-/// The pictures as images (N, 3, H, W), which must have the width and height of `first`.
+/// Stacks the pictures as images (N, 3, H, W), which must have the width and height of `first`.
 fn together(
     paths: &[PathBuf],
     images: &[Array3<u8>],
@@ -55,7 +55,7 @@ fn together(
     Ok(stack(Axis(0), &views).expect("images of one size"))
 }
 
-/// Width and height.
+/// Returns the width and height.
 fn size(image: &Array3<u8>) -> [usize; 2] {
     let (_, height, width) = image.dim();
     [width, height]

@@ -5,13 +5,13 @@ use mergan_models::Classifier;
 use super::{Images, ImagesError};
 use crate::{FeatureError, class_accuracy};
 
-/// The share of images, from 0 to 1, that the classifier takes for `class`: how good images of that class are that a
-/// generator made. Pictures come to the size and the channels of the classifier's own by
-/// [`pictures_of`](mergan_datasets::pictures_of), whose images can be given here.
+/// Returns the share of images, from 0 to 1, that the classifier recognises as `class`. For images of that class made
+/// by a generator, it measures their quality. [`pictures_of`](mergan_datasets::pictures_of) brings pictures to the
+/// size and channels that the classifier takes, and its images can be passed here.
 ///
 /// # Errors
-/// When there is no image or no such class, and when images cannot be read or are not of the size that the classifier was
-/// trained on.
+/// When there are no images or no such class, and when images cannot be read or do not have the size that the
+/// classifier was trained on.
 pub fn accuracy(classifier: &Classifier, images: impl Into<Images>, class: usize) -> Result<f64, ImagesError> {
     let classes = classifier.classes();
     if class >= classes {

@@ -1,5 +1,5 @@
-//! pytorch-fid's files of statistics: an archive `.npz` of the mean `mu` and the covariance `sigma`. Ours also say of how
-//! many samples they are, which pytorch-fid passes over.
+//! pytorch-fid's statistics files: an archive `.npz` of the mean `mu` and the covariance `sigma`. Files written here
+//! also state the number of samples, which pytorch-fid ignores.
 
 use std::io::{Cursor, Read, Seek, Write};
 use std::path::Path;
@@ -15,7 +15,7 @@ use super::ImagesError;
 use super::error::Cause;
 use crate::FeatureStatistics;
 
-/// The statistics in an archive, or `None` where it holds something else.
+/// Reads the statistics in an archive; returns `None` if it holds something else.
 pub(super) fn read<R: Read + Seek>(
     path: &Path,
     archive: &mut ZipArchive<R>,
@@ -42,7 +42,8 @@ pub(super) fn read<R: Read + Seek>(
 }
 
 impl FeatureStatistics {
-    /// Writes a file `.npz` that pytorch-fid and [`Input::open`](crate::Input::open) read, whole or not at all.
+    /// Writes a file `.npz` that pytorch-fid and [`Input::open`](crate::Input::open) read. The file never appears
+    /// incomplete.
     ///
     /// # Errors
     /// When the file cannot be written.

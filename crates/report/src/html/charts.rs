@@ -1,6 +1,6 @@
 //! Charts as inline SVG.
 //!
-//! plotters writes colours as attributes. The page's style sheet turns each into one of its own variables
+//! plotters writes colours as attributes. The page's style sheet replaces each by one of its own variables
 //! ([`palette`]), so that charts follow the reader's light or dark mode.
 
 use crate::comparison::Comparison;
@@ -12,7 +12,7 @@ use plotters::prelude::*;
 use std::fmt::Display;
 use std::ops::Range;
 
-/// A categorical colour in light and in dark mode, and the mark that tells its series apart without colour.
+/// A categorical colour in light and in dark mode, and the mark that distinguishes its series without colour.
 #[derive(Clone, Copy)]
 pub(super) struct Series {
     pub(super) light: RGBColor,
@@ -20,7 +20,7 @@ pub(super) struct Series {
     mark: char,
 }
 
-/// Okabe and Ito's colours, which colour-blind readers can tell apart; brighter where the ground is dark.
+/// Okabe and Ito's colours, which colour-blind readers can tell apart; brighter on a dark background.
 pub(super) const SERIES: [Series; 6] = [
     Series { light: RGBColor(0x00, 0x72, 0xb2), dark: "#4aa3df", mark: '●' },
     Series { light: RGBColor(0xd5, 0x5e, 0x00), dark: "#ff8a3d", mark: '▲' },
@@ -30,17 +30,17 @@ pub(super) const SERIES: [Series; 6] = [
     Series { light: RGBColor(0x56, 0xb4, 0xe9), dark: "#9ad8ff", mark: '■' },
 ];
 
-/// The mark of those that take the colours again, so that twice as many series are told apart.
+/// The mark of series that reuse the colours, so that twice as many can be told apart.
 const MARK_AGAIN: char = '✚';
 
-/// Axes and text, and the lines behind the data; the style sheet replaces both.
+/// The colours of axes and text, and of the lines behind the data; the style sheet replaces both.
 pub(super) const INK: RGBColor = RGBColor(0x01, 0x01, 0x01);
 const RULE: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
 
-/// Loss curves keep at most this many points, each the mean of its neighbours: more are not to be seen.
+/// The most points of a loss curve, each the mean of its neighbours. More could not be seen.
 const POINTS: usize = 240;
 
-/// The style sheet's part about charts.
+/// Returns the style sheet's rules for charts.
 pub(super) fn palette() -> String {
     let rule = |colour: RGBColor, variable: &str| {
         let colour = hex(colour);
@@ -58,13 +58,13 @@ pub(super) fn palette() -> String {
     format!(":root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}{rules}")
 }
 
-/// The series in their order, each with the number of its colour.
+/// Returns the series in order, each with the number of its colour.
 pub(super) fn series() -> impl Iterator<Item = (usize, Series)> {
     let again = SERIES.map(|series| Series { mark: MARK_AGAIN, ..series });
     SERIES.into_iter().enumerate().chain(again.into_iter().enumerate()).cycle()
 }
 
-/// Axes for percentages, from `low` to 100, over tasks or iterations.
+/// Draws axes for percentages, from `low` to 100, over tasks or iterations.
 pub(super) fn percent_plane<'a, 'b>(
     root: &'a Drawing<'b>,
     range: Range<f64>,
@@ -95,7 +95,7 @@ pub(super) fn percent_plane<'a, 'b>(
     Ok(chart)
 }
 
-/// Puts the mark of a series at points.
+/// Draws the mark of a series at points.
 pub(super) fn draw_marks(chart: &mut Plane, points: &[(f64, f64)], series: &Series) -> Drawn {
     let filled = series.light.filled();
     let points = points.iter().copied();
@@ -118,7 +118,7 @@ pub(super) fn draw_marks(chart: &mut Plane, points: &[(f64, f64)], series: &Seri
     Ok(())
 }
 
-/// The strategies with the colour and mark of their series, and the value that each ends at in percent.
+/// Lists the strategies with the colour and mark of their series, and the value that each ends at in percent.
 pub(super) fn legend(comparison: &Comparison, last: impl Iterator<Item = Option<f64>>) -> Markup {
     html! {
         figcaption.legend {
@@ -133,7 +133,7 @@ pub(super) fn legend(comparison: &Comparison, last: impl Iterator<Item = Option<
     }
 }
 
-/// Every loss of a run in a small chart of its own, for their scales have nothing in common.
+/// Draws every loss of a run in a small chart of its own, because their scales are unrelated.
 pub(super) fn losses(run: &Run) -> Result<Markup, Error> {
     let history = &run.history;
     let starts: Vec<_> = history.task_starts().into_values().skip(1).collect();
@@ -156,7 +156,7 @@ fn loss_chart(name: &str, points: &[(f64, f64)], starts: &[usize]) -> Result<Mar
     let end = points.iter().fold(1.0, |end: f64, point| end.max(point.0));
     let low = points.iter().fold(f64::INFINITY, |low, point| low.min(point.1));
     let high = points.iter().fold(f64::NEG_INFINITY, |high, point| high.max(point.1));
-    // A single point or a constant loss has no extent of its own.
+    // A single point or a constant loss has no extent, so the margin depends on the value.
     let margin = if high > low { 0.05 * (high - low) } else { 0.5 * high.abs().max(1.0) };
     let (low, high) = (low - margin, high + margin);
     let digits = (2.0 - (high - low).log10()).clamp(0.0, 6.0) as usize;
@@ -189,7 +189,7 @@ fn loss_chart(name: &str, points: &[(f64, f64)], starts: &[usize]) -> Result<Mar
     })
 }
 
-/// Means of neighbouring points, at most [`POINTS`] of them.
+/// Averages neighbouring points so that at most [`POINTS`] are left.
 fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let size = points.len().div_ceil(POINTS).max(1);
     let mean = |chunk: &[(f64, f64)]| {
@@ -203,7 +203,7 @@ pub(super) type Drawing<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 pub(super) type Plane<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 pub(super) type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
-/// Draws and takes the outer element off: inside a page it needs no name space, and scales with the page.
+/// Draws a chart and removes the outer element: inside a page the chart needs no name space and scales with the page.
 pub(super) fn svg(what: &str, size: (u32, u32), draw: impl FnOnce(&Drawing) -> Drawn) -> Result<Markup, Error> {
     let failed = |reason: &dyn Display| Error::Chart { chart: what.into(), reason: reason.to_string() };
     let mut text = String::new();

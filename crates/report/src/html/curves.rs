@@ -1,4 +1,4 @@
-//! Curves of percentages over tasks or iterations, one colour a strategy: the mean over its seeds, in a band of one
+//! Curves of percentages over tasks or iterations, one colour per strategy: the mean over its seeds, in a band of one
 //! standard deviation to either side.
 
 use super::charts::{Drawn, INK, Plane, draw_marks, legend, percent_plane, series, svg};
@@ -11,30 +11,31 @@ use std::collections::BTreeMap;
 /// Points of one strategy, in percent; a strategy may have several lines.
 type Line = Vec<(f64, Spread)>;
 
-/// Width and height of a chart of percentages.
+/// The width and height of a chart of percentages.
 const SIZE: (u32, u32) = (520, 310);
 
-/// What a chart is drawn of.
+/// The contents of a chart.
 struct Chart<'c, 'r> {
     comparison: &'c Comparison<'r>,
-    /// For those who cannot see it.
+    /// The description for readers who cannot see the chart.
     what: &'static str,
     over: &'static str,
     /// The lines of each strategy.
     lines: Vec<Vec<Line>>,
-    /// Where vertical lines stand.
+    /// The positions of vertical lines.
     rules: Vec<f64>,
-    /// Whether every point has a mark, or the last of each line only.
+    /// Whether every point has a mark, or only the last of each line.
     marks_all: bool,
 }
 
-/// Average accuracy over the learned classes after each task.
+/// Draws the average accuracy over the learned classes after each task.
 pub(super) fn accuracy(comparison: &Comparison) -> Result<Markup, Error> {
     let point = |group: &Group, task| group.accuracy(task, None).map(Spread::percent);
     over_tasks(comparison, "average accuracy after each task", 1, point)
 }
 
-/// How far the classes have fallen from their best, on average, after each task; none where nothing can be forgotten yet.
+/// Draws how far the classes have fallen from their best, on average, after each task. Returns `None` while nothing
+/// can be forgotten yet.
 pub(super) fn forgetting(comparison: &Comparison) -> Result<Option<Markup>, Error> {
     if comparison.tasks() < 2 {
         return Ok(None);
@@ -43,7 +44,7 @@ pub(super) fn forgetting(comparison: &Comparison) -> Result<Option<Markup>, Erro
     over_tasks(comparison, "forgetting after each task", 2, point).map(Some)
 }
 
-/// The accuracy on the classes of the past while later tasks are learned; none where it was not followed.
+/// Draws the accuracy on past classes while later tasks are learned. Returns `None` if it was not recorded.
 pub(super) fn past_accuracy(comparison: &Comparison) -> Result<Option<Markup>, Error> {
     let lines: Vec<Vec<Line>> = comparison.groups.iter().map(past_lines).collect();
     if lines.iter().flatten().next().is_none() {
@@ -56,7 +57,7 @@ pub(super) fn past_accuracy(comparison: &Comparison) -> Result<Option<Markup>, E
     Chart { comparison, what, over, lines, rules, marks_all: false }.draw().map(Some)
 }
 
-/// One line for each task, for the classes of the past change with it.
+/// Returns one line per task, because the set of past classes changes with each.
 fn past_lines(group: &Group) -> Vec<Line> {
     let mut tasks: BTreeMap<usize, BTreeMap<u64, Vec<f64>>> = BTreeMap::new();
     for run in &group.runs {
@@ -89,7 +90,7 @@ impl Chart<'_, '_> {
         let [begin, end] =
             points().fold([f64::INFINITY, 0.0], |[begin, end], point| [begin.min(point.0), end.max(point.0)]);
         let low = points().fold(0.0, |low: f64, point| low.min(point.1.mean));
-        // A chart over tasks has room for the marks at its ends.
+        // A chart over tasks needs extra space for the marks at its ends.
         let (range, labels) = match self.marks_all {
             true => (begin - 0.2..end.max(begin + 1.0) + 0.2, (end - begin + 1.0).min(12.0) as usize),
             false => (begin..end.max(begin + 1.0), 6),
@@ -120,7 +121,7 @@ impl Chart<'_, '_> {
     }
 }
 
-/// The ground between the mean less and the mean plus a standard deviation, where several seeds say one.
+/// Fills the area between the mean minus and plus one standard deviation, if several seeds define one.
 fn draw_band(chart: &mut Plane, line: &Line, colour: RGBColor) -> Drawn {
     let bounds: Vec<_> = line.iter().filter_map(|(x, spread)| Some((*x, spread.bounds()?))).collect();
     let upper = bounds.iter().map(|&(x, (_, high))| (x, high));

@@ -4,7 +4,7 @@ use crate::comparison::Comparison;
 use crate::{Grid, Run, paper};
 use maud::{Markup, html};
 
-/// The samples of every strategy's first seed, so that one slider moves all of them.
+/// Shows the samples of every strategy's first seed, so that one slider moves all of them.
 pub(super) fn section(comparison: &Comparison) -> Markup {
     let runs: Vec<_> = comparison.groups.iter().map(|group| group.runs[0]).collect();
     html! {
@@ -19,7 +19,7 @@ pub(super) fn section(comparison: &Comparison) -> Markup {
     }
 }
 
-/// Real images and the samples of some runs under one slider over the tasks.
+/// Shows real images and the samples of some runs under one slider over the tasks.
 ///
 /// Without JavaScript the slider is hidden and each run shows its last task.
 pub(super) fn stepper(runs: &[&Run]) -> Markup {
@@ -33,7 +33,7 @@ pub(super) fn stepper(runs: &[&Run]) -> Markup {
     stepper_of(1, longest.tasks.len(), figures)
 }
 
-/// Figures whose parts belong to tasks, from `first` to `last`, under a slider.
+/// Places figures whose parts belong to tasks, from `first` to `last`, under a slider.
 pub(super) fn stepper_of(first: usize, last: usize, figures: Markup) -> Markup {
     html! {
         div.stepper data-stepper {
@@ -64,12 +64,12 @@ fn samples(run: &Run, names: &[String]) -> Markup {
             }
         }
     };
-    // The frame has a row for every class of the sequence, so that the page does not move while tasks are added.
+    // The frame has a row for every class of the sequence, so that the page does not shift while tasks are added.
     let columns = run.last().samples.columns;
     figure(caption, names, (run.real.rows, columns), frames)
 }
 
-/// Images in a frame of (rows, columns) cells, with the names of the classes beside the rows.
+/// Places images in a frame of (rows, columns) cells, with the names of the classes beside the rows.
 pub(super) fn figure(caption: Markup, names: &[String], (rows, columns): (u32, u32), images: Markup) -> Markup {
     let shape = format!("--rows:{rows};--columns:{columns}");
     html! {

@@ -1,4 +1,5 @@
-//! Images beside those that they are to be compared with: the old generator's, training images, real ones in the plane.
+//! Images beside those they are compared with: the old generator's images, training images, and real images in the
+//! plane.
 
 use super::charts::{Plane, SERIES, svg};
 use super::grid::{figure, image, stepper_of};
@@ -9,10 +10,11 @@ use mergan_record::{Embedding, Neighbours, Point};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-/// Latents at which old and new images are shown.
+/// The number of latents at which old and new images are shown.
 const LATENTS: u32 = 8;
 
-/// Before and after each task at the same latents, for the strategies whose generator can be asked for a class.
+/// Shows images before and after each task at the same latents, for strategies whose generator is conditioned on a
+/// class.
 pub(super) fn same_latents(comparison: &Comparison) -> Result<Markup, Error> {
     let firsts = comparison.groups.iter().map(|group| group.runs[0]);
     let runs: Vec<_> =
@@ -54,7 +56,7 @@ fn before_and_after(run: &Run, names: &[String]) -> Result<Markup, Error> {
     Ok(figure(html! { b { (label) } }, names, (names.len() as u32, columns), frames))
 }
 
-/// Where images lie among real ones, and what they are nearest to; nothing where no run has measured it.
+/// Shows where images lie among real ones, and what they are nearest to. Shows nothing if no run has measured it.
 pub(super) fn among_real(comparison: &Comparison) -> Result<Markup, Error> {
     let runs: Vec<_> = comparison.groups.iter().map(|group| group.runs[0]).collect();
     let embedded = runs.iter().filter_map(|run| Some((*run, run.exhibit(|task| task.embedding.as_ref())?)));
@@ -101,7 +103,7 @@ pub(super) fn among_real(comparison: &Comparison) -> Result<Markup, Error> {
     })
 }
 
-/// Real images as squares with the names of their classes, generated ones as discs.
+/// Draws real images as squares with the names of their classes, and generated ones as discs.
 fn plane(run: &Run, task: usize, embedding: &Embedding) -> Result<Markup, Error> {
     let scores = &run.tasks[task - 1].scores;
     let extent = |of: fn(&Point) -> f32| {
@@ -142,7 +144,8 @@ fn write_name(plane: &mut Plane, points: impl Iterator<Item = (f64, f64)> + Clon
     Ok(())
 }
 
-/// The distance to the nearest training image, class by class: of real test images, and of each strategy's.
+/// Tabulates the distance to the nearest training image, class by class: of real test images, and of each strategy's
+/// images.
 fn distances(found: &[(&Run, usize, &Neighbours)]) -> Markup {
     let Some((longest, task, classes)) = found.iter().max_by_key(|(.., found)| found.classes.len()) else {
         return html! {};

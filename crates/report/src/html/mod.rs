@@ -1,4 +1,4 @@
-//! `report.html`: one page that needs neither network nor other files, and no JavaScript to be read.
+//! `report.html`: a single page that needs no network, no other files, and no JavaScript to be read.
 
 mod charts;
 mod curves;
@@ -17,13 +17,14 @@ use mergan_record::metric::{METRICS, Metric, Shown};
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
-/// The report of the runs as one HTML page.
+/// Renders the report of the runs as one HTML page.
 ///
-/// Runs of one strategy are taken as its seeds: tables and the chart show their mean, the strategy's section each.
+/// Runs of one strategy count as its seeds: tables and the chart show their mean, and the strategy's section shows
+/// each run.
 ///
 /// # Errors
 ///
-/// [`Error::NoRuns`], [`Error::Incomparable`] where two runs were not measured alike, or [`Error::Chart`].
+/// [`Error::NoRuns`], [`Error::Incomparable`] if two runs were not measured alike, or [`Error::Chart`].
 pub fn html(runs: &[Run]) -> Result<String, Error> {
     let comparison = Comparison::of(runs)?;
     let config = &comparison.first().config;
@@ -80,7 +81,7 @@ pub fn html(runs: &[Run]) -> Result<String, Error> {
     Ok(page.into_string())
 }
 
-/// Ours beside the paper's, and what the comparison rests on.
+/// Shows our numbers beside the paper's, and what the comparison rests on.
 fn results(comparison: &Comparison) -> Markup {
     let deviations = comparison.deviations();
     markup! {
@@ -110,7 +111,7 @@ fn results(comparison: &Comparison) -> Markup {
     }
 }
 
-/// All strategies in one chart, and class by class after the last task.
+/// Shows all strategies in one chart, and class by class after the last task.
 fn accuracy(comparison: &Comparison) -> Result<Markup, Error> {
     Ok(markup! {
         section #accuracy {
@@ -143,12 +144,12 @@ fn accuracy(comparison: &Comparison) -> Result<Markup, Error> {
     })
 }
 
-/// Every metric with every place where it stands.
+/// Returns every metric with every place where it appears.
 fn metrics_shown() -> impl Iterator<Item = (&'static Metric, &'static Shown)> {
     METRICS.iter().flat_map(|metric| metric.shown.iter().map(move |shown| (metric, shown)))
 }
 
-/// Where every figure comes from, and how to make it again.
+/// Shows where every figure comes from, and how to reproduce it.
 fn made(comparison: &Comparison) -> Markup {
     let sources = [
         (
@@ -178,7 +179,7 @@ fn made(comparison: &Comparison) -> Markup {
     }
 }
 
-/// What was kept and what was forgotten, in one number a strategy, and what it cost.
+/// Shows what was kept and what was forgotten, in one number per strategy, and what it cost.
 fn metrics(comparison: &Comparison) -> Markup {
     markup! {
         section #metrics {
@@ -221,7 +222,7 @@ fn metrics(comparison: &Comparison) -> Markup {
     }
 }
 
-/// Everything about one strategy, run by run.
+/// Shows everything about one strategy, run by run.
 fn strategy(group: &Group) -> Result<Markup, Error> {
     let runs = group.runs.iter().enumerate();
     let runs = runs.map(|(index, run)| self::run(run, index == 0)).collect::<Result<Vec<_>, _>>()?;
@@ -236,7 +237,7 @@ fn strategy(group: &Group) -> Result<Markup, Error> {
     })
 }
 
-/// One run; the samples of a strategy's `first` stand in the page's section of samples.
+/// Shows one run. The samples of a strategy's `first` run are in the page's section of samples.
 fn run(run: &Run, first: bool) -> Result<Markup, Error> {
     let config = &run.config;
     Ok(markup! {
@@ -271,7 +272,8 @@ fn run(run: &Run, first: bool) -> Result<Markup, Error> {
     })
 }
 
-/// The place of a strategy's section; its name may hold anything, so an anchor keeps only letters and digits.
+/// Returns the anchor of a strategy's section. A strategy's name may hold any characters, so the anchor keeps only
+/// letters and digits.
 fn anchor(group: &Group) -> String {
     let name = group.strategy.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' });
     format!("strategy-{}", name.collect::<String>())

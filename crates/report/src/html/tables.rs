@@ -1,14 +1,14 @@
-//! Tables of the page: plain ones, and heat tables of accuracies.
+//! Tables of the page: plain ones, and heat maps of accuracies.
 
 use crate::comparison::Comparison;
 use crate::table::Table;
 use crate::{Run, paper};
 use maud::{Markup, html};
 
-/// The value above which the ground of a heat table is so deep that its numbers are written in light ink.
+/// The value above which the background of a heat map is so dark that its numbers are written in light ink.
 const DEEP: f64 = 0.75;
 
-/// A table as it also stands in the ledger.
+/// Renders a table that also appears in the ledger.
 pub(super) fn plain(table: &Table) -> Markup {
     html! {
         div.wide tabindex="0" {
@@ -27,7 +27,7 @@ pub(super) fn plain(table: &Table) -> Markup {
     }
 }
 
-/// A score of each class (rows) after each task (columns), a share of 1, and their mean.
+/// Renders a score of each class (rows) after each task (columns), as fractions of 1, with the mean.
 pub(super) fn matrix(run: &Run, metric: &str) -> Markup {
     let scores = &run.last().scores;
     let tasks = 1..=run.tasks.len();
@@ -41,7 +41,8 @@ pub(super) fn matrix(run: &Run, metric: &str) -> Markup {
     heat("class", &header, &rows)
 }
 
-/// A score of each class (columns), a share of 1, after the last task of each strategy (rows), over its seeds.
+/// Renders a score of each class (columns), as fractions of 1, after the last task of each strategy (rows), over its
+/// seeds.
 pub(super) fn final_classes(comparison: &Comparison, metric: &str) -> Markup {
     let longest = comparison.runs().max_by_key(|run| run.tasks.len()).expect("a comparison has runs");
     let scores = &longest.last().scores;
@@ -52,7 +53,7 @@ pub(super) fn final_classes(comparison: &Comparison, metric: &str) -> Markup {
     heat("strategy", &scores.class_names, &rows.collect::<Vec<_>>())
 }
 
-/// Numbers in percent on a ground whose colour follows the value; unknown ones are blank.
+/// Renders numbers in percent on a background whose colour follows the value; unknown ones are blank.
 fn heat(corner: &str, header: &[String], rows: &[(String, Vec<Option<f64>>)]) -> Markup {
     html! {
         div.wide tabindex="0" {

@@ -1,11 +1,12 @@
-//! The answer in five seconds: which strategy forgets.
+//! The answer at a glance: which strategy forgets.
 
 use crate::comparison::{Comparison, Spread};
 use crate::ledger::counted;
 use crate::paper;
 use maud::{Markup, html};
 
-/// The strategies by what they have forgotten, the least first; nothing while nothing can be forgotten yet.
+/// Ranks the strategies by how much they have forgotten, the least first. Shows nothing while nothing can be
+/// forgotten yet.
 pub(super) fn verdict(comparison: &Comparison) -> Markup {
     let tasks = comparison.common_tasks();
     let rows = comparison.groups.iter().filter_map(|group| {

@@ -31,7 +31,7 @@ impl Default for FakeRun {
 }
 
 impl FakeRun {
-    /// Writes the run directory below `folder` and returns it.
+    /// Writes the run directory below `folder` and returns its path.
     pub fn write(&self, folder: &Path) -> PathBuf {
         let dir = folder.join(format!("{}-{}", anonymous(self.strategy), self.seed));
         let run = Layout::new(&dir);
@@ -112,7 +112,7 @@ impl FakeRun {
     }
 }
 
-/// Replaces the scores of a task of a run directory by other values of these metrics, one for each class.
+/// Replaces the scores of a task of a run directory by other values of these metrics, one per class.
 pub fn rescore(dir: &Path, task: usize, metrics: &[(&str, &[(usize, f64)])]) {
     let run = Layout::new(dir);
     let mut scores = TaskScores::read(&run, task).unwrap();
@@ -124,17 +124,17 @@ pub fn rescore(dir: &Path, task: usize, metrics: &[(&str, &[(usize, f64)])]) {
     fs::write(run.scores(task), serde_json::to_string(&scores).unwrap()).unwrap();
 }
 
-/// Decodes what the page embeds.
+/// Decodes the images that the page embeds.
 pub fn decode_base64(text: &str) -> Vec<u8> {
     STANDARD.decode(text).unwrap()
 }
 
-/// A grid with a gradient, one row a class.
+/// Makes a grid with a gradient, one row per class.
 fn image(rows: u32) -> GrayImage {
     GrayImage::from_fn(COLUMNS * CELL, rows * CELL, |x, y| Luma([(x * 20 + y * 10) as u8]))
 }
 
-/// Strategies of the tests may have names that no folder can have.
+/// Returns a folder name for a strategy, because tests use names that no folder can have.
 fn anonymous(strategy: &str) -> String {
     strategy.chars().filter(char::is_ascii_alphanumeric).collect()
 }

@@ -1,4 +1,4 @@
-//! Reports of run directories made here: two strategies, three tasks, images of a few pixels.
+//! Tests reports of run directories made here: two strategies, three tasks, images of a few pixels.
 
 mod fake;
 
@@ -14,7 +14,7 @@ use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-/// SFT, which forgets, and RA, which does not, over three tasks.
+/// Writes runs of SFT, which forgets, and RA, which does not, over three tasks.
 fn two_runs() -> (TempDir, [PathBuf; 2]) {
     let folder = tempfile::tempdir().unwrap();
     let sft = FakeRun { strategy: "sft", kept: 0.1, ..FakeRun::default() }.write(folder.path());
@@ -104,7 +104,7 @@ fn strategies_are_compared_seed_by_seed() {
         |strategy, seed, kept| FakeRun { strategy, seed, kept, tasks: 2, ..FakeRun::default() }.write(folder.path());
     let runs = [run("ra", 0, 0.9), run("ra", 1, 0.8), run("ra", 2, 0.7), run("jtr", 1, 0.4), run("jtr", 2, 0.5)];
     let runs = runs.map(|run| load_run(&run).unwrap());
-    // After two tasks the mean of 0.9 and what was kept: seed 1 differs by 20 points, seed 2 by 10.
+    // After two tasks the average is the mean of 0.9 and what was kept; seed 1 differs by 20 points, seed 2 by 10.
     let text = ledger(&runs).unwrap();
     let expected = "| RA minus JTR | 2 | +15.00 | 7.07 | -48.53 to +78.53 | 2 of 2 |";
     assert!(text.contains(expected), "{text}");
@@ -202,7 +202,7 @@ fn runs_stand_side_by_side_after_the_tasks_that_all_have() {
     let json = serde_json::to_value(&rows[0]).unwrap();
     assert_eq!((json["strategy"].as_str(), json["metric"].as_str()), (Some("sft"), Some("accuracy")));
     assert!(json["run"].as_str().unwrap().ends_with("sft-0") && json["card"]["network"] == "digit-mlp");
-    // One run may stand beside itself, but no mean may count it twice.
+    // A run may be compared with itself, but no mean may count it twice.
     assert!(compare(&[runs[0].clone(), runs[0].clone()]).is_ok());
     assert!(compare(&[]).is_err());
 }
@@ -298,7 +298,8 @@ fn the_page_needs_nothing_but_itself() {
 fn images_before_a_task_stand_above_those_after_it() {
     let folder = tempfile::tempdir().unwrap();
     let run = FakeRun { tasks: 2, ..FakeRun::default() }.write(folder.path());
-    // Cells of four pixels: before the task all of them 10, after it 200, and one more row.
+    // The grids have cells of four pixels. Before the task they are all 10; after it they are all 200, with one more
+    // row.
     image::GrayImage::from_pixel(12, 4, image::Luma([10])).save(run.join("tasks/01/samples.png")).unwrap();
     image::GrayImage::from_pixel(12, 8, image::Luma([200])).save(run.join("tasks/02/samples.png")).unwrap();
     let page = html(&[load_run(&run).unwrap()]).unwrap();
@@ -307,7 +308,7 @@ fn images_before_a_task_stand_above_those_after_it() {
     let shown = image::load_from_memory(&fake::decode_base64(data)).unwrap().to_luma8();
     assert_eq!(shown.dimensions(), (12, 8));
     assert_eq!([shown.get_pixel(5, 2).0[0], shown.get_pixel(5, 6).0[0]], [10, 200]);
-    // A solver names what it likes, whatever the latents.
+    // DGR's solver chooses the class of each image, whatever the latents, so old and new images do not pair up.
     let dgr = FakeRun { strategy: "dgr", ..FakeRun::default() }.write(folder.path());
     assert!(!html(&[load_run(&dgr).unwrap()]).unwrap().contains("id=\"instances\""));
 }
@@ -424,7 +425,7 @@ fn runs_that_no_mean_may_mix_are_refused() {
     assert_eq!(source.to_string(), "classes differs: 0, 1, 2 and 1, 0, 2");
 }
 
-/// Spoils one file of a run and returns what reading it says.
+/// Replaces or removes one file of a run and returns the error of reading it.
 fn message(file: &str, content: Option<&str>) -> String {
     let folder = tempfile::tempdir().unwrap();
     let run = FakeRun::default().write(folder.path());

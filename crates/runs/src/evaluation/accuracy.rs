@@ -1,5 +1,5 @@
-//! The accuracy: the share of a class's images that the scoring classifier recognises, as images are made in training, and as
-//! a generator is shipped.
+//! The accuracy: the share of a class's images that the scoring classifier recognises. It is measured with images
+//! normalised as in training, and with images made one by one, as by a deployed generator.
 
 use mergan_record::metric::{ACCURACY, STANDING_ACCURACY};
 use mergan_record::{Card, TaskScores};
@@ -7,7 +7,7 @@ use mergan_record::{Card, TaskScores};
 use super::{Evaluation, Measure, Scored, accuracies, warn_of_few};
 use crate::error::Error;
 
-/// Of images that are normalised with their batch.
+/// The accuracy on images that are normalised with their batch.
 pub(super) struct Accuracy;
 
 impl Measure for Accuracy {
@@ -19,7 +19,7 @@ impl Measure for Accuracy {
     }
 }
 
-/// Of images that are made one by one, at the same latents.
+/// The accuracy on images that are made one by one, at the same latents.
 pub(super) struct StandingAccuracy;
 
 impl Measure for StandingAccuracy {

@@ -1,5 +1,5 @@
-//! The replay audit: what the previous task's generator, from which the past was replayed, was worth, and how far the new
-//! one moved from it.
+//! The replay audit: the quality of the previous task's generator, from which the past was replayed, and how far the
+//! new generator moved from it.
 
 use mergan_record::TaskScores;
 use mergan_record::metric::{REPLAY_ACCURACY, REPLAY_CONFIDENCE, REPLAY_SHIFT};
@@ -10,8 +10,8 @@ use super::{Evaluation, Measure, Scored, accuracies, warn_of_few};
 use crate::error::Error;
 use crate::trained::Trained;
 
-/// For each class of the past, how surely the scoring classifier recognises the old generator's images, and how much the new
-/// generator's images differ from them at the same latents.
+/// For each past class, how confidently the scoring classifier recognises the old generator's images, and how much
+/// the new generator's images differ from them at the same latents.
 pub(super) struct ReplayAudit;
 
 impl Measure for ReplayAudit {
@@ -26,7 +26,8 @@ impl Measure for ReplayAudit {
         let by_class = |value: &dyn Fn(usize) -> Option<f64>| -> Vec<(usize, f64)> {
             past.iter().enumerate().filter_map(|(i, &class)| Some((class, value(i)?))).collect()
         };
-        // A class that the generator never makes is not recognised, and has no images that could have moved.
+        // A class that the generator never makes counts as not recognised, and it has no images that could have
+        // moved.
         let confidence = by_class(&|i| Some(mean(&readings[i].probabilities(past[i])).unwrap_or(0.0)));
         let shift = by_class(&|i| mean(&squared_differences(&before[i], &after[i])));
         let card = evaluation.card(scored);
@@ -39,12 +40,13 @@ impl Measure for ReplayAudit {
     }
 }
 
-/// The images of each class of the past by the old generator, and by the new one at the same latents.
+/// Returns the images of each past class by the old generator, and by the new one at the same latents.
 fn images(scored: &Scored, old: &Trained, past: &[usize]) -> (Vec<Array4<u8>>, Vec<Array4<u8>>) {
     let (sampling, new) = (&scored.sampling, &scored.trained.generator);
     let made =
         |generators: &[_]| old.sampler.at_same_latents(sampling, Purpose::Evaluation, generators, past, scored.samples);
-    // The same latents give a class its images whatever other classes are asked for, but not in mixed batches.
+    // In pure batches the same latents yield the same images of a class whatever other classes are requested, so the
+    // images already scored can be reused; in mixed batches they do not.
     if sampling.grouping_of(old.source()) == Grouping::Pure {
         return (made(&[&old.generator]).remove(0), scored.images[..past.len()].to_vec());
     }
@@ -53,12 +55,12 @@ fn images(scored: &Scored, old: &Trained, past: &[usize]) -> (Vec<Array4<u8>>, V
     (both.remove(0), after)
 }
 
-/// None of nothing.
+/// Returns the mean, or `None` for no values.
 fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// For every image, the mean squared difference of its pixels, from -1 to 1.
+/// Returns, for every image, the mean squared difference of its pixels, which range from -1 to 1.
 fn squared_differences(left: &Array4<u8>, right: &Array4<u8>) -> Vec<f64> {
     let of_image = |(left, right): (ArrayView3<u8>, ArrayView3<u8>)| {
         let squares = left.iter().zip(&right).map(|(&left, &right)| (f64::from(left) - f64::from(right)).powi(2));

@@ -1,6 +1,6 @@
 //! The Frechet distance of generated from real test images, on the features of the scoring classifier.
 //!
-//! Test images are taken because the classifier was trained on the others.
+//! Test images are used because the classifier was trained on the others.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use super::{Evaluation, Measure, Scored};
 use crate::error::{Error, While};
 use crate::scorer::read_all;
 
-/// Statistics of features, by class.
+/// The statistics of features, by class.
 pub(super) type Features = BTreeMap<usize, FeatureStatistics>;
 
-/// The distance of each class and their mean, and the distance over all classes at once.
+/// Measures the distance of each class and their mean, and the distance over all classes at once.
 pub(super) struct Distance;
 
 impl Measure for Distance {
@@ -34,7 +34,8 @@ impl Measure for Distance {
             .while_(|| "the features of the generated images".into())?;
         let [of_class, over_all] = frechet_metrics(&card.network);
         record_classes(of_class, &generated, real, &card, scores)?;
-        // Over all classes at once, a class that is lost is missing on one side only.
+        // A class that was forgotten is missing only from the generated images, so the distance over all classes
+        // shows it.
         let mut pooled: [Option<FeatureStatistics>; 2] = [None, None];
         for (class, generated) in &generated {
             for (pooled, one) in pooled.iter_mut().zip([generated.as_ref(), real.get(class)]) {
@@ -55,7 +56,7 @@ impl Measure for Distance {
 }
 
 impl Evaluation<'_> {
-    /// Of the real test images of every class that has enough for a covariance.
+    /// Returns the features of the real test images of every class that has enough images for a covariance.
     fn real_features(&self) -> Result<&Features, Error> {
         if let Some(features) = self.real.get() {
             return Ok(features);
@@ -71,7 +72,8 @@ impl Evaluation<'_> {
     }
 }
 
-/// Records the distance of each class that has enough images on both sides, and their mean, which says what it leaves out.
+/// Records the distance of each class that has enough images on both sides, and their mean with a warning that names
+/// the classes left out.
 fn record_classes(
     metric: &str,
     generated: &[(usize, Option<FeatureStatistics>)],
@@ -104,7 +106,7 @@ fn record_classes(
     Ok(())
 }
 
-/// None of fewer than two images.
+/// Returns `None` for fewer than two images.
 fn statistics(reading: &Reading) -> Result<Option<FeatureStatistics>, FeatureError> {
     let mut stream = FeatureStream::new(reading.features.ncols());
     stream.extend(reading.features.view());
@@ -119,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_mean_says_which_classes_it_leaves_out() {
-        // Features of three numbers that no affine map of fewer spans.
+        // Features of three numbers that no lower-dimensional affine subspace contains.
         let of = |count: usize| {
             let features = Array2::from_shape_fn((count, 3), |(i, j)| ((3 * i + 7 * j * j * i + j) % 11) as f32);
             let mut stream = FeatureStream::new(3);
@@ -137,7 +139,7 @@ mod tests {
             "generated images: 3 samples of 3 features: the covariance is singular, and the distance is too large";
         let left_out = "classes 2, 3 are left out: too few images";
         assert_eq!(warnings(&[20, 20]), [(Some(0), "".into()), (Some(1), "".into()), (None, "".into())]);
-        // The small class comes first, and yet the empty ones are named.
+        // The class with few images comes first, but the empty classes are named before it.
         assert_eq!(
             warnings(&[3, 20, 0, 1]),
             [(Some(0), small.into()), (Some(1), "".into()), (None, format!("{left_out}; {small}"))]

@@ -1,5 +1,5 @@
-//! Real and generated images side by side in the plane, as in figure 4 of the paper: t-SNE of the scoring classifier's
-//! features.
+//! Real and generated images side by side in the plane, as in figure 4 of the paper, by t-SNE of the scoring
+//! classifier's features.
 
 use bhtsne::tSNE;
 use mergan_record::{Embedding, Point};
@@ -7,13 +7,13 @@ use mergan_record::{Embedding, Point};
 use super::{Evaluation, Scored};
 use crate::error::Error;
 
-/// Images of each class on either side.
+/// The number of images of each class on either side.
 const IMAGES: usize = 25;
-/// The number of neighbours that an image has, softly counted.
+/// The effective number of neighbours of an image.
 const PERPLEXITY: f32 = 20.0;
 
 impl Evaluation<'_> {
-    /// The plane after a task; none of so few images that they have no neighbours.
+    /// Embeds the images after a task. Returns `None` if there are too few images to have neighbours.
     pub(super) fn embedding(&self, scored: &Scored) -> Result<Option<Embedding>, Error> {
         let classes = scored.trained.usage.classes.iter();
         let mut images = Vec::new();
@@ -26,7 +26,7 @@ impl Evaluation<'_> {
                 images.extend(features.map(|features| (class, is_real, features.to_vec())));
             }
         }
-        // What t-SNE asks for.
+        // t-SNE requires more points than this.
         if (images.len() as f32) <= 3.0 * PERPLEXITY + 1.0 {
             return Ok(None);
         }
@@ -37,9 +37,10 @@ impl Evaluation<'_> {
     }
 }
 
-/// Places the features in the plane, always in the same way.
+/// Places the features in the plane, deterministically.
 fn place(features: &[&[f32]]) -> Result<Vec<[f32; 2]>, Error> {
-    // A start that depends on nothing but the number of images: a spiral so small that it is forgotten at once.
+    // The start depends on nothing but the number of images. It is a spiral so small that it has no lasting
+    // influence.
     let start = (0..features.len()).flat_map(|i| {
         let turn = 2.4 * i as f32;
         let radius = 1e-4 * (i as f32 / features.len() as f32).sqrt();
@@ -47,7 +48,7 @@ fn place(features: &[&[f32]]) -> Result<Vec<[f32; 2]>, Error> {
     });
     let start: Vec<f32> = start.collect();
     let squared = |a: &&[f32], b: &&[f32]| a.iter().zip(*b).map(|(a, b)| (a - b) * (a - b)).sum();
-    // Its sums come in the order of its threads; one thread has one order.
+    // t-SNE sums in the order of its threads, and a single thread has a fixed order.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
     let places = pool.install(|| {
         let mut tsne: tSNE<f32, &[f32]> = tSNE::new(features);

@@ -1,5 +1,5 @@
-//! FID, KID, precision, recall, density and coverage of generated from real test images, class by class and over all: the
-//! paper's FID of LSUN is the mean over the categories.
+//! FID, KID, precision, recall, density and coverage of generated against real test images, class by class and over
+//! all. The paper's FID for LSUN is the mean over the categories.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,19 +14,19 @@ use super::{Evaluation, Measure, Scored};
 use crate::error::{Error, While};
 use crate::observer::{Progress, Work};
 
-/// Images that the network reads between two looks at the bar.
+/// The number of images that the network reads between two updates of the progress bar.
 const SLAB: usize = 256;
 
-/// What is measured with Inception.
+/// The metrics that use Inception.
 pub struct InceptionScores {
     network: FeatureNetwork,
     families: Vec<Family>,
-    /// Of the real test images of each class, once they are needed; none of a class that has too few.
+    /// The features of each class's real test images, computed on demand; `None` for a class that has too few.
     real: RefCell<BTreeMap<usize, Option<Rc<FeatureSet>>>>,
 }
 
 impl InceptionScores {
-    /// These metrics on the features of this network.
+    /// Measures these metrics on the features of this network.
     pub fn new(network: FeatureNetwork, families: &[Family]) -> Self {
         InceptionScores { network, families: families.to_vec(), real: RefCell::default() }
     }
@@ -41,7 +41,7 @@ impl InceptionScores {
     }
 }
 
-/// The distances of each class and their mean, and those over all classes at once.
+/// Measures the distances of each class and their mean, and those over all classes at once.
 impl Measure for InceptionScores {
     fn needs_real_images(&self) -> bool {
         true
@@ -109,7 +109,7 @@ impl InceptionScores {
     }
 }
 
-/// Records each metric: a row for each class, and their mean, which says what it leaves out.
+/// Records each metric: a row for each class, and their mean with a warning that names the classes left out.
 fn record(
     by_class: &[(usize, Vec<Distance>)],
     left_out: &[String],

@@ -1,4 +1,4 @@
-//! Everything that is measured when a task is learned, as `scores.json` holds it.
+//! Everything measured after a task is learned, as stored in `scores.json`.
 
 mod accuracy;
 mod audit;
@@ -32,10 +32,10 @@ use distance::Features;
 pub use inception::InceptionScores;
 use neighbours::Found;
 
-/// How the generators of one run are scored.
+/// The settings by which the generators of one run are scored.
 pub struct Evaluation<'e> {
     config: Config,
-    /// Those that the run's own is among.
+    /// The known strategies, which include the run's own.
     strategies: Strategies,
     tasks: TaskSequence,
     data: &'e Dataset,
@@ -43,35 +43,35 @@ pub struct Evaluation<'e> {
     observer: &'e dyn Observer,
     /// The SHA-256 of the data's fingerprint.
     print: String,
-    /// Of the real test images, once they are needed.
+    /// The features of the real test images, computed on demand.
     real: OnceCell<Features>,
     measures: Vec<Box<dyn Measure + 'e>>,
 }
 
-/// What was measured of a task.
+/// The results measured for a task.
 pub struct Measured {
-    /// The numbers.
+    /// The scores.
     pub scores: TaskScores,
     embedding: Option<Embedding>,
     neighbours: Option<Found>,
 }
 
-/// Something that is measured of a learned task. The list of metrics ([`mergan_record::metric`]) says how its numbers are
-/// called and shown.
+/// Something measured after a task. The list of metrics ([`mergan_record::metric`]) says how its numbers are named
+/// and shown.
 pub trait Measure {
-    /// Whether it looks at real images of the classes learned before, which an extended run goes without.
+    /// Returns whether it needs real images of the classes learned before, which an extended run does not have.
     fn needs_real_images(&self) -> bool {
         false
     }
 
-    /// Records what it measures.
+    /// Measures and records the scores.
     ///
     /// # Errors
-    /// When the real images or the generator of the task before cannot be read, or features are no numbers.
+    /// When the real images or the generator of the previous task cannot be read, or features are not finite.
     fn measure(&self, evaluation: &Evaluation, scored: &Scored, scores: &mut TaskScores) -> Result<(), Error>;
 }
 
-/// What is measured of every task, in the order of `scores.json`. A new measure is a file and a line here.
+/// The measures of every task, in the order of `scores.json`. Adding one takes a file and a line here.
 const MEASURES: [&dyn Measure; 6] = [
     &accuracy::Accuracy,
     &accuracy::StandingAccuracy,
@@ -89,18 +89,18 @@ pub struct Scored<'t> {
     pub task: usize,
     /// Its generator.
     pub trained: &'t Trained,
-    /// How that is sampled.
+    /// The way in which it is sampled.
     pub sampling: Sampling,
-    /// How many images of each learned class were asked for.
+    /// The number of images requested of each learned class.
     pub samples: usize,
-    /// Class by class, in the order they were learned: N x C x H x W.
+    /// The images class by class, in the order they were learned: N x C x H x W.
     pub images: Vec<Array4<u8>>,
-    /// What the scoring classifier makes of them.
+    /// The scoring classifier's readings of the images.
     pub readings: Vec<Reading>,
 }
 
 impl<'e> Evaluation<'e> {
-    /// The evaluation of a run with this configuration, of one of these strategies.
+    /// Creates the evaluation of a run with this configuration, whose strategy is one of `strategies`.
     ///
     /// # Errors
     /// When the configuration's tasks do not fit the data.
@@ -126,23 +126,23 @@ impl<'e> Evaluation<'e> {
         })
     }
 
-    /// The same, with something more that is measured.
+    /// Adds another measure.
     pub fn with(mut self, measure: impl Measure + 'e) -> Self {
         self.measures.push(Box::new(measure));
         self
     }
 
-    /// The run's configuration.
+    /// Returns the run's configuration.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// The real images.
+    /// Returns the real images.
     pub fn data(&self) -> &'e Dataset {
         self.data
     }
 
-    /// The classifier that scores.
+    /// Returns the classifier that scores.
     pub fn scorer(&self) -> &Scorer {
         &self.scorer
     }
@@ -150,7 +150,7 @@ impl<'e> Evaluation<'e> {
     /// Scores `samples` images of each class that a run's generator has learned in `task` tasks.
     ///
     /// # Errors
-    /// When the generator of the task before or the real images cannot be read, or features are no numbers.
+    /// When the generator of the previous task or the real images cannot be read, or features are not finite.
     pub fn task(
         &self,
         run: &RunDir,
@@ -179,10 +179,10 @@ impl<'e> Evaluation<'e> {
         Ok(Measured { scores, embedding, neighbours })
     }
 
-    /// Scores these tasks of a run as they are scored when they are learned.
+    /// Scores these tasks of a run in the same way as when they were learned.
     ///
     /// # Errors
-    /// As [`task`](Evaluation::task), and when a generator cannot be read.
+    /// The errors of [`task`](Evaluation::task), and when a generator cannot be read.
     pub fn tasks(&self, run: &RunDir, tasks: Range<usize>) -> Result<Vec<Measured>, Error> {
         let Config { seed, evaluation, .. } = &self.config;
         let task = |task| {
@@ -192,27 +192,29 @@ impl<'e> Evaluation<'e> {
         tasks.map(task).collect()
     }
 
-    /// Whether more is measured after a task than its scores: after the last one, and where the paper measured.
+    /// Returns whether more than scores is measured after a task: after the last one, and after those that the paper
+    /// measured.
     fn is_milestone(&self, task: usize) -> bool {
         task == self.config.tasks || TASK_COUNTS.contains(&task)
     }
 
-    /// The accuracy of a generator in training on each class of the past, from 0 to 1, on a few images at latents of their
-    /// own.
+    /// Returns the accuracy of a generator in training on each past class, from 0 to 1. It uses a few images at
+    /// latents reserved for this purpose.
     pub fn glance(&self, sampling: &Sampling, source: Source, past: &[usize]) -> Vec<(usize, f64)> {
         let samples = self.config.evaluation.gap_samples;
-        // A look must stay cheap: what there is at so many latents, not as many of each class as it takes.
+        // This check must stay cheap: it uses the images at a fixed number of latents rather than drawing until there
+        // are enough of each class.
         let images =
             source.sampler.at_same_latents(sampling, Purpose::Gap, &[source.generator], past, samples).remove(0);
         accuracies(past, &self.read(&images))
     }
 
-    /// What the scoring classifier makes of images, class by class.
+    /// Applies the scoring classifier to images, class by class.
     pub fn read(&self, images: &[Array4<u8>]) -> Vec<Reading> {
         images.iter().map(|images| self.scorer.classifier().read(images.view())).collect()
     }
 
-    /// The card of numbers that the scoring classifier gives of the scored images.
+    /// Returns the card of numbers that the scoring classifier measured on the scored images.
     pub fn card(&self, scored: &Scored) -> Card {
         let card = self.scorer.card(&self.config, &scored.sampling, scored.trained.source(), scored.samples);
         Card { data: Some(self.print.clone()), ..card }
@@ -220,7 +222,7 @@ impl<'e> Evaluation<'e> {
 }
 
 impl Measured {
-    /// Writes all of it into the run; the scores come last.
+    /// Writes all results into the run; the scores are written last.
     pub fn save(&self, run: &RunDir) -> Result<(), Error> {
         let task = self.scores.task;
         if let Some(embedding) = &self.embedding {
@@ -241,8 +243,8 @@ fn save_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
     write_whole(path, text.as_bytes()).at("writing", path)
 }
 
-/// Warns of metrics of which classes have fewer than `samples` images, because what names them ([`Sampler::namer`]) named too
-/// few so. The images are those of the first classes, or of all.
+/// Warns that metrics rely on classes with fewer than `samples` images, because the component that assigns classes to
+/// images ([`Sampler::namer`]) assigned too few to them. The images are those of the first classes, or of all.
 ///
 /// [`Sampler::namer`]: mergan_strategies::Sampler::namer
 fn warn_of_few(scores: &mut TaskScores, metrics: &[&str], images: &[Array4<u8>], samples: usize, namer: &str) {
@@ -259,7 +261,8 @@ fn warn_of_few(scores: &mut TaskScores, metrics: &[&str], images: &[Array4<u8>],
     }
 }
 
-/// The accuracy of each class. One that the generator never makes has no images, and is not recognised.
+/// Returns the accuracy of each class. A class that the generator never makes has no images and counts as not
+/// recognised.
 fn accuracies(classes: &[usize], readings: &[Reading]) -> Vec<(usize, f64)> {
     let pairs = classes.iter().zip(readings);
     pairs.map(|(&class, reading)| (class, class_accuracy(&reading.labels(), class).unwrap_or(0.0))).collect()
@@ -271,7 +274,7 @@ mod tests {
 
     use super::*;
 
-    /// A card of made-up scores.
+    /// Returns a card for made-up scores.
     pub(super) fn card() -> Card {
         Card {
             network: "mlp".into(),

@@ -1,4 +1,5 @@
-//! The training images that generated ones are nearest to: whether the generator makes images or repeats them.
+//! The nearest training images of generated ones, which show whether the generator makes new images or repeats those
+//! it learned.
 
 use mergan_datasets::Labelled;
 use mergan_record::{ClassNeighbours, Neighbours};
@@ -8,21 +9,22 @@ use rayon::prelude::*;
 use super::{Evaluation, Scored};
 use crate::error::Error;
 
-/// Images of each class on either side that are measured.
+/// The number of images of each class measured on either side.
 const IMAGES: usize = 50;
-/// Training images that are in memory at a time.
+/// The number of training images in memory at a time.
 const SLAB: usize = 1000;
-/// Images of each class that are shown.
+/// The number of images of each class that are shown.
 const SHOWN: usize = 5;
 
-/// The means, and a row of images for each class: generated ones, each followed by its nearest training image.
+/// The mean distances, and a row of images for each class: generated ones, each followed by its nearest training
+/// image.
 pub(super) struct Found {
     pub(super) neighbours: Neighbours,
     pub(super) rows: Vec<Array4<u8>>,
 }
 
 impl Evaluation<'_> {
-    /// Looks for the nearest training image of the same class, by pixels.
+    /// Finds the nearest training image of the same class, by pixels.
     ///
     /// # Errors
     /// When a real image cannot be read.
@@ -51,7 +53,7 @@ impl Evaluation<'_> {
     }
 }
 
-/// For each of the first images, which of `among` is nearest, and the root mean square of the differences.
+/// Finds, for each of the first images, the nearest one in `among` and the root mean square of the differences.
 fn nearest(images: ArrayView4<u8>, among: &Labelled) -> Result<Vec<(usize, f64)>, Error> {
     let images: Vec<_> = images.outer_iter().take(IMAGES).collect();
     let mut found = vec![(0, u64::MAX); images.len()];
@@ -73,7 +75,7 @@ fn squared_difference(left: &ArrayView3<u8>, right: &ArrayView3<u8>) -> u64 {
     Zip::from(left).and(right).fold(0, |sum, &left, &right| sum + u64::from(left.abs_diff(right)).pow(2))
 }
 
-/// None of nothing.
+/// Returns the mean, or `None` for no values.
 fn mean(found: &[(usize, f64)]) -> Option<f64> {
     (!found.is_empty()).then(|| found.iter().map(|(_, distance)| distance).sum::<f64>() / found.len() as f64)
 }

@@ -1,7 +1,7 @@
 //! Reverse accuracy (paper section 4.2): a classifier is trained on generated images and tested on real ones.
 //!
-//! A generator that makes one good image of each class over and over has a high accuracy; no classifier learns from it to
-//! recognise the real ones.
+//! A generator that makes one good image of each class over and over has a high accuracy, but no classifier learns
+//! from it to recognise the real images.
 
 use mergan_datasets::Labelled;
 use mergan_metrics::class_accuracy;
@@ -16,8 +16,9 @@ use crate::error::Error;
 use crate::observer::{Progress, Work};
 use crate::scorer::read_all;
 
-/// The reverse accuracy where it is due: it takes as long as training the scoring classifier, so only the last task has it,
-/// and those after which the paper measured. Of a single class every classifier knows all there is.
+/// Measures the reverse accuracy where it is due. As it takes as long as training the scoring classifier, only the
+/// last task and those that the paper measured have it. It is skipped for a single class, which every classifier gets
+/// right.
 pub(super) struct ReverseAccuracy;
 
 impl Measure for ReverseAccuracy {
@@ -38,7 +39,7 @@ impl Measure for ReverseAccuracy {
         let generated: Vec<_> = classes
             .iter()
             .zip(&scored.images)
-            // Of a class that the generator makes too seldom there are fewer.
+            // A class that the generator makes too seldom has fewer images.
             .map(|(&class, images)| (class, images.slice_axis(Axis(0), (..samples.min(images.dim().0)).into())))
             .collect();
         let mut bar = Progress::begin(evaluation.observer, Work::TrainingReverse, 0);
@@ -51,7 +52,7 @@ impl Measure for ReverseAccuracy {
         let options = FitOptions::of_images(evaluation.data.train.image_shape(), count);
         let values = reverse_accuracies(&generated, &evaluation.data.test, names, options, progress)?;
         let card = evaluation.card(scored);
-        // Its network is not the scorer's, and lives no longer than this.
+        // The network on the card is not the scorer, and it is discarded after this measurement.
         let card = Card {
             network: format!(
                 "{} trained on the generated images, {} epochs in batches of {}",
@@ -69,8 +70,8 @@ impl Measure for ReverseAccuracy {
     }
 }
 
-/// The share of each class's real images that are recognised by a classifier trained on generated ones, whose labels are
-/// the classes asked for; `classes` counts all classes of the dataset.
+/// Returns the share of each class's real images recognised by a classifier that is trained on generated ones,
+/// labelled by the requested classes; `classes` counts all classes of the dataset.
 fn reverse_accuracies(
     generated: &[(usize, ArrayView4<u8>)],
     real: &Labelled,
@@ -117,7 +118,7 @@ mod tests {
             found.iter().map(|(_, share)| share).sum::<f64>() / found.len() as f64
         };
 
-        // A perfect generator, and one that makes the same good image of each class over and over.
+        // One generator is perfect; the other makes the same good image of each class over and over.
         let of_class = |class| (class, shapes.train.of_class(class).images().unwrap().into_owned());
         let perfect: Vec<_> = (0..CLASSES).map(of_class).collect();
         let repeat = |(class, images): &(usize, Array4<u8>)| (*class, images.select(Axis(0), &[0; 40]));

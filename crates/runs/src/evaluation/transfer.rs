@@ -1,4 +1,4 @@
-//! What forward transfer is made of: the accuracy on classes before they are learned.
+//! The input to forward transfer: the accuracy on classes before they are learned.
 
 use mergan_models::Generator;
 use mergan_record::TaskScores;
@@ -8,14 +8,15 @@ use mergan_tensor::{Device, Random};
 use super::{Evaluation, Measure, Scored, accuracies};
 use crate::error::Error;
 
-/// The accuracy on the classes of the next task, and once, after the first task, the untrained generator's on all. One
-/// that is always asked for the same class makes the same images of them all.
+/// Measures the accuracy on the classes of the next task and, once after the first task, that of the untrained
+/// generator on all classes. A generator that is always asked for the same class makes the same images for all of
+/// them.
 pub(super) struct Transfer;
 
 impl Measure for Transfer {
     fn measure(&self, evaluation: &Evaluation, scored: &Scored, scores: &mut TaskScores) -> Result<(), Error> {
         let mut score = |metric, generator: &Generator, classes: &[usize]| {
-            // The networks before an extension have no place for its class.
+            // The networks before an extension have no condition for its class.
             let known = generator.config().classes;
             let classes: Vec<_> = classes.iter().copied().filter(|&class| class < known).collect();
             if classes.is_empty() {

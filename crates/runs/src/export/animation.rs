@@ -1,4 +1,4 @@
-//! How a run learned, as a GIF of its sample grids.
+//! A GIF of a run's sample grids that shows how it learned.
 
 use std::fs::{self, File};
 use std::io::BufWriter;
@@ -11,14 +11,14 @@ use crate::dir::RunDir;
 use crate::error::{At, Error};
 use crate::export::image_grid::COLUMNS;
 
-/// Milliseconds that a frame is shown, and the last one.
+/// How long each frame and the last frame are shown, in milliseconds.
 const FRAME: u32 = 120;
 const LAST: u32 = 3000;
-/// How thoroughly colours are chosen: from 1, the slowest, to 30.
+/// The trade-off between quality and speed in choosing colours: 1 is the slowest and best, 30 the fastest.
 const SPEED: i32 = 10;
 
-/// Writes the animation of a run, whole or not at all; `columns` of the ten latents of its grids are shown. Returns how many
-/// frames it has.
+/// Writes the animation of a run, which never appears incomplete. It shows `columns` of the ten latents in the run's
+/// grids. Returns the number of frames.
 ///
 /// # Errors
 /// When the run has no sample grids yet, or one of them cannot be read, or the file cannot be written.
@@ -31,7 +31,7 @@ pub fn write(path: &Path, run: &RunDir, columns: u32) -> Result<usize, Error> {
     })?;
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>().at("reading", &folder)?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "png"));
-    // Names sort as the training went.
+    // The names sort in the order of training.
     paths.sort();
     if paths.is_empty() {
         let reason = format!("{} holds no frames yet; let the training begin", folder.display());
@@ -52,7 +52,7 @@ fn open(path: &Path) -> Result<RgbaImage, Error> {
     }
 }
 
-/// Grids grow by a row with each class; the canvas is as large as the last one.
+/// Encodes the frames. Grids grow by a row with each class, so the canvas is as large as the last one.
 fn encode(path: &Path, frames: &[RgbaImage], columns: u32) -> Result<(), ImageError> {
     let width = frames.iter().map(RgbaImage::width).max().unwrap_or(0);
     let height = frames.iter().map(RgbaImage::height).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Images side by side in one PNG, square cells without gaps: what reports read and people look at.
+//! PNGs of images side by side in square cells without gaps, for reports and for people.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -9,25 +9,25 @@ use ndarray::{Array3, Array4, ArrayView4, Axis, s};
 
 use crate::error::{At, Error};
 
-/// Images in a row of the grids of a run.
+/// The number of images in a row of a run's grids.
 pub const COLUMNS: usize = 10;
 
-/// Writes a PNG of one row for each of `rows` (N x C x H x W, all of one size); `columns` images fit in a row, and where
-/// there are fewer it stays black.
+/// Writes a PNG with one row for each of `rows` (N x C x H x W, all of one size). A row has `columns` cells; cells
+/// without an image stay black.
 pub fn write(path: &Path, rows: &[ArrayView4<u8>], columns: usize) -> Result<(), Error> {
     let png =
         encode(rows, columns).map_err(|error| Error::file_for(path, format!("making {}", path.display()), error))?;
     write_whole(path, &png).at("writing", path)
 }
 
-/// Writes the images, N x C x H x W, as a grid that is about as wide as high.
+/// Writes the images, N x C x H x W, as a roughly square grid.
 pub fn write_square(path: &Path, images: &Array4<u8>) -> Result<(), Error> {
     let columns = (images.len_of(Axis(0)) as f64).sqrt().ceil() as usize;
     let rows: Vec<_> = images.axis_chunks_iter(Axis(0), columns).collect();
     write(path, &rows, columns)
 }
 
-/// The rows of a grid of images of this shape (C, H, W), as they were written.
+/// Reads the rows of a grid of images of this shape (C, H, W), as they were written.
 pub fn read(path: &Path, [channels, height, width]: [usize; 3]) -> Result<Vec<Array4<u8>>, Error> {
     let grid =
         image::open(path).map_err(|error| Error::file_for(path, format!("reading {}", path.display()), error))?;

@@ -1,4 +1,5 @@
-//! What others read: ONNX models, arrays of NumPy, image grids, animations and TensorBoard's event files.
+//! Formats that other programs read: ONNX models, NumPy arrays, image grids, animations and TensorBoard's event
+//! files.
 
 pub mod animation;
 pub mod image_grid;

@@ -1,4 +1,4 @@
-//! NumPy's array files: latents are read from them, images are written to them.
+//! NumPy's array files, from which latents are read and to which images are written.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -10,11 +10,11 @@ use ndarray::{Array2, ArrayView4, Ix2};
 
 use crate::error::{At, Error};
 
-/// A type of numbers that images are written as.
+/// A number type in which images can be written.
 pub trait Number: Copy {
-    /// Its name in NumPy's header.
+    /// The name of the type in NumPy's header.
     const ELEMENT: Element;
-    /// Its bytes, the lowest first.
+    /// Writes its bytes, the lowest first.
     fn write(self, to: &mut Vec<u8>);
 }
 
@@ -32,14 +32,14 @@ impl Number for f32 {
     }
 }
 
-/// Writes images, N x C x H x W, whole or not at all.
+/// Writes images, N x C x H x W. The file never appears incomplete.
 pub fn write<T: Number>(path: &Path, images: ArrayView4<T>) -> Result<(), Error> {
     let mut file = header(T::ELEMENT, images.shape());
     images.iter().for_each(|number| number.write(&mut file));
     write_whole(path, &file).at("writing", path)
 }
 
-/// Reads a matrix of f32 or f64 numbers, one row a sample.
+/// Reads a matrix of f32 or f64 numbers, one row per sample.
 pub fn read_matrix(path: &Path) -> Result<Array2<f64>, Error> {
     let file = File::open(path).at("reading", path)?;
     let reason =

@@ -1,9 +1,9 @@
-//! Protocol buffers, as far as they have to be written: a message is the bytes of its fields, one after another.
+//! Writes protocol buffers, as far as they are needed here. A message is the bytes of its fields, one after another.
 //!
-//! The messages of ONNX and TensorBoard that are needed here have a handful of fields each; a schema compiler would be
-//! more than all of them.
+//! The ONNX and TensorBoard messages used here have a handful of fields each, so a schema compiler would be larger
+//! than all of this code.
 
-/// A message in the making.
+/// A message under construction.
 #[derive(Clone, Debug, Default)]
 pub struct Message(Vec<u8>);
 
@@ -17,12 +17,12 @@ enum Wire {
 }
 
 impl Message {
-    /// A message without fields.
+    /// Creates a message without fields.
     pub fn new() -> Self {
         Message::default()
     }
 
-    /// Adds a whole number, boolean or enumerator.
+    /// Adds an integer, boolean or enumerator.
     pub fn int(mut self, field: u64, value: i64) -> Self {
         self.tag(field, Wire::Varint);
         self.varint(value as u64);
@@ -34,14 +34,14 @@ impl Message {
         values.into_iter().fold(self, |message, value| message.int(field, value))
     }
 
-    /// Adds a number.
+    /// Adds a single-precision number.
     pub fn float(mut self, field: u64, value: f32) -> Self {
         self.tag(field, Wire::Fixed32);
         self.0.extend(value.to_le_bytes());
         self
     }
 
-    /// Adds a number of double precision.
+    /// Adds a double-precision number.
     pub fn double(mut self, field: u64, value: f64) -> Self {
         self.tag(field, Wire::Fixed64);
         self.0.extend(value.to_le_bytes());
@@ -57,7 +57,7 @@ impl Message {
         self
     }
 
-    /// Adds a message.
+    /// Adds a nested message.
     pub fn message(self, field: u64, value: &Message) -> Self {
         self.bytes(field, &value.0)
     }
@@ -67,7 +67,7 @@ impl Message {
         values.into_iter().fold(self, |message, value| message.message(field, value))
     }
 
-    /// The encoded message.
+    /// Returns the encoded message.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
     }
@@ -76,7 +76,7 @@ impl Message {
         self.varint(field << 3 | wire as u64);
     }
 
-    /// Seven bits a byte, the lowest first; the eighth says that more follow.
+    /// Writes seven bits per byte, the lowest first; the eighth bit says that more follow.
     fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.0.push(value as u8 | 0x80);
@@ -90,7 +90,7 @@ impl Message {
 mod tests {
     use super::*;
 
-    /// The examples of the specification of the encoding.
+    /// Tests the examples from the specification of the encoding.
     #[test]
     fn fields_are_encoded_as_specified() {
         assert_eq!(Message::new().int(1, 150).into_bytes(), [0x08, 0x96, 0x01]);

@@ -1,4 +1,4 @@
-//! TensorBoard's event files: what `events.jsonl` says in numbers, and the sample grids, for those who watch runs there.
+//! TensorBoard's event files: the numbers of `events.jsonl` and the sample grids, for users who follow runs there.
 //!
 //! A file is a sequence of records, each a protocol buffer `Event` between checksums (TensorFlow's `record_writer.h`).
 
@@ -14,7 +14,7 @@ use crate::dir::make_folder;
 use crate::error::{At, Error};
 use crate::export::protobuf::Message;
 
-/// An event file, open for more.
+/// An event file, open for appending.
 pub struct TensorBoard {
     path: PathBuf,
     file: File,
@@ -22,7 +22,8 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// A new file in `folder` for a run that stands at `position`: what TensorBoard read of later steps it forgets.
+    /// Creates a new file in `folder` for a run at `position`. TensorBoard discards the later steps that it has
+    /// already read.
     pub fn create(folder: &Path, config: &Config, position: Position) -> Result<Self, Error> {
         make_folder(folder)?;
         let name = format!("events.out.tfevents.{:.6}.{}", seconds(), std::process::id());
@@ -67,7 +68,7 @@ impl TensorBoard {
         self.summary(self.step(task + 1, 0), &[Message::new().bytes(1, "samples").message(4, &image)])
     }
 
-    /// The iteration counted through all tasks.
+    /// Returns the iteration counted through all tasks.
     fn step(&self, task: usize, iteration: usize) -> i64 {
         let before: usize = (0..task - 1).map(|task| self.config.iterations(task)).sum();
         (before + iteration) as i64
@@ -90,7 +91,8 @@ fn seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// The CRC-32C of the bytes, masked as the format asks, so that a checksum of checksums is none of zeros.
+/// Returns the CRC-32C of the bytes, masked as the format requires, which avoids trouble with checksums of data that
+/// contain checksums.
 fn checksum(bytes: &[u8]) -> [u8; 4] {
     let crc = crc32c(bytes);
     crc.rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
@@ -105,7 +107,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
 mod tests {
     use super::crc32c;
 
-    /// From RFC 3720, appendix B.4.
+    /// Tests the examples of RFC 3720, appendix B.4.
     #[test]
     fn checksums_are_castagnolis() {
         assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);

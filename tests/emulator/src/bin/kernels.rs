@@ -1,4 +1,4 @@
-//! What `cargo xtask` does with the kernels: `kernels ptx [--check]` and `kernels ledger ROWS`.
+//! The part of `cargo xtask` that handles the kernels: `kernels ptx [--check]` and `kernels ledger ROWS`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! Compiling the kernels for the host with g++. What was compiled before is found by the hash of all that went into it.
+//! Compiles the kernels for the host with g++. Earlier results are found by the hash of all inputs.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,16 +13,17 @@ const SHIM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/host/shim");
 const HEADERS: [&str; 2] = [include_str!("shim/cuda.h"), include_str!("shim/tensor_core.h")];
 const HOOKS: &str = include_str!("shim/hooks.cpp");
 
-/// For every build: CUDA's idea of aliasing, no fusing but where the source says so, and lines for the findings.
+/// The flags of every build. They give CUDA's aliasing rules, no fused multiply-add except where the source requests
+/// it, and line numbers for the findings.
 const FLAGS: [&str; 8] =
     ["-std=c++17", "-g", "-w", "-fPIC", "-fno-gnu-unique", "-fno-strict-aliasing", "-ffp-contract=off", "-mfma"];
 
 /// How the kernels are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Build {
-    /// As fast as it gets.
+    /// The fast build, without checks.
     Fast,
-    /// With a call of the run time before every access to memory.
+    /// The checked build, which calls the runtime before every access to memory.
     Checked,
 }
 
@@ -43,11 +44,11 @@ impl Build {
 /// Compiles modules into one shared library inside `cache`, and returns its path.
 ///
 /// # Errors
-/// When there is no g++, or it refuses a module; the error holds what it says.
+/// When g++ is missing or rejects a module; the error contains its output.
 pub fn compile(modules: &[Module], build: Build, cache: &Path) -> Result<PathBuf> {
     let version = Command::new("g++").arg("-dumpfullversion").output().context("starting g++; install it")?;
     let common = [&version.stdout[..], HEADERS[0].as_bytes(), HEADERS[1].as_bytes(), HOOKS.as_bytes()];
-    // The hooks are the run time's own: they are the same in every build.
+    // The hooks belong to the runtime and are the same in every build.
     let hooks =
         Unit { hash: hash(common), arguments: vec!["-O2".into(), format!("{SHIM}/hooks.cpp")], files: Vec::new() };
     let units = modules.iter().map(|module| {
@@ -78,7 +79,8 @@ pub fn compile(modules: &[Module], build: Build, cache: &Path) -> Result<PathBuf
     Ok(library)
 }
 
-/// The module and what stands before it, in a namespace of their own, and for each kernel what the run time looks for.
+/// Returns the module and its headers in a namespace of their own, and for each kernel the symbol that the runtime
+/// looks up.
 fn unit(module: &Module) -> String {
     let exports: String = module.kernels().iter().map(|kernel| format!("EMU_EXPORT({kernel})\n")).collect();
     let texts = module.headers.iter().map(|header| (header.name.clone(), &header.text));
@@ -87,7 +89,7 @@ fn unit(module: &Module) -> String {
     format!("namespace {} {{\n{texts}{exports}}}\n", module.name)
 }
 
-/// What g++ is called for.
+/// One invocation of g++.
 struct Unit {
     hash: String,
     arguments: Vec<String>,
@@ -109,7 +111,8 @@ impl Unit {
     }
 }
 
-/// Makes a file under another name and renames it, unless it is there. Of several processes one does, the others wait.
+/// Makes a file under another name and renames it, unless it already exists. If several processes call this, one
+/// makes the file and the others wait.
 fn once(file: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let lock = File::create(file.with_extension("lock")).with_context(|| format!("making {}", file.display()))?;
     lock.lock().context("waiting for another process to compile")?;

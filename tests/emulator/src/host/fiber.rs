@@ -1,4 +1,4 @@
-//! Fibers: functions that give way to each other on one thread of the host.
+//! Fibers: functions that take turns on one thread of the host.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::arch::naked_asm;
@@ -6,30 +6,31 @@ use std::arch::naked_asm;
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!("fibers are switched by a few instructions of x86-64; other processors need theirs");
 
-/// Bytes of a fiber's stack: the kernel's local variables and the frames of the run time.
+/// The size of a fiber's stack in bytes. It holds the kernel's local variables and the frames of the runtime.
 const STACK: usize = 64 << 10;
 
-/// Where a fiber, or the thread that runs them, was when it gave way.
+/// The place where a fiber, or the thread that runs the fibers, was suspended.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct Paused(*mut u8);
 
-// SAFETY: whoever goes on from here says so by `Paused::resume`, which is unsafe.
+// SAFETY: a place is used only through `Paused::resume`, whose caller takes responsibility.
 unsafe impl Send for Paused {}
 
 impl Paused {
-    /// Goes on where `self` gave way, and returns when somebody comes back: with the place that he gave way at.
+    /// Continues where `self` was suspended. Returns, when the current place is resumed in turn, with the place at
+    /// which the resumer was suspended.
     ///
     /// # Safety
-    /// Nobody has gone on from there before, and its stack is still there.
+    /// The place has not been resumed before, and its stack still exists.
     pub unsafe fn resume(self) -> Paused {
-        // SAFETY: the caller vouches for the stack.
+        // SAFETY: the caller guarantees that the stack exists.
         Paused(unsafe { switch(self.0) })
     }
 }
 
-/// Saves the registers that a function must leave alone, goes over to another stack, and takes that one's. What it
-/// leaves is both the result and, for a fiber that begins, the argument.
+/// Saves the callee-saved registers, switches to another stack and restores the registers saved there. The old stack
+/// pointer is both the result and, for a fiber that begins, the argument.
 #[unsafe(naked)]
 unsafe extern "sysv64" fn switch(to: *mut u8) -> *mut u8 {
     naked_asm!(
@@ -62,7 +63,7 @@ pub struct Stacks {
 unsafe impl Send for Stacks {}
 
 impl Stacks {
-    /// Stacks for `count` fibers. The host gives them memory when they first touch it.
+    /// Allocates stacks for `count` fibers. The host provides the memory when it is first touched.
     pub fn new(count: usize) -> Stacks {
         let layout = Layout::from_size_align(count * STACK, 4096).expect("stacks that the host can hold");
         // SAFETY: a block has at least one thread.
@@ -73,22 +74,22 @@ impl Stacks {
         Stacks { block, layout }
     }
 
-    /// For how many fibers there are stacks.
+    /// Returns the number of fibers that have stacks.
     pub fn count(&self) -> usize {
         self.layout.size() / STACK
     }
 
-    /// The addresses of a fiber's stack.
+    /// Returns the addresses of a fiber's stack.
     pub fn range(&self, fiber: usize) -> std::ops::Range<usize> {
         let begin = self.block as usize + fiber * STACK;
         begin..begin + STACK
     }
 
-    /// A fiber that will begin with `entry`, which is given the place of whoever resumes it.
+    /// Prepares a fiber that will begin with `entry`, whose argument is the place where its resumer was suspended.
     pub fn begin(&mut self, fiber: usize, entry: extern "sysv64" fn(Paused) -> !) -> Paused {
         assert!(fiber < self.count(), "fiber {fiber} of {}", self.count());
-        // What `switch` pops: six registers and the entry. Above them is a return address that nobody returns to, so that
-        // the stack is aligned as after a call.
+        // This is what `switch` pops: six registers and the entry. Above them is a return address that is never used;
+        // it aligns the stack as after a call.
         let frame: [usize; 8] = [0, 0, 0, 0, 0, 0, entry as usize, 0];
         // SAFETY: the frame lies within the block, at the end of the fiber's stack.
         unsafe {

@@ -1,4 +1,4 @@
-//! The compiled kernels, loaded.
+//! The compiled kernels, loaded as a shared library.
 
 use std::ffi::{c_char, c_uint, c_void};
 use std::ops::Range;
@@ -9,10 +9,10 @@ use anyhow::{Context, Result};
 
 use crate::shadow::Site;
 
-/// `uint3` and `dim3`.
+/// A value of type `uint3` or `dim3`.
 pub type Coordinates = [u32; 3];
 
-/// The functions that the kernels call: `Emulator` in `shim/cuda.h` is the same list.
+/// The functions that the kernels call. `Emulator` in `shim/cuda.h` is the same list.
 #[repr(C)]
 pub struct Table {
     pub barrier: extern "C" fn(file: *const c_char, line: c_uint),
@@ -28,10 +28,10 @@ pub struct Table {
     pub undefined: extern "C" fn(what: *const c_char, file: *const c_char, line: c_uint),
 }
 
-/// What the last lane of a warp to arrive does with what all lanes brought.
+/// A function that the last lane of a warp to arrive applies to the values of all lanes.
 pub type Together = unsafe extern "C" fn(lanes: *const *mut c_void);
 
-/// A kernel of the library: `EmuKernel` in `shim/cuda.h`.
+/// A kernel of the library, declared as `EmuKernel` in `shim/cuda.h`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Kernel {
@@ -41,7 +41,7 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// The addresses of its module's static shared memory.
+    /// Returns the addresses of its module's static shared memory.
     pub fn shared(&self) -> Range<usize> {
         self.shared_begin as usize..self.shared_end as usize
     }
@@ -65,7 +65,7 @@ unsafe impl Send for Library {}
 unsafe impl Sync for Library {}
 
 impl Library {
-    /// Loads what [`super::compile::compile`] made and gives it the run time.
+    /// Loads a library made by [`super::compile::compile`] and gives it the runtime.
     pub fn load(path: &Path, table: Table) -> Result<Library> {
         // SAFETY: the library is made of the project's kernels and the shim, which do nothing when loaded.
         let library =
@@ -87,7 +87,7 @@ impl Library {
         }
     }
 
-    /// The kernel of this name.
+    /// Returns the kernel of this name.
     pub fn kernel(&self, name: &str) -> Option<Kernel> {
         // SAFETY: the shim exports a kernel's description under this name.
         unsafe { variable::<Kernel>(&self.library, &format!("emu_kernel_{name}")).ok().map(|kernel| *kernel) }
@@ -111,15 +111,15 @@ impl Library {
         unsafe { *self.thread = thread };
     }
 
-    /// The site of a return address.
+    /// Returns the site of a return address.
     pub fn site(&self, address: *const c_void) -> Site {
         (address as usize).wrapping_sub(self.image.start) as Site
     }
 
-    /// The file and line of a site: the innermost that is the kernel's and not the shim's.
+    /// Returns the file and line of a site: the innermost one in the kernel rather than in the shim.
     pub fn place(&self, site: Site) -> String {
         let mut command = Command::new("addr2line");
-        // The call is before the address that it returns to.
+        // The call precedes the address that it returns to.
         command.args(["-i", "-s", "-e"]).arg(&self.path).arg(format!("{:#x}", site.wrapping_sub(1)));
         let output = command.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
         let lines = output.unwrap_or_default();
@@ -129,17 +129,17 @@ impl Library {
     }
 }
 
-/// A place in a file, by the file's own name.
+/// Formats a place in a file, using only the file's own name.
 pub fn place(file: &str, line: u32) -> String {
     format!("{}:{line}", file.rsplit('/').next().unwrap_or(file))
 }
 
-/// The address of a variable.
+/// Returns the address of a variable.
 ///
 /// # Safety
-/// The library's symbol is of this type.
+/// The library's symbol has this type.
 unsafe fn variable<T>(library: &libloading::Library, name: &str) -> Result<*mut T> {
-    // SAFETY: the caller vouches for the type.
+    // SAFETY: the caller guarantees the type.
     let symbol = unsafe { library.get::<*mut T>(name) };
     symbol.map(|symbol| *symbol).with_context(|| format!("the kernels' library has no {name}"))
 }

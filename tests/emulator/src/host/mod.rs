@@ -1,12 +1,12 @@
-//! Tier T1: the very `.cu` files, compiled by g++ and run on the host.
+//! Tier T1: the original `.cu` files, compiled by g++ and run on the host.
 //!
-//! One thread of the host runs a block of threads as fibers, which give way at barriers and in collectives of a warp. The
-//! fast build only runs. In the checked build the compiler calls the run time before every access to memory, which finds
-//! races, accesses out of bounds, misaligned or to what nobody wrote, whatever the order of the threads was. Both find
-//! barriers that not all threads reach.
+//! One thread of the host runs a block of threads as fibers, which give way at barriers and in collectives of a warp.
+//! The fast build only runs them. In the checked build the compiler inserts a call of the runtime before every access
+//! to memory. The runtime detects races and accesses that are out of bounds, misaligned or to unwritten memory,
+//! whatever the order of the threads was. Both builds detect barriers that not all threads reach.
 //!
-//! What it does not see: a pointer that leaves a static shared array for the one behind it (an index that does is seen),
-//! and how much static shared memory a kernel has. The interpreter and the compiler see both.
+//! Two things are not detected: a pointer that moves from one static shared array into the next (an out-of-range
+//! index is detected), and how much static shared memory a kernel has. The interpreter and the compiler detect both.
 
 mod compile;
 mod fiber;
@@ -40,11 +40,11 @@ pub struct Host {
 struct Inner {
     memory: Memory,
     clock: Clock,
-    /// The last launch's stacks, for the next.
+    /// The stacks of the last launch, to be reused by the next one.
     stacks: Option<Stacks>,
 }
 
-/// A library's coordinates and shared memory are its variables: one launch at a time in a process.
+/// Permits one launch at a time in a process, because coordinates and shared memory are variables of the library.
 static ONE_LAUNCH: Mutex<()> = Mutex::new(());
 
 impl Executor for Host {
@@ -67,7 +67,8 @@ impl Executor for Host {
     unsafe fn launch(&self, launch: &Launch) -> Result<(), LaunchError> {
         let kernel = self.library.kernel(launch.kernel);
         let kernel = kernel.ok_or_else(|| LaunchError::UnknownKernel(launch.kernel.into()))?;
-        // What is static is known of whole modules only; the compiler and the interpreter know it of each kernel.
+        // Static shared memory is known only for whole modules here; the compiler and the interpreter check it for
+        // each kernel.
         launch.check(0)?;
         let _one = lock(&ONE_LAUNCH);
         let mut inner = lock(&self.inner);
@@ -92,7 +93,7 @@ impl Executor for Host {
 }
 
 impl Host {
-    /// Compiles the modules, or finds them compiled in `cache`.
+    /// Compiles the modules, or finds them already compiled in `cache`.
     ///
     /// # Errors
     /// When they cannot be compiled or loaded.
@@ -120,12 +121,13 @@ impl Host {
         }
     }
 
-    /// Lets each thread run until it waits, and opens the barrier when all that are left wait there.
+    /// Lets each thread run until it waits, and opens the barrier when all remaining threads wait there.
     fn run_block(&self, threads: usize) {
         for turn in 0.. {
             for warp in self.schedule.order(threads.div_ceil(32), turn) {
                 let lanes = self.schedule.order((threads - warp * 32).min(32), turn + 1);
-                // A warp goes on until nobody in it can: a collective lets those go on that came before.
+                // A warp continues until none of its lanes can run, because a collective releases lanes that arrived
+                // before.
                 let mut progress = true;
                 while progress {
                     progress = false;
@@ -143,7 +145,7 @@ impl Host {
         }
     }
 
-    /// Lets a thread run until it gives way; false if it was not ready to.
+    /// Lets a thread run until it gives way; returns false if it was not ready.
     fn resume(&self, thread: usize) -> bool {
         let paused = with(|state| {
             if state.threads[thread].status != Status::Ready || state.aborted {
@@ -155,14 +157,15 @@ impl Host {
             Some(paused.unwrap_or_else(|| state.stacks.begin(thread, runtime::begin)))
         });
         let Some(paused) = paused else { return false };
-        // SAFETY: it was taken, so it is used once, and the state keeps the stacks.
+        // SAFETY: the place was taken, so it is used once, and the state keeps the stacks.
         let paused = unsafe { paused.resume() };
         with(|state| state.threads[thread].paused = Some(paused));
         true
     }
 }
 
-/// Lets the threads at the barrier go on, once nobody else can; true when all have left the kernel instead.
+/// Releases the threads at the barrier once no other thread can run; returns true if all have left the kernel
+/// instead.
 fn open_barrier(state: &mut State) -> bool {
     let waiting: Vec<usize> = (0..state.threads.len()).filter(|&i| state.threads[i].status != Status::Done).collect();
     let Some(&first) = waiting.first() else { return true };
@@ -191,7 +194,7 @@ fn open_barrier(state: &mut State) -> bool {
     false
 }
 
-/// A panic of another thread leaves nothing half done that matters here.
+/// Locks a mutex. A panic of another thread leaves no inconsistent state that matters here.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

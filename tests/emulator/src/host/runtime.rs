@@ -1,4 +1,4 @@
-//! What the kernels call while they run: the functions of [`Table`].
+//! The functions of [`Table`], which the kernels call while they run.
 
 use std::ffi::{CStr, c_char, c_uint, c_void};
 
@@ -9,7 +9,7 @@ use super::warp::Arrival;
 use crate::memory::POISON;
 use crate::shadow::{Access, Site};
 
-/// The run time, for a library to call.
+/// The runtime's functions for a library.
 pub const TABLE: Table = Table {
     barrier,
     synchronise_warp,
@@ -24,38 +24,39 @@ pub const TABLE: Table = Table {
     undefined,
 };
 
-/// The first frame of every fiber: runs the kernel, and ends by giving way for good.
+/// The first frame of every fiber: runs the kernel, then gives way for good.
 pub extern "sysv64" fn begin(scheduler: Paused) -> ! {
     let (run, arguments) = with(|state| {
         state.scheduler = Some(scheduler);
         (state.kernel.run, state.arguments)
     });
-    // SAFETY: whoever launched the kernel vouches for its arguments.
+    // SAFETY: the caller of the launch guarantees the arguments.
     unsafe { run(arguments) };
     give_way(Status::Done);
     unreachable!("a thread that has left the kernel is not resumed")
 }
 
-/// Lets other threads run until the scheduler comes back to this one.
+/// Lets other threads run until the scheduler returns to this one.
 fn give_way(status: Status) {
     let scheduler = with(|state| {
         let current = state.current;
         state.threads[current].status = status;
         state.scheduler.take().expect("the scheduler waits while a thread runs")
     });
-    // SAFETY: it was taken, so it is used once; the scheduler's stack is below on the same thread of the host.
+    // SAFETY: the place was taken, so it is used once, and the scheduler's stack lies below on the same thread of the
+    // host.
     let scheduler = unsafe { scheduler.resume() };
     with(|state| state.scheduler = Some(scheduler));
 }
 
-/// Ends the launch, because the thread that runs cannot go on.
+/// Ends the launch, because the running thread cannot continue.
 fn abort() {
     with(|state| state.aborted = true);
     give_way(Status::Done);
 }
 
 extern "C" fn barrier(file: *const c_char, line: c_uint) {
-    // SAFETY: it is the name of the file in the library.
+    // SAFETY: the pointer is to the name of a file, stored in the library.
     let file = unsafe { CStr::from_ptr(file) };
     give_way(Status::Barrier { file, line });
 }
@@ -78,19 +79,20 @@ extern "C" fn ballot(mask: c_uint, mine: c_uint) -> c_uint {
     (0..32).filter(|lane| mask >> lane & 1 == 1 && brought[*lane] != 0).fold(0, |ballot, lane| ballot | 1 << lane)
 }
 
-/// What all lanes of the mask bring; for the others anything.
+/// Returns the values of all lanes in the mask; those of other lanes are arbitrary.
 fn exchange(mask: u32, mine: u64) -> [u64; 32] {
     let brought = meet(mask, mine, |_| {});
-    // SAFETY: it stays until every lane of the mask has come to the next meeting but one.
+    // SAFETY: the values stay valid until every lane of the mask has reached the meeting after the next.
     unsafe { *brought }
 }
 
 extern "C" fn together(mask: c_uint, mine: *mut c_void, all: Together) {
-    // SAFETY: each lane brought a pointer to what it holds on its own stack, and waits.
+    // SAFETY: each lane passed a pointer to data on its own stack, and waits.
     meet(mask, mine as u64, |brought| unsafe { all(brought.cast()) });
 }
 
-/// Waits for the other lanes of the mask, and returns what all of them brought. The last does `last` before any goes on.
+/// Waits for the other lanes of the mask, and returns the values of all of them. The last lane calls `last` before
+/// any lane continues.
 fn meet(mask: u32, mine: u64, last: impl FnOnce(*const [u64; 32])) -> *const [u64; 32] {
     match with(|state| state.meetings.arrive(state.current, mask, mine)) {
         Arrival::Complete { lanes, brought } => {
@@ -131,8 +133,9 @@ extern "C" fn copy_async(
             state.copying(to as usize, bytes, false);
         }
         if possible {
-            // What is there before the wait is not the data, even if the check is off.
-            // SAFETY: the kernel vouches for its own shared memory; in a checked build it has been looked at.
+            // The destination is poisoned, because the data must not be readable before the wait even if checks are
+            // off.
+            // SAFETY: the kernel is responsible for its own shared memory; a checked build has verified the access.
             unsafe { std::ptr::write_bytes(to.cast::<u8>(), POISON, bytes) };
             let copy = Copy { to: to.cast(), from: from.cast(), bytes, source_bytes };
             let current = state.current;
@@ -158,7 +161,7 @@ extern "C" fn wait_for_copies(groups: c_uint) {
         let done = thread.groups.len().saturating_sub(groups as usize);
         let done: Vec<Copy> = thread.groups.drain(..done).flatten().collect();
         for Copy { to, from, bytes, source_bytes } in done {
-            // SAFETY: as in `copy_async`; bytes without a source are zeros.
+            // SAFETY: as in `copy_async`. Bytes without a source become zeros.
             unsafe {
                 std::ptr::write_bytes(to, 0, bytes);
                 std::ptr::copy_nonoverlapping(from, to, source_bytes);
@@ -180,7 +183,7 @@ extern "C" fn access(address: *const c_void, bytes: usize, kind: c_uint, site: *
 }
 
 extern "C" fn undefined(what: *const c_char, file: *const c_char, line: c_uint) {
-    // SAFETY: the compiler and the shim pass strings of the library.
+    // SAFETY: the compiler and the shim pass strings stored in the library.
     let [what, file] = [what, file].map(|text| unsafe { CStr::from_ptr(text) }.to_string_lossy());
     with(|state| state.found_at(what.into(), place(&file, line), None));
 }

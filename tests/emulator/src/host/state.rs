@@ -1,4 +1,4 @@
-//! The state of a launch that runs: its threads, its shared memory, and what the checkers know.
+//! The state of a running launch: its threads, its shared memory, and what the checkers remember.
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_void};
@@ -12,21 +12,21 @@ use crate::findings::{Finding, Findings};
 use crate::memory::{Memory, POISON};
 use crate::shadow::{Access, Clock, Site, WORD, Word};
 
-/// What a thread is doing.
+/// The activity of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     Ready,
-    /// At `__syncthreads` in this line of this file. The library that holds the name outlives the launch.
+    /// Waiting at `__syncthreads` in this line of this file. The library that holds the name outlives the launch.
     Barrier {
         file: &'static CStr,
         line: u32,
     },
-    /// In a collective of its warp.
+    /// Waiting in a collective of its warp.
     Warp,
     Done,
 }
 
-/// A copy that `cp.async` has been asked for.
+/// A copy requested by `cp.async`.
 pub struct Copy {
     pub to: *mut u8,
     pub from: *const u8,
@@ -37,15 +37,15 @@ pub struct Copy {
 /// A CUDA thread.
 pub struct Thread {
     pub status: Status,
-    /// Where it gave way.
+    /// The place where it was suspended.
     pub paused: Option<Paused>,
     pub index: [u32; 3],
-    /// Copies since the last commit, and the committed groups, the oldest first.
+    /// The copies since the last commit, followed by the committed groups, the oldest first.
     pub open: Vec<Copy>,
     pub groups: Vec<Vec<Copy>>,
 }
 
-/// Shared memory and what is remembered of it.
+/// Shared memory and what the checkers remember of it.
 struct Shared {
     range: Range<usize>,
     words: Vec<Word>,
@@ -64,7 +64,7 @@ impl Shared {
     }
 }
 
-/// A launch that runs.
+/// A running launch.
 pub struct State {
     pub library: Arc<Library>,
     pub kernel: Kernel,
@@ -77,16 +77,16 @@ pub struct State {
     pub threads: Vec<Thread>,
     pub meetings: Meetings,
     pub findings: Findings,
-    /// Whether the launch cannot go on.
+    /// Whether the launch must stop.
     pub aborted: bool,
-    /// The block and the thread that run.
+    /// The block and the thread that are running.
     pub block: [u32; 3],
     pub current: usize,
-    /// Where the scheduler waits while a thread runs.
+    /// The place where the scheduler waits while a thread runs.
     pub scheduler: Option<Paused>,
     fixed: Shared,
     dynamic: Shared,
-    /// What `dynamic` lies in.
+    /// The allocation that contains `dynamic`.
     _dynamic_block: Vec<u128>,
 }
 
@@ -94,19 +94,19 @@ thread_local! {
     static STATE: RefCell<Option<State>> = const { RefCell::new(None) };
 }
 
-/// Runs `work` with the state of the launch that this thread of the host runs. It must not give way inside.
+/// Calls `work` with the state of the launch on this thread of the host. `work` must not give way.
 pub fn with<R>(work: impl FnOnce(&mut State) -> R) -> R {
     STATE.with_borrow_mut(|state| work(state.as_mut().expect("kernels call the run time while a launch runs")))
 }
 
-/// Makes this the launch that runs, and runs `work`; returns the state as it then is.
+/// Makes `state` the running launch during `work`, and returns the state afterwards.
 pub fn during(state: State, work: impl FnOnce()) -> State {
     STATE.set(Some(state));
     work();
     STATE.take().expect("the launch is still there")
 }
 
-/// What a new launch is made of.
+/// The parts of a new launch.
 pub struct Setup<'a> {
     pub library: Arc<Library>,
     pub kernel: Kernel,
@@ -153,7 +153,7 @@ impl State {
         }
     }
 
-    /// Makes everything ready for the next block.
+    /// Prepares everything for the next block.
     pub fn begin_block(&mut self, block: [u32; 3]) {
         let warps = self.threads.len().div_ceil(32);
         self.block = block;
@@ -166,12 +166,12 @@ impl State {
             thread.groups.clear();
         }
         for shared in [&self.fixed.range, &self.dynamic.range] {
-            // SAFETY: nobody but this launch uses the library's shared memory, and the dynamic one is its own.
+            // SAFETY: only this launch uses the library's shared memory, and it owns the dynamic shared memory.
             unsafe { std::ptr::write_bytes(shared.start as *mut u8, POISON, shared.len()) };
         }
     }
 
-    /// Lets these lanes of the current warp go on.
+    /// Releases these lanes of the current warp.
     pub fn release(&mut self, lanes: u32) {
         let first = self.current / 32 * 32;
         for (lane, thread) in self.threads[first..].iter_mut().take(32).enumerate() {
@@ -181,12 +181,12 @@ impl State {
         }
     }
 
-    /// The address of dynamic shared memory.
+    /// Returns the address of dynamic shared memory.
     pub fn dynamic(&self) -> usize {
         self.dynamic.range.start
     }
 
-    /// Notes a finding of the thread that runs.
+    /// Records a finding about the running thread.
     pub fn found(&mut self, what: String, site: Site, other: Option<Site>) {
         if self.findings.is_new(&what, site, other) {
             let place = self.library.place(site);
@@ -195,15 +195,15 @@ impl State {
         }
     }
 
-    /// As [`State::found`], at a place that is known.
+    /// Records a finding like [`State::found`], at a place that is already known.
     pub fn found_at(&mut self, what: String, place: String, other: Option<String>) {
         let thread = self.threads[self.current].index;
         self.findings.add(Finding { kernel: self.name.clone(), what, place, block: self.block, thread, other });
     }
 
-    /// Checks an access of the thread that runs; false where it cannot be carried out, or enough has been found.
+    /// Checks an access of the running thread; returns false if it cannot be carried out or enough has been found.
     pub fn access(&mut self, address: usize, len: usize, access: Access, site: Site) -> bool {
-        // Threads read and write 16 bytes at once at most; what is longer is the compiler's way to fill an array.
+        // Threads read and write at most 16 bytes at once; longer accesses come from the compiler filling an array.
         if len.is_power_of_two() && len <= 16 && !address.is_multiple_of(len) {
             self.found(format!("misaligned access of {len} bytes"), site, None);
             return false;
@@ -247,7 +247,7 @@ impl State {
         !self.findings.full()
     }
 
-    /// Remembers that `cp.async` writes these bytes, or has.
+    /// Marks these bytes as being written by `cp.async`, or as written if `done`.
     pub fn copying(&mut self, address: usize, len: usize, done: bool) {
         let thread = self.current as u16;
         let words = self.fixed.words(address, len).or_else(|| self.dynamic.words(address, len));

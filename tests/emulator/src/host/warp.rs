@@ -1,11 +1,11 @@
-//! Collectives of a warp: the lanes that a mask names meet, and each sees what the others brought.
+//! Collectives of a warp: the lanes named by a mask meet, and each sees the values of the others.
 
-/// Lanes that meet.
+/// A meeting of lanes.
 #[derive(Clone, Copy, Default)]
 struct Meeting {
     mask: u32,
     arrived: u32,
-    /// Meetings of this mask so far. What was brought to one is there until the next but one begins.
+    /// The number of meetings of this mask so far. The values of a meeting stay until the one after the next begins.
     count: usize,
     brought: [[u64; 32]; 2],
 }
@@ -14,32 +14,32 @@ struct Meeting {
 #[derive(Default)]
 pub struct Meetings {
     threads: usize,
-    /// For each warp those of the masks that it uses.
+    /// The meetings of each warp, one per mask in use.
     warps: Vec<[Meeting; MASKS]>,
 }
 
-/// Masks that a warp may use at the same time.
+/// The number of masks that a warp may use at the same time.
 const MASKS: usize = 4;
 
-/// What an arrival leads to.
+/// The outcome of an arrival.
 pub enum Arrival {
-    /// The lane is the last: everybody may go on.
+    /// The lane is the last one, so all may continue.
     Complete { lanes: u32, brought: *const [u64; 32] },
-    /// The others are to come; what they bring will be here.
+    /// The other lanes are still to come; their values will be here.
     Waiting { brought: *const [u64; 32] },
-    /// The lane is not in the mask, or the warp uses more masks than there can be.
+    /// The lane is not in the mask, or the warp uses too many masks.
     Refused(&'static str),
 }
 
 impl Meetings {
-    /// Begins a block of so many threads.
+    /// Begins a block of `threads` threads.
     pub fn reset(&mut self, threads: usize) {
         self.threads = threads;
         self.warps.clear();
         self.warps.resize(threads.div_ceil(32), [Meeting::default(); MASKS]);
     }
 
-    /// A thread comes to the meeting of these lanes of its warp.
+    /// Records that a thread has arrived at the meeting of these lanes of its warp.
     pub fn arrive(&mut self, thread: usize, mask: u32, mine: u64) -> Arrival {
         let (warp, lane) = (thread / 32, thread % 32);
         // Lanes beyond the end of the block do not exist, whatever the mask says.
@@ -80,7 +80,7 @@ mod tests {
             assert!(matches!(meetings.arrive(thread, !0, thread as u64), Arrival::Waiting { .. }));
         }
         let Arrival::Complete { lanes, brought } = meetings.arrive(39, !0, 39) else { panic!("all eight have come") };
-        // SAFETY: the meetings are still there.
+        // SAFETY: the meetings still exist.
         let brought = unsafe { &*brought };
         assert_eq!((lanes, &brought[..8]), (0xff, &[32, 33, 34, 35, 36, 37, 38, 39][..]));
         assert!(matches!(meetings.arrive(3, 0b11, 0), Arrival::Refused(_)));

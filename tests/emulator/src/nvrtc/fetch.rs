@@ -1,4 +1,4 @@
-//! Getting NVRTC, as a package of PyPI.
+//! Fetches NVRTC as a PyPI package.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::sources::sha256;
 
-/// The version of NVRTC. A later one may write instructions that older drivers do not know.
+/// The version of NVRTC. A later one might emit instructions that older drivers do not know.
 pub const VERSION: &str = "13.0.88";
 
 const PACKAGE: &str = "nvidia-cuda-nvrtc";
@@ -16,15 +16,15 @@ const PLATFORM: &str = "manylinux_2_12_x86_64";
 const WHEEL: &str = "nvidia_cuda_nvrtc-13.0.88-py3-none-manylinux2010_x86_64.manylinux_2_12_x86_64.whl";
 const SHA256: &str = "ad9b6d2ead2435f11cbb6868809d2adeeee302e9bb94bcf0539c7a40d80e8575";
 
-/// Where the libraries are in the package.
+/// The folder of the libraries in the package.
 const LIBRARIES: &str = "nvidia/cu13/lib";
 
-/// The folder inside `cache` that holds the libraries; fetches them when they are not there.
+/// Returns the folder inside `cache` that holds the libraries; fetches them if they are missing.
 pub fn fetch(cache: &Path) -> Result<PathBuf> {
     let unpacked = cache.join(VERSION);
     let libraries = unpacked.join(LIBRARIES);
     fs::create_dir_all(cache).with_context(|| format!("making {}", cache.display()))?;
-    // Several processes may want it at the same time.
+    // Several processes may need the package at the same time.
     let lock = File::create(cache.join("lock")).context("making a lock")?;
     lock.lock().context("waiting for another process to fetch NVRTC")?;
     if libraries.exists() {

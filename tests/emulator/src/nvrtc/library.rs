@@ -11,7 +11,7 @@ type Program = *mut c_void;
 type Status = c_int;
 type Texts = *const *const c_char;
 
-/// The program does not compile; the log says why.
+/// The status of a program that does not compile; the log says why.
 const COMPILATION: Status = 6;
 
 pub struct Library {
@@ -22,30 +22,30 @@ pub struct Library {
     log: Text,
     ptx: Text,
     _library: Loaded,
-    /// NVRTC looks for its built-in headers among the libraries that are loaded.
+    /// NVRTC looks for its built-in headers among the loaded libraries.
     _builtins: Loaded,
 }
 
-/// The functions that say how long a text is and copy it.
+/// The functions that return the length of a text and copy it.
 struct Text {
     size: Symbol<unsafe extern "C" fn(Program, *mut usize) -> Status>,
     get: Symbol<unsafe extern "C" fn(Program, *mut c_char) -> Status>,
 }
 
-/// What a compilation gave.
+/// The result of a compilation.
 pub struct Output {
     pub compiled: bool,
     pub log: String,
-    /// Empty unless it compiled.
+    /// The PTX; empty unless the program compiled.
     pub ptx: String,
 }
 
 impl Library {
-    /// Loads the libraries of this folder.
+    /// Loads the libraries in this folder.
     pub fn load(folder: &Path) -> Result<Library> {
         let load = |name: &str| {
             let path = folder.join(name);
-            // SAFETY: the libraries are NVIDIA's, by their checksum.
+            // SAFETY: the libraries are NVIDIA's, as their checksum shows.
             unsafe { Loaded::open(Some(&path), RTLD_NOW | RTLD_GLOBAL) }
                 .with_context(|| format!("loading {}", path.display()))
         };
@@ -73,7 +73,7 @@ impl Library {
         let header_texts = strings(headers.iter().map(|(_, text)| *text))?;
         let options = strings(options.iter().map(String::as_str))?;
         let mut program = ptr::null_mut();
-        // SAFETY: the arrays hold as many strings as is said, which live until the program is destroyed.
+        // SAFETY: the arrays hold as many strings as stated, and these live until the program is destroyed.
         unsafe {
             let count = headers.len() as c_int;
             let texts = [pointers(&header_texts), pointers(&header_names)];
@@ -105,7 +105,7 @@ impl Library {
     /// The program has been created and, for its PTX, compiled.
     unsafe fn text(&self, text: &Text, program: Program) -> Result<String> {
         let mut size = 0;
-        // SAFETY: the buffer is as long as the library says.
+        // SAFETY: the buffer is as long as the library requires.
         unsafe {
             self.check((text.size)(program, &mut size))?;
             let mut bytes = vec![0u8; size];
@@ -118,7 +118,7 @@ impl Library {
         if status == 0 {
             return Ok(());
         }
-        // SAFETY: the message of a status is a string that stays.
+        // SAFETY: the message of a status is a static string.
         let message = unsafe { CStr::from_ptr((self.message)(status)) };
         bail!("NVRTC: {}", message.to_string_lossy())
     }

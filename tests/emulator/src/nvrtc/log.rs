@@ -1,25 +1,25 @@
-//! What the assembler says of the kernels: `ptxas -v` in NVRTC's log.
+//! Parses the assembler's report about the kernels: `ptxas -v` in NVRTC's log.
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::sources::Module;
 
-/// What a kernel uses of a multiprocessor.
+/// The resources of a multiprocessor that a kernel uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Its name.
+    /// The name of the kernel.
     pub name: String,
-    /// Registers of a thread.
+    /// The number of registers of a thread.
     pub registers: usize,
-    /// Bytes of registers that are kept in memory, written and read.
+    /// Bytes of registers that are spilled to memory, written and read.
     pub spills: usize,
-    /// Bytes of static shared memory of a block.
+    /// The static shared memory of a block in bytes.
     pub shared: usize,
 }
 
 impl Usage {
-    /// The larger of each.
+    /// Returns the larger value of each resource.
     pub fn max(self, other: Usage) -> Usage {
         Usage {
             registers: self.registers.max(other.registers),
@@ -30,7 +30,7 @@ impl Usage {
     }
 }
 
-/// What the log says of each kernel of the module, in their order.
+/// Returns the usage of each kernel of the module according to the log, in the order of the source.
 pub fn usages(log: &str, module: &Module) -> Result<Vec<Usage>> {
     let kernels = module.kernels();
     let usages = kernels.iter().map(|kernel| usage(log, kernel).with_context(|| format!("`{kernel}` in\n{log}")));

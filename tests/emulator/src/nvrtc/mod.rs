@@ -1,6 +1,6 @@
 //! Tier T0: NVRTC, NVIDIA's compiler, which needs neither a driver nor a GPU.
 //!
-//! Its output is the same from run to run, so a fresh compile can be compared with what is checked in.
+//! Its output is the same from run to run, so a fresh compile can be compared with the files that are checked in.
 
 mod fetch;
 mod library;
@@ -15,45 +15,45 @@ use self::library::Library;
 pub use self::log::Usage;
 use crate::sources::Module;
 
-/// What every module is compiled with: the language of the host's tier, and lines for whoever looks for a fault.
+/// The flags for every module: the same language version as on the host's tier, and line numbers for debugging.
 pub const FLAGS: [&str; 2] = ["--std=c++17", "--generate-line-info"];
 
-/// The version of PTX that ships. NVRTC writes its own, but the instructions are older, and a driver refuses a version
-/// that it does not know: this one came with CUDA 11.0. It is the first with `cp.async`, TF32 and the lines of inlined
-/// functions.
+/// The version of PTX that is shipped. NVRTC emits a newer one, but the instructions are older, and a driver refuses
+/// a version that it does not know. This one came with CUDA 11.0. It is the first with `cp.async`, TF32 and the lines
+/// of inlined functions.
 const PTX_VERSION: &str = "7.0";
 
-/// The machine code that is made to look at, beside that of the set's own architecture.
+/// The architecture whose machine code is examined in addition to that of the module's own.
 const NEWEST: &str = "sm_90";
 
-/// NVRTC, loaded.
+/// NVRTC as a loaded library.
 pub struct Nvrtc {
     library: Library,
 }
 
 impl Nvrtc {
-    /// Loads NVRTC from `cache`; fetches it there from PyPI when it is not.
+    /// Loads NVRTC from `cache`; fetches it from PyPI if it is missing.
     ///
     /// # Errors
-    /// When it can be neither found nor fetched, or is not what is expected.
+    /// When it can be neither found nor fetched, or is not as expected.
     pub fn open(cache: &Path) -> Result<Nvrtc> {
         let folder = fetch::fetch(cache)?;
         Ok(Nvrtc { library: Library::load(&folder)? })
     }
 
-    /// Compiles a module to the PTX that ships.
+    /// Compiles a module to the PTX that is shipped.
     ///
     /// # Errors
-    /// When it does not compile; the error holds what the compiler says.
+    /// When it does not compile; the error contains the compiler's output.
     pub fn ptx(&self, module: &Module) -> Result<String> {
         Ok(lowered(&self.run(module, module.set(), &[])?.ptx))
     }
 
-    /// What the module's kernels use of a multiprocessor, by compiling it to machine code: the most over the architecture
-    /// of its set and `sm_90`.
+    /// Returns the resources that the module's kernels use, found by compiling it to machine code: for each the
+    /// larger amount of the module's own architecture and `sm_90`.
     ///
     /// # Errors
-    /// When it does not compile; the error holds what the compiler says.
+    /// When it does not compile; the error contains the compiler's output.
     pub fn usage(&self, module: &Module) -> Result<Vec<Usage>> {
         let usage = |architecture: &str| {
             let output = self.run(module, architecture, &["--ptxas-options=-v"])?;
@@ -64,7 +64,7 @@ impl Nvrtc {
     }
 
     fn run(&self, module: &Module, architecture: &str, more: &[&str]) -> Result<library::Output> {
-        // The compiler is given names without folders, so that the lines in the output are the same everywhere.
+        // The compiler is given names without folders, so that the output is the same on every machine.
         let file = module.file();
         let headers = module.headers.iter().map(|header| (header.name.as_str(), header.text.as_str()));
         let headers: Vec<(&str, &str)> = headers.chain([(file.as_str(), module.source.as_str())]).collect();
@@ -77,8 +77,8 @@ impl Nvrtc {
     }
 }
 
-/// The same PTX under an older version, without the comments that name the compiler's build and without the folder that
-/// it believes to have found the files in.
+/// Returns the same PTX with an older version number, without the comments that name the compiler's build, and
+/// without the folder in which it believes the files to lie.
 fn lowered(ptx: &str) -> String {
     let lines = ptx.lines().map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();

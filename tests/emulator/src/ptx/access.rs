@@ -6,7 +6,7 @@ use super::warp::{Copy, Warp};
 use crate::memory::POISON;
 use crate::shadow::{Access, Word};
 
-/// Some lanes of a warp that execute an instruction of their block.
+/// Some lanes of a warp that execute an instruction, with their block.
 pub struct Lanes<'a, 'b> {
     pub warp: &'a mut Warp,
     pub block: &'a mut Block<'b>,
@@ -14,13 +14,13 @@ pub struct Lanes<'a, 'b> {
 }
 
 impl Lanes<'_, '_> {
-    /// The numbers of the lanes.
+    /// Returns the numbers of the lanes.
     pub fn each(&self) -> impl Iterator<Item = usize> + use<> {
         let lanes = self.lanes;
         (0..32).filter(move |lane| lanes >> lane & 1 == 1)
     }
 
-    /// Loads `to.len()` neighbouring values.
+    /// Loads `to.len()` consecutive values.
     pub fn load(&mut self, space: Space, ty: Type, to: &[Register], address: Address) -> Result<(), Stop> {
         let base = self.warp.read_wide(address.base);
         let size = ty.bytes();
@@ -35,7 +35,7 @@ impl Lanes<'_, '_> {
         Ok(())
     }
 
-    /// Stores `from.len()` neighbouring values.
+    /// Stores `from.len()` consecutive values.
     pub fn store(&mut self, space: Space, ty: Type, from: &[Operand], address: Address) -> Result<(), Stop> {
         let base = self.warp.read_wide(address.base);
         let values: Vec<_> = from.iter().map(|&from| self.warp.read_wide(from)).collect();
@@ -78,7 +78,7 @@ impl Lanes<'_, '_> {
         Ok(())
     }
 
-    /// Asks for copies from global to shared memory. What has no source is 0.
+    /// Requests copies from global to shared memory. Bytes without a source become 0.
     pub fn copy(&mut self, to: Address, from: Address, bytes: usize, source: Operand) -> Result<(), Stop> {
         let [to_base, from_base] = [to, from].map(|address| self.warp.read_wide(address.base));
         let source = self.warp.read_narrow(source);
@@ -98,14 +98,14 @@ impl Lanes<'_, '_> {
         Ok(())
     }
 
-    /// Ends the group of copies that were asked for.
+    /// Closes the group of requested copies.
     pub fn commit(&mut self) -> Result<(), Stop> {
         self.together("commit of copies")?;
         self.warp.groups.push(std::mem::take(&mut self.warp.open));
         Ok(())
     }
 
-    /// Waits until no more than so many groups are left.
+    /// Waits until at most `groups` groups are left.
     pub fn wait(&mut self, groups: usize) -> Result<(), Stop> {
         self.together("wait for copies")?;
         let done = self.warp.groups.len().saturating_sub(groups);
@@ -117,8 +117,8 @@ impl Lanes<'_, '_> {
         Ok(())
     }
 
-    /// Refuses what only some lanes of the warp do. For copies a GPU would not mind, but here the lanes of a warp share
-    /// their groups.
+    /// Refuses an operation that only some lanes of the warp execute. For copies a GPU would allow it, but here the
+    /// lanes of a warp share their groups.
     pub fn together(&mut self, what: &str) -> Result<(), Stop> {
         let (active, live) = (self.lanes, self.warp.live);
         if active == live {
@@ -162,12 +162,12 @@ impl Lanes<'_, '_> {
         Ok(())
     }
 
-    /// Reads what an atomic operation is about to write, without noting it.
+    /// Reads the value that an atomic operation is about to overwrite, without recording the access.
     fn peek(&mut self, space: Space, lane: usize, address: u64, bytes: &mut [u8]) -> Result<(), Stop> {
         match self.resolve(space, lane, address, bytes.len())? {
             (Space::Shared, address) => {
                 let there = self.block.shared.get(address as usize..).and_then(|shared| shared.get(..bytes.len()));
-                // Where nothing is there, the write that follows says so.
+                // If there is no memory, the write that follows reports it.
                 there.into_iter().for_each(|there| bytes.copy_from_slice(there));
             }
             (_, address) => {
@@ -180,7 +180,8 @@ impl Lanes<'_, '_> {
         Ok(())
     }
 
-    /// The space that an address is in, and where: for local memory among that of the warp.
+    /// Returns the space that an address belongs to, and the address in it; local memory is addressed within that of
+    /// the warp.
     fn resolve(&mut self, space: Space, lane: usize, address: u64, len: usize) -> Result<(Space, u64), Stop> {
         let (space, address) = match space {
             Space::Generic if address >= LOCAL_WINDOW => (Space::Local, address - LOCAL_WINDOW),
@@ -200,7 +201,7 @@ impl Lanes<'_, '_> {
     }
 }
 
-/// A value of memory as a register holds it.
+/// Converts a value in memory to its form in a register.
 fn value(bytes: &[u8], ty: Type) -> u64 {
     let mut all = [0; 8];
     all[..bytes.len()].copy_from_slice(bytes);

@@ -7,7 +7,7 @@ pub type Narrow = [u32; 32];
 /// A register of 64 bits in every lane.
 pub type Wide = [u64; 32];
 
-/// How many operands an operation has.
+/// Returns the number of operands of an operation.
 pub fn operands(operation: Operation) -> usize {
     use Operation::*;
     match operation {
@@ -18,7 +18,7 @@ pub fn operands(operation: Operation) -> usize {
     }
 }
 
-/// Whether the operation is known for the type.
+/// Returns whether the operation is known for the type.
 pub fn is_known(operation: Operation, ty: Type) -> bool {
     if ty.is_wide() {
         wide(operation, ty, &[1; 32], &[1; 32], &[1; 32]).is_some()
@@ -65,7 +65,7 @@ pub fn wide(operation: Operation, ty: Type, a: &Wide, b: &Wide, c: &Wide) -> Opt
         (ShiftLeft, _) => two(|a, b| if b > 63 { 0 } else { a << b }),
         (ShiftRight, Type::S64) => two(|a, b| (a as i64 >> b.min(63)) as u64),
         (ShiftRight, _) => two(|a, b| if b > 63 { 0 } else { a >> b }),
-        // What the hardware gives for a divisor of 0.
+        // These are the hardware's results for a divisor of 0.
         (Div, Type::S64) => two(|a, b| if b == 0 { !0 } else { (a as i64).wrapping_div(b as i64) as u64 }),
         (Rem, Type::S64) => two(|a, b| if b == 0 { a } else { (a as i64).wrapping_rem(b as i64) as u64 }),
         (Div, Type::U64) => two(|a, b| a.checked_div(b).unwrap_or(!0)),
@@ -114,7 +114,7 @@ fn unsigned(operation: Operation, a: &Narrow, b: &Narrow, c: &Narrow) -> Option<
     }
 }
 
-/// What does not depend on the sign.
+/// Computes the operations that do not depend on the sign.
 fn bits(operation: Operation, a: &Narrow, b: &Narrow, c: &Narrow) -> Option<Narrow> {
     use Operation::*;
     let two = |f: fn(u32, u32) -> u32| Some(std::array::from_fn(|lane| f(a[lane], b[lane])));
@@ -135,7 +135,7 @@ fn bits(operation: Operation, a: &Narrow, b: &Narrow, c: &Narrow) -> Option<Narr
         FunnelLeft => three(|low, high, by| ((u64::from(high) << 32 | u64::from(low)) << (by & 31) >> 32) as u32),
         FunnelRight => three(|low, high, by| ((u64::from(high) << 32 | u64::from(low)) >> (by & 31)) as u32),
         Permute => three(permuted),
-        // Bit abc of the table for bits a, b, c.
+        // The result is bit abc of the table for the bits a, b and c.
         Logic(table) => Some(std::array::from_fn(|lane| {
             let term = |index: u8| {
                 let chosen = |bits: u32, set: bool| if set { bits } else { !bits };
@@ -147,13 +147,13 @@ fn bits(operation: Operation, a: &Narrow, b: &Narrow, c: &Narrow) -> Option<Narr
     }
 }
 
-/// Four bytes chosen out of eight.
+/// Selects four bytes out of eight.
 fn permuted(a: u32, b: u32, selector: u32) -> u32 {
     let bytes = (u64::from(b) << 32 | u64::from(a)).to_le_bytes();
     u32::from_le_bytes(std::array::from_fn(|place| {
         let choice = selector >> (4 * place);
         let byte = bytes[(choice & 7) as usize];
-        // The fourth bit of a choice asks for the byte's sign instead of the byte.
+        // The fourth bit of a selection asks for the byte's sign instead of the byte.
         if choice & 8 == 0 { byte } else { (byte as i8 >> 7) as u8 }
     }))
 }
@@ -210,7 +210,8 @@ fn double(operation: Operation, a: &Wide, b: &Wide, c: &Wide) -> Option<Wide> {
     }
 }
 
-/// Most of what convolutions do: by the processor's own instruction where it has one.
+/// Computes fused multiply-adds, which are most of the work of convolutions, with the processor's own instruction if
+/// it has one.
 fn fused(a: &Narrow, b: &Narrow, c: &Narrow) -> Narrow {
     #[inline(always)]
     fn lanes(a: &Narrow, b: &Narrow, c: &Narrow) -> Narrow {
@@ -223,13 +224,13 @@ fn fused(a: &Narrow, b: &Narrow, c: &Narrow) -> Narrow {
         fn by_instruction(a: &Narrow, b: &Narrow, c: &Narrow) -> Narrow {
             lanes(a, b, c)
         }
-        // SAFETY: the processor has the instructions; all with FMA have AVX2.
+        // SAFETY: the processor has the instructions, as every processor with FMA has AVX2.
         return unsafe { by_instruction(a, b, c) };
     }
     lanes(a, b, c)
 }
 
-/// a * b + c rounded towards minus infinity.
+/// Computes a * b + c, rounded towards minus infinity.
 fn fused_down(a: f32, b: f32, c: f32) -> f32 {
     let nearest = a.mul_add(b, c);
     if !nearest.is_finite() {
@@ -243,7 +244,7 @@ fn fused_down(a: f32, b: f32, c: f32) -> f32 {
     if (sum - f64::from(nearest)) + rest < 0.0 { nearest.next_down() } else { nearest }
 }
 
-/// Subnormal numbers become zeros.
+/// Flushes subnormal numbers to zero.
 pub fn flushed(values: &Narrow) -> Narrow {
     values.map(|bits| if f32::from_bits(bits).is_subnormal() { bits & 0x8000_0000 } else { bits })
 }
@@ -253,7 +254,7 @@ pub fn to_tf32(bits: u32) -> u32 {
     if bits & 0x7f80_0000 == 0x7f80_0000 { bits } else { bits.wrapping_add(0x1000) & 0xffff_e000 }
 }
 
-/// Converts a number from one type to another; the bits of either.
+/// Converts a number from one type to another; argument and result are bit patterns.
 pub fn converted(bits: u64, from: Type, to: Type, rounding: Rounding, saturate: bool) -> u64 {
     let float = match from {
         Type::F32 => f64::from(f32::from_bits(bits as u32)),
@@ -286,7 +287,7 @@ pub fn converted(bits: u64, from: Type, to: Type, rounding: Rounding, saturate: 
     }
 }
 
-/// The value of an integer of this type.
+/// Returns the value of an integer of this type.
 fn extended(bits: u64, ty: Type) -> i128 {
     let unused = 64 - 8 * ty.bytes() as u32;
     if ty.is_signed() { i128::from((bits << unused) as i64 >> unused) } else { i128::from(bits << unused >> unused) }
@@ -296,7 +297,7 @@ fn from_integer(value: i128, to: Type) -> u64 {
     match to {
         Type::F32 => u64::from((value as f32).to_bits()),
         Type::F64 => (value as f64).to_bits(),
-        // Registers of 32 bits keep the sign of what is smaller.
+        // Registers of 32 bits hold smaller signed types sign-extended.
         Type::S8 => u64::from(value as i8 as u32),
         Type::S16 => u64::from(value as i16 as u16),
         to => (value as u64) & (u64::MAX >> (64 - 8 * to.bytes() as u32)),
@@ -329,7 +330,7 @@ mod tests {
     fn floats() {
         let f = |x: f32| x.to_bits();
         assert_eq!(first(Operation::Fma, Type::F32, f(3.0), f(5.0), f(-1.0)), f(14.0));
-        // 1 + 2^-30 lies between 1 and its neighbours.
+        // The exact result, 1 + 2^-30 or 1 - 2^-30, lies between 1 and its neighbours.
         let tiny = 2f32.powi(-15);
         assert_eq!(first(Operation::FmaDown, Type::F32, f(tiny), f(tiny), f(1.0)), f(1.0));
         assert_eq!(first(Operation::FmaDown, Type::F32, f(-tiny), f(tiny), f(1.0)), f(1f32.next_down()));

@@ -1,4 +1,4 @@
-//! A block that runs: its shared memory, the device's memory, and what the checks find.
+//! A running block: its shared memory, the device's memory, and the findings of the checks.
 
 use super::kernel::Kernel;
 use super::warp::Warp;
@@ -6,15 +6,15 @@ use crate::findings::{Finding, Findings};
 use crate::memory::{Memory, POISON};
 use crate::shadow::{Access, Clock, WORD, Word};
 
-/// Where shared and local memory begin in the generic space: no address of the host is there.
+/// The starts of shared and local memory in the generic space, where the host has no addresses.
 pub const SHARED_WINDOW: u64 = 1 << 60;
 pub const LOCAL_WINDOW: u64 = 2 << 60;
 
-/// The launch cannot go on; what is wrong is among the findings.
+/// The launch cannot continue; the reason is among the findings.
 #[derive(Debug)]
 pub struct Stop;
 
-/// What the warps of a block share.
+/// The state that the warps of a block share.
 pub struct Block<'a> {
     pub kernel: &'a Kernel,
     pub memory: &'a mut Memory,
@@ -22,7 +22,7 @@ pub struct Block<'a> {
     pub arguments: Vec<u8>,
     pub shared: Vec<u8>,
     words: Vec<Word>,
-    /// Bytes of dynamic shared memory.
+    /// The size of dynamic shared memory in bytes.
     dynamic: usize,
     pub findings: Findings,
     pub index: [u32; 3],
@@ -53,7 +53,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// Begins the block of this index.
+    /// Begins the block with this index.
     pub fn begin(&mut self, index: [u32; 3], warps: usize) {
         self.index = index;
         self.shared.fill(POISON);
@@ -61,7 +61,7 @@ impl<'a> Block<'a> {
         self.clock.begin_block(warps);
     }
 
-    /// Notes that a lane of the warp did something that it must not.
+    /// Records a finding about a lane of the warp.
     pub fn found(&mut self, warp: &Warp, lane: usize, what: String, other: Option<u32>) {
         if !self.findings.is_new(&what, warp.at as u32, other) {
             return;
@@ -78,13 +78,13 @@ impl<'a> Block<'a> {
         });
     }
 
-    /// Notes something that ends the launch.
+    /// Records a finding that ends the launch.
     pub fn stop<T>(&mut self, warp: &Warp, lane: usize, what: impl Into<String>) -> Result<T, Stop> {
         self.found(warp, lane, what.into(), None);
         Err(Stop)
     }
 
-    /// A pointer to `len` bytes of global memory, after the checks.
+    /// Returns a pointer to `len` bytes of global memory, after the checks.
     pub fn global(
         &mut self,
         warp: &Warp,
@@ -110,7 +110,7 @@ impl<'a> Block<'a> {
         Ok(std::ptr::with_exposed_provenance_mut(address))
     }
 
-    /// The place of `len` bytes of shared memory, after the checks.
+    /// Returns the offset of `len` bytes of shared memory, after the checks.
     pub fn shared(
         &mut self,
         warp: &Warp,
@@ -140,7 +140,7 @@ impl<'a> Block<'a> {
         Ok(begin)
     }
 
-    /// What is remembered of bytes of shared memory that have been checked.
+    /// Returns the checkers' records of bytes of shared memory whose range has been checked.
     pub fn shared_words(&mut self, begin: usize, len: usize) -> (&mut [Word], &Clock) {
         (&mut self.words[begin / WORD..=(begin + len - 1) / WORD], self.clock)
     }

@@ -1,11 +1,11 @@
-//! What the lanes of a warp do together: shuffles, votes, tensor cores.
+//! Operations of the lanes of a warp together: shuffles, votes, tensor cores.
 
 use super::access::Lanes;
 use super::arithmetic::to_tf32;
 use super::block::Stop;
 use super::instruction::{Operand, Register, Shuffle, Vote};
 
-/// A shuffle's operands.
+/// The operands of a shuffle.
 pub struct Shuffled {
     pub shuffle: Shuffle,
     pub to: usize,
@@ -17,7 +17,7 @@ pub struct Shuffled {
 }
 
 impl Lanes<'_, '_> {
-    /// Refuses a collective whose mask names other lanes than those that come.
+    /// Refuses a collective whose mask differs from the lanes that execute it.
     pub fn meet(&mut self, what: &str, mask: Operand) -> Result<(), Stop> {
         let masks = self.warp.read_narrow(mask);
         let (lanes, live) = (self.lanes, self.warp.live);
@@ -31,7 +31,7 @@ impl Lanes<'_, '_> {
         }
     }
 
-    /// Each lane reads a value of another.
+    /// Lets each lane read a value of another lane.
     pub fn shuffle(&mut self, shuffled: &Shuffled) -> Result<(), Stop> {
         self.meet("shuffle", shuffled.mask)?;
         let [values, lanes, clamps] =
@@ -62,7 +62,7 @@ impl Lanes<'_, '_> {
         Ok(())
     }
 
-    /// All lanes learn of which a predicate is true.
+    /// Tells all lanes for which lanes a predicate is true.
     pub fn vote(
         &mut self,
         vote: Vote,
@@ -83,14 +83,14 @@ impl Lanes<'_, '_> {
         Ok(())
     }
 
-    /// D (16 x 8) = A (16 x 8) B (8 x 8) + C, on operands of which tensor cores read the upper 19 bits.
+    /// Computes D (16 x 8) = A (16 x 8) B (8 x 8) + C on tensor cores, which read the upper 19 bits of the operands.
     pub fn multiply(&mut self, d: [usize; 4], a: [usize; 4], b: [usize; 2], c: [Operand; 4]) -> Result<(), Stop> {
         self.meet("mma", Operand::Immediate(0xffff_ffff))?;
         let narrow = |index: usize| self.warp.read_narrow(Operand::Register(Register::Narrow(index)));
         let read = |bits: u32| f32::from_bits(bits & 0xffff_e000);
         let (a, b) = (a.map(narrow), b.map(narrow));
         let mut results = c.map(|c| self.warp.read_narrow(c));
-        // Fragments: lane 4g + t holds rows g and g + 8, columns t and t + 4 of A.
+        // In the fragments of A, lane 4g + t holds rows g and g + 8 and columns t and t + 4.
         let left = |row: usize, k: usize| read(a[row / 8 + k / 4 * 2][row % 8 * 4 + k % 4]);
         let right = |k: usize, column: usize| read(b[k / 4][column * 4 + k % 4]);
         for (i, result) in results.iter_mut().enumerate() {
@@ -106,7 +106,7 @@ impl Lanes<'_, '_> {
         Ok(())
     }
 
-    /// Rounds numbers to what tensor cores read.
+    /// Rounds numbers to the precision that tensor cores read.
     pub fn round_to_tf32(&mut self, to: usize, from: Operand) {
         let rounded = self.warp.read_narrow(from).map(to_tf32);
         self.warp.write_narrow(to, self.lanes, &rounded);

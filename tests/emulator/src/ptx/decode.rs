@@ -1,4 +1,5 @@
-//! What a statement says. Whatever is not known, be it an instruction or a modifier of one, is an error: nothing is skipped.
+//! Decodes statements. Anything unknown, be it an instruction or one of its modifiers, is an error: nothing is
+//! skipped.
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -8,7 +9,7 @@ use super::instruction::{
 };
 use super::names::{Names, elements};
 
-/// The parts of a mnemonic that have not been understood yet.
+/// The parts of a mnemonic that have not been interpreted yet.
 struct Opcode<'a> {
     name: &'a str,
     modifiers: Vec<&'a str>,
@@ -20,13 +21,13 @@ impl<'a> Opcode<'a> {
         Opcode { name: parts.next().unwrap_or_default(), modifiers: parts.collect() }
     }
 
-    /// Takes a modifier, if it is there.
+    /// Takes a modifier; returns whether it was present.
     fn take(&mut self, modifier: &str) -> bool {
         let place = self.modifiers.iter().position(|there| *there == modifier);
         place.map(|place| self.modifiers.remove(place)).is_some()
     }
 
-    /// Takes whichever of these is there.
+    /// Takes whichever of these modifiers is present.
     fn one_of<T: Copy>(&mut self, meanings: &[(&str, T)]) -> Option<T> {
         meanings.iter().find(|(modifier, _)| self.take(modifier)).map(|(_, meaning)| *meaning)
     }
@@ -47,7 +48,7 @@ impl<'a> Opcode<'a> {
 /// Decodes a statement: its guard and the instruction.
 ///
 /// # Errors
-/// When anything in it is not known.
+/// When anything in it is unknown.
 pub fn decode(names: &Names, text: &str) -> Result<(Option<(usize, bool)>, Instruction)> {
     let (guard, text) = match text.strip_prefix('@') {
         Some(guarded) => {
@@ -69,7 +70,7 @@ pub fn decode(names: &Names, text: &str) -> Result<(Option<(usize, bool)>, Instr
     Ok((guard, instruction))
 }
 
-/// Operands are separated by commas outside of brackets and braces.
+/// Splits operands at commas outside of brackets and braces.
 fn split(text: &str) -> Vec<String> {
     let mut operands = vec![String::new()];
     let mut depth = 0;
@@ -84,7 +85,7 @@ fn split(text: &str) -> Vec<String> {
     operands.iter().map(|operand| operand.trim().to_string()).filter(|operand| !operand.is_empty()).collect()
 }
 
-/// The operation of an instruction that computes one result of up to three operands.
+/// Returns the operation of an instruction that computes one result of up to three operands.
 fn arithmetic_operation(opcode: &mut Opcode) -> Result<Option<Operation>> {
     let operation = match opcode.name {
         "mul" | "mad" if opcode.modifiers.contains(&"wide") => return Ok(None),
@@ -129,7 +130,7 @@ fn arithmetic_operation(opcode: &mut Opcode) -> Result<Option<Operation>> {
         "lop3" => Operation::Logic(0),
         _ => return Ok(None),
     };
-    // Rounding to nearest, and approximations, which are computed exactly here.
+    // These modifiers stand for rounding to nearest and for approximations, which are computed exactly here.
     opcode.one_of(&[("rn", ()), ("approx", ()), ("full", ()), ("lo", ())]);
     Ok(Some(operation))
 }
@@ -164,7 +165,7 @@ fn arithmetic_instruction(
     Ok(Instruction::Arithmetic { operation, ty, flush, to, from: [from[0], from[1], from[2]] })
 }
 
-/// Every other instruction.
+/// Decodes all other instructions.
 fn other(names: &Names, opcode: &mut Opcode, operands: &[&str]) -> Result<Instruction> {
     Ok(match (opcode.name, operands) {
         ("mov", [to, from]) if from.starts_with('{') => {
@@ -296,7 +297,7 @@ fn space(opcode: &mut Opcode) -> Space {
     opcode.one_of(&spaces).unwrap_or(Space::Generic)
 }
 
-/// What changes no value: hints, and the number of elements, which the operands say.
+/// Takes modifiers that change no value: cache hints, and the number of elements, which the operands show anyway.
 fn cache_hints(opcode: &mut Opcode) {
     for hint in ["nc", "volatile", "ca", "cg", "cs", "v2", "v4"] {
         opcode.take(hint);

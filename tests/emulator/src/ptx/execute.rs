@@ -1,4 +1,4 @@
-//! Executing a warp, instruction after instruction.
+//! Executes a warp, instruction by instruction.
 
 use super::access::Lanes;
 use super::arithmetic::{self, Wide, converted, flushed};
@@ -10,7 +10,7 @@ use super::warp::{Status, Warp};
 /// Runs a warp until it waits at a barrier or has left the kernel.
 ///
 /// # Errors
-/// When something keeps the launch from going on; it is among the block's findings.
+/// When the launch cannot continue; the reason is among the block's findings.
 pub fn run(warp: &mut Warp, block: &mut Block) -> Result<(), Stop> {
     let kernel = block.kernel;
     while warp.status == Status::Ready {
@@ -136,7 +136,7 @@ fn execute(instruction: &Instruction, lanes: &mut Lanes) -> Result<(), Stop> {
         Instruction::CopyAsync { to, from, bytes, source_bytes } => lanes.copy(to, from, bytes, source_bytes)?,
         Instruction::CommitCopies => lanes.commit()?,
         Instruction::WaitForCopies { groups } => lanes.wait(groups)?,
-        // Blocks run one after the other, and warps see what others wrote at once.
+        // A fence has nothing to do: blocks run one after the other, and warps see each other's writes at once.
         Instruction::Fence => {}
         Instruction::Branch { .. } | Instruction::Return => unreachable!("what moves lanes is done before"),
     }
@@ -180,7 +180,7 @@ fn logic(operation: Operation, a: u32, b: u32) -> u32 {
     }
 }
 
-/// The lanes for which the comparison holds.
+/// Returns the lanes for which the comparison holds.
 fn compared(warp: &Warp, comparison: Comparison, unordered: bool, ty: Type, a: &Wide, b: &Wide) -> u32 {
     let float = |bits: u64| if ty == Type::F64 { f64::from_bits(bits) } else { f64::from(f32::from_bits(bits as u32)) };
     let integer = |bits: u64| {
@@ -200,7 +200,7 @@ fn compared(warp: &Warp, comparison: Comparison, unordered: bool, ty: Type, a: &
     warp.mask(|lane| holds(comparison, Some(integer(a[lane]).cmp(&integer(b[lane])))) == Some(true))
 }
 
-/// Whether a comparison holds for two numbers in this order; `None` where one is no number and the comparison is about
+/// Returns whether a comparison holds for two numbers in this order; `None` if one is NaN and the comparison concerns
 /// their order.
 fn holds(comparison: Comparison, order: Option<std::cmp::Ordering>) -> Option<bool> {
     match comparison {

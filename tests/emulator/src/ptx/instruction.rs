@@ -1,4 +1,4 @@
-//! The instructions that the interpreter knows, decoded.
+//! The instructions that the interpreter knows, in decoded form.
 
 /// The type of an instruction or a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Type {
 }
 
 impl Type {
-    /// The type of this name.
+    /// Returns the type of this name.
     pub fn parse(name: &str) -> Option<Type> {
         Some(match name {
             "b8" => Type::B8,
@@ -43,7 +43,7 @@ impl Type {
         })
     }
 
-    /// Bytes in memory.
+    /// Returns the size in memory in bytes.
     pub fn bytes(self) -> usize {
         match self {
             Type::B8 | Type::U8 | Type::S8 | Type::Pred => 1,
@@ -53,23 +53,23 @@ impl Type {
         }
     }
 
-    /// Whether it takes a register of 64 bits.
+    /// Returns whether it needs a register of 64 bits.
     pub fn is_wide(self) -> bool {
         self.bytes() == 8
     }
 
-    /// Whether it is an integer with a sign.
+    /// Returns whether it is a signed integer.
     pub fn is_signed(self) -> bool {
         matches!(self, Type::S8 | Type::S16 | Type::S32 | Type::S64)
     }
 
-    /// Whether it is a floating-point number.
+    /// Returns whether it is a floating-point number.
     pub fn is_float(self) -> bool {
         matches!(self, Type::F32 | Type::F64)
     }
 }
 
-/// A register of one of the three files: 32 bits (and less), 64 bits, predicates.
+/// A register of one of the three files: 32 bits (and fewer), 64 bits, predicates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Register {
     Narrow(usize),
@@ -77,28 +77,28 @@ pub enum Register {
     Predicate(usize),
 }
 
-/// What an instruction reads.
+/// An operand that an instruction reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operand {
     Register(Register),
     Immediate(u64),
 }
 
-/// An address: a register or a variable, and a distance from there.
+/// An address: a register or a variable, and an offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address {
     pub base: Operand,
     pub offset: i64,
 }
 
-/// A space of memory.
+/// A memory space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Space {
     Global,
     Shared,
     Local,
     Parameter,
-    /// Any but parameters: the address says which.
+    /// Any space but parameters; the address tells which.
     Generic,
 }
 
@@ -115,9 +115,9 @@ pub enum Operation {
     CountLeadingZeros,
     Div,
     Exp2,
-    /// Fused, rounded to nearest.
+    /// Fused multiply-add, rounded to nearest.
     Fma,
-    /// Fused, rounded down.
+    /// Fused multiply-add, rounded down.
     FmaDown,
     FunnelLeft,
     FunnelRight,
@@ -160,10 +160,10 @@ pub enum Comparison {
     NotNumbers,
 }
 
-/// Rounding to an integer.
+/// The rounding to an integer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rounding {
-    /// What the types imply.
+    /// The rounding that the types imply.
     None,
     Nearest,
     Zero,
@@ -171,7 +171,7 @@ pub enum Rounding {
     Up,
 }
 
-/// Which lane a shuffle reads from.
+/// The way in which a shuffle determines the lane it reads from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shuffle {
     Up,
@@ -180,7 +180,7 @@ pub enum Shuffle {
     Index,
 }
 
-/// What a vote says.
+/// The result of a vote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vote {
     All,
@@ -188,7 +188,7 @@ pub enum Vote {
     Ballot,
 }
 
-/// What an atomic operation makes of the old value and the operand.
+/// The way in which an atomic operation combines the old value and the operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Atomic {
     Add,
@@ -200,19 +200,19 @@ pub enum Atomic {
     CompareAndSwap,
 }
 
-/// What an instruction does.
+/// A decoded instruction.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Instruction {
     Move {
         to: Register,
         from: Operand,
     },
-    /// A wide register from two narrow ones, the lower first.
+    /// Combines two narrow registers into a wide one, the lower half first.
     Pack {
         to: usize,
         from: [Operand; 2],
     },
-    /// Two narrow registers from a wide one; `None` where nobody wants that half.
+    /// Splits a wide register into two narrow ones; `None` if a half is not needed.
     Unpack {
         to: [Option<usize>; 2],
         from: Operand,
@@ -224,7 +224,7 @@ pub enum Instruction {
         to: Register,
         from: [Operand; 3],
     },
-    /// 64 bits of the product of two numbers of 32, and a sum.
+    /// Multiplies two numbers of 32 bits to 64 bits, and adds a number.
     MultiplyWide {
         signed: bool,
         to: usize,
@@ -236,7 +236,7 @@ pub enum Instruction {
         to: usize,
         from: [Operand; 2],
     },
-    /// `combine` with a predicate afterwards, by and, or, xor.
+    /// Compares two numbers; `combine` names a predicate that the result is then combined with by and, or, xor.
     Compare {
         comparison: Comparison,
         unordered: bool,
@@ -262,7 +262,7 @@ pub enum Instruction {
         to: usize,
         from: Operand,
     },
-    /// Adds to an address, from a window into the generic space or the other way.
+    /// Converts an address between a window and the generic space, in either direction.
     Window {
         space: Space,
         to_space: bool,
@@ -323,7 +323,7 @@ pub enum Instruction {
     WaitForCopies {
         groups: usize,
     },
-    /// m16n8k8, TF32 operands, 32-bit sums.
+    /// Multiplies and adds matrices: m16n8k8, TF32 operands, 32-bit sums.
     TensorCore {
         d: [usize; 4],
         a: [usize; 4],
@@ -333,14 +333,14 @@ pub enum Instruction {
     Fence,
 }
 
-/// An instruction, and where it comes from.
+/// An instruction with its guard and its origin.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Only lanes of this predicate, or of its contrary, execute it.
+    /// The predicate that lanes need to execute the instruction, and the value it must have.
     pub guard: Option<(usize, bool)>,
     pub instruction: Instruction,
     /// The line of the PTX.
     pub line: usize,
-    /// The file, by its number in the module, and the line in it.
+    /// The source file, by its number in the module, and the line in it.
     pub source: Option<(usize, usize)>,
 }

@@ -1,4 +1,4 @@
-//! A kernel made ready to run: its instructions decoded and its memory laid out.
+//! A kernel prepared for execution: its instructions are decoded and its memory is laid out.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::instruction::{Instruction, Step};
 use super::names::Names;
 use super::text::{Entry, Text, Variable};
 
-/// Bytes after each shared variable that belong to nobody.
+/// The unused bytes after each shared variable.
 const GUARD: usize = 16;
 
 /// A kernel.
@@ -20,22 +20,22 @@ pub struct Kernel {
     pub files: Vec<(usize, String)>,
     /// The offset and the size of each parameter among the arguments.
     pub parameters: Vec<(usize, usize)>,
-    /// Registers of each file.
+    /// The number of registers of each file.
     pub counts: [usize; 3],
     /// The ranges of static shared variables.
     pub shared: Vec<std::ops::Range<usize>>,
-    /// Where dynamic shared memory begins.
+    /// The offset of dynamic shared memory.
     pub dynamic: usize,
-    /// Bytes of local memory of a thread.
+    /// The size of a thread's local memory in bytes.
     pub local: usize,
     pub max_threads: usize,
 }
 
 impl Kernel {
-    /// Decodes an entry of a module whose own variables are at these addresses.
+    /// Decodes an entry of a module whose own variables have these addresses.
     ///
     /// # Errors
-    /// When something in it is not known.
+    /// When something in it is unknown.
     pub fn new(entry: &Entry, module: &Text, globals: &HashMap<String, u64>) -> Result<Kernel> {
         let mut variables = globals.clone();
         let parameters = lay_out(&entry.parameters, 0);
@@ -68,7 +68,7 @@ impl Kernel {
         })
     }
 
-    /// Where an instruction comes from: the file and line of the source, and the line of the PTX.
+    /// Returns the origin of an instruction: the file and line of the source, and the line of the PTX.
     pub fn place(&self, step: usize) -> String {
         let Step { line, source, .. } = &self.steps[step];
         let file = |number: usize| self.files.iter().find(|(index, _)| *index == number).map(|(_, name)| name);
@@ -79,7 +79,7 @@ impl Kernel {
     }
 }
 
-/// Places for variables one after the other, each at its alignment and with so many bytes behind it.
+/// Lays out variables one after the other, each at its alignment and followed by `guard` unused bytes.
 fn lay_out(variables: &[Variable], guard: usize) -> Vec<std::ops::Range<usize>> {
     let mut end = 0;
     let places = variables.iter().map(|variable| {

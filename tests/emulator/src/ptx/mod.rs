@@ -1,8 +1,8 @@
-//! Tier T2: an interpreter for the very PTX that ships.
+//! Tier T2: an interpreter for the shipped PTX itself.
 //!
-//! A warp executes an instruction in all of its lanes at once; lanes that took different branches wait for each other at
-//! the earliest place (`warp.rs`). Every access to memory is checked as in the checked build of the host's tier, by the
-//! same rules. An instruction, or a modifier of one, that is not known is an error when the module is loaded.
+//! A warp executes an instruction in all of its lanes at once. Lanes that took different branches wait for each other
+//! at the earliest place (`warp.rs`). Every access to memory is checked by the same rules as in the checked build of
+//! the host's tier. An unknown instruction or modifier is an error when the module is loaded.
 
 mod access;
 mod arithmetic;
@@ -40,7 +40,7 @@ impl Interpreter {
     /// Loads modules.
     ///
     /// # Errors
-    /// When one holds something that is not known, or two hold a kernel of the same name.
+    /// When one contains something unknown, or two contain a kernel of the same name.
     pub fn new<'a>(modules: impl IntoIterator<Item = &'a str>, schedule: Schedule) -> Result<Interpreter> {
         let mut memory = Memory::new(true);
         let mut kernels = HashMap::new();
@@ -63,7 +63,7 @@ impl Interpreter {
     }
 
     fn lock(&self) -> MutexGuard<'_, (Memory, Clock)> {
-        // A panic of another thread leaves nothing half done that matters here.
+        // A panic of another thread leaves no inconsistent state that matters here.
         self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
@@ -93,7 +93,7 @@ impl Interpreter {
     }
 }
 
-/// Lets the warps at the barrier go on, once nobody else can.
+/// Releases the warps at the barrier once no other warp can run.
 fn open_barrier(warps: &mut [Warp], block: &mut Block) -> Result<(), Stop> {
     let Some(first) = warps.iter().find(|warp| warp.status == Status::Barrier).map(|warp| warp.at) else {
         return Ok(());
@@ -104,7 +104,7 @@ fn open_barrier(warps: &mut [Warp], block: &mut Block) -> Result<(), Stop> {
             _ if warp.at != first => "divergent barrier: other threads wait at another line",
             _ => continue,
         };
-        // The barrier is the instruction before the one that the warp goes on with; a warp that left is at its end.
+        // The barrier is the instruction before the one at which the warp continues; a warp that left is at its end.
         warp.at -= 1;
         return block.stop(warp, 0, what);
     }
@@ -113,7 +113,7 @@ fn open_barrier(warps: &mut [Warp], block: &mut Block) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The special registers of a thread, in the order of [`names::SPECIAL`].
+/// Returns the special registers of a thread, in the order of [`names::SPECIAL`].
 fn special(launch: &Launch, block: [u32; 3], thread: u32) -> [u32; names::SPECIAL.len()] {
     let [x, y, z] = launch.block;
     let [grid_x, grid_y, grid_z] = launch.grid;
@@ -153,7 +153,7 @@ impl Executor for Interpreter {
         }
         let mut arguments = vec![0; kernel.parameters.last().map_or(0, |(offset, size)| offset + size)];
         for (&(offset, size), &argument) in kernel.parameters.iter().zip(launch.arguments) {
-            // SAFETY: the caller vouches that the argument is of the parameter's type.
+            // SAFETY: the caller guarantees that the argument has the parameter's type.
             let bytes = unsafe { std::slice::from_raw_parts(argument.cast::<u8>(), size) };
             arguments[offset..offset + size].copy_from_slice(bytes);
         }
@@ -161,7 +161,7 @@ impl Executor for Interpreter {
         let (memory, clock) = &mut *inner;
         clock.begin_launch();
         let mut block = Block::new(kernel, memory, clock, arguments, launch.shared, launch.block);
-        // What stopped it is among the findings.
+        // The reason for stopping is among the findings.
         let _ = self.run(launch, &mut block);
         match block.findings.into_vec() {
             findings if findings.is_empty() => Ok(()),

@@ -1,4 +1,4 @@
-//! What the names in a kernel's statements stand for.
+//! Resolves the names in a kernel's statements.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::instruction::{Address, Operand, Register, Type};
 use super::text::Entry;
 
-/// Registers that are set when a thread begins, in the order of [`super::special`].
+/// The registers that are set when a thread begins, in the order of [`super::special`].
 pub const SPECIAL: [&str; 14] = [
     "%tid.x",
     "%tid.y",
@@ -28,17 +28,17 @@ pub const SPECIAL: [&str; 14] = [
 /// The names of a kernel.
 pub struct Names {
     registers: HashMap<String, Register>,
-    /// Addresses of variables, each in its own space.
+    /// The addresses of variables, each in its own space.
     variables: HashMap<String, u64>,
-    /// Offsets of parameters.
+    /// The offsets of parameters.
     parameters: HashMap<String, usize>,
     labels: HashMap<String, usize>,
-    /// How many registers of each file there are: narrow, wide, predicates.
+    /// The number of registers of each file: narrow, wide, predicates.
     pub counts: [usize; 3],
 }
 
 impl Names {
-    /// The names of an entry, with variables at these addresses and parameters at these offsets.
+    /// Collects the names of an entry, with variables at these addresses and parameters at these offsets.
     pub fn new(entry: &Entry, variables: HashMap<String, u64>, parameters: HashMap<String, usize>) -> Names {
         let special = SPECIAL.iter().enumerate().map(|(index, name)| (name.to_string(), Register::Narrow(index)));
         let labels = entry.labels.iter().cloned().collect();
@@ -59,7 +59,7 @@ impl Names {
             ty if ty.is_wide() => (1, Register::Wide),
             _ => (0, Register::Narrow),
         };
-        // Inline assembly may declare the same name in several blocks; the last one is the one in use.
+        // Inline assembly may declare the same name in several blocks, so the latest declaration counts.
         self.registers.insert(name, register(self.counts[file]));
         self.counts[file] += 1;
     }
@@ -103,13 +103,13 @@ impl Names {
         }
     }
 
-    /// `[register+8]`.
+    /// Parses `[register+8]`.
     pub fn address(&self, text: &str) -> Result<Address> {
         let (base, offset) = self.place(text)?;
         Ok(Address { base: self.operand(base)?, offset })
     }
 
-    /// `[parameter+8]`; the offset among the arguments.
+    /// Parses `[parameter+8]` to an offset among the arguments.
     pub fn parameter(&self, text: &str) -> Result<usize> {
         let (name, offset) = self.place(text)?;
         let base = self.parameters.get(name).with_context(|| format!("`{name}` is no parameter"))?;
@@ -125,17 +125,17 @@ impl Names {
         }
     }
 
-    /// `{a, b}`, or a single operand.
+    /// Parses `{a, b}`, or a single operand.
     pub fn vector(&self, text: &str) -> Result<Vec<Operand>> {
         elements(text).map(|element| self.operand(element)).collect()
     }
 
-    /// The same, of registers.
+    /// Parses `{a, b}` with registers only.
     pub fn registers(&self, text: &str) -> Result<Vec<Register>> {
         elements(text).map(|element| self.register(element)).collect()
     }
 
-    /// The same, of so many registers of 32 bits.
+    /// Parses `{a, b}` with `N` registers of 32 bits.
     pub fn fragment<const N: usize>(&self, text: &str) -> Result<[usize; N]> {
         let all = elements(text).map(|element| self.narrow(element)).collect::<Result<Vec<_>>>()?;
         ensure!(all.len() == N, "`{text}` has {} registers, not {N}", all.len());
@@ -147,7 +147,7 @@ impl Names {
     }
 }
 
-/// The elements of `{a, b}`, or the whole.
+/// Returns the elements of `{a, b}`, or the whole text.
 pub fn elements(text: &str) -> impl Iterator<Item = &str> {
     text.trim().trim_start_matches('{').trim_end_matches('}').split(',').map(str::trim)
 }

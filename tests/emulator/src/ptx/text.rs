@@ -1,16 +1,17 @@
-//! Reading PTX as text: what a module declares, and the statements of its kernels. What they mean is decoded afterwards.
+//! Reads PTX as text: the declarations of a module and the statements of its kernels. Their meaning is decoded
+//! afterwards.
 
 use anyhow::{Context, Result, bail};
 
 use super::instruction::Type;
 
-/// A variable in some space of memory.
+/// A variable in some memory space.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
     pub name: String,
     pub align: usize,
     pub bytes: usize,
-    /// Its value; empty where it has none.
+    /// Its initial value; empty if it has none.
     pub value: Vec<u8>,
 }
 
@@ -21,7 +22,7 @@ pub struct Statement {
     pub text: String,
     /// The line of the PTX.
     pub line: usize,
-    /// The file, by its number in the module, and the line in it.
+    /// The source file, by its number in the module, and the line in it.
     pub source: Option<(usize, usize)>,
 }
 
@@ -31,12 +32,12 @@ pub struct Entry {
     pub name: String,
     pub parameters: Vec<Variable>,
     pub max_threads: Option<usize>,
-    /// Names of registers; a number stands for a family, `("%r", 3)` for %r0 to %r2.
+    /// The declared registers; a number stands for a family, so `("%r", 3)` means %r0 to %r2.
     pub registers: Vec<(Type, String, Option<usize>)>,
     pub shared: Vec<Variable>,
     pub local: Vec<Variable>,
     pub statements: Vec<Statement>,
-    /// Names of labels, and the statements that they stand before.
+    /// The labels, each with the number of the statement that follows it.
     pub labels: Vec<(String, usize)>,
 }
 
@@ -46,9 +47,9 @@ pub struct Text {
     pub entries: Vec<Entry>,
     /// Constant and global variables.
     pub variables: Vec<Variable>,
-    /// Shared memory whose size the launch says.
+    /// Shared memory whose size the launch sets.
     pub dynamic: Vec<Variable>,
-    /// The files of the source, by number.
+    /// The source files, by number.
     pub files: Vec<(usize, String)>,
 }
 
@@ -56,7 +57,7 @@ impl Text {
     /// Reads a module.
     ///
     /// # Errors
-    /// At the first line that says something else than what is known here.
+    /// At the first line that contains something unknown.
     pub fn parse(text: &str) -> Result<Text> {
         let mut module = Text::default();
         let mut lines = Lines { all: text.lines().enumerate() };
@@ -86,7 +87,7 @@ impl Text {
     }
 }
 
-/// The lines of a module, from 1 on, without comments and the space around them.
+/// The lines of a module, numbered from 1, without comments and surrounding space.
 struct Lines<'a> {
     all: std::iter::Enumerate<std::str::Lines<'a>>,
 }
@@ -100,13 +101,13 @@ impl<'a> Lines<'a> {
         self.next().context("the module ends in the middle of something")
     }
 
-    /// Debugging information, which is not for us.
+    /// Skips debugging information, which is not needed.
     fn skip_section(&mut self) -> Result<()> {
         while self.expect()?.1 != "}" {}
         Ok(())
     }
 
-    /// The line, and those after it up to the semicolon.
+    /// Returns this line and those after it up to the semicolon.
     fn statement(&mut self, line: &str) -> Result<String> {
         let mut statement = line.to_string();
         while !statement.ends_with(';') {
@@ -158,7 +159,7 @@ fn body(entry: &mut Entry, lines: &mut Lines) -> Result<()> {
         } else if let Some(label) = line.strip_suffix(':') {
             entry.labels.push((label.into(), entry.statements.len()));
         } else {
-            // Inline assembly has blocks of its own, in lines of several statements.
+            // Inline assembly has its own blocks, on lines of several statements.
             let inside = line.strip_prefix('{').inspect(|_| depth += 1).unwrap_or(line);
             let closed = inside.strip_suffix('}').filter(|text| text.is_empty() || text.trim_end().ends_with(';'));
             let inside = closed.inspect(|_| depth -= 1).unwrap_or(inside).trim();
@@ -196,7 +197,8 @@ fn statement(entry: &mut Entry, statement: Statement) -> Result<()> {
     Ok(())
 }
 
-/// `.shared .align 16 .b8 name[64]`, `.param .u64 .ptr .align 1 name`, `.const .align 4 .b8 name[8] = {1, 2, 3}`.
+/// Parses declarations such as `.shared .align 16 .b8 name[64]`, `.param .u64 .ptr .align 1 name` and
+/// `.const .align 4 .b8 name[8] = {1, 2, 3}`.
 fn variable(text: &str) -> Result<Variable> {
     let text = text.trim().trim_end_matches(';');
     let (declaration, value) = text.split_once('=').unwrap_or((text, ""));
@@ -206,7 +208,7 @@ fn variable(text: &str) -> Result<Variable> {
     let mut words = declaration.split_whitespace();
     while let Some(word) = words.next() {
         match word {
-            // Of a parameter that is a pointer this is the alignment of what it points to.
+            // For a pointer parameter, this is the alignment of its target.
             ".align" if declaration.contains(".ptr") => drop(words.next()),
             ".align" => align = Some(words.next().context("an alignment without a number")?.parse()?),
             word if word.starts_with('.') => ty = ty.or(Type::parse(&word[1..])),

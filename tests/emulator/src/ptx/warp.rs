@@ -3,14 +3,14 @@
 use super::arithmetic::{Narrow, Wide};
 use super::instruction::{Operand, Register};
 
-/// A copy that `cp.async` has been asked for: where to, and the bytes, which are there when it is waited for.
+/// A copy requested by `cp.async`: the destination, and the bytes, which arrive there when the copy is waited for.
 pub struct Copy {
     pub thread: u16,
     pub to: usize,
     pub bytes: Vec<u8>,
 }
 
-/// What stops a warp.
+/// The state of a warp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     Ready,
@@ -18,7 +18,7 @@ pub enum Status {
     Done,
 }
 
-/// A warp's registers, and where its lanes are.
+/// A warp's registers, and the positions of its lanes.
 pub struct Warp {
     narrow: Vec<Narrow>,
     wide: Vec<Wide>,
@@ -27,22 +27,22 @@ pub struct Warp {
     pub local: Vec<u8>,
     /// The number of its first thread in the block.
     pub first: u16,
-    /// Lanes that exist and have not left the kernel.
+    /// The lanes that exist and have not left the kernel.
     pub live: u32,
-    /// Lanes that execute the instruction at `at`.
+    /// The lanes that execute the instruction at `at`.
     pub active: u32,
-    /// The instruction that is executed.
+    /// The instruction being executed.
     pub at: usize,
-    /// Where each live lane is, unless all are together.
+    /// The position of each live lane, unless all are at the same one.
     lanes: Option<[usize; 32]>,
     pub status: Status,
-    /// Copies since the last commit, and the committed groups, the oldest first.
+    /// The copies since the last commit, followed by the committed groups, the oldest first.
     pub open: Vec<Copy>,
     pub groups: Vec<Vec<Copy>>,
 }
 
 impl Warp {
-    /// A warp with so many registers of each file, and bytes of local memory for each lane.
+    /// Creates a warp with `counts` registers of each file, and `local` bytes of local memory for each lane.
     pub fn new(first: u16, counts: [usize; 3], local: usize) -> Warp {
         Warp {
             narrow: vec![[0; 32]; counts[0]],
@@ -60,7 +60,7 @@ impl Warp {
         }
     }
 
-    /// Begins the kernel with these lanes; `special` gives the special registers of each.
+    /// Begins the kernel with these lanes; `special` returns the special registers of each.
     pub fn begin(&mut self, lanes: u32, special: impl Fn(u32) -> [u32; super::names::SPECIAL.len()]) {
         (self.live, self.active, self.at, self.lanes) = (lanes, lanes, 0, None);
         self.status = Status::Ready;
@@ -73,7 +73,7 @@ impl Warp {
         }
     }
 
-    /// Lets the lanes that are furthest behind execute: those that took another branch come to the same place.
+    /// Activates the lanes that are furthest behind, so that lanes that took different branches meet again.
     pub fn regroup(&mut self) {
         let Some(lanes) = self.lanes else { return };
         let live = |lane: &usize| self.live >> lane & 1 == 1;
@@ -85,12 +85,12 @@ impl Warp {
         }
     }
 
-    /// The active lanes go on to the next instruction.
+    /// Moves the active lanes to the next instruction.
     pub fn advance(&mut self) {
         self.jump(self.active, self.at + 1, self.at + 1);
     }
 
-    /// Of the active lanes those in `taken` go to `target`, the others to the next instruction.
+    /// Moves those active lanes that are in `taken` to `target`, and the others to the next instruction.
     pub fn branch(&mut self, taken: u32, target: usize) {
         self.jump(taken, target, self.at + 1);
     }
@@ -106,7 +106,7 @@ impl Warp {
         }
     }
 
-    /// These lanes leave the kernel; the other active ones go on.
+    /// Lets these lanes leave the kernel; the other active ones continue.
     pub fn leave(&mut self, leaving: u32) {
         self.branch(0, 0);
         self.live &= !leaving;
@@ -135,7 +135,7 @@ impl Warp {
         }
     }
 
-    /// One bit for each lane; an immediate is true unless it is 0.
+    /// Reads one bit per lane; an immediate is true unless it is 0.
     pub fn read_predicate(&self, operand: Operand) -> u32 {
         match operand {
             Operand::Register(Register::Predicate(index)) => self.predicates[index],
@@ -145,7 +145,7 @@ impl Warp {
         }
     }
 
-    /// The lanes for which something is true, as bits.
+    /// Returns the lanes for which a condition is true, as bits.
     pub fn mask(&self, is_true: impl Fn(usize) -> bool) -> u32 {
         (0..32).fold(0, |mask, lane| mask | u32::from(is_true(lane)) << lane)
     }
@@ -163,7 +163,7 @@ impl Warp {
         *register = *register & !lanes | value & lanes;
     }
 
-    /// Writes a register of any file: what of the value it can hold.
+    /// Writes a register of any file, truncating the value to what it can hold.
     pub fn write(&mut self, to: Register, lanes: u32, value: &Wide) {
         match to {
             Register::Narrow(index) => self.write_narrow(index, lanes, &value.map(|value| value as u32)),

@@ -1,4 +1,4 @@
-//! Faults planted in copies of the kernels: each must be found, by the executors that can see it.
+//! Faults planted in copies of the kernels. Each must be found by the executors that can detect it.
 
 use mergan_emulator::launch::{Executor, LaunchError, Schedule};
 use mergan_emulator::ledger::Tier;
@@ -6,21 +6,21 @@ use mergan_emulator::ledger::Tier;
 use crate::samples::{product, reversed, total};
 use crate::support::{SCHEDULES, executor, sample};
 
-/// A fault and what it does.
+/// A fault and its effects.
 struct Bug {
     name: &'static str,
     module: &'static str,
     from: &'static str,
     to: &'static str,
-    /// Computes with the faulty kernel, and says how wrong it is.
+    /// Computes with the faulty kernel, and returns the error of the result.
     run: fn(&dyn Executor) -> Result<f64, LaunchError>,
-    /// What the checked build says.
+    /// What the checked build reports.
     checked: &'static str,
-    /// What the interpreter says.
+    /// What the interpreter reports.
     interpreted: &'static str,
 }
 
-/// A numerical error that is no rounding error.
+/// The numerical error above which it cannot be due to rounding.
 const WRONG: f64 = 1e-2;
 
 fn ragged(device: &dyn Executor) -> Result<f64, LaunchError> {
@@ -164,7 +164,7 @@ const BUGS: [Bug; 14] = [
     },
 ];
 
-/// What an executor says of the faulty kernel.
+/// Returns what an executor reports about the faulty kernel.
 fn verdict(bug: &Bug, tier: Tier, schedule: Schedule) -> String {
     let module = sample(bug.module).patched(bug.from, bug.to).expect("the place of the fault");
     let device = executor(tier, &[module], schedule);
@@ -175,7 +175,7 @@ fn verdict(bug: &Bug, tier: Tier, schedule: Schedule) -> String {
     }
 }
 
-/// Fails with all faults of which the tier does not say what is expected.
+/// Fails and lists all faults for which the tier does not report what is expected.
 fn check(tier: Tier, expected: fn(&Bug) -> &'static str) {
     let missed = BUGS.iter().filter_map(|bug| {
         let said = verdict(bug, tier, Schedule::Forward);
@@ -196,7 +196,7 @@ fn the_interpreter_finds_every_planted_fault() {
     check(Tier::Interpreter, |bug| bug.interpreted);
 }
 
-/// What the fast build cannot see, whatever the order: its numbers are right.
+/// The faults that the fast build cannot detect in any order, because its results are right.
 const INVISIBLE_IN_THE_FAST_BUILD: [&str; 2] = ["out of bounds in global memory", "no atomic addition"];
 
 #[test]

@@ -1,5 +1,5 @@
-//! Each kernel of the convolutions' three maps on ragged sizes: the backend chooses among them by the shapes, and the tiles
-//! for large shapes would take long to check there.
+//! Tests each kernel of the convolutions' three maps on ragged sizes. The backend chooses among them by shape, and
+//! testing the tiles for large shapes through it would take long.
 
 use mergan_emulator::launch::{Executor, LaunchError, Schedule};
 use mergan_emulator::ledger;
@@ -7,7 +7,7 @@ use mergan_emulator::sources::{self, Module};
 
 use crate::support::{TIERS, Value, download, executor, launch, numbers, rows, upload};
 
-/// The sizes of a convolution, as its kernels take them.
+/// The sizes of a convolution, in the form that its kernels take.
 #[derive(Clone, Copy)]
 struct Sizes {
     n: usize,
@@ -20,7 +20,7 @@ struct Sizes {
     padding: usize,
 }
 
-/// Channels that vectors of four fit, and such that they do not.
+/// One case in which vectors of four do not divide the channels, and one in which they do.
 const RAGGED: [Sizes; 2] = [
     Sizes { n: 3, ci: 21, h: 7, w: 6, co: 37, k: 5, stride: 2, padding: 2 },
     Sizes { n: 2, ci: 20, h: 6, w: 5, co: 36, k: 3, stride: 1, padding: 1 },
@@ -37,13 +37,14 @@ impl Sizes {
         Value::Sizes([n, ci, h, w, co, k, k, oh, ow, stride, stride, padding, padding].map(|size| size as i32))
     }
 
-    /// How many numbers the image, the kernel and the result have.
+    /// Returns the number of values in the image, the kernel and the result.
     fn lengths(&self) -> [usize; 3] {
         let Sizes { n, ci, h, w, co, k, .. } = *self;
         [h * w * n * ci, k * k * co * ci, self.out(h) * self.out(w) * n * co]
     }
 
-    /// The places in the image, the kernel and the result of every product that the convolution is a sum of.
+    /// Calls `each` with the indices in the image, the kernel and the result of every product that the convolution
+    /// sums.
     fn products(&self, mut each: impl FnMut([usize; 3])) {
         let Sizes { n, ci, h, w, co, k, stride, padding } = *self;
         let (oh, ow) = (self.out(h), self.out(w));
@@ -60,7 +61,7 @@ impl Sizes {
     }
 }
 
-/// What a kernel's results are compared with, and the number of parts that they come in.
+/// A run of a kernel, and the number of parts in which its results come.
 struct Run<'a> {
     kernel: &'static str,
     tile: [usize; 2],
@@ -75,7 +76,7 @@ impl Run<'_> {
         let Run { kernel, tile, threads, parts, sizes } = *self;
         let lengths = sizes.lengths();
         let operands = [0, 1, 2].map(|which| numbers(lengths[which], 11 + which as u64));
-        // Which of image, kernel and result the map computes of the other two.
+        // The index of the tensor that the map computes from the other two: image, kernel or result.
         let result = if kernel.contains("input_grad") {
             0
         } else if kernel.contains("weight_grad") {
@@ -124,7 +125,7 @@ impl Run<'_> {
         };
         launch(device, kernel, [grid, [threads, 1, 1]], 0, &values)?;
         let computed = download(device, buffers[result], parts * lengths[result]);
-        // The relative error of a product: tensor cores round both operands to eleven bits.
+        // This is the relative error of a product; tensor cores round both operands to eleven bits.
         let operands = if kernel.ends_with("_tf32") { 2.0 * 0.5f64.powi(11) } else { 0.0 };
         let largest = expected.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
         let errors = (0..lengths[result]).map(|i| {
@@ -132,13 +133,13 @@ impl Run<'_> {
             let tolerance = 4.0 * (operands + f64::from(f32::EPSILON) * (2.0 + f64::sqrt(summands[i]))) * largest;
             (sum - expected[i]).abs() / tolerance
         });
-        // An error that is no number is the largest of all.
+        // NaN counts as the largest error.
         Ok(errors.fold(0.0, |worst, error| if error <= worst { worst } else { error }))
     }
 }
 
-/// Every kernel with its tile (without rows: a thread for each number; without columns: a warp for each row), threads, and
-/// parts.
+/// Every kernel with its tile, threads and parts. A tile without rows means a thread per number; a tile without
+/// columns means a warp per row.
 const KERNELS: [(&str, [usize; 2], u32, usize); 22] = [
     ("conv2d_128x64_f32", [128, 64], 256, 1),
     ("conv2d_64x64_f32", [64, 64], 256, 1),
@@ -164,11 +165,11 @@ const KERNELS: [(&str, [usize; 2], u32, usize); 22] = [
     ("conv2d_weight_grad_32x32_tf32", [32, 32], 64, 3),
 ];
 
-/// Runs every kernel of the module and gives the first error that rounding does not explain, with the kernel's name.
+/// Runs every kernel of the module. The error names the first kernel whose error rounding does not explain.
 pub fn check(device: &dyn Executor, module: &Module, mut compared: impl FnMut(&'static str)) -> Result<(), String> {
     for (kernel, tile, threads, parts) in KERNELS.into_iter().filter(|(kernel, ..)| module.kernels().contains(kernel)) {
         for sizes in RAGGED {
-            // A warp for each row is for few channels in the result.
+            // Kernels with a warp per row are meant for results with few channels.
             let sizes = &match tile {
                 [_, 0] if kernel.contains("input_grad") => Sizes { ci: 3, ..sizes },
                 [_, 0] => Sizes { co: 3, ..sizes },

@@ -1,4 +1,4 @@
-//! The executors as devices of tensors.
+//! Uses the executors as devices of tensors.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -19,12 +19,12 @@ use crate::support::{executor, rows};
 struct Emulated {
     tier: Tier,
     executor: Box<dyn Executor>,
-    /// What has been recorded since a recording began.
+    /// The launches recorded since a recording began.
     capture: Mutex<Option<Vec<Recorded>>>,
     graphs: Mutex<HashMap<u64, Vec<Recorded>>>,
 }
 
-/// A launch with its arguments' bytes.
+/// A launch with the bytes of its arguments.
 #[derive(Clone)]
 struct Recorded {
     launch: Launch,
@@ -33,11 +33,11 @@ struct Recorded {
 
 impl Emulated {
     /// # Safety
-    /// As for [`Driver::launch`].
+    /// The same conditions as for [`Driver::launch`].
     unsafe fn run(&self, launch: &Launch, arguments: &[*mut c_void]) -> Result<(), DriverError> {
         let &Launch { kernel, grid, block, shared, .. } = launch;
         let launch = launch::Launch { kernel, grid, block, shared: shared as usize, arguments };
-        // SAFETY: the caller vouches for the arguments.
+        // SAFETY: the caller guarantees the arguments.
         unsafe { self.executor.launch(&launch) }.map_err(failed)
     }
 }
@@ -60,7 +60,7 @@ impl Driver for Emulated {
     }
 
     fn pools_memory(&self) -> bool {
-        // Where accesses are checked, each buffer must end where its tensor does.
+        // If accesses are checked, each buffer must end where its tensor ends.
         self.tier == Tier::Fast
     }
 
@@ -87,12 +87,12 @@ impl Driver for Emulated {
     unsafe fn launch(&self, launch: &Launch, arguments: &mut [*mut c_void]) -> Result<(), DriverError> {
         let mut capture = self.capture.lock().unwrap();
         let Some(capture) = &mut *capture else {
-            // SAFETY: the caller vouches for the arguments.
+            // SAFETY: the caller guarantees the arguments.
             return unsafe { self.run(launch, arguments) };
         };
         let kernel = cuda::kernels().find(|kernel| kernel.name == launch.kernel).expect("a kernel of the project");
         let arguments = arguments.iter().zip(kernel.parameters).map(|(argument, size)| {
-            // SAFETY: the caller vouches for a value of the parameter's type, which has so many bytes.
+            // SAFETY: the caller guarantees a value of the parameter's type, which has that many bytes.
             unsafe { std::slice::from_raw_parts(argument.cast::<u8>(), size) }.to_vec()
         });
         capture.push(Recorded { launch: *launch, arguments: arguments.collect() });
@@ -108,7 +108,7 @@ impl Driver for Emulated {
     }
 }
 
-/// Recordings as a GPU makes them: nothing is run meanwhile, and a copy from the device is an error.
+/// Records as a GPU does: nothing runs meanwhile, and a copy from the device is an error.
 impl Graphs for Emulated {
     fn begin_capture(&self) -> Result<(), DriverError> {
         let before = self.capture.lock().unwrap().replace(Vec::new());
@@ -128,7 +128,7 @@ impl Graphs for Emulated {
         for Recorded { launch, mut arguments } in recorded {
             let pointers: Vec<*mut c_void> =
                 arguments.iter_mut().map(|argument| argument.as_mut_ptr().cast()).collect();
-            // SAFETY: these are the arguments of the recording, and the caller vouches for what they point to.
+            // SAFETY: these are the arguments of the recording, and the caller guarantees what they point to.
             unsafe { self.run(&launch, &pointers) }?;
         }
         Ok(())
@@ -143,22 +143,22 @@ thread_local! {
     static READS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// How often this thread has copied from a device.
+/// Returns how often this thread has copied from a device.
 pub fn reads() -> usize {
     READS.get()
 }
 
-/// Recordings made so far, by all devices.
+/// The number of recordings made so far by all devices.
 static GRAPHS: AtomicU64 = AtomicU64::new(0);
 
-/// A device of this tier with these modules.
+/// Installs a device of this tier with these modules.
 pub fn device(tier: Tier, modules: &[Module], precision: Precision) -> Device {
     let executor = executor(tier, modules, Schedule::Shuffled(1));
     let driver = Emulated { tier, executor, capture: Mutex::default(), graphs: Mutex::default() };
     cuda::install(Arc::new(driver), precision).expect("the device has tensor cores")
 }
 
-/// Compares every operation with the reference device, and writes into the ledger which kernels that were.
+/// Compares every operation with the reference device, and records in the ledger which kernels were compared.
 pub fn conforms(tier: Tier, device: Device, cases: Vec<conformance::Case>) {
     let modules = sources::modules().expect("the project's kernels");
     for case in cases {
@@ -178,12 +178,12 @@ pub fn conforms(tier: Tier, device: Device, cases: Vec<conformance::Case>) {
     }
 }
 
-/// The device of a tier with all of the project's kernels.
+/// Installs a device of a tier with all of the project's kernels.
 pub fn whole_device(tier: Tier, precision: Precision) -> Device {
     device(tier, &sources::modules().expect("the project's kernels"), precision)
 }
 
-/// The small cases, and a layer whose sum is cut into parts.
+/// Returns the small cases, and a layer whose sum is split into parts.
 fn cases() -> Vec<conformance::Case> {
     let layers = conformance::digit_cases(1).into_iter().filter(|case| case.name() == "critic, classes");
     conformance::small_cases().into_iter().chain(layers).collect()
@@ -236,7 +236,7 @@ fn work_in_which_the_host_takes_part_is_not_recorded() {
     assert_eq!(results.map(|result| result[0].to_vec::<f32>()), [vec![3.0; 5], vec![21.0; 5]]);
 }
 
-/// In a process of its own, since the environment belongs to all of a process.
+/// Runs in a process of its own, because the environment belongs to the whole process.
 #[test]
 fn the_environment_keeps_work_from_being_recorded() {
     const VARIABLE: &str = "MERGAN_CUDA_GRAPHS";

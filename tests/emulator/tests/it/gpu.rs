@@ -1,4 +1,4 @@
-//! Tier T3, the same comparisons on a GPU. `cargo xtask gpu` asks for them; without a GPU they fail, they do not pass.
+//! Tier T3, the same comparisons on a GPU. `cargo xtask gpu` requests them. Without a GPU they fail rather than pass.
 
 use mergan_emulator::ledger::Tier;
 use mergan_tensor::cuda::{self, Precision};

@@ -1,4 +1,4 @@
-//! FID's network on an emulated device.
+//! Tests FID's network on an emulated device.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::driver::whole_device;
 
 #[test]
 fn features_are_those_of_the_processor_at_every_tap() {
-    // The smallest images of which the last pooling leaves something.
+    // These are the smallest images that survive the last pooling.
     let images = Random::new(2).uniform(Address::default(), [1, 3, 75, 75], Device::Cpu) * 2.0 - 1.0;
     let features = |device| {
         let network = Inception::new(&Inception::noise(Random::new(1), device), Path::new("noise"))

@@ -1,4 +1,4 @@
-//! The executors, on small kernels of their own and on the project's.
+//! Tests the executors, on small kernels of their own and on the project's.
 
 mod bugs;
 mod convolutions;

@@ -1,4 +1,4 @@
-//! Faults planted in copies of the project's kernels, found while operations on tensors run.
+//! Faults planted in copies of the project's kernels, to be found while operations on tensors run.
 
 use mergan_emulator::launch::Schedule;
 use mergan_emulator::ledger::Tier;
@@ -10,10 +10,10 @@ use crate::convolutions;
 use crate::driver::device;
 use crate::support::executor;
 
-/// A fault: where, what is put there, and what must be said of it.
+/// A fault: its place, the replacement, and the report that must follow.
 struct Fault {
     module: &'static str,
-    /// The operation that is computed, by the name of its comparison; none for the kernels of convolutions by themselves.
+    /// The operation to compute, by the name of its comparison; `None` for the kernels of convolutions by themselves.
     case: Option<&'static str>,
     from: &'static str,
     to: &'static str,
@@ -29,7 +29,7 @@ const FAULTS: [Fault; 17] = [
         to: "",
         found: ", in shared memory at conv2d.cu",
     },
-    // The padding on the left is the end of the row above.
+    // The end of the row above is used as the padding on the left.
     Fault {
         module: "conv2d",
         case: None,
@@ -37,7 +37,7 @@ const FAULTS: [Fault; 17] = [
         to: "&& x < c.x.source;",
         found: "is wrong",
     },
-    // The padding below is what lies behind the image.
+    // Whatever follows the image is used as the padding below.
     Fault {
         module: "conv2d",
         case: None,
@@ -45,7 +45,7 @@ const FAULTS: [Fault; 17] = [
         to: "inside = y >= 0",
         found: "out of bounds, read of",
     },
-    // Vectors are loaded where they are not aligned.
+    // Vectors are loaded at misaligned addresses.
     Fault {
         module: "conv2d",
         case: None,
@@ -61,7 +61,7 @@ const FAULTS: [Fault; 17] = [
         to: "out = y;",
         found: "race, write after write, in global memory at conv2d.cu",
     },
-    // The stage is read while it is on its way.
+    // The stage is read while it is still being copied.
     Fault {
         module: "conv2d_tf32",
         case: None,
@@ -69,7 +69,7 @@ const FAULTS: [Fault; 17] = [
         to: "",
         found: "read of data that cp.async has not been waited for, in shared memory at conv2d_tf32.cu",
     },
-    // One step too few is waited for.
+    // The wait leaves one copy too many outstanding.
     Fault {
         module: "conv2d_tf32",
         case: None,
@@ -85,7 +85,7 @@ const FAULTS: [Fault; 17] = [
         to: "        copy((stage",
         found: "race, ",
     },
-    // The two halves of a fragment's rows change places.
+    // The two halves of a fragment's rows are swapped.
     Fault {
         module: "conv2d_tf32",
         case: None,
@@ -93,7 +93,7 @@ const FAULTS: [Fault; 17] = [
         to: "group + e / 2 * 8, k + member + e % 2 * 4",
         found: "is wrong",
     },
-    // A lane's results go to the row of another.
+    // A lane's results go to the wrong row.
     Fault {
         module: "conv2d_tf32",
         case: None,
@@ -101,7 +101,7 @@ const FAULTS: [Fault; 17] = [
         to: "sums[i / 2][j][i % 2 + 2 * e]",
         found: "is wrong",
     },
-    // Sixteen bytes are copied where they are not aligned.
+    // Sixteen bytes are copied at misaligned addresses.
     Fault {
         module: "conv2d_tf32",
         case: None,
@@ -109,7 +109,7 @@ const FAULTS: [Fault; 17] = [
         to: "            if (true) {\n",
         found: "misaligned",
     },
-    // A graph draws the random numbers of the step that it was recorded with.
+    // A graph draws the random numbers of the step in which it was recorded.
     Fault {
         module: "philox",
         case: Some("a recorded step"),
@@ -117,7 +117,7 @@ const FAULTS: [Fault; 17] = [
         to: "at",
         found: "is wrong",
     },
-    // The last block of a copy goes beyond its end.
+    // The last block of a copy runs past its end.
     Fault {
         module: "copies",
         case: Some("a recorded step"),
@@ -125,7 +125,7 @@ const FAULTS: [Fault; 17] = [
         to: "",
         found: "out of bounds, ",
     },
-    // Rows are added before they are there.
+    // Rows are added before they have been written.
     Fault {
         module: "broadcast",
         case: Some("sum to channels"),
@@ -133,7 +133,7 @@ const FAULTS: [Fault; 17] = [
         to: "    rows[threadIdx.y][threadIdx.x] = value;\n",
         found: "in shared memory at ",
     },
-    // The last block goes beyond the end.
+    // The last block runs past the end.
     Fault {
         module: "broadcast",
         case: Some("product, grouped broadcast"),
@@ -141,7 +141,7 @@ const FAULTS: [Fault; 17] = [
         to: "    const int row",
         found: "out of bounds, write of 4 bytes",
     },
-    // A tile is read before it is there.
+    // A tile is read before it has been written.
     Fault {
         module: "flatten",
         case: Some("flatten"),
@@ -159,7 +159,7 @@ const FAULTS: [Fault; 17] = [
     },
 ];
 
-/// What a tier says of the first operation that goes wrong with this fault.
+/// Returns what a tier reports about the first operation that goes wrong with this fault.
 fn verdict(fault: &Fault, tier: Tier) -> String {
     let plant = |module: Module| match module.name == fault.module {
         true => module.patched(fault.from, fault.to).expect("the place of the fault"),

@@ -1,11 +1,11 @@
-//! Each executor runs small kernels of the tests' own in every order, and computes what they should.
+//! Checks that each executor runs small test kernels correctly in every order.
 
 use mergan_emulator::launch::{Executor, LaunchError};
 use mergan_emulator::ledger::Tier;
 
 use crate::support::{SCHEDULES, TIERS, Value, download, executor, launch, numbers, sample, upload, words};
 
-/// The product of an m x k and a k x n matrix by `kernel` and its largest error.
+/// Computes the product of an m x k and a k x n matrix by `kernel`, and returns its largest error.
 pub fn product(device: &dyn Executor, kernel: &str, [m, n, k]: [usize; 3]) -> Result<f64, LaunchError> {
     let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
     let c = Value::Address(device.allocate(4 * m * n));
@@ -19,11 +19,11 @@ pub fn product(device: &dyn Executor, kernel: &str, [m, n, k]: [usize; 3]) -> Re
     };
     let computed = download(device, c, m * n);
     let error = |i: usize| (f64::from(computed[i]) - exact(i / n, i % n)).abs();
-    // An error that is no number is the largest of all.
+    // NaN counts as the largest error.
     Ok((0..m * n).map(error).fold(0.0, |worst, error| if error <= worst { worst } else { error }))
 }
 
-/// The error of the sum of `n` numbers by so many blocks.
+/// Returns the error of the sum of `n` numbers computed by `blocks` blocks.
 pub fn total(device: &dyn Executor, n: usize, blocks: u32) -> Result<f64, LaunchError> {
     let x = numbers(n, 3);
     let sum = upload(device, &[1.0]);
@@ -32,7 +32,7 @@ pub fn total(device: &dyn Executor, n: usize, blocks: u32) -> Result<f64, Launch
     Ok((f64::from(download(device, sum, 1)[0]) - exact).abs())
 }
 
-/// Whether reversing each group of 32 numbers gives what it should.
+/// Returns 0 if reversing each group of 32 numbers is correct, else infinity.
 pub fn reversed(device: &dyn Executor) -> Result<f64, LaunchError> {
     let x = numbers(256, 4);
     let y = Value::Address(device.allocate(4 * x.len()));
@@ -41,7 +41,7 @@ pub fn reversed(device: &dyn Executor) -> Result<f64, LaunchError> {
     Ok(if download(device, y, x.len()) == expected { 0.0 } else { f64::INFINITY })
 }
 
-/// The error of sums of four numbers that begin at `offset`.
+/// Returns the error of sums of four numbers that begin at `offset`.
 pub fn fours(device: &dyn Executor, offset: i32) -> Result<f64, LaunchError> {
     let x = numbers(140, 5);
     let y = Value::Address(device.allocate(4 * 32));
@@ -76,7 +76,7 @@ fn products_on_tensor_cores_through_asynchronous_copies() {
     everywhere(&["samples_tf32"], |tier, device| {
         for shape in [[1, 1, 1], [16, 16, 8], [19, 33, 21]] {
             let error = product(device, "product_tf32", shape).unwrap();
-            // Operands of eleven bits.
+            // The operands have eleven bits.
             assert!(error < 1e-3 * (shape[2] as f64).sqrt(), "{tier:?}: {error} of {shape:?}");
         }
     });

@@ -1,4 +1,4 @@
-//! What the tests of the executors share.
+//! Functions shared by the tests of the executors.
 
 use std::env;
 use std::ffi::c_void;
@@ -12,21 +12,21 @@ use mergan_emulator::nvrtc::Nvrtc;
 use mergan_emulator::ptx::Interpreter;
 use mergan_emulator::sources::{self, Module};
 
-/// Cargo's folder for the files of tests.
+/// Returns cargo's folder for test files.
 pub fn scratch() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
-/// Where `cargo xtask ledger` looks for what has been compared; on a machine with a GPU alone, what `MERGAN_LEDGER` says.
+/// Returns the file that `cargo xtask ledger` reads. On a machine that has only a GPU, `MERGAN_LEDGER` names it.
 pub fn rows() -> PathBuf {
     env::var_os("MERGAN_LEDGER").map_or_else(|| scratch().join("kernel-ledger.tsv"), PathBuf::from)
 }
 
-/// The PTX of a module: compiled when it has not been before.
+/// Returns the PTX of a module, compiling it if necessary.
 fn ptx(module: &Module) -> String {
     let file = scratch().join(format!("{}-{}.ptx", module.name, module.hash()));
     fs::read_to_string(&file).unwrap_or_else(|_| {
-        // Where `cargo xtask ptx` keeps it too.
+        // `cargo xtask ptx` uses the same cache.
         let cache = scratch().parent().expect("the folder is in the target directory").join("nvrtc");
         let nvrtc = Nvrtc::open(&cache).expect("NVRTC from PyPI");
         let ptx = nvrtc.ptx(module).expect("NVRTC compiles");
@@ -36,13 +36,13 @@ fn ptx(module: &Module) -> String {
     })
 }
 
-/// A module of the tests' own, after the project's prelude.
+/// Loads a module written for the tests, preceded by the project's prelude.
 pub fn sample(name: &str) -> Module {
     let file: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernels").join(name).with_extension("cu");
     sources::load(&file).expect("a sample")
 }
 
-/// A device of a tier for these modules.
+/// Creates a device of a tier for these modules.
 pub fn executor(tier: Tier, modules: &[Module], schedule: Schedule) -> Box<dyn Executor> {
     let host = |build| Box::new(Host::new(modules, build, schedule, &scratch().join("kernels")).expect("g++ compiles"));
     match tier {
@@ -59,7 +59,7 @@ pub fn executor(tier: Tier, modules: &[Module], schedule: Schedule) -> Box<dyn E
 /// The tiers that need no GPU.
 pub const TIERS: [Tier; 3] = [Tier::Fast, Tier::Checked, Tier::Interpreter];
 
-/// The schedules that every kernel must bear.
+/// The schedules in which every kernel must work.
 pub const SCHEDULES: [Schedule; 3] = [Schedule::Forward, Schedule::Backward, Schedule::Shuffled(7)];
 
 /// An argument of a kernel.
@@ -68,14 +68,14 @@ pub enum Value {
     Address(u64),
     Int(i32),
     Float(f32),
-    /// A structure of a number and another.
+    /// A structure of an integer and a number.
     Pair(i32, f32),
     /// A structure of the sizes of a convolution.
     Sizes([i32; 13]),
 }
 
 impl Value {
-    /// The value in memory.
+    /// Returns the value as it lies in memory.
     fn words(self) -> [u32; 14] {
         let mut words = [0; 14];
         match self {
@@ -104,18 +104,18 @@ pub fn launch(
     shared: usize,
     values: &[Value],
 ) -> Result<(), LaunchError> {
-    /// Aligned as any argument may have to be.
+    /// An argument with the strictest alignment that a parameter may have.
     #[repr(align(16))]
     struct Argument([u32; 14]);
     let mut places: Vec<Argument> = values.iter().map(|value| Argument(value.words())).collect();
     let arguments: Vec<*mut c_void> = places.iter_mut().map(|place| place.0.as_mut_ptr().cast()).collect();
     let launch = Launch { kernel, grid, block, shared, arguments: &arguments };
-    // SAFETY: the tests give each kernel arguments of its types, and buffers that are long enough except in faulty copies
-    // on checked devices.
+    // SAFETY: the tests give each kernel arguments of its types, and buffers that are long enough; only faulty copies
+    // exceed them, and these run on checked devices.
     unsafe { device.launch(&launch) }
 }
 
-/// A buffer with these numbers.
+/// Allocates a buffer with these numbers.
 pub fn upload(device: &dyn Executor, numbers: &[f32]) -> Value {
     let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
     let address = device.allocate(bytes.len());
@@ -123,19 +123,19 @@ pub fn upload(device: &dyn Executor, numbers: &[f32]) -> Value {
     Value::Address(address)
 }
 
-/// The first numbers of a buffer.
+/// Reads the first numbers of a buffer.
 pub fn download(device: &dyn Executor, buffer: Value, count: usize) -> Vec<f32> {
     words(device, buffer, count).into_iter().map(f32::from_bits).collect()
 }
 
-/// The first words of a buffer.
+/// Reads the first words of a buffer.
 pub fn words(device: &dyn Executor, buffer: Value, count: usize) -> Vec<u32> {
     let mut bytes = vec![0; 4 * count];
     device.read(buffer.address(), &mut bytes).expect("the buffer is long enough");
     bytes.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)).collect()
 }
 
-/// Numbers in [-1, 1).
+/// Returns numbers in [-1, 1).
 pub fn numbers(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed;
     let mut next = || {

@@ -1,4 +1,4 @@
-//! The trainer on an emulated device: what it waits for.
+//! Tests what the trainer waits for on an emulated device.
 
 use mergan_datasets::Dataset;
 use mergan_emulator::ledger::Tier;

@@ -1,4 +1,4 @@
-//! Whole training steps on an emulated device, beside the CPU.
+//! Compares whole training steps on an emulated device with those on the CPU.
 
 use mergan_emulator::ledger::Tier;
 use mergan_models::{Architecture, Critic, Generator, ModelConfig, Network};
@@ -11,24 +11,24 @@ use mergan_tensor::{AdamOptions, Address, Device, Random};
 
 use crate::driver::whole_device;
 
-/// What is trained, and how closely a device must follow the CPU.
+/// What to train, and how closely a device must follow the CPU.
 pub struct Recipe {
     pub sizes: ModelConfig,
     pub batch: usize,
     pub critic_steps: usize,
     pub iterations: usize,
     pub rate: f64,
-    /// Whether the device goes on with its own weights. Else each iteration begins with the CPU's: differences in rounding,
-    /// which training makes grow, cannot add up.
+    /// Whether the device continues with its own weights. If not, each iteration begins with the CPU's weights, so
+    /// that rounding differences, which training amplifies, cannot accumulate.
     pub free: bool,
     /// The largest relative error of a loss.
     pub losses: f64,
-    /// The largest difference of a weight, in steps of the rate. Adam moves a weight whose gradient is next to nothing by
-    /// a whole step, in either direction.
+    /// The largest difference of a weight, in units of the learning rate. Adam moves a weight whose gradient is
+    /// almost zero by a whole unit, in either direction.
     pub steps: f64,
 }
 
-/// Small networks, for a device that is emulated.
+/// Small networks, for an emulated device.
 pub const SMOKE: Recipe = Recipe {
     sizes: ModelConfig { architecture: Architecture::Digit, width: 2, channels: 1, classes: 10, latent: 16 },
     batch: 12,
@@ -40,7 +40,7 @@ pub const SMOKE: Recipe = Recipe {
     steps: 5.0,
 };
 
-/// The paper's, for a GPU.
+/// The paper's networks, for a GPU.
 pub const PAPER: Recipe = Recipe {
     sizes: ModelConfig { width: 64, latent: 128, ..SMOKE.sizes },
     batch: 64,
@@ -53,10 +53,10 @@ pub const PAPER: Recipe = Recipe {
 };
 
 const ADAM: AdamOptions = AdamOptions { beta1: 0.0, beta2: 0.9, epsilon: 1e-8 };
-/// The task, counted from 0, and with it the class: two have been learned before.
+/// The task, counted from 0, which is also the class; two classes have been learned before.
 const TASK: usize = 2;
 
-/// The largest difference of two networks' weights.
+/// Returns the largest difference between two networks' weights.
 fn distance<N: Network>(ours: &N, theirs: &N) -> f64 {
     let pairs = ours.values().into_iter().zip(theirs.values());
     let differences = pairs.map(|(a, b)| {
@@ -66,7 +66,7 @@ fn distance<N: Network>(ours: &N, theirs: &N) -> f64 {
 }
 
 impl Recipe {
-    /// A generator step and the critic's steps; all losses.
+    /// Performs a generator step and the critic's steps; returns all losses.
     fn iterate(
         &self,
         learner: &mut Learner,
@@ -107,7 +107,7 @@ impl Recipe {
     }
 }
 
-/// What a training begins with, on the CPU.
+/// The start of a training, on the CPU.
 struct Start {
     strategy: Box<dyn Strategy>,
     learner: Learner,
@@ -168,7 +168,7 @@ pub fn follow(name: &str, device: Device, recipe: &Recipe) {
     assert_eq!(recorder.is_recorded(), [true; 2], "{name}");
 }
 
-/// Trains freely with steps that are recorded and launched, and with steps that are not, and compares all bits.
+/// Trains freely, once with steps that are recorded and replayed and once with plain steps, and compares all bits.
 pub fn recorded_steps_give_the_bits_of_plain_ones(device: Device, recipe: &Recipe) {
     for name in ["sft", "jtr", "ra"] {
         let start = Start::new(name, recipe);
@@ -212,7 +212,7 @@ fn ra_follows_the_cpu() {
 
 #[test]
 fn ra_follows_the_cpu_on_tensor_cores() {
-    // Operands keep 11 bits; a critic's loss is a difference of sums that cancel.
+    // Operands keep 11 bits, and a critic's loss is a difference of sums that cancel.
     let recipe = Recipe { losses: 1e-2, ..SMOKE };
     follow("ra", whole_device(Tier::Fast, Precision::Tf32), &recipe);
 }

@@ -1,7 +1,7 @@
-//! `mergan reproduce`: from nothing to the table beside the paper's.
+//! `mergan reproduce`: produces the table beside the paper's from scratch.
 //!
-//! For each seed the first task is trained once; then the strategies fork from it. Several processes of one thread each
-//! do more than one process of several threads, and results do not depend on threads.
+//! For each seed the first task is trained once, and the strategies fork from it. Several single-threaded processes
+//! are faster than one process with several threads, and results do not depend on threads.
 
 mod runs;
 
@@ -19,14 +19,14 @@ use crate::config::whole_path;
 use crate::console::Console;
 use runs::{Run, State, identity};
 
-/// Trains what is not trained yet, and reports.
+/// Trains the unfinished runs, and reports.
 pub fn run(arguments: &ReproduceArguments, console: &Console) -> Result<()> {
     let begun = Instant::now();
     let mut named = BTreeSet::new();
     if let Some(strategy) = arguments.strategies.iter().find(|strategy| !named.insert(*strategy)) {
         bail!("--strategies names {strategy} twice");
     }
-    // The processes of the runs go side by side; this one waits.
+    // The runs' processes share the threads; this process only waits.
     let threads = rayon::current_num_threads();
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(default_folder(arguments)));
     let first_tasks: Vec<Run> = (0..arguments.seeds).map(|seed| first_task(arguments, &out, seed)).collect();
@@ -55,7 +55,8 @@ fn default_folder(arguments: &ReproduceArguments) -> String {
     if preset == "quick" { format!("reproduce-{dataset}") } else { format!("reproduce-{dataset}-{preset}") }
 }
 
-/// The first task of a seed, which all strategies share. SFT adds nothing, so its first task is everyone's.
+/// Returns the first task of a seed, which all strategies share. SFT adds nothing to the training, so its first task
+/// serves every strategy.
 fn first_task(arguments: &ReproduceArguments, out: &Path, seed: u64) -> Run {
     Run {
         name: format!("seed {seed}, first task"),
@@ -81,15 +82,15 @@ fn tasks(arguments: &ReproduceArguments) -> usize {
     arguments.tasks.unwrap_or(if arguments.dataset == "lsun" { 4 } else { 10 })
 }
 
-/// The runs that are not finished. A folder with another run in it is an error.
+/// Returns the runs that are not finished. A folder that holds a different run is an error.
 fn unfinished(runs: &[Run]) -> Result<Vec<&Run>> {
     let states = runs.iter().map(|run| Ok((run, run.state()?)));
     let states = states.collect::<Result<Vec<_>>>()?.into_iter();
     Ok(states.filter(|(_, state)| *state != State::Finished).map(|(run, _)| run).collect())
 }
 
-/// Says how long the training will take. Each run is measured in the company that it will train in, and one that cannot
-/// be trained is refused here.
+/// Announces how long the training will take. Each run is measured beside those it will be trained beside, and a run
+/// that cannot be trained is refused here.
 fn announce_duration(stages: &[Vec<&Run>], threads: usize, console: &Console) -> Result<()> {
     let mut seconds = 0.0;
     for runs in stages {
@@ -105,13 +106,13 @@ fn announce_duration(stages: &[Vec<&Run>], threads: usize, console: &Console) ->
     Ok(())
 }
 
-/// How many processes work side by side.
+/// Returns the number of processes that work side by side.
 fn processes(runs: &[&Run], threads: usize) -> usize {
     threads.min(runs.len()).max(1)
 }
 
-/// Does something with all runs, several at a time, each with its share of the threads; the results come in any order.
-/// When one fails, those that have begun go on to their end and no other begins.
+/// Applies `work` to all runs, several at a time, each with its share of the threads. The results come in any order.
+/// When one fails, those already begun finish and no other begins.
 fn side_by_side<T: Send>(
     runs: &[&Run],
     threads: usize,
@@ -150,7 +151,7 @@ fn side_by_side<T: Send>(
     Ok(all)
 }
 
-/// `1 h 02 min`, `3 min 05 s` or `4.2 s`.
+/// Formats a duration, as in `1 h 02 min`, `3 min 05 s` or `4.2 s`.
 fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {

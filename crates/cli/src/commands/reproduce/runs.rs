@@ -1,4 +1,4 @@
-//! One run of a reproduction: whether it is finished, training it, and the time it took.
+//! A single run of a reproduction: its state, its training and the time that took.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -12,10 +12,10 @@ use mergan_record::{Config, Error, Event, Layout, events};
 
 use crate::console::Console;
 
-/// What decides a run's result: options of `mergan train`, which `config.toml` keeps under the same names.
+/// The options of `mergan train` that decide a run's result; `config.toml` stores them under the same names.
 pub type Identity = [(&'static str, String); 5];
 
-/// The options of one run.
+/// Returns the options of one run.
 pub fn identity(dataset: &str, strategy: &str, preset: &str, seed: u64, tasks: usize) -> Identity {
     [
         ("dataset", dataset.into()),
@@ -28,19 +28,19 @@ pub fn identity(dataset: &str, strategy: &str, preset: &str, seed: u64, tasks: u
 
 /// A run to be made.
 pub struct Run {
-    /// What its progress lines begin with.
+    /// The prefix of its progress lines.
     pub name: String,
     /// The run directory.
     pub directory: PathBuf,
-    /// What decides its result.
+    /// The options that decide its result.
     pub identity: Identity,
-    /// The run that it shares its first task with.
+    /// The run whose first task it shares.
     pub first_task: Option<PathBuf>,
-    /// Options that say where data are.
+    /// The options that say where the data are.
     pub data: Vec<OsString>,
 }
 
-/// How far a run is.
+/// How far a run has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// It has not started.
@@ -52,7 +52,7 @@ pub enum State {
 }
 
 impl Run {
-    /// How far it is. Another run in its directory is an error.
+    /// Returns how far it has got. A different run in its directory is an error.
     pub fn state(&self) -> Result<State> {
         let run = Layout::new(&self.directory);
         let config = match Config::read(&run.config()) {
@@ -80,7 +80,7 @@ impl Run {
         }
     }
 
-    /// How many seconds its training will take with this many threads.
+    /// Estimates how many seconds its training will take with this many threads.
     pub fn expected_seconds(&self, threads: usize, console: &Console) -> Result<f64> {
         let output = self.call(threads, &["--estimate"], console)?;
         ensure!(output.status.success(), "measuring {} ended with {}", self.name, output.status);
@@ -88,7 +88,7 @@ impl Run {
         answer.trim().parse().with_context(|| format!("mergan train --estimate answered `{answer}`"))
     }
 
-    /// Calls `mergan train` for this run, relays what it says and returns what it answers.
+    /// Calls `mergan train` for this run, relays its messages and returns its output.
     fn call(&self, threads: usize, flags: &[&str], console: &Console) -> Result<Output> {
         let mut train = Command::new(env::current_exe().context("finding this program")?);
         train.args(["train", "--threads", &threads.to_string()]).args(flags).args(&self.data);
@@ -103,7 +103,7 @@ impl Run {
         } else {
             train.arg("--resume").arg(&self.directory);
         }
-        // Not a terminal for the child: it writes plain lines, which take a name in front.
+        // The child does not write to a terminal, so it prints plain lines, which can be prefixed with a name.
         train.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = train.spawn().context("starting mergan train")?;
         let lines = child.stderr.take().map(|stderr| BufReader::new(stderr).lines());
@@ -113,13 +113,13 @@ impl Run {
         child.wait_with_output().context("waiting for mergan train")
     }
 
-    /// Seconds of training in the tasks from `first` (counted from 1) on.
+    /// Returns the seconds of training in the tasks from `first` (counted from 1) on.
     pub fn seconds(&self, first: usize) -> Result<f64> {
         let ends = events::read(&Layout::new(&self.directory).events())?.into_iter().filter_map(|event| match event {
             Event::TaskEnd { task, seconds, .. } if task >= first => Some((task, seconds)),
             _ => None,
         });
-        // A task that was resumed at its end may have ended twice; the later line counts.
+        // A task that was resumed at its end may have two such events; the later one counts.
         Ok(ends.collect::<BTreeMap<_, _>>().values().sum())
     }
 }

@@ -1,12 +1,12 @@
-//! An ONNX graph in the making: each operation adds a node and says the name of its value.
+//! An ONNX graph under construction. Each operation adds a node and returns the name of its value.
 
 use mergan_tensor::Tensor;
 
 use crate::export::protobuf::Message;
 
-/// The operators' version.
+/// The version of the operators.
 pub const OPERATORS: i64 = 13;
-/// The file format's version, of 2021 as the operators are, so that old runtimes read it too.
+/// The version of the file format. Like the operators it is from 2021, so that older runtimes read it too.
 const FORMAT: i64 = 7;
 
 /// The types of numbers.
@@ -18,12 +18,12 @@ pub enum Type {
 
 /// The length of an axis of an input or output.
 pub enum Axis {
-    /// As long as the caller likes, by this name.
+    /// The caller chooses the length, which has this name.
     Free(&'static str),
     Fixed(usize),
 }
 
-/// A graph.
+/// A graph under construction.
 #[derive(Default)]
 pub struct Graph {
     nodes: Vec<Message>,
@@ -39,48 +39,48 @@ enum Attribute<'a> {
 }
 
 impl Graph {
-    /// An input of the graph.
+    /// Adds an input.
     pub fn input(&mut self, name: &str, kind: Type, axes: &[Axis]) -> String {
         self.inputs.push(value_info(name, kind, axes));
         name.into()
     }
 
-    /// A constant with the axes that it has in PyTorch.
+    /// Adds a constant with the axes it has in PyTorch.
     pub fn constant(&mut self, name: &str, value: &Tensor, axes: &[usize]) -> String {
         let numbers: Vec<u8> = value.to_vec::<f32>().into_iter().flat_map(f32::to_le_bytes).collect();
         self.initialise(name, Type::Float, axes, &numbers)
     }
 
-    /// The matrix product of rows of `x` with those of `weight`, and `bias`.
+    /// Multiplies the rows of `x` with those of `weight` and adds `bias`.
     pub fn linear(&mut self, x: &str, weight: &str, bias: &str) -> String {
         self.node("Gemm", &[x, weight, bias], &[Attribute::Int("transB", 1)])
     }
 
-    /// Rows as feature maps.
+    /// Reshapes rows to feature maps.
     pub fn unflatten(&mut self, x: &str, [c, h, w]: [i64; 3]) -> String {
         let numbers: Vec<u8> = [-1, c, h, w].into_iter().flat_map(i64::to_le_bytes).collect();
         let shape = self.initialise(&format!("{x}.shape"), Type::Int64, &[4], &numbers);
         self.node("Reshape", &[x, &shape], &[])
     }
 
-    /// The rows of a table, one for each of `indices`.
+    /// Selects rows of a table, one for each of `indices`.
     pub fn rows(&mut self, table: &str, indices: &str) -> String {
         self.node("Gather", &[table, indices], &[])
     }
 
-    /// A sum.
+    /// Adds two values.
     pub fn add(&mut self, left: &str, right: &str) -> String {
         self.node("Add", &[left, right], &[])
     }
 
-    /// `x * scale + shift` and a rectifier.
+    /// Computes `x * scale + shift` followed by a rectifier.
     pub fn affine_relu(&mut self, x: &str, scale: &str, shift: &str) -> String {
         let scaled = self.node("Mul", &[x, scale], &[]);
         let shifted = self.add(&scaled, shift);
         self.node("Relu", &[&shifted], &[])
     }
 
-    /// A transposed convolution with kernels of 5 x 5 that doubles the image.
+    /// Applies a transposed convolution with kernels of 5 x 5 that doubles the image size.
     pub fn double(&mut self, x: &str, weight: &str, bias: &str) -> String {
         let attributes = [
             Attribute::Ints("strides", &[2, 2]),
@@ -90,13 +90,13 @@ impl Graph {
         self.node("ConvTranspose", &[x, weight, bias], &attributes)
     }
 
-    /// A convolution of stride 1.
+    /// Applies a convolution of stride 1.
     pub fn convolution(&mut self, x: &str, weight: &str, bias: Option<&str>, padding: i64) -> String {
         let inputs: Vec<_> = [x, weight].into_iter().chain(bias).collect();
         self.node("Conv", &inputs, &[Attribute::Ints("pads", &[padding; 4])])
     }
 
-    /// Twice the image, each pixel four times.
+    /// Doubles the image size by repeating each pixel four times.
     pub fn upsample(&mut self, x: &str) -> String {
         let numbers: Vec<u8> = [1.0_f32, 1.0, 2.0, 2.0].into_iter().flat_map(f32::to_le_bytes).collect();
         let scales = self.initialise(&format!("{x}.scales"), Type::Float, &[4], &numbers);
@@ -105,16 +105,17 @@ impl Graph {
             Attribute::Text("coordinate_transformation_mode", "asymmetric"),
             Attribute::Text("nearest_mode", "floor"),
         ];
-        // The input between the two is another way to say the size.
+        // The empty input in between is the alternative way to give the size.
         self.node("Resize", &[x, "", &scales], &attributes)
     }
 
-    /// The hyperbolic tangent.
+    /// Applies the hyperbolic tangent.
     pub fn tanh(&mut self, x: &str) -> String {
         self.node("Tanh", &[x], &[])
     }
 
-    /// The model file of this graph, whose output is the value `last` under the name `output`; `metadata` are texts by name.
+    /// Returns the model file of this graph. Its output is the value `last` under the name `output`; `metadata` are
+    /// texts by name.
     pub fn into_model(mut self, last: &str, output: &str, axes: &[Axis], metadata: &[(&str, String)]) -> Vec<u8> {
         self.nodes.push(Message::new().bytes(1, last).bytes(2, output).bytes(4, "Identity"));
         let graph = Message::new()
@@ -141,7 +142,7 @@ impl Graph {
         name.into()
     }
 
-    /// A node of one output.
+    /// Adds a node with one output.
     fn node(&mut self, operator: &str, inputs: &[&str], attributes: &[Attribute]) -> String {
         let output = format!("{operator}.{}", self.nodes.len());
         let node = inputs.iter().fold(Message::new(), |node, input| node.bytes(1, input)).bytes(2, &output);

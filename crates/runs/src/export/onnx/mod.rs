@@ -1,5 +1,5 @@
-//! A trained generator as an ONNX model, for whatever runs those: latents and classes in, images out, one independent of
-//! another because the standing statistics are part of the weights.
+//! A trained generator as an ONNX model for any runtime. Latents and classes go in and images come out. Each image is
+//! independent of the others because the standing statistics are part of the weights.
 
 mod graph;
 
@@ -16,7 +16,7 @@ use crate::error::{At, Error};
 use crate::trained::Trained;
 use graph::{Axis, Graph, Type};
 
-/// Writes a generator, whole or not at all; see [`model`].
+/// Writes a generator; see [`model`]. The file never appears incomplete.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -24,12 +24,12 @@ pub fn write(path: &Path, trained: &Trained) -> Result<(), Error> {
     write_whole(path, &model(trained)).at("writing", path)
 }
 
-/// The model file of a generator.
+/// Returns the model file of a generator.
 ///
-/// Inputs are `latent` (N x latent, f32) and `class` (N, i64), the classes by their numbers in the dataset; the output
-/// `image` is N x C x H x W, f32 in (-1, 1). A class that was not learned gives an image of NaN: none rather than a wrong
-/// one. A generator that knows no classes has no input `class`. The metadata name the learned classes (`classes`, an
-/// object from numbers to names).
+/// The inputs are `latent` (N x latent, f32) and `class` (N, i64), which gives classes by their numbers in the
+/// dataset. The output `image` is N x C x H x W, f32 in (-1, 1). A class that was not learned yields NaN rather than
+/// a wrong image. A generator without classes has no input `class`. The metadata entry `classes` names the learned
+/// classes, as an object from numbers to names.
 pub fn model(trained: &Trained) -> Vec<u8> {
     let config = trained.generator.config();
     let count = || Axis::Free("N");
@@ -51,21 +51,21 @@ pub fn model(trained: &Trained) -> Vec<u8> {
     nodes.graph.into_model(&image, "image", &axes, &[("classes", json!(names).to_string())])
 }
 
-/// A generator's layers as nodes of a graph, in which values have names.
+/// A generator's layers as nodes of a graph in which values have names.
 struct Nodes<'t> {
     trained: &'t Trained,
     weights: Weights,
-    /// What each normalisation comes to, with its number: scale and shift, classes x channels.
+    /// The scale and shift of each normalisation, classes x channels, with its number.
     norms: iter::Enumerate<vec::IntoIter<[Tensor; 2]>>,
     class: Class,
     graph: Graph,
 }
 
-/// Which classes a generator is asked for.
+/// The classes requested of a generator.
 enum Class {
-    /// Those that an input of this name says.
+    /// The classes given by the input of this name.
     Input(String),
-    /// The only one that it has ever been asked for.
+    /// The only class it was ever asked for.
     Only(usize),
 }
 
@@ -123,8 +123,8 @@ impl GeneratorLayers for Nodes<'_> {
 }
 
 impl Nodes<'_> {
-    /// The rows of a table for the classes asked for, with these axes; of a generator that knows none, the row of
-    /// the only one. A class that was not learned has no numbers.
+    /// Selects the rows of a table for the requested classes, with these axes; a generator without classes always
+    /// uses the row of its only one. A class that was not learned yields NaN.
     fn of_class(&mut self, name: &str, table: &Tensor, axes: &[usize]) -> String {
         let (learned, classes) = (&self.trained.usage.classes, table.shape()[0]);
         let class = match &self.class {

@@ -1,9 +1,9 @@
-// CUDA for a C++ compiler: included before a .cu file, so that the very source of the kernels runs on a CPU.
+// CUDA for a C++ compiler: included before a .cu file, so that the kernels' own source runs on a CPU.
 //
-// One thread of the host runs a block; each CUDA thread is a fiber of it, which gives way at barriers and warp
-// collectives and nowhere else. The run time (fibers, barriers, collectives, checks) is in Rust, behind the table
-// `emulator`. What inline PTX does on a GPU is in tensor_core.h and in the functions `emu_...` here; prelude.cuh calls
-// them where CUDA_EMU is defined.
+// One thread of the host runs a block; each CUDA thread is a fiber of it, which gives way only at barriers and warp
+// collectives. The runtime (fibers, barriers, collectives, checks) is in Rust, behind the table `emulator`. The
+// equivalents of inline PTX are in tensor_core.h and in the functions `emu_...` here; prelude.cuh calls them if
+// CUDA_EMU is defined.
 //
 // Not modelled: grid-wide synchronisation (blocks run one after another), bank conflicts, weak memory order, the
 // approximations of fast mathematics.
@@ -28,8 +28,8 @@
 #define __launch_bounds__(...)
 #define __grid_constant__
 
-// The shared memory of a module is a section of its own, so that the run time can poison it when a block begins and knows
-// its bounds. (g++ forgets the section inside function templates: shared arrays are declared in the kernel itself.)
+// The shared memory of a module is a section of its own, so that the runtime knows its bounds and can poison it when a
+// block begins. (g++ ignores the section inside function templates, so shared arrays are declared in the kernel itself.)
 #define EMU_TEXT_(x) #x
 #define EMU_TEXT(x) EMU_TEXT_(x)
 #define EMU_JOIN_(a, b) a##b
@@ -59,14 +59,14 @@ inline uint3 make_uint3(unsigned x, unsigned y, unsigned z) { return {x, y, z}; 
 inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
 inline double2 make_double2(double x, double y) { return {x, y}; }
 
-// What the run time does for the kernels; `Table` in ../library.rs is the same list.
+// The functions of the runtime for the kernels; `Table` in ../library.rs is the same list.
 struct Emulator {
     void (*barrier)(const char* file, unsigned line);
     void (*synchronise_warp)(unsigned mask);
-    // What another lane of the mask brought, and the lanes that brought something else than 0.
+    // Return the value of another lane of the mask, and the lanes whose value is not 0.
     uint64_t (*from_lane)(unsigned mask, uint64_t mine, unsigned lane);
     unsigned (*ballot)(unsigned mask, unsigned mine);
-    // Calls `all` once with what every lane brought, when the last has come.
+    // Calls `all` once with the values of all lanes, when the last lane has arrived.
     void (*together)(unsigned mask, void* mine, void (*all)(void**));
     void* (*dynamic_shared)();
     void (*copy_async)(void* to, const void* from, unsigned bytes, unsigned source_bytes, const void* site);
@@ -77,7 +77,7 @@ struct Emulator {
 };
 extern "C" {
 extern Emulator emulator;
-// The run time writes them whenever another thread goes on.
+// The runtime writes these variables whenever another thread continues.
 extern uint3 threadIdx, blockIdx;
 extern dim3 blockDim, gridDim;
 }
@@ -120,8 +120,8 @@ inline unsigned __ballot_sync(unsigned mask, int predicate) { return emulator.ba
 inline int __any_sync(unsigned mask, int predicate) { return __ballot_sync(mask, predicate) != 0; }
 inline int __all_sync(unsigned mask, int predicate) { return __ballot_sync(mask, !predicate) == 0; }
 
-// Memory. The fibers of a launch share one thread of the host, so reading and writing back is atomic; the checks are told
-// that it was meant to be.
+// Memory. The fibers of a launch share one thread of the host, so a read followed by a write is atomic; the checks are
+// told that this was intended.
 
 #define EMU_UNCHECKED __attribute__((noinline, no_sanitize("thread"), no_sanitize("undefined")))
 #ifdef EMU_CHECKED
@@ -154,7 +154,7 @@ __attribute__((noinline)) inline void emu_cp_async(void* to, const void* from, i
 inline void emu_cp_async_commit() { emulator.commit_copies(); }
 inline void emu_cp_async_wait(int groups) { emulator.wait_for_copies(groups); }
 
-// Arithmetic. The compiler is told to fuse nothing by itself, so the functions that promise a rounding give it.
+// Arithmetic. The compiler is told to fuse nothing by itself, so these functions round as they promise.
 
 template <class To, class From> inline To emu_bits(From from) {
     static_assert(sizeof(To) == sizeof(From), "the same bits");
@@ -189,8 +189,8 @@ template <class A, class B> constexpr std::common_type_t<A, B> max(A a, B b) { r
 
 #include "tensor_core.h"
 
-// What the run time knows of a kernel. The arguments are those of cuLaunchKernel: a pointer to each. They are memory of
-// the host, which the checks have nothing to do with; the volatile pointer keeps the kernel out of this function.
+// The runtime's description of a kernel. The arguments are those of cuLaunchKernel, a pointer to each. They lie in host
+// memory, which the checks do not cover; the volatile pointer keeps the kernel from being inlined into this function.
 
 struct EmuKernel {
     void (*run)(void** arguments);

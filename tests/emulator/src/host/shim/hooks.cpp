@@ -1,6 +1,6 @@
-// What the compiler calls in the checked build: with -fsanitize=thread before every access to memory, with
-// -fsanitize=undefined's parts where behaviour is undefined. All of it goes to the run time; neither libtsan nor libubsan
-// is linked. Compiled without -fsanitize.
+// The functions that the compiler calls in the checked build: with -fsanitize=thread before every access to memory, and
+// with parts of -fsanitize=undefined where behaviour is undefined. They all call the runtime; neither libtsan nor
+// libubsan is linked. This file is compiled without -fsanitize.
 #include "cuda.h"
 
 extern "C" {
@@ -8,7 +8,7 @@ Emulator emulator;
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
 
-// Where this library begins in memory: a site is the distance from there, as addr2line wants it.
+// The start of this library in memory. A site is the offset from there, as addr2line expects it.
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char _end[] __attribute__((visibility("hidden")));
 const void* emu_image_begin() { return __ehdr_start; }

@@ -1,5 +1,5 @@
 // The tensor-core instructions that the kernels use, with the fragment layouts of the PTX ISA. The last lane to arrive
-// computes the whole product on the other lanes' registers: they wait, so their frames are alive.
+// computes the whole product on the other lanes' registers, whose frames still exist because these lanes wait.
 #pragma once
 
 // Round to nearest, ties away from zero; the result is the bits of a float.
