@@ -1,5 +1,6 @@
 //! Errors of devices. Operations on tensors return tensors, not results, so that formulas stay readable; a device that
-//! fails in the middle of one unwinds to whoever asked for it by [`catch`].
+//! fails in the middle of one unwinds to whoever asked for it by [`catch`]. A program that is built with `panic = "abort"`
+//! ends there instead.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -84,11 +85,16 @@ thread_local! {
 /// Runs work on tensors and gives the error of a device that fails in it. Without this around it, such an error is a
 /// panic with the same text.
 ///
+/// The error travels here by unwinding, past the panic hook. Values that the work owns are dropped on the way; what it had
+/// changed outside by then, such as a network that the caller lent it, stays changed. In a program that is built with
+/// `panic = "abort"` nothing unwinds: the process ends where the device fails, without a message.
+///
 /// # Errors
-/// When a device fails, on this thread.
+/// When a device fails, on this thread. A failure on a thread that the work has started is a panic of that thread, unless
+/// it has a `catch` of its own.
 pub fn catch<R>(work: impl FnOnce() -> R) -> Result<R, DeviceError> {
     let before = CATCHING.replace(true);
-    // The work's own results are lost with it, and tensors are immutable: nothing half changed can be seen.
+    // Tensors are immutable, so none is seen half changed.
     let result = catch_unwind(AssertUnwindSafe(work));
     CATCHING.set(before);
     result.map_err(|payload| match payload.downcast::<DeviceError>() {

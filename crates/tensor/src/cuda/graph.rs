@@ -1,192 +1,152 @@
 //! Work that is recorded once and then done again with one call to the driver: CUDA graphs.
 //!
 //! A graph is a function of tensors: it reads its operands where it was recorded with them, so they are copied there, and
-//! its results are copied from where it writes them. What it keeps in memory between is its own.
+//! its results are copied from where it writes them. What it keeps in memory between is its own. Numbers of the host that
+//! are others each time, such as the position of random numbers, are its inputs: words in the device's memory.
 
-use std::any::Any;
-use std::cell::Cell;
-use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::buffer::{Buffer, Memory};
-use super::context::{Argument, Context};
-use super::{context, lock};
-use crate::adam::StepNumbers;
-use crate::random::Address;
+use super::capture::{self, Capture, Captured, EndOnUnwind, RECORDING, Region, refuse_capture};
+use super::context;
+use super::context::Context;
+use super::driver::Graphs;
 use crate::storage::{Device, Storage};
 use crate::tensor::Tensor;
-
-/// What errors call it.
-const RECORDING: &str = "a graph of recorded work (MERGAN_CUDA_GRAPHS=0 in the environment does without)";
 
 /// A recorded function of tensors on a CUDA device.
 pub struct Graph {
     context: &'static Context,
     graph: u64,
-    turn: Buffer,
+    inputs: Inputs,
     operands: Vec<Tensor>,
     results: Vec<Tensor>,
     /// What its kernels were given besides, and where they have their own memory.
     _kept: (Vec<Arc<Memory>>, Arc<Region>),
 }
 
-/// What a recorded step is told besides its operands each time it is done. It lies in the device's memory.
-#[derive(Clone, Copy, Debug)]
-pub struct Turn {
-    /// Where its random numbers are drawn; stream and task stay those of the recording.
-    pub address: Address,
-    /// What [`Adam::next_step`](crate::Adam::next_step) says of its one step of the optimiser.
-    pub step: StepNumbers,
+/// Words of the host that recorded work reads from memory, so that each launch of a graph can have others:
+/// [`Address::graph_input`](crate::Address::graph_input) and [`Adam::graph_input`](crate::Adam::graph_input) make them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphInput {
+    name: &'static str,
+    words: Vec<u32>,
 }
 
-impl Turn {
-    /// Words before the numbers of the optimiser.
-    const POSITION: usize = 2;
-
-    fn words(&self) -> Vec<u32> {
-        let position = [self.address.inner, self.address.iteration];
-        position.into_iter().chain(self.step.0.map(f32::to_bits)).collect()
-    }
-}
-
-/// A recording on its way.
-pub(super) struct Capture {
-    at: Address,
-    turn: Buffer,
-    region: Arc<Region>,
-    kept: Vec<Arc<Memory>>,
-}
-
-/// The memory that recorded work allocates. Its kernels use it each time the graph is launched, so nobody else may have it.
-pub(super) struct Region {
-    context: &'static Context,
-    all: Mutex<Vec<(u64, usize)>>,
-    /// What a recording has freed, for what it allocates next.
-    free: Mutex<HashMap<usize, Vec<u64>>>,
-}
-
-impl Region {
-    /// The address of so many words, and how many they really are.
-    pub(super) fn allocate(&self, words: usize) -> (u64, usize) {
-        let recycled = lock(&self.free).get_mut(&self.context.length_class(words)).and_then(Vec::pop);
-        if let Some(address) = recycled {
-            return (address, self.context.length_class(words));
-        }
-        let (address, class) = self.context.allocate(words);
-        lock(&self.all).push((address, class));
-        (address, class)
+impl GraphInput {
+    /// Words under the name of what they are for, which must be one's own.
+    pub(crate) fn new(name: &'static str, words: impl Into<Vec<u32>>) -> GraphInput {
+        GraphInput { name, words: words.into() }
     }
 
-    pub(super) fn release(&self, address: u64, class: usize) {
-        if self.context.pools_memory() {
-            lock(&self.free).entry(class).or_default().push(address);
-        }
+    pub(crate) fn words(&self) -> &[u32] {
+        &self.words
     }
 }
 
-impl Drop for Region {
-    fn drop(&mut self) {
-        for (address, class) in std::mem::take(&mut *lock(&self.all)) {
-            self.context.release(address, class);
-        }
+/// Inputs in a device's memory, one after another.
+pub(super) struct Inputs {
+    declared: Vec<GraphInput>,
+    words: Buffer,
+}
+
+impl Inputs {
+    fn new(context: &'static Context, inputs: &[GraphInput]) -> Inputs {
+        let equal = inputs.iter().enumerate().find(|(place, input)| inputs[..*place].contains(input));
+        assert!(equal.is_none(), "two equal inputs of a graph: {equal:?}");
+        Inputs { declared: inputs.to_vec(), words: Buffer::upload(context, &joined(inputs)) }
+    }
+
+    /// Where an input lies that was declared with these words.
+    pub(super) fn find(&self, input: &GraphInput) -> Option<Buffer> {
+        let place = self.declared.iter().position(|declared| declared == input)?;
+        let start = self.declared[..place].iter().map(|before| before.words.len()).sum();
+        Some(self.words.part(start, input.words.len()))
+    }
+
+    fn overwrite(&self, inputs: &[GraphInput]) {
+        let kinds =
+            |inputs: &[GraphInput]| inputs.iter().map(|input| (input.name, input.words.len())).collect::<Vec<_>>();
+        assert_eq!(kinds(inputs), kinds(&self.declared), "inputs of a graph");
+        self.words.overwrite(&joined(inputs));
     }
 }
 
-thread_local! {
-    static CAPTURING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Ends a recording on this thread: the work cannot be recorded.
-struct Refused;
-
-/// To be called where the host takes part in work: what it did would be the same each time a graph is launched.
-pub(crate) fn refuse_capture() {
-    if CAPTURING.get() {
-        resume_unwind(Box::new(Refused));
-    }
-}
-
-impl Capture {
-    pub(super) fn region(&self) -> Arc<Region> {
-        self.region.clone()
-    }
-
-    /// Where the position of random numbers lies that are drawn at this address.
-    pub(super) fn position(&self, address: Address) -> Buffer {
-        let at = |address: Address| (address.iteration, address.inner);
-        if at(address) != at(self.at) {
-            refuse_capture();
-        }
-        self.turn.part(0, Turn::POSITION)
-    }
-
-    /// Where the numbers of the optimiser's step lie.
-    pub(super) fn step(&self) -> Buffer {
-        self.turn.part(Turn::POSITION, self.turn.len() - Turn::POSITION)
-    }
-
-    /// Holds the memory of what a recorded kernel is given.
-    pub(super) fn keep(&mut self, arguments: &[&dyn Argument]) {
-        let memory = arguments.iter().filter_map(|argument| argument.buffer()).map(Buffer::memory);
-        self.kept.extend(memory.filter(|memory| !memory.is_of(&self.region)).cloned());
-    }
+fn joined(inputs: &[GraphInput]) -> Vec<u32> {
+    inputs.iter().flat_map(|input| &input.words).copied().collect()
 }
 
 impl Graph {
-    /// Records what `work` does with operands of these shapes; nothing of it is done. The turn is that of the steps which
-    /// it takes: it draws random numbers at this iteration and inner step, and takes one step of Adam at most.
+    /// Does `work` with these operands, once, and records it where that is possible. Its results are constants.
     ///
-    /// `None` where the device records nothing, or the host takes part in the work: reads a tensor, or draws random numbers
-    /// for itself. `MERGAN_CUDA_GRAPHS=0` in the environment keeps everything from being recorded.
+    /// There is no graph on a device that records nothing, nor where the host takes part in the work: where it reads a tensor
+    /// or prints one, draws random numbers for itself, uses another CUDA device or launches another graph, or where work
+    /// needs words of the host that are not among these inputs, such as those of a second step of Adam. The work goes on
+    /// plainly then, with the numbers that it would have had anyway. Inside of work that is recorded, this is a part of it.
+    /// Work finds an input by what it is for and by its words: what needs the same words now gets the same at each launch.
+    ///
+    /// What other threads ask of the device meanwhile waits. Work that waits for another thread which uses the device
+    /// therefore never ends; a job that rayon runs on this thread, while the work waits for others, is taken for a part of
+    /// it. What the work does besides is done once and is no part of the graph: tensors that it keeps
+    /// elsewhere change with each launch.
     ///
     /// # Panics
-    /// When there are no operands, or they are on different devices.
-    pub fn capture(turn: &Turn, operands: &[&Tensor], work: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Option<Graph> {
-        let Device::Cuda(index) = operands[0].device() else { return None };
-        let context = context(index);
-        let graphs =
-            context.graphs().filter(|_| std::env::var_os("MERGAN_CUDA_GRAPHS").is_none_or(|value| value != "0"))?;
-        let operands = alike(context, operands.iter().copied());
-        let capture = Capture {
-            at: turn.address,
-            turn: Buffer::stale(context, turn.words().len()),
-            region: Arc::new(Region { context, all: Mutex::default(), free: Mutex::default() }),
-            kept: Vec::new(),
+    /// When there are no operands, operands or results are on different devices, or inputs are equal; and as [`catch`](super::catch) says when
+    /// the device fails.
+    pub fn capture(
+        inputs: &[GraphInput],
+        operands: &[&Tensor],
+        work: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
+    ) -> (Vec<Tensor>, Option<Graph>) {
+        let device = operands[0].device();
+        assert!(operands.iter().all(|operand| operand.device() == device), "operands of a graph on different devices");
+        let work = |operands: &[Tensor]| {
+            let results: Vec<Tensor> = work(operands).iter().map(Tensor::detach).collect();
+            assert!(results.iter().all(|result| result.device() == device), "results of a graph on different devices");
+            results
         };
-        context.done(RECORDING, graphs.begin_capture());
-        context.set_capture(Some(capture));
-        let before = CAPTURING.replace(true);
-        // What the work leaves half done is lost with it.
-        let results = catch_unwind(AssertUnwindSafe(|| work(&operands)));
-        CAPTURING.set(before);
-        let capture = context.set_capture(None).expect("the recording that was begun");
-        let graph = context.done(RECORDING, graphs.end_capture());
-        let Capture { turn, kept, region, .. } = capture;
-        let graph = |results| Graph { context, graph, turn, operands, results, _kept: (kept, region) };
-        match results {
-            Ok(results) => Some(graph(results)),
-            Err(payload) => {
-                drop(graph(Vec::new()));
-                given_up(payload)
-            }
-        }
+        let Some((context, graphs)) = recorder(device) else {
+            return (work(&operands.iter().map(|operand| operand.detach()).collect::<Vec<_>>()), None);
+        };
+        let own = alike(context, operands.iter().copied());
+        copy(context, operands.iter().copied().zip(&own));
+        Capture::begin(context, graphs, Inputs::new(context, inputs));
+        let recording = EndOnUnwind;
+        let results = work(&own);
+        let captured = Capture::end();
+        drop(recording);
+        let Some(Captured { graph, inputs, kept }) = captured else { return (results, None) };
+        let mut graph = Graph { context, graph, inputs, operands: own, results, _kept: kept };
+        (graph.run(), Some(graph))
     }
 
-    /// Does the work with other operands of the same shapes, at another turn. The results are constants.
+    /// Does the work with other inputs and other operands of the same shapes. The results are constants.
     ///
     /// # Panics
-    /// When the operands' number, shapes or device differ from those of the recording.
-    pub fn launch(&self, turn: &Turn, operands: &[&Tensor]) -> Vec<Tensor> {
-        let Graph { context, graph, .. } = *self;
-        let shapes = |tensors: &mut dyn Iterator<Item = &Tensor>| tensors.map(Tensor::shape).collect::<Vec<_>>();
-        let (given, recorded) = (shapes(&mut operands.iter().copied()), shapes(&mut self.operands.iter()));
+    /// When the inputs' kinds, or the operands' number, shapes or device differ from those of the recording; and as
+    /// [`catch`](super::catch) says when the device fails.
+    pub fn launch(&mut self, inputs: &[GraphInput], operands: &[&Tensor]) -> Vec<Tensor> {
+        // Inputs are written at once, so a launch cannot be a part of a recording.
+        refuse_capture();
+        let kinds = |tensors: &mut dyn Iterator<Item = &Tensor>| -> Vec<_> {
+            tensors.map(|tensor| (tensor.shape(), tensor.device())).collect()
+        };
+        let (given, recorded) = (kinds(&mut operands.iter().copied()), kinds(&mut self.operands.iter()));
         assert_eq!(given, recorded, "operands of a graph");
-        self.turn.overwrite(&turn.words());
-        copy(context, operands.iter().copied().zip(&self.operands));
+        self.inputs.overwrite(inputs);
+        copy(self.context, operands.iter().copied().zip(&self.operands));
+        self.run()
+    }
+
+    /// Does the work with what lies in the places of inputs and operands.
+    fn run(&mut self) -> Vec<Tensor> {
+        let Graph { context, graph, .. } = *self;
         let graphs = context.graphs().expect("the device that recorded it");
+        let admitted = context.admit_host();
         // SAFETY: the graph was recorded on this device, and holds the memory that its kernels use.
-        context.done(RECORDING, unsafe { graphs.launch(graph) });
+        let launched = unsafe { graphs.launch(graph) };
+        drop(admitted);
+        context.done(RECORDING, launched);
         let results = alike(context, self.results.iter());
         copy(context, self.results.iter().zip(&results));
         results
@@ -196,14 +156,19 @@ impl Graph {
 impl Drop for Graph {
     fn drop(&mut self) {
         if let Some(graphs) = self.context.graphs() {
+            // This waits for the device, as the host does that reads a tensor.
+            let _admitted = self.context.admit_host();
             graphs.free(self.graph);
         }
     }
 }
 
-/// What becomes of work that unwound.
-fn given_up(payload: Box<dyn Any + Send>) -> Option<Graph> {
-    if payload.is::<Refused>() { None } else { resume_unwind(payload) }
+/// The device that can record, if it does and this thread is not at it already.
+fn recorder(device: Device) -> Option<(&'static Context, &'static dyn Graphs)> {
+    let Device::Cuda(index) = device else { return None };
+    let context = context(index);
+    let graphs = context.graphs()?;
+    (!capture::is_on()).then_some((context, graphs))
 }
 
 fn buffer(tensor: &Tensor) -> &Buffer {

@@ -1,9 +1,17 @@
 //! The same numbers from kernels.
 
 use super::{Address, Random};
-use crate::cuda::{Argument, Buffer, context};
+use crate::cuda::{Argument, Buffer, GraphInput, context};
 use crate::shape::Shape;
 use crate::storage::Storage;
+
+impl Address {
+    /// The iteration and the inner step, for graphs whose random numbers are drawn there; stream and task stay those of the
+    /// recording.
+    pub fn graph_input(self) -> GraphInput {
+        GraphInput::new("position of random numbers", [self.inner, self.iteration])
+    }
+}
 
 impl Random {
     /// The numbers that `normal_f32` or `uniform_f32` makes on a device.
@@ -12,7 +20,7 @@ impl Random {
         let numbers = Buffer::stale(context, len);
         let key = [self.seed as u32, (self.seed >> 32) as u32];
         let place = [address.inner, address.iteration, address.purpose()];
-        let position = context.captured_position(address);
+        let position = context.graph_input(&address.graph_input());
         let arguments: [&dyn Argument; 6] = [&numbers, &shape.axes(), &(len as i32), &key, &place, &position.as_ref()];
         // A thread makes four numbers.
         context.launch_for_each(kernel, len.div_ceil(4), &arguments);
