@@ -1,6 +1,6 @@
-//! Our side of the timings on a GPU: `gpu-step WIDTH ITERATIONS PRECISION [plain]` prints the median of the milliseconds of
-//! an iteration of the released code's recipe (a generator step and five critic steps of fine-tuning) on random images; with
-//! `plain`, kernels are launched one by one instead of as CUDA graphs.
+//! Our side of the timings on a GPU: `gpu-step WIDTH ITERATIONS PRECISION [plain]` prints the median of the
+//! milliseconds of an iteration of the released code's recipe (a generator step and five critic steps of fine-tuning)
+//! on random images. With `plain`, kernels are launched one by one instead of as CUDA graphs.
 
 use std::time::Instant;
 

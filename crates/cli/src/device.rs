@@ -48,7 +48,8 @@ impl FromStr for Choice {
 }
 
 impl DeviceArguments {
-    /// Opens the device and says which it is. `MERGAN_CUDA_GRAPHS=0` in the environment keeps a GPU from recording.
+    /// Opens the device and says which it is. If the environment has `MERGAN_CUDA_GRAPHS=0`, a GPU does not use CUDA
+    /// graphs.
     pub fn open(&self, console: &Console) -> Result<Device> {
         let precision = match self.precision {
             Multiplication::F32 => Precision::F32,

@@ -105,7 +105,7 @@ impl State {
 }
 
 impl Recorded {
-    /// Takes the step, and records it if it can be recorded.
+    /// Takes the step, and records it if possible.
     fn new<N: Network, O: Network>(trainee: &mut Trainee<N>, work: &Work<N, O>) -> (Losses, Option<Self>) {
         let before = work.round.tally.counts();
         let mut names = Vec::new();
@@ -134,7 +134,7 @@ impl Recorded {
 }
 
 impl<N: Network, O: Network> Work<'_, N, O> {
-    /// Where the step's random numbers are drawn, and the numbers of its step of the optimiser.
+    /// Returns the position of the step's random numbers and the numbers of its optimiser step.
     fn inputs(&self, trainee: &Trainee<N>) -> [GraphInput; 2] {
         let (iteration, inner) = (self.round.draws.iteration as u32, self.round.draws.inner as u32);
         let address = Address { iteration, inner, ..Address::default() };

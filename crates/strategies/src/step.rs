@@ -124,7 +124,7 @@ impl Tally {
         self.0.borrow().clone()
     }
 
-    /// What has been added to these counts since, of the classes that something was added to.
+    /// Returns what has been added since these counts, for the classes whose counts have changed.
     pub(crate) fn since(&self, before: &BTreeMap<usize, u64>) -> BTreeMap<usize, u64> {
         let added = self.counts().into_iter().map(|(class, count)| (class, count - before.get(&class).unwrap_or(&0)));
         added.filter(|(_, count)| *count > 0).collect()

@@ -7,7 +7,7 @@ use crate::cuda::{Argument, Buffer, GraphInput};
 const BLOCK: usize = 1024;
 
 impl Step {
-    /// Its numbers as kernels take them, in the order of `Step` in adam.cu.
+    /// Returns the numbers as kernels read them, in the order of `Step` in adam.cu.
     pub(super) fn numbers(&self) -> GraphInput {
         let Step { rate, beta1, beta2, root_scale, epsilon } = *self;
         let numbers = [rate, beta1, beta2, 1.0 - beta1, 1.0 - beta2, root_scale, epsilon];

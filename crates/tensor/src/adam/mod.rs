@@ -81,7 +81,7 @@ impl Adam {
         Adam { steps, moments, ..self.clone() }
     }
 
-    /// The numbers of the next step with this rate, for graphs that take it.
+    /// Returns the numbers of the next step at this rate as the input of a graph that takes the step.
     pub fn graph_input(&self, rate: f64) -> GraphInput {
         self.step_after(self.steps, rate).numbers()
     }

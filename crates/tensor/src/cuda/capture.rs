@@ -1,13 +1,14 @@
-//! A recording on its way. It belongs to the thread that makes it: what that thread asks of the device is recorded, and
-//! what other threads ask of it waits until the recording ends (`Context::admit`).
+//! A recording in progress.
 //!
-//! Waiting can deadlock in one way, as any lock can: when recorded work waits for another thread that uses the same device.
-//! Jobs that rayon hands to the recording thread while it waits there are taken for recorded work.
+//! A recording belongs to the thread that makes it. Only what that thread asks of the device is recorded; other threads
+//! wait in `Context::admit` until the recording ends, so nothing of theirs can land in it. Waiting has the usual limit
+//! of a lock: recorded work that waits for another thread deadlocks if that thread uses the device.
 //!
-//! A recording is *refused* where the host takes part in the work. Nothing that was recorded has been computed then, so the
-//! recording ends there, what it holds is launched once, and the rest of the work is done plainly. Operands and inputs were
-//! in their places before it began. So what the host reads is right, the results are those of the plain work, and nothing
-//! is done twice or has to be given up.
+//! A recording is *refused* when the host takes part in the work, because a graph could not repeat the host's part. At
+//! that point nothing of the recorded work has been computed. The recording therefore ends, what it holds is launched
+//! once, and the rest of the work runs without a recording. This is sound because the operands and inputs were in place
+//! before the recording began: everything the host reads is the value that unrecorded work would have, the results are
+//! valid, and no work is repeated, abandoned or unwound.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -21,16 +22,17 @@ use super::driver::Graphs;
 use super::graph::{GraphInput, Inputs};
 use super::lock;
 
-/// What errors call it.
-pub(super) const RECORDING: &str = "a graph of recorded work (a device that is opened without graphs does it plainly)";
+/// The name of the operation in errors.
+pub(super) const RECORDING: &str = "a graph of recorded work (a device that is opened without graphs runs it without)";
 
 thread_local! {
-    /// What this thread records.
+    /// The recording that this thread is making.
     static CAPTURE: RefCell<Option<Capture>> = const { RefCell::new(None) };
 }
 
 pub(super) struct Capture {
-    /// Keeps other threads from the device. It goes first, for memory that is freed may have to ask the device.
+    /// Keeps other threads from the device. It is the first field to be dropped, because the others free memory and may
+    /// then have to pass the same lock.
     alone: RwLockWriteGuard<'static, ()>,
     context: &'static Context,
     graphs: &'static dyn Graphs,
@@ -39,23 +41,25 @@ pub(super) struct Capture {
     kept: Vec<Arc<Memory>>,
 }
 
-/// What a recording has made: the graph's number, and what its kernels read and write besides operands and results.
+/// A finished recording: the graph's number, its inputs, and the memory that its kernels use besides operands and
+/// results.
 pub(super) struct Captured {
     pub graph: u64,
     pub inputs: Inputs,
     pub kept: (Vec<Arc<Memory>>, Arc<Region>),
 }
 
-/// The memory that recorded work allocates. Its kernels use it each time the graph is launched, so nobody else may have it.
+/// The memory that recorded work allocates. It is not shared, because the kernels use it each time the graph is
+/// launched.
 pub(super) struct Region {
     context: &'static Context,
     all: Mutex<Vec<(u64, usize)>>,
-    /// What a recording has freed, for what it allocates next.
+    /// Memory that the recording has freed and can use again.
     free: Mutex<HashMap<usize, Vec<u64>>>,
 }
 
 impl Region {
-    /// The address of so many words, and how many they really are.
+    /// Returns the address of so many words, and how many they really are.
     pub(super) fn allocate(&self, words: usize) -> (u64, usize) {
         let recycled = lock(&self.free).get_mut(&self.context.length_class(words)).and_then(Vec::pop);
         if let Some(address) = recycled {
@@ -82,7 +86,7 @@ impl Drop for Region {
 }
 
 impl Capture {
-    /// Makes this thread record what it asks of the device, once the other threads have come to an end of what they ask.
+    /// Begins a recording of this thread as soon as no other thread is using the driver.
     pub(super) fn begin(context: &'static Context, graphs: &'static dyn Graphs, inputs: Inputs) {
         let alone = context.close();
         context.done(RECORDING, graphs.begin_capture());
@@ -90,7 +94,7 @@ impl Capture {
         CAPTURE.set(Some(Capture { alone, context, graphs, inputs, region, kept: Vec::new() }));
     }
 
-    /// Ends this thread's recording; nothing if it has been refused.
+    /// Ends this thread's recording. Returns `None` if the recording was refused.
     pub(super) fn end() -> Option<Captured> {
         let Capture { alone, context, graphs, inputs, region, kept } = take()?;
         let graph = graphs.end_capture();
@@ -102,25 +106,25 @@ impl Capture {
         self.region.clone()
     }
 
-    /// Where an input lies, if the recording was told the same words.
+    /// Returns where an input lies, if it was declared with the same words.
     pub(super) fn input(&self, input: &GraphInput) -> Option<Buffer> {
         self.inputs.find(input)
     }
 
-    /// Holds the memory of these buffers, unless it is the recorded work's own.
+    /// Keeps the memory of these buffers alive, unless the recorded work allocated it itself.
     pub(super) fn keep<'b>(&mut self, buffers: impl Iterator<Item = &'b Buffer>) {
         let memory = buffers.map(Buffer::memory);
         self.kept.extend(memory.filter(|memory| !memory.is_of(&self.region)).cloned());
     }
 }
 
-/// Whether this thread records, on whatever device.
+/// Returns whether this thread is recording on any device.
 pub(super) fn is_on() -> bool {
     CAPTURE.try_with(|capture| capture.borrow().is_some()).unwrap_or(false)
 }
 
-/// What `f` says of this thread's recording on a device, if there is one. A thread that ends may still free tensors, and
-/// records nothing then.
+/// Applies `f` to this thread's recording on a device, if there is one. There is none while a thread exits, when its
+/// last tensors may still be dropped.
 pub(super) fn with<R>(context: &Context, f: impl FnOnce(&mut Capture) -> R) -> Option<R> {
     let here = |capture: &RefCell<Option<Capture>>| {
         capture.borrow_mut().as_mut().filter(|capture| ptr::eq(capture.context, context)).map(f)
@@ -132,24 +136,24 @@ fn take() -> Option<Capture> {
     CAPTURE.try_with(RefCell::take).ok().flatten()
 }
 
-/// Ends this thread's recording, if there is one, and launches what it holds. To be called where the host takes part in
-/// work: what the host did would be the same each time a graph is launched.
+/// Refuses this thread's recording, if there is one: ends it and launches what it holds. Whatever lets the host take
+/// part in work calls this first.
 pub(crate) fn refuse_capture() {
     let Some(capture) = take() else { return };
     let Capture { context, graphs, .. } = capture;
     let launched = graphs.end_capture().and_then(|graph| {
-        // SAFETY: the graph has just been made on this device, and the capture holds the memory that its kernels use.
+        // SAFETY: the graph was just recorded on this device, and the capture keeps the memory that its kernels use.
         let launched = unsafe { graphs.launch(graph) };
         graphs.free(graph);
         launched
     });
-    // Work that unwinds has an error already.
+    // Work that is unwinding already has an error to report.
     if !thread::panicking() {
         context.done(RECORDING, launched);
     }
 }
 
-/// Ends this thread's recording when work unwinds out of it.
+/// Ends this thread's recording if the work unwinds.
 pub(super) struct EndOnUnwind;
 
 impl Drop for EndOnUnwind {

@@ -23,30 +23,30 @@ pub(crate) struct Context {
     index: usize,
     /// Addresses of free memory by their number of words.
     free: Mutex<HashMap<usize, Vec<u64>>>,
-    /// Shared by threads while they ask the driver for something; a thread that records has it alone.
+    /// Threads share this lock during a call of the driver; a thread that records holds it alone.
     door: RwLock<()>,
     /// Bytes that buffers hold.
     held: AtomicUsize,
 }
 
-/// How a CUDA device does its work.
+/// The options of a CUDA device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
-    /// How it multiplies.
+    /// How the device multiplies.
     pub precision: Precision,
-    /// Whether [`Graph::capture`](super::Graph::capture) records work; without, it is done plainly.
+    /// Whether [`Graph::capture`](super::Graph::capture) records work, or only runs it.
     pub graphs: bool,
 }
 
 impl Default for Options {
-    /// In f32, with graphs.
+    /// Returns the options of a device that computes in f32, with graphs.
     fn default() -> Self {
         Precision::default().into()
     }
 }
 
 impl From<Precision> for Options {
-    /// In this precision, with graphs.
+    /// Returns the options of a device that computes in this precision, with graphs.
     fn from(precision: Precision) -> Self {
         Options { precision, graphs: true }
     }
@@ -117,37 +117,37 @@ impl Context {
         self.index
     }
 
-    /// The driver's way to record work, if it is to be used.
+    /// Returns how the driver records work, if the options permit it.
     pub(super) fn graphs(&self) -> Option<&dyn Graphs> {
         self.driver.graphs().filter(|_| self.options.graphs)
     }
 
-    /// To be held while the driver is asked for something. It waits while another thread records on this device, and is
-    /// nothing to a thread that does so itself. A recording on another device is refused: two that use each other's devices
-    /// would wait for ever.
+    /// Waits until no other thread is recording on this device. The caller holds the guard during its call of the
+    /// driver. The recording thread itself needs no guard. Its recording on another device is refused, because two
+    /// recordings that use each other's devices would deadlock.
     fn admit(&self) -> Option<RwLockReadGuard<'_, ()>> {
         let records = capture::with(self, |_| ()).is_some();
         (!records).then(|| self.admit_host())
     }
 
-    /// The same for what cannot be recorded.
+    /// Does the same for a call that cannot be recorded, and refuses this thread's recording.
     pub(super) fn admit_host(&self) -> RwLockReadGuard<'_, ()> {
         refuse_capture();
         self.door.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the other threads, and keeps them from asking the driver for anything.
+    /// Waits until no thread is using the driver, and keeps all other threads from it.
     pub(super) fn close(&self) -> RwLockWriteGuard<'_, ()> {
         self.door.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where the work that this thread records has its memory.
+    /// Returns the memory of the work that this thread is recording.
     pub(super) fn region(&self) -> Option<Arc<Region>> {
         capture::with(self, |capture| capture.region())
     }
 
-    /// While this thread records, where the words of an input lie at each launch. Work is not recorded with words that its
-    /// graph is not given.
+    /// Returns where the words of an input will lie at each launch, if this thread is recording. The recording is
+    /// refused if the input was not declared, because its words would then be those of the recording forever.
     pub(crate) fn graph_input(&self, input: &GraphInput) -> Option<Buffer> {
         let place = capture::with(self, |capture| capture.input(input))?;
         if place.is_none() {
@@ -156,8 +156,8 @@ impl Context {
         place
     }
 
-    /// While this thread records, makes the graph hold what its kernels use: arguments, and buffers whose addresses they find
-    /// in memory.
+    /// Keeps buffers alive as long as the graph that this thread is recording, if it is. Kernels may also use buffers
+    /// that are not among their arguments but whose addresses they read from memory.
     pub(crate) fn keep<'b>(&self, buffers: impl Iterator<Item = &'b Buffer>) {
         capture::with(self, |capture| capture.keep(buffers));
     }
@@ -166,7 +166,7 @@ impl Context {
         self.driver.pools_memory()
     }
 
-    /// How many words a buffer of so many really has. No driver allocates nothing.
+    /// Returns how many words a buffer of so many really has: at least one, because drivers refuse empty allocations.
     pub(super) fn length_class(&self, words: usize) -> usize {
         let words = words.max(1);
         if self.pools_memory() { pool::length_class(words) } else { words }
@@ -196,7 +196,7 @@ impl Context {
 
     /// Gives the free memory of other sizes back and tries again.
     fn allocate_in_need(&self, bytes: usize) -> u64 {
-        // Memory cannot be given back while work is recorded.
+        // Memory cannot be freed during a recording.
         let _admitted = self.admit_host();
         let free = std::mem::take(&mut *lock(&self.free));
         for address in free.into_values().flatten() {

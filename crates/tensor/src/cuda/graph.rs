@@ -1,8 +1,9 @@
-//! Work that is recorded once and then done again with one call to the driver: CUDA graphs.
+//! CUDA graphs: work that is recorded once and then repeated with one call to the driver.
 //!
-//! A graph is a function of tensors: it reads its operands where it was recorded with them, so they are copied there, and
-//! its results are copied from where it writes them. What it keeps in memory between is its own. Numbers of the host that
-//! are others each time, such as the position of random numbers, are its inputs: words in the device's memory.
+//! A graph is a function of tensors. It reads its operands where it was recorded with them, so they are copied there,
+//! and its results are copied from where it writes them. All memory in between belongs to the graph. Numbers of the
+//! host that change from launch to launch, such as the position of random numbers, are its inputs: words in the
+//! device's memory.
 
 use std::sync::Arc;
 
@@ -21,12 +22,13 @@ pub struct Graph {
     inputs: Inputs,
     operands: Vec<Tensor>,
     results: Vec<Tensor>,
-    /// What its kernels were given besides, and where they have their own memory.
+    /// The other memory that its kernels use: memory of others, and the graph's own.
     _kept: (Vec<Arc<Memory>>, Arc<Region>),
 }
 
-/// Words of the host that recorded work reads from memory, so that each launch of a graph can have others:
-/// [`Address::graph_input`](crate::Address::graph_input) and [`Adam::graph_input`](crate::Adam::graph_input) make them.
+/// Words of the host that recorded work reads from the device's memory, so that they can change with each launch of a
+/// graph. [`Address::graph_input`](crate::Address::graph_input) and [`Adam::graph_input`](crate::Adam::graph_input)
+/// return them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GraphInput {
     name: &'static str,
@@ -34,7 +36,7 @@ pub struct GraphInput {
 }
 
 impl GraphInput {
-    /// Words under the name of what they are for, which must be one's own.
+    /// Names words by their purpose. Each purpose needs a name of its own.
     pub(crate) fn new(name: &'static str, words: impl Into<Vec<u32>>) -> GraphInput {
         GraphInput { name, words: words.into() }
     }
@@ -44,7 +46,7 @@ impl GraphInput {
     }
 }
 
-/// Inputs in a device's memory, one after another.
+/// The inputs of a graph, one after another in the device's memory.
 pub(super) struct Inputs {
     declared: Vec<GraphInput>,
     words: Buffer,
@@ -57,7 +59,7 @@ impl Inputs {
         Inputs { declared: inputs.to_vec(), words: Buffer::upload(context, &joined(inputs)) }
     }
 
-    /// Where an input lies that was declared with these words.
+    /// Returns where an input lies that was declared with the same words.
     pub(super) fn find(&self, input: &GraphInput) -> Option<Buffer> {
         let place = self.declared.iter().position(|declared| declared == input)?;
         let start = self.declared[..place].iter().map(|before| before.words.len()).sum();
@@ -77,22 +79,24 @@ fn joined(inputs: &[GraphInput]) -> Vec<u32> {
 }
 
 impl Graph {
-    /// Does `work` with these operands, once, and records it where that is possible. Its results are constants.
+    /// Runs `work` on these operands, exactly once, and records it if possible. Returns the results, which are
+    /// constants, and the graph of the work if there is one.
     ///
-    /// There is no graph on a device that records nothing, nor where the host takes part in the work: where it reads a tensor
-    /// or prints one, draws random numbers for itself, uses another CUDA device or launches another graph, or where work
-    /// needs words of the host that are not among these inputs, such as those of a second step of Adam. The work goes on
-    /// plainly then, with the numbers that it would have had anyway. Inside of work that is recorded, this is a part of it.
-    /// Work finds an input by what it is for and by its words: what needs the same words now gets the same at each launch.
+    /// There is no graph if the device does not record, or if the host takes part in the work: if the work reads or
+    /// prints a tensor, draws random numbers on the host, uses another CUDA device, launches or drops another graph, or
+    /// needs words of the host that are not among `inputs`, such as those of a second step of Adam. The results are
+    /// valid either way. Work finds an input by its purpose and its words, so whatever needs equal words now gets equal
+    /// words at each launch. A capture within recorded work returns no graph of its own and becomes part of the outer
+    /// one.
     ///
-    /// What other threads ask of the device meanwhile waits. Work that waits for another thread which uses the device
-    /// therefore never ends; a job that rayon runs on this thread, while the work waits for others, is taken for a part of
-    /// it. What the work does besides is done once and is no part of the graph: tensors that it keeps
-    /// elsewhere change with each launch.
+    /// Other threads that use the device wait until the recording ends. Work must therefore not wait for another thread
+    /// that uses the device. If the work waits for rayon, a job that rayon runs on this thread in the meantime counts
+    /// as part of the work. Effects of the work besides its results are not repeated by a launch, and tensors that it
+    /// stores elsewhere are overwritten by each launch.
     ///
     /// # Panics
-    /// When there are no operands, operands or results are on different devices, or inputs are equal; and as [`catch`](super::catch) says when
-    /// the device fails.
+    /// Panics if there are no operands, if operands or results are on different devices, if two inputs are equal, or if
+    /// the device fails outside of [`catch`](super::catch).
     pub fn capture(
         inputs: &[GraphInput],
         operands: &[&Tensor],
@@ -120,13 +124,16 @@ impl Graph {
         (graph.run(), Some(graph))
     }
 
-    /// Does the work with other inputs and other operands of the same shapes. The results are constants.
+    /// Repeats the work with other words in its inputs and other operands of the same shapes. The results are
+    /// constants.
+    ///
+    /// A launch within recorded work ends that recording, as described at [`Graph::capture`].
     ///
     /// # Panics
-    /// When the inputs' kinds, or the operands' number, shapes or device differ from those of the recording; and as
-    /// [`catch`](super::catch) says when the device fails.
+    /// Panics if the purposes or lengths of the inputs, or the number, shapes or device of the operands differ from
+    /// those of the recording, or if the device fails outside of [`catch`](super::catch).
     pub fn launch(&mut self, inputs: &[GraphInput], operands: &[&Tensor]) -> Vec<Tensor> {
-        // Inputs are written at once, so a launch cannot be a part of a recording.
+        // The inputs are written immediately, which a recording would not repeat.
         refuse_capture();
         let kinds = |tensors: &mut dyn Iterator<Item = &Tensor>| -> Vec<_> {
             tensors.map(|tensor| (tensor.shape(), tensor.device())).collect()
@@ -138,12 +145,12 @@ impl Graph {
         self.run()
     }
 
-    /// Does the work with what lies in the places of inputs and operands.
+    /// Repeats the work with the inputs and operands that are in place.
     fn run(&mut self) -> Vec<Tensor> {
         let Graph { context, graph, .. } = *self;
         let graphs = context.graphs().expect("the device that recorded it");
         let admitted = context.admit_host();
-        // SAFETY: the graph was recorded on this device, and holds the memory that its kernels use.
+        // SAFETY: the graph was recorded on this device, and `self` keeps the memory that its kernels use.
         let launched = unsafe { graphs.launch(graph) };
         drop(admitted);
         context.done(RECORDING, launched);
@@ -156,14 +163,14 @@ impl Graph {
 impl Drop for Graph {
     fn drop(&mut self) {
         if let Some(graphs) = self.context.graphs() {
-            // This waits for the device, as the host does that reads a tensor.
+            // The driver waits for the device here, which is impossible during a recording.
             let _admitted = self.context.admit_host();
             graphs.free(self.graph);
         }
     }
 }
 
-/// The device that can record, if it does and this thread is not at it already.
+/// Returns the device if it can record and this thread is not recording already.
 fn recorder(device: Device) -> Option<(&'static Context, &'static dyn Graphs)> {
     let Device::Cuda(index) = device else { return None };
     let context = context(index);
@@ -178,8 +185,8 @@ fn buffer(tensor: &Tensor) -> &Buffer {
     }
 }
 
-/// Tensors of the same shapes, whose numbers are whatever the memory's last user left. Each has memory of its own, so that
-/// one that is kept keeps no others.
+/// Returns tensors of the same shapes whose numbers are whatever the memory's last user left. Each has its own memory,
+/// so that keeping one does not keep the others.
 fn alike<'t>(context: &'static Context, tensors: impl Iterator<Item = &'t Tensor>) -> Vec<Tensor> {
     let stale = |tensor: &Tensor| Storage::Cuda(Buffer::stale(context, tensor.shape().len()));
     tensors.map(|tensor| Tensor::constant(tensor.shape(), stale(tensor))).collect()

@@ -48,8 +48,8 @@ const TENSOR_CORES: (u32, u32) = (8, 0);
 
 static CONTEXTS: RwLock<Vec<&'static Context>> = RwLock::new(Vec::new());
 
-/// The GPU of this number, as CUDA counts them from 0, with these options or in this [`Precision`]. Opening one again gives
-/// the same device.
+/// Opens the GPU of this number, as CUDA counts them from 0, with these options or in this [`Precision`]. Opening one
+/// again returns the same device.
 ///
 /// # Errors
 /// When there is no driver, no such GPU, or it is too old for the kernels.
@@ -65,8 +65,8 @@ pub fn open(ordinal: usize, options: impl Into<Options>) -> Result<Device, Devic
     Ok(device)
 }
 
-/// A device of tensors that computes by this driver, with these options or in this [`Precision`]. It stays until the process
-/// ends.
+/// Makes a device of tensors that computes with this driver, with these options or in this [`Precision`]. It exists
+/// until the process ends.
 ///
 /// # Errors
 /// When the driver's device is too old for the precision.

@@ -215,7 +215,7 @@ fn the_networks_layers_conform_on_the_fast_host() {
     every_operation_conforms(Tier::Fast, || conformance::digit_cases(3));
 }
 
-/// What work may do that cannot be recorded, with a tensor of five numbers.
+/// A function of a tensor of five numbers.
 type Work<'a> = &'a dyn Fn(&Tensor) -> Tensor;
 
 #[test]
@@ -265,7 +265,7 @@ fn work_in_which_the_host_takes_part_is_done_plainly() {
         frees,
     ];
     for (number, work) in all.into_iter().enumerate() {
-        // Kernels stand before and after what cannot be recorded.
+        // The part that cannot be recorded has kernels before and after it.
         let around = |x: &Tensor| &work(&x.shift(1.0).square()).scale(0.5) + x;
         let ends = Cell::new(0);
         let (results, graph) = capture(&|x| {
@@ -309,7 +309,7 @@ fn a_graph_holds_what_its_kernels_find_by_address() {
         Adam::default().step(0.1, vec![&mut x], &[tensor(-1.0)]);
         vec![x]
     });
-    // They would take the gradient's memory.
+    // These tensors would take the gradient's memory if it were free.
     let _others = [(); 9].map(|()| tensor(1.0));
     let again = graph.expect("work of kernels alone").launch(&inputs, &[&tensor(2.0)]);
     assert_eq!(again[0].to_vec::<f32>(), results[0].to_vec::<f32>());
@@ -332,7 +332,7 @@ fn a_device_without_graphs_records_nothing() {
     assert_eq!((results[0].to_vec::<f32>(), graph.is_some()), (vec![6.0; 5], false));
 }
 
-/// One thread records graphs and launches them, so many times, while another computes.
+/// Lets one thread record and launch graphs while another one computes on the same device.
 fn threads_share_a_device(tier: Tier, rounds: usize) {
     let device = whole_device(tier, Precision::F32);
     let full = |value: f64| Tensor::full(value, [3, 1, 1, 1], device);
@@ -348,7 +348,7 @@ fn threads_share_a_device(tier: Tier, rounds: usize) {
                 assert_eq!([numbers(&results[0]), numbers(&results[1])], [[3.0 * value + 3.0; 3], [value + 2.0; 3]]);
             }
         });
-        // Uploads, launches, copies back and freed memory, at every place of a recording.
+        // The uploads, launches, reads and drops of this thread meet every phase of the recordings.
         let mut round = 0;
         while round < rounds || !recording.is_finished() {
             let value = (round % rounds) as f64;
