@@ -1,5 +1,6 @@
-//! Our side of the timings on a GPU. `gpu-step WIDTH ITERATIONS PRECISION` prints the median milliseconds of an
-//! iteration of the released code's recipe (a generator step and five critic steps of fine-tuning) on random images.
+//! Our side of the timings on a GPU: `gpu-step WIDTH ITERATIONS PRECISION [plain]` prints the median of the
+//! milliseconds of an iteration of the released code's recipe (a generator step and five critic steps of fine-tuning)
+//! on random images. With `plain`, kernels are launched one by one instead of as CUDA graphs.
 
 use std::time::Instant;
 
@@ -7,20 +8,21 @@ use anyhow::{Context, Result, bail};
 use mergan_models::{Architecture, Critic, Generator, ModelConfig};
 use mergan_strategies::losses::LossWeights;
 use mergan_strategies::{Batch, Draws, Grouping, Learner, Recorder, Round, Strategies, Tally};
-use mergan_tensor::cuda::{self, Precision};
+use mergan_tensor::cuda::{self, Options, Precision};
 use mergan_tensor::{AdamOptions, Address, Random};
 
 const BATCH: usize = 64;
 const CRITIC_STEPS: usize = 5;
 
 fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let usage = "usage: gpu-step WIDTH ITERATIONS f32|tf32";
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let graphs = arguments.pop_if(|last| last == "plain").is_none();
+    let usage = "usage: gpu-step WIDTH ITERATIONS f32|tf32 [plain]";
     let [width, iterations, precision] = arguments.as_slice() else { bail!(usage) };
     let (width, iterations): (usize, usize) = (width.parse()?, iterations.parse()?);
     let mut precisions = [Precision::F32, Precision::Tf32].into_iter();
     let precision = precisions.find(|known| known.to_string() == *precision).context(usage)?;
-    let device = cuda::open(0, precision)?;
+    let device = cuda::open(0, Options { precision, graphs })?;
     let sizes = ModelConfig { architecture: Architecture::Digit, width, channels: 1, classes: 10, latent: 128 };
     let (random, tally) = (Random::new(0), Tally::default());
     let (generator, critic) = (Generator::new(sizes, random, device), Critic::new(sizes, random, device));

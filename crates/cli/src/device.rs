@@ -5,7 +5,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use mergan_tensor::Device;
-use mergan_tensor::cuda::{self, Precision};
+use mergan_tensor::cuda::{self, Options, Precision};
 
 use crate::console::Console;
 
@@ -48,18 +48,21 @@ impl FromStr for Choice {
 }
 
 impl DeviceArguments {
-    /// Opens the device and prints which one it is.
+    /// Opens the device and prints which one it is. `MERGAN_CUDA_GRAPHS=0` in the environment keeps a GPU from using CUDA
+    /// graphs.
     pub fn open(&self, console: &Console) -> Result<Device> {
         let precision = match self.precision {
             Multiplication::F32 => Precision::F32,
             Multiplication::Tf32 => Precision::Tf32,
         };
+        let graphs = std::env::var_os("MERGAN_CUDA_GRAPHS").is_none_or(|value| value != "0");
+        let options = Options { precision, graphs };
         let device = match self.device {
-            Choice::Cuda(ordinal) => cuda::open(ordinal, precision)
+            Choice::Cuda(ordinal) => cuda::open(ordinal, options)
                 .with_context(|| format!("--device cuda:{ordinal} cannot be used; choose cpu, or auto"))?,
             Choice::Cpu if precision == Precision::F32 => Device::Cpu,
             Choice::Cpu => bail!("--precision {precision} needs a GPU; --device cpu computes in f32"),
-            Choice::Auto => match cuda::open(0, precision) {
+            Choice::Auto => match cuda::open(0, options) {
                 Ok(device) => device,
                 Err(reason) if precision == Precision::F32 => {
                     console.note(format!("device cpu: {reason}"));

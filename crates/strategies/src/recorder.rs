@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use mergan_models::{Critic, Generator, Network};
-use mergan_tensor::cuda::{Graph, Turn};
+use mergan_tensor::cuda::{Graph, GraphInput};
 use mergan_tensor::{Address, Moments, Tensor};
 
 use crate::batches::Batch;
@@ -92,21 +92,21 @@ impl State {
         match self {
             State::New => *self = State::Begun,
             State::Begun => {
-                let recorded = Recorded::new(trainee, work);
+                let (losses, recorded) = Recorded::new(trainee, work);
                 *self = recorded.map_or(State::Plain, |recorded| State::Recorded(Box::new(recorded)));
+                return losses;
             }
+            // Classes are part of what was recorded.
+            State::Recorded(recorded) if recorded.labels == work.labels => return recorded.step(trainee, work),
             State::Recorded(_) | State::Plain => {}
         }
-        match self {
-            // Classes are part of what was recorded.
-            State::Recorded(recorded) if recorded.labels == work.labels => recorded.step(trainee, work),
-            _ => (work.step)(trainee, work.other, work.images),
-        }
+        (work.step)(trainee, work.other, work.images)
     }
 }
 
 impl Recorded {
-    fn new<N: Network, O: Network>(trainee: &Trainee<N>, work: &Work<N, O>) -> Option<Self> {
+    /// Takes the step, and records it if possible.
+    fn new<N: Network, O: Network>(trainee: &mut Trainee<N>, work: &Work<N, O>) -> (Losses, Option<Self>) {
         let before = work.round.tally.counts();
         let mut names = Vec::new();
         let step = |operands: &[Tensor]| {
@@ -118,16 +118,15 @@ impl Recorded {
             [trained(&trainee), losses.into_values()].concat()
         };
         let operands = work.operands(trainee);
-        let graph = Graph::capture(&work.turn(trainee), &operands.iter().collect::<Vec<_>>(), step);
-        // Nothing was done, so nothing was replayed.
-        let mut replayed = work.round.tally.take_back(before);
-        replayed.retain(|_, count| *count > 0);
-        Some(Recorded { graph: graph?, labels: work.labels.to_vec(), names, replayed })
+        let (results, graph) = Graph::capture(&work.inputs(trainee), &operands.iter().collect::<Vec<_>>(), step);
+        let losses = Losses::new(names.clone(), put(trainee, 1, &results).to_vec());
+        let replayed = work.round.tally.since(&before);
+        (losses, graph.map(|graph| Recorded { graph, labels: work.labels.to_vec(), names, replayed }))
     }
 
-    fn step<N: Network, O: Network>(&self, trainee: &mut Trainee<N>, work: &Work<N, O>) -> Losses {
+    fn step<N: Network, O: Network>(&mut self, trainee: &mut Trainee<N>, work: &Work<N, O>) -> Losses {
         let operands = work.operands(trainee);
-        let results = self.graph.launch(&work.turn(trainee), &operands.iter().collect::<Vec<_>>());
+        let results = self.graph.launch(&work.inputs(trainee), &operands.iter().collect::<Vec<_>>());
         self.replayed.iter().for_each(|(class, count)| work.round.tally.add(&[*class], *count as usize));
         let losses = put(trainee, 1, &results);
         Losses::new(self.names.clone(), losses.to_vec())
@@ -135,10 +134,11 @@ impl Recorded {
 }
 
 impl<N: Network, O: Network> Work<'_, N, O> {
-    fn turn(&self, trainee: &Trainee<N>) -> Turn {
+    /// Returns the position of the step's random numbers and the numbers of its optimiser step.
+    fn inputs(&self, trainee: &Trainee<N>) -> [GraphInput; 2] {
         let (iteration, inner) = (self.round.draws.iteration as u32, self.round.draws.inner as u32);
         let address = Address { iteration, inner, ..Address::default() };
-        Turn { address, step: trainee.adam.next_step(self.round.rate) }
+        [address.graph_input(), trainee.adam.graph_input(self.round.rate)]
     }
 
     /// What the step computes with: the network that it trains, the optimiser's means, the other network and the real

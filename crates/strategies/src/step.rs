@@ -124,10 +124,10 @@ impl Tally {
         self.0.borrow().clone()
     }
 
-    /// Sets the counts back and returns what had been added.
-    pub(crate) fn take_back(&self, before: BTreeMap<usize, u64>) -> BTreeMap<usize, u64> {
-        let after = self.0.replace(before.clone());
-        after.into_iter().map(|(class, count)| (class, count - before.get(&class).unwrap_or(&0))).collect()
+    /// Returns what has been added since these counts, for the classes whose counts have changed.
+    pub(crate) fn since(&self, before: &BTreeMap<usize, u64>) -> BTreeMap<usize, u64> {
+        let added = self.counts().into_iter().map(|(class, count)| (class, count - before.get(&class).unwrap_or(&0)));
+        added.filter(|(_, count)| *count > 0).collect()
     }
 
     /// `n` images of each of `classes` are replayed.

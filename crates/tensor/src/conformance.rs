@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 
 use crate::adam::{Adam, Moments};
-use crate::cuda::{self, Graph, Precision, Turn, recording};
+use crate::cuda::{self, Graph, Precision, recording};
 use crate::ops::cases::{self, case, numbers};
 use crate::ops::{Conv2d, conv2d_by_every_tile};
 use crate::random::{Address, Random};
@@ -264,7 +264,7 @@ fn random(name: &'static str, shape: [usize; 4]) -> Case {
     Case { name, error: Box::new(move |device| if bits(device) == bits(Device::Cpu) { 0.0 } else { f64::INFINITY }) }
 }
 
-/// Steps that are recorded once and launched at other turns give the bits of steps that are done one by one.
+/// Steps that are recorded once and launched with other inputs give the bits of steps that are done one by one.
 fn graph(name: &'static str) -> Case {
     const SHAPES: [&[usize]; 3] = [&[7, 3, 3, 3], &[5], &[1100]];
     const RATE: f64 = 1e-2;
@@ -286,15 +286,21 @@ fn graph(name: &'static str) -> Case {
         let parameters = SHAPES.iter().zip(0..).map(|(&shape, stream)| numbers(stream, axes(shape), device));
         let means = SHAPES.iter().flat_map(|&shape| [(); 2].map(|()| Tensor::zeros(axes(shape), device)));
         let mut plain: Vec<Tensor> = parameters.chain(means).collect();
-        let (mut launched, mut adam, mut graph) = (plain.clone(), Adam::default(), None);
+        let (mut launched, mut adam, mut graph) = (plain.clone(), Adam::default(), None::<Graph>);
         for iteration in 1..4 {
             let (rate, address) =
                 (RATE / f64::from(iteration), Address { iteration, inner: iteration + 5, ..Address::default() });
-            let turn = Turn { address, step: adam.next_step(rate) };
+            let inputs = [address.graph_input(), adam.graph_input(rate)];
             let operands: Vec<&Tensor> = launched.iter().collect();
             let work = |state: &[Tensor]| step(state, &adam, rate, address);
-            graph = graph.or_else(|| Graph::capture(&turn, &operands, work));
-            launched = graph.as_ref().map_or_else(|| work(&launched), |graph| graph.launch(&turn, &operands));
+            launched = match &mut graph {
+                Some(graph) => graph.launch(&inputs, &operands),
+                None => {
+                    let (results, recorded) = Graph::capture(&inputs, &operands, work);
+                    graph = recorded;
+                    results
+                }
+            };
             plain = work(&plain);
             let bits = |state: &[Tensor]| -> Vec<u32> {
                 state.iter().flat_map(Tensor::to_vec::<f32>).map(f32::to_bits).collect()

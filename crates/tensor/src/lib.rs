@@ -42,7 +42,7 @@ mod shape;
 mod storage;
 mod tensor;
 
-pub use adam::{Adam, AdamOptions, Moments, StepNumbers};
+pub use adam::{Adam, AdamOptions, Moments};
 pub use autograd::no_grad;
 pub use cpu::simd::{SimdError, microkernel};
 pub use ops::{Conv2d, FrozenConv2d, Pool2d, conv2d_flops};

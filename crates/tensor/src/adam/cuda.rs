@@ -1,12 +1,19 @@
 //! The step as one kernel over all parameters.
 
 use super::Step;
-use crate::cuda::{Argument, Buffer};
+use crate::cuda::{Argument, Buffer, GraphInput};
 
 /// Numbers of a parameter that a block updates.
 const BLOCK: usize = 1024;
 
 impl Step {
+    /// Returns the numbers as kernels read them, in the order of `Step` in adam.cu.
+    pub(super) fn numbers(&self) -> GraphInput {
+        let Step { rate, beta1, beta2, root_scale, epsilon } = *self;
+        let numbers = [rate, beta1, beta2, 1.0 - beta1, 1.0 - beta2, root_scale, epsilon];
+        GraphInput::new("step of Adam", numbers.map(|number| (number as f32).to_bits()))
+    }
+
     /// For each parameter, given as its value, gradient and means: its new value and means. They are parts of three flat
     /// buffers.
     pub(super) fn launch(&self, parameters: &[[&Buffer; 4]]) -> Vec<[Buffer; 3]> {
@@ -29,8 +36,10 @@ impl Step {
             .collect();
         let context = parameters[0][0].context();
         let flat = [0; 3].map(|_| Buffer::stale(context, blocks * BLOCK));
-        let numbers = context.captured_step().unwrap_or_else(|| Buffer::upload(context, &self.numbers().0));
+        let numbers = self.numbers();
+        let numbers = context.graph_input(&numbers).unwrap_or_else(|| Buffer::upload(context, numbers.words()));
         let table = Buffer::upload(context, &table);
+        context.keep(parameters.as_flattened().iter().copied());
         let [values, firsts, seconds] = &flat;
         let arguments: [&dyn Argument; 6] = [&table, &(parameters.len() as i32), values, firsts, seconds, &numbers];
         context.launch("adam_f32", [blocks, 1, 1], [256, 1, 1], &arguments);

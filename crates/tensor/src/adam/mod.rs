@@ -5,6 +5,7 @@ mod cuda;
 use rayon::prelude::*;
 
 use crate::cpu::vectorised;
+use crate::cuda::GraphInput;
 use crate::pool::Buffer;
 use crate::storage::{Device, Element, IntoStorage, Operands, Storage, operands};
 use crate::tensor::Tensor;
@@ -80,8 +81,8 @@ impl Adam {
         Adam { steps, moments, ..self.clone() }
     }
 
-    /// The numbers of the next step with this rate, as kernels take them: for [`Turn`](crate::cuda::Turn).
-    pub fn next_step(&self, rate: f64) -> StepNumbers {
+    /// Returns the numbers of the next step at this rate as the input of a graph that takes the step.
+    pub fn graph_input(&self, rate: f64) -> GraphInput {
         self.step_after(self.steps, rate).numbers()
     }
 
@@ -144,16 +145,7 @@ struct Step {
     epsilon: f64,
 }
 
-/// The numbers of a step of [`Adam`] as kernels take them, in the order of `Step` in adam.cu.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StepNumbers(pub(crate) [f32; 7]);
-
 impl Step {
-    fn numbers(&self) -> StepNumbers {
-        let Step { rate, beta1, beta2, root_scale, epsilon } = *self;
-        StepNumbers([rate, beta1, beta2, 1.0 - beta1, 1.0 - beta2, root_scale, epsilon].map(|number| number as f32))
-    }
-
     /// For each parameter, given as its value, gradient and means: its new value and means.
     fn apply_to_all<'t>(&self, parameters: &[[&'t Tensor; 4]]) -> Vec<[Storage; 3]> {
         let operands = |[parameter, gradient, first, second]: [&'t Tensor; 4]| {

@@ -3,8 +3,8 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
+use super::capture::Region;
 use super::context::{Argument, Context, WORD};
-use super::graph::Region;
 use crate::pool;
 
 /// An array of 32-bit numbers on a device, or a part of one.

@@ -5,27 +5,51 @@ use std::collections::{BTreeSet, HashMap};
 use std::ffi::c_void;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::buffer::{Buffer, Plain};
+use super::capture::{self, Region, refuse_capture};
 use super::driver::{Driver, DriverError, Graphs, Launch, Peak};
 use super::error::{DeviceError, fail};
-use super::graph::{Capture, Region, refuse_capture};
+use super::graph::GraphInput;
 use super::{lock, modules};
 use crate::pool;
-use crate::random::Address;
 
 /// A device that was opened. It stays open until the process ends.
 pub(crate) struct Context {
     driver: Arc<dyn Driver>,
-    precision: Precision,
+    options: Options,
     /// The place among all devices that were opened.
     index: usize,
     /// Addresses of free memory by their number of words.
     free: Mutex<HashMap<usize, Vec<u64>>>,
-    capture: Mutex<Option<Capture>>,
+    /// Threads share this lock during a call of the driver; a thread that records holds it alone.
+    door: RwLock<()>,
     /// Bytes that buffers hold.
     held: AtomicUsize,
+}
+
+/// The options of a CUDA device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Options {
+    /// How the device multiplies.
+    pub precision: Precision,
+    /// Whether [`Graph::capture`](super::Graph::capture) records work, or only runs it.
+    pub graphs: bool,
+}
+
+impl Default for Options {
+    /// Returns the options of a device that computes in f32, with graphs.
+    fn default() -> Self {
+        Precision::default().into()
+    }
+}
+
+impl From<Precision> for Options {
+    /// Returns the options of a device that computes in this precision, with graphs.
+    fn from(precision: Precision) -> Self {
+        Options { precision, graphs: true }
+    }
 }
 
 /// How a CUDA device multiplies in convolutions and matrix products. Sums are made in f32 always.
@@ -72,15 +96,9 @@ fn record(kernel: &'static str) {
 }
 
 impl Context {
-    pub(super) fn new(driver: Arc<dyn Driver>, precision: Precision, index: usize) -> Context {
-        Context {
-            driver,
-            precision,
-            index,
-            free: Mutex::default(),
-            capture: Mutex::default(),
-            held: AtomicUsize::new(0),
-        }
+    pub(super) fn new(driver: Arc<dyn Driver>, options: Options, index: usize) -> Context {
+        let held = AtomicUsize::new(0);
+        Context { driver, options, index, free: Mutex::default(), door: RwLock::default(), held }
     }
 
     pub(crate) fn name(&self) -> String {
@@ -88,47 +106,69 @@ impl Context {
     }
 
     pub(crate) fn precision(&self) -> Precision {
-        self.precision
+        self.options.precision
     }
 
     pub(super) fn peak(&self) -> Option<Peak> {
-        self.driver.peak(self.precision)
+        self.driver.peak(self.options.precision)
     }
 
     pub(crate) fn index(&self) -> usize {
         self.index
     }
 
+    /// Returns how the driver records work, if the options permit it.
     pub(super) fn graphs(&self) -> Option<&dyn Graphs> {
-        self.driver.graphs()
+        self.driver.graphs().filter(|_| self.options.graphs)
     }
 
-    /// Makes kernels that are launched from now on part of a recording, or of none any more; gives the one before.
-    pub(super) fn set_capture(&self, capture: Option<Capture>) -> Option<Capture> {
-        std::mem::replace(&mut *lock(&self.capture), capture)
+    /// Waits until no other thread is recording on this device. The caller holds the guard during its call of the
+    /// driver. The recording thread itself needs no guard. Its recording on another device is refused, because two
+    /// recordings that use each other's devices would deadlock.
+    fn admit(&self) -> Option<RwLockReadGuard<'_, ()>> {
+        let records = capture::with(self, |_| ()).is_some();
+        (!records).then(|| self.admit_host())
     }
 
-    /// Where the work that is being recorded has its memory.
+    /// Does the same for a call that cannot be recorded, and refuses this thread's recording.
+    pub(super) fn admit_host(&self) -> RwLockReadGuard<'_, ()> {
+        refuse_capture();
+        self.door.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no thread is using the driver, and keeps all other threads from it.
+    pub(super) fn close(&self) -> RwLockWriteGuard<'_, ()> {
+        self.door.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the memory of the work that this thread is recording.
     pub(super) fn region(&self) -> Option<Arc<Region>> {
-        lock(&self.capture).as_ref().map(Capture::region)
+        capture::with(self, |capture| capture.region())
     }
 
-    /// While work is recorded, where the position of its random numbers is read.
-    pub(crate) fn captured_position(&self, address: Address) -> Option<Buffer> {
-        lock(&self.capture).as_ref().map(|capture| capture.position(address))
+    /// Returns where the words of an input will lie at each launch, if this thread is recording. The recording is
+    /// refused if the input was not declared, because its words would then be those of the recording forever.
+    pub(crate) fn graph_input(&self, input: &GraphInput) -> Option<Buffer> {
+        let place = capture::with(self, |capture| capture.input(input))?;
+        if place.is_none() {
+            refuse_capture();
+        }
+        place
     }
 
-    /// While work is recorded, where the numbers of a step of Adam are read.
-    pub(crate) fn captured_step(&self) -> Option<Buffer> {
-        lock(&self.capture).as_ref().map(Capture::step)
+    /// Keeps buffers alive as long as the graph that this thread is recording, if it is. Kernels may also use buffers
+    /// that are not among their arguments but whose addresses they read from memory.
+    pub(crate) fn keep<'b>(&self, buffers: impl Iterator<Item = &'b Buffer>) {
+        capture::with(self, |capture| capture.keep(buffers));
     }
 
     pub(super) fn pools_memory(&self) -> bool {
         self.driver.pools_memory()
     }
 
-    /// How many words a buffer of so many really has.
+    /// Returns how many words a buffer of so many really has: at least one, because drivers refuse empty allocations.
     pub(super) fn length_class(&self, words: usize) -> usize {
+        let words = words.max(1);
         if self.pools_memory() { pool::length_class(words) } else { words }
     }
 
@@ -138,7 +178,10 @@ impl Context {
         let class = self.length_class(words);
         let bytes = class * WORD;
         let address = self.recycled(class).unwrap_or_else(|| {
-            self.driver.allocate(bytes).unwrap_or_else(|error| match error {
+            let admitted = self.admit();
+            let allocated = self.driver.allocate(bytes);
+            drop(admitted);
+            allocated.unwrap_or_else(|error| match error {
                 DriverError::OutOfMemory => self.allocate_in_need(bytes),
                 error => self.failed(&format!("allocating {bytes} bytes"), error),
             })
@@ -153,8 +196,8 @@ impl Context {
 
     /// Gives the free memory of other sizes back and tries again.
     fn allocate_in_need(&self, bytes: usize) -> u64 {
-        // Memory cannot be given back meanwhile.
-        refuse_capture();
+        // Memory cannot be freed during a recording.
+        let _admitted = self.admit_host();
         let free = std::mem::take(&mut *lock(&self.free));
         for address in free.into_values().flatten() {
             // SAFETY: addresses in the pool come from the driver, and nobody uses them.
@@ -175,6 +218,7 @@ impl Context {
     pub(super) fn release(&self, address: u64, class: usize) {
         self.held.fetch_sub(class * WORD, Ordering::Relaxed);
         if !self.driver.pools_memory() {
+            let _admitted = self.admit();
             // SAFETY: the address comes from the driver, and its buffer is gone.
             return unsafe { self.driver.free(address) };
         }
@@ -185,6 +229,7 @@ impl Context {
     /// # Safety
     /// So many bytes are allocated at the address.
     pub(super) unsafe fn write(&self, address: u64, bytes: &[u8]) {
+        let _admitted = self.admit();
         // SAFETY: the caller vouches for the address.
         let result = unsafe { self.driver.copy_to_device(address, bytes) };
         result.unwrap_or_else(|error| self.failed(&format!("copying {} bytes to it", bytes.len()), error));
@@ -193,7 +238,7 @@ impl Context {
     /// # Safety
     /// So many bytes are allocated at the address.
     pub(super) unsafe fn read(&self, bytes: &mut [u8], address: u64) {
-        refuse_capture();
+        let _admitted = self.admit_host();
         // SAFETY: the caller vouches for the address.
         let result = unsafe { self.driver.copy_from_device(bytes, address) };
         result.unwrap_or_else(|error| self.failed(&format!("copying {} bytes from it", bytes.len()), error));
@@ -217,9 +262,8 @@ impl Context {
         let launch = Launch { module: kernel.module, kernel: kernel.name, grid, block, shared: 0 };
         let mut pointers: Vec<*mut c_void> = arguments.iter().map(|argument| argument.pointer()).collect();
         record(kernel.name);
-        if let Some(capture) = &mut *lock(&self.capture) {
-            capture.keep(arguments);
-        }
+        let _admitted = self.admit();
+        self.keep(arguments.iter().filter_map(|argument| argument.buffer()));
         // SAFETY: there is a value of the right size for every parameter; addresses come from buffers, which their
         // caller's borrow keeps, and memory that is freed later is not handed out before the kernel has run.
         let result = unsafe { self.driver.launch(&launch, &mut pointers) };

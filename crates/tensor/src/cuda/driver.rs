@@ -8,7 +8,8 @@ use super::context::Precision;
 
 /// A device that runs kernels: a GPU behind NVIDIA's driver, or a program that executes the same kernels on the CPU.
 ///
-/// Calls take effect in the order in which they are made, as on one stream. Addresses are the device's own.
+/// Calls take effect in the order in which they are made, as on one stream, whichever threads make them. Addresses are
+/// the device's own.
 pub trait Driver: Send + Sync {
     /// What errors and progress call the device.
     fn name(&self) -> String;
@@ -87,8 +88,10 @@ pub trait Driver: Send + Sync {
 
 /// Work that is recorded once and launched as often as one likes.
 pub trait Graphs {
-    /// From here on kernels are recorded instead of run. Copies to the device are made at once and are no part of the
-    /// recording; nothing is copied from the device and no memory is given back until [`Graphs::end_capture`].
+    /// Begins a recording: kernels are recorded instead of run, until [`Graphs::end_capture`]. Copies to the device
+    /// take effect immediately and are not recorded. Meanwhile only this thread calls the driver. It copies nothing
+    /// from the device, launches and frees no recordings, and frees memory only if [`Driver::pools_memory`] is false
+    /// and no recorded kernel uses it.
     ///
     /// # Errors
     /// When the device does not answer.

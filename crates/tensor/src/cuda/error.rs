@@ -1,5 +1,5 @@
 //! Errors of devices. Operations on tensors return tensors, not results, so that formulas stay readable; a device that
-//! fails in the middle of one unwinds to whoever asked for it by [`catch`].
+//! fails in the middle of one unwinds to the enclosing [`catch`]. This needs `panic = "unwind"`, Cargo's default.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -81,14 +81,19 @@ thread_local! {
     static CATCHING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs work on tensors and gives the error of a device that fails in it. Without this around it, such an error is a
+/// Runs work on tensors and returns the error of a device that fails in it. Outside of `catch`, such an error is a
 /// panic with the same text.
 ///
+/// The error reaches `catch` by unwinding, without the panic hook. Values that the work owns are dropped on the way;
+/// changes that it has already made elsewhere, for example to a network that it borrows mutably, remain. A program that
+/// is built with `panic = "abort"` cannot unwind: the process ends without a message when the device fails.
+///
 /// # Errors
-/// When a device fails, on this thread.
+/// Returns the error if a device fails on this thread. A failure on a thread that the work starts is a panic of that
+/// thread, unless that thread calls `catch` itself.
 pub fn catch<R>(work: impl FnOnce() -> R) -> Result<R, DeviceError> {
     let before = CATCHING.replace(true);
-    // The work's own results are lost with it, and tensors are immutable: nothing half changed can be seen.
+    // No tensor can be seen half changed, because tensors are immutable.
     let result = catch_unwind(AssertUnwindSafe(work));
     CATCHING.set(before);
     result.map_err(|payload| match payload.downcast::<DeviceError>() {

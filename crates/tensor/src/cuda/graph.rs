@@ -1,192 +1,159 @@
-//! Work that is recorded once and then done again with one call to the driver: CUDA graphs.
+//! CUDA graphs: work that is recorded once and then repeated with one call to the driver.
 //!
-//! A graph is a function of tensors: it reads its operands where it was recorded with them, so they are copied there, and
-//! its results are copied from where it writes them. What it keeps in memory between is its own.
+//! A graph is a function of tensors. It reads its operands where it was recorded with them, so they are copied there,
+//! and its results are copied from where it writes them. All memory in between belongs to the graph. Numbers of the
+//! host that change from launch to launch, such as the position of random numbers, are its inputs: words in the
+//! device's memory.
 
-use std::any::Any;
-use std::cell::Cell;
-use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::buffer::{Buffer, Memory};
-use super::context::{Argument, Context};
-use super::{context, lock};
-use crate::adam::StepNumbers;
-use crate::random::Address;
+use super::capture::{self, Capture, Captured, EndOnUnwind, RECORDING, Region, refuse_capture};
+use super::context;
+use super::context::Context;
+use super::driver::Graphs;
 use crate::storage::{Device, Storage};
 use crate::tensor::Tensor;
-
-/// What errors call it.
-const RECORDING: &str = "a graph of recorded work (MERGAN_CUDA_GRAPHS=0 in the environment does without)";
 
 /// A recorded function of tensors on a CUDA device.
 pub struct Graph {
     context: &'static Context,
     graph: u64,
-    turn: Buffer,
+    inputs: Inputs,
     operands: Vec<Tensor>,
     results: Vec<Tensor>,
-    /// What its kernels were given besides, and where they have their own memory.
+    /// The other memory that its kernels use: memory of others, and the graph's own.
     _kept: (Vec<Arc<Memory>>, Arc<Region>),
 }
 
-/// What a recorded step is told besides its operands each time it is done. It lies in the device's memory.
-#[derive(Clone, Copy, Debug)]
-pub struct Turn {
-    /// Where its random numbers are drawn; stream and task stay those of the recording.
-    pub address: Address,
-    /// What [`Adam::next_step`](crate::Adam::next_step) says of its one step of the optimiser.
-    pub step: StepNumbers,
+/// Words of the host that recorded work reads from the device's memory, so that they can change with each launch of a
+/// graph. [`Address::graph_input`](crate::Address::graph_input) and [`Adam::graph_input`](crate::Adam::graph_input)
+/// return them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphInput {
+    name: &'static str,
+    words: Vec<u32>,
 }
 
-impl Turn {
-    /// Words before the numbers of the optimiser.
-    const POSITION: usize = 2;
-
-    fn words(&self) -> Vec<u32> {
-        let position = [self.address.inner, self.address.iteration];
-        position.into_iter().chain(self.step.0.map(f32::to_bits)).collect()
-    }
-}
-
-/// A recording on its way.
-pub(super) struct Capture {
-    at: Address,
-    turn: Buffer,
-    region: Arc<Region>,
-    kept: Vec<Arc<Memory>>,
-}
-
-/// The memory that recorded work allocates. Its kernels use it each time the graph is launched, so nobody else may have it.
-pub(super) struct Region {
-    context: &'static Context,
-    all: Mutex<Vec<(u64, usize)>>,
-    /// What a recording has freed, for what it allocates next.
-    free: Mutex<HashMap<usize, Vec<u64>>>,
-}
-
-impl Region {
-    /// The address of so many words, and how many they really are.
-    pub(super) fn allocate(&self, words: usize) -> (u64, usize) {
-        let recycled = lock(&self.free).get_mut(&self.context.length_class(words)).and_then(Vec::pop);
-        if let Some(address) = recycled {
-            return (address, self.context.length_class(words));
-        }
-        let (address, class) = self.context.allocate(words);
-        lock(&self.all).push((address, class));
-        (address, class)
+impl GraphInput {
+    /// Names words by their purpose. Each purpose needs a name of its own.
+    pub(crate) fn new(name: &'static str, words: impl Into<Vec<u32>>) -> GraphInput {
+        GraphInput { name, words: words.into() }
     }
 
-    pub(super) fn release(&self, address: u64, class: usize) {
-        if self.context.pools_memory() {
-            lock(&self.free).entry(class).or_default().push(address);
-        }
+    pub(crate) fn words(&self) -> &[u32] {
+        &self.words
     }
 }
 
-impl Drop for Region {
-    fn drop(&mut self) {
-        for (address, class) in std::mem::take(&mut *lock(&self.all)) {
-            self.context.release(address, class);
-        }
+/// The inputs of a graph, one after another in the device's memory.
+pub(super) struct Inputs {
+    declared: Vec<GraphInput>,
+    words: Buffer,
+}
+
+impl Inputs {
+    fn new(context: &'static Context, inputs: &[GraphInput]) -> Inputs {
+        let equal = inputs.iter().enumerate().find(|(place, input)| inputs[..*place].contains(input));
+        assert!(equal.is_none(), "two equal inputs of a graph: {equal:?}");
+        Inputs { declared: inputs.to_vec(), words: Buffer::upload(context, &joined(inputs)) }
+    }
+
+    /// Returns where an input lies that was declared with the same words.
+    pub(super) fn find(&self, input: &GraphInput) -> Option<Buffer> {
+        let place = self.declared.iter().position(|declared| declared == input)?;
+        let start = self.declared[..place].iter().map(|before| before.words.len()).sum();
+        Some(self.words.part(start, input.words.len()))
+    }
+
+    fn overwrite(&self, inputs: &[GraphInput]) {
+        let kinds =
+            |inputs: &[GraphInput]| inputs.iter().map(|input| (input.name, input.words.len())).collect::<Vec<_>>();
+        assert_eq!(kinds(inputs), kinds(&self.declared), "inputs of a graph");
+        self.words.overwrite(&joined(inputs));
     }
 }
 
-thread_local! {
-    static CAPTURING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Ends a recording on this thread: the work cannot be recorded.
-struct Refused;
-
-/// To be called where the host takes part in work: what it did would be the same each time a graph is launched.
-pub(crate) fn refuse_capture() {
-    if CAPTURING.get() {
-        resume_unwind(Box::new(Refused));
-    }
-}
-
-impl Capture {
-    pub(super) fn region(&self) -> Arc<Region> {
-        self.region.clone()
-    }
-
-    /// Where the position of random numbers lies that are drawn at this address.
-    pub(super) fn position(&self, address: Address) -> Buffer {
-        let at = |address: Address| (address.iteration, address.inner);
-        if at(address) != at(self.at) {
-            refuse_capture();
-        }
-        self.turn.part(0, Turn::POSITION)
-    }
-
-    /// Where the numbers of the optimiser's step lie.
-    pub(super) fn step(&self) -> Buffer {
-        self.turn.part(Turn::POSITION, self.turn.len() - Turn::POSITION)
-    }
-
-    /// Holds the memory of what a recorded kernel is given.
-    pub(super) fn keep(&mut self, arguments: &[&dyn Argument]) {
-        let memory = arguments.iter().filter_map(|argument| argument.buffer()).map(Buffer::memory);
-        self.kept.extend(memory.filter(|memory| !memory.is_of(&self.region)).cloned());
-    }
+fn joined(inputs: &[GraphInput]) -> Vec<u32> {
+    inputs.iter().flat_map(|input| &input.words).copied().collect()
 }
 
 impl Graph {
-    /// Records what `work` does with operands of these shapes; nothing of it is done. The turn is that of the steps which
-    /// it takes: it draws random numbers at this iteration and inner step, and takes one step of Adam at most.
+    /// Runs `work` on these operands, exactly once, and records it if possible. Returns the results, which are
+    /// constants, and the graph of the work if there is one.
     ///
-    /// `None` where the device records nothing, or the host takes part in the work: reads a tensor, or draws random numbers
-    /// for itself. `MERGAN_CUDA_GRAPHS=0` in the environment keeps everything from being recorded.
+    /// There is no graph if the device does not record, or if the host takes part in the work: if the work reads or
+    /// prints a tensor, draws random numbers on the host, uses another CUDA device, launches or drops another graph, or
+    /// needs words of the host that are not among `inputs`, such as those of a second step of Adam. The results are
+    /// valid either way. Work finds an input by its purpose and its words, so whatever needs equal words now gets equal
+    /// words at each launch. A capture within recorded work returns no graph of its own and becomes part of the outer
+    /// one.
+    ///
+    /// Other threads that use the device wait until the recording ends. Work must therefore not wait for another thread
+    /// that uses the device. If the work waits for rayon, a job that rayon runs on this thread in the meantime counts
+    /// as part of the work. Effects of the work besides its results are not repeated by a launch, and tensors that it
+    /// stores elsewhere are overwritten by each launch.
     ///
     /// # Panics
-    /// When there are no operands, or they are on different devices.
-    pub fn capture(turn: &Turn, operands: &[&Tensor], work: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Option<Graph> {
-        let Device::Cuda(index) = operands[0].device() else { return None };
-        let context = context(index);
-        let graphs =
-            context.graphs().filter(|_| std::env::var_os("MERGAN_CUDA_GRAPHS").is_none_or(|value| value != "0"))?;
-        let operands = alike(context, operands.iter().copied());
-        let capture = Capture {
-            at: turn.address,
-            turn: Buffer::stale(context, turn.words().len()),
-            region: Arc::new(Region { context, all: Mutex::default(), free: Mutex::default() }),
-            kept: Vec::new(),
+    /// Panics if there are no operands, if operands or results are on different devices, if two inputs are equal, or if
+    /// the device fails outside of [`catch`](super::catch).
+    pub fn capture(
+        inputs: &[GraphInput],
+        operands: &[&Tensor],
+        work: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
+    ) -> (Vec<Tensor>, Option<Graph>) {
+        let device = operands[0].device();
+        assert!(operands.iter().all(|operand| operand.device() == device), "operands of a graph on different devices");
+        let work = |operands: &[Tensor]| {
+            let results: Vec<Tensor> = work(operands).iter().map(Tensor::detach).collect();
+            assert!(results.iter().all(|result| result.device() == device), "results of a graph on different devices");
+            results
         };
-        context.done(RECORDING, graphs.begin_capture());
-        context.set_capture(Some(capture));
-        let before = CAPTURING.replace(true);
-        // What the work leaves half done is lost with it.
-        let results = catch_unwind(AssertUnwindSafe(|| work(&operands)));
-        CAPTURING.set(before);
-        let capture = context.set_capture(None).expect("the recording that was begun");
-        let graph = context.done(RECORDING, graphs.end_capture());
-        let Capture { turn, kept, region, .. } = capture;
-        let graph = |results| Graph { context, graph, turn, operands, results, _kept: (kept, region) };
-        match results {
-            Ok(results) => Some(graph(results)),
-            Err(payload) => {
-                drop(graph(Vec::new()));
-                given_up(payload)
-            }
-        }
+        let Some((context, graphs)) = recorder(device) else {
+            return (work(&operands.iter().map(|operand| operand.detach()).collect::<Vec<_>>()), None);
+        };
+        let own = alike(context, operands.iter().copied());
+        copy(context, operands.iter().copied().zip(&own));
+        Capture::begin(context, graphs, Inputs::new(context, inputs));
+        let recording = EndOnUnwind;
+        let results = work(&own);
+        let captured = Capture::end();
+        drop(recording);
+        let Some(Captured { graph, inputs, kept }) = captured else { return (results, None) };
+        let mut graph = Graph { context, graph, inputs, operands: own, results, _kept: kept };
+        (graph.run(), Some(graph))
     }
 
-    /// Does the work with other operands of the same shapes, at another turn. The results are constants.
+    /// Repeats the work with other words in its inputs and other operands of the same shapes. The results are
+    /// constants.
+    ///
+    /// A launch within recorded work ends that recording, as described at [`Graph::capture`].
     ///
     /// # Panics
-    /// When the operands' number, shapes or device differ from those of the recording.
-    pub fn launch(&self, turn: &Turn, operands: &[&Tensor]) -> Vec<Tensor> {
-        let Graph { context, graph, .. } = *self;
-        let shapes = |tensors: &mut dyn Iterator<Item = &Tensor>| tensors.map(Tensor::shape).collect::<Vec<_>>();
-        let (given, recorded) = (shapes(&mut operands.iter().copied()), shapes(&mut self.operands.iter()));
+    /// Panics if the purposes or lengths of the inputs, or the number, shapes or device of the operands differ from
+    /// those of the recording, or if the device fails outside of [`catch`](super::catch).
+    pub fn launch(&mut self, inputs: &[GraphInput], operands: &[&Tensor]) -> Vec<Tensor> {
+        // The inputs are written immediately, which a recording would not repeat.
+        refuse_capture();
+        let kinds = |tensors: &mut dyn Iterator<Item = &Tensor>| -> Vec<_> {
+            tensors.map(|tensor| (tensor.shape(), tensor.device())).collect()
+        };
+        let (given, recorded) = (kinds(&mut operands.iter().copied()), kinds(&mut self.operands.iter()));
         assert_eq!(given, recorded, "operands of a graph");
-        self.turn.overwrite(&turn.words());
-        copy(context, operands.iter().copied().zip(&self.operands));
+        self.inputs.overwrite(inputs);
+        copy(self.context, operands.iter().copied().zip(&self.operands));
+        self.run()
+    }
+
+    /// Repeats the work with the inputs and operands that are in place.
+    fn run(&mut self) -> Vec<Tensor> {
+        let Graph { context, graph, .. } = *self;
         let graphs = context.graphs().expect("the device that recorded it");
-        // SAFETY: the graph was recorded on this device, and holds the memory that its kernels use.
-        context.done(RECORDING, unsafe { graphs.launch(graph) });
+        let admitted = context.admit_host();
+        // SAFETY: the graph was recorded on this device, and `self` keeps the memory that its kernels use.
+        let launched = unsafe { graphs.launch(graph) };
+        drop(admitted);
+        context.done(RECORDING, launched);
         let results = alike(context, self.results.iter());
         copy(context, self.results.iter().zip(&results));
         results
@@ -196,14 +163,19 @@ impl Graph {
 impl Drop for Graph {
     fn drop(&mut self) {
         if let Some(graphs) = self.context.graphs() {
+            // The driver waits for the device here, which is impossible during a recording.
+            let _admitted = self.context.admit_host();
             graphs.free(self.graph);
         }
     }
 }
 
-/// What becomes of work that unwound.
-fn given_up(payload: Box<dyn Any + Send>) -> Option<Graph> {
-    if payload.is::<Refused>() { None } else { resume_unwind(payload) }
+/// Returns the device if it can record and this thread is not recording already.
+fn recorder(device: Device) -> Option<(&'static Context, &'static dyn Graphs)> {
+    let Device::Cuda(index) = device else { return None };
+    let context = context(index);
+    let graphs = context.graphs()?;
+    (!capture::is_on()).then_some((context, graphs))
 }
 
 fn buffer(tensor: &Tensor) -> &Buffer {
@@ -213,8 +185,8 @@ fn buffer(tensor: &Tensor) -> &Buffer {
     }
 }
 
-/// Tensors of the same shapes, whose numbers are whatever the memory's last user left. Each has memory of its own, so that
-/// one that is kept keeps no others.
+/// Returns tensors of the same shapes whose numbers are whatever the memory's last user left. Each has its own memory,
+/// so that keeping one does not keep the others.
 fn alike<'t>(context: &'static Context, tensors: impl Iterator<Item = &'t Tensor>) -> Vec<Tensor> {
     let stale = |tensor: &Tensor| Storage::Cuda(Buffer::stale(context, tensor.shape().len()));
     tensors.map(|tensor| Tensor::constant(tensor.shape(), stale(tensor))).collect()

@@ -20,6 +20,7 @@
 //! added in an order that only their shapes decide: the same work gives the same bits again.
 
 mod buffer;
+mod capture;
 mod context;
 mod driver;
 mod error;
@@ -32,12 +33,12 @@ mod tests;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 pub(crate) use buffer::Buffer;
-pub use context::Precision;
+pub(crate) use capture::refuse_capture;
 pub(crate) use context::{Argument, Context, recording};
+pub use context::{Options, Precision};
 pub use driver::{Driver, DriverError, Graphs, Launch, Peak};
 pub use error::{DeviceError, catch};
-pub(crate) use graph::refuse_capture;
-pub use graph::{Graph, Turn};
+pub use graph::{Graph, GraphInput};
 pub use modules::{Kernel, MODULES, Module, kernels};
 
 use crate::storage::Device;
@@ -47,34 +48,36 @@ const TENSOR_CORES: (u32, u32) = (8, 0);
 
 static CONTEXTS: RwLock<Vec<&'static Context>> = RwLock::new(Vec::new());
 
-/// The GPU of this number, as CUDA counts them from 0, computing in this precision. Opening one again gives the same
-/// device.
+/// Opens the GPU of this number, as CUDA counts them from 0, with these options or in this [`Precision`]. Opening one
+/// again returns the same device.
 ///
 /// # Errors
 /// When there is no driver, no such GPU, or it is too old for the kernels.
-pub fn open(ordinal: usize, precision: Precision) -> Result<Device, DeviceError> {
-    static OPENED: Mutex<Vec<(usize, Precision, Device)>> = Mutex::new(Vec::new());
+pub fn open(ordinal: usize, options: impl Into<Options>) -> Result<Device, DeviceError> {
+    static OPENED: Mutex<Vec<(usize, Options, Device)>> = Mutex::new(Vec::new());
+    let options = options.into();
     let mut opened = lock(&OPENED);
-    if let Some(&(.., device)) = opened.iter().find(|&&(number, other, _)| (number, other) == (ordinal, precision)) {
+    if let Some(&(.., device)) = opened.iter().find(|&&(number, other, _)| (number, other) == (ordinal, options)) {
         return Ok(device);
     }
-    let device = install(Arc::new(gpu::Gpu::new(ordinal)?), precision)?;
-    opened.push((ordinal, precision, device));
+    let device = install(Arc::new(gpu::Gpu::new(ordinal)?), options)?;
+    opened.push((ordinal, options, device));
     Ok(device)
 }
 
-/// A device of tensors that computes by this driver, in this precision. It stays until the process ends.
+/// Makes a device of tensors that computes with this driver, with these options or in this [`Precision`]. It exists
+/// until the process ends.
 ///
 /// # Errors
 /// When the driver's device is too old for the precision.
-pub fn install(driver: Arc<dyn Driver>, precision: Precision) -> Result<Device, DeviceError> {
-    let capability = driver.compute_capability();
-    if precision == Precision::Tf32 && capability < TENSOR_CORES {
+pub fn install(driver: Arc<dyn Driver>, options: impl Into<Options>) -> Result<Device, DeviceError> {
+    let (options, capability) = (options.into(), driver.compute_capability());
+    if options.precision == Precision::Tf32 && capability < TENSOR_CORES {
         return Err(DeviceError::NoTensorCores { device: driver.name(), capability });
     }
     let mut contexts = CONTEXTS.write().unwrap_or_else(|poisoned| poisoned.into_inner());
     let index = contexts.len();
-    contexts.push(Box::leak(Box::new(Context::new(driver, precision, index))));
+    contexts.push(Box::leak(Box::new(Context::new(driver, options, index))));
     Ok(Device::Cuda(index))
 }
 

@@ -1,9 +1,17 @@
 //! The same numbers from kernels.
 
 use super::{Address, Random};
-use crate::cuda::{Argument, Buffer, context};
+use crate::cuda::{Argument, Buffer, GraphInput, context};
 use crate::shape::Shape;
 use crate::storage::Storage;
+
+impl Address {
+    /// Returns the iteration and the inner step as the input of a graph that draws random numbers there. Stream and
+    /// task remain those of the recording.
+    pub fn graph_input(self) -> GraphInput {
+        GraphInput::new("position of random numbers", [self.inner, self.iteration])
+    }
+}
 
 impl Random {
     /// The numbers that `normal_f32` or `uniform_f32` makes on a device.
@@ -12,7 +20,7 @@ impl Random {
         let numbers = Buffer::stale(context, len);
         let key = [self.seed as u32, (self.seed >> 32) as u32];
         let place = [address.inner, address.iteration, address.purpose()];
-        let position = context.captured_position(address);
+        let position = context.graph_input(&address.graph_input());
         let arguments: [&dyn Argument; 6] =
             [&numbers, &shape.nchw().axes(), &(len as i32), &key, &place, &position.as_ref()];
         // A thread makes four numbers.
