@@ -128,7 +128,7 @@ const FAULTS: [Fault; 17] = [
     // Rows are added before they have been written.
     Fault {
         module: "broadcast",
-        case: Some("sum to channels"),
+        case: Some("sum_to, a number per channel"),
         from: "    rows[threadIdx.y][threadIdx.x] = value;\n    __syncthreads();\n",
         to: "    rows[threadIdx.y][threadIdx.x] = value;\n",
         found: "in shared memory at ",
@@ -136,22 +136,22 @@ const FAULTS: [Fault; 17] = [
     // The last block runs past the end.
     Fault {
         module: "broadcast",
-        case: Some("product, grouped broadcast"),
+        case: Some("multiply, one number per image"),
         from: "    if (i >= len) return;\n    const int row",
         to: "    const int row",
         found: "out of bounds, write of 4 bytes",
     },
     // A tile is read before it has been written.
     Fault {
-        module: "flatten",
+        module: "reshape",
         case: Some("flatten"),
         from: "    __syncthreads();\n    for (int i = threadIdx.y; i < 32; i += 8) {\n        if (column + i",
         to: "    for (int i = threadIdx.y; i < 32; i += 8) {\n        if (column + i",
-        found: "in shared memory at flatten.cu",
+        found: "in shared memory at reshape.cu",
     },
     // Threads of the block wait at different barriers.
     Fault {
-        module: "flatten",
+        module: "reshape",
         case: Some("flatten"),
         from: "    for (int i = threadIdx.y; i < 32; i += 8) {\n        if (row + i",
         to: "    if (threadIdx.y < 3) __syncthreads();\n    for (int i = threadIdx.y; i < 32; i += 8) {\n        if (row + i",
