@@ -4,7 +4,7 @@ use mergan_tensor::{Adam, AdamOptions, Address, Conv2d, Device, Random};
 fn main() {
     let random = Random::new(0);
     let image = random.normal(Address::default(), [1, 1, 8, 8], Device::Cpu).variable();
-    let mut kernel = random.uniform(Address { inner: 1, ..Address::default() }, [4, 1, 3, 3], Device::Cpu).variable();
+    let mut kernel = random.uniform(Address { substep: 1, ..Address::default() }, [4, 1, 3, 3], Device::Cpu).variable();
     let mut adam = Adam::new(AdamOptions { beta1: 0.0, beta2: 0.9, epsilon: 1e-8 });
     let mut penalty = f64::INFINITY;
     for _ in 0..300 {

@@ -93,7 +93,7 @@ impl Formula {
         };
         match self {
             Formula::Single => single,
-            Formula::Training => training_stream(address.iteration, training, address.inner),
+            Formula::Training => training_stream(address.step, training, address.substep),
         }
     }
 }

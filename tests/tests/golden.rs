@@ -248,7 +248,7 @@ impl Recipe {
     ) {
         let Recipe { file, sizes, batch, iterations, critic_steps } = *self;
         let golden = Golden::open(file);
-        let adam = AdamOptions::default();
+        let adam = AdamOptions { beta1: 0.0, beta2: 0.9, epsilon: 1e-8 };
         let learner = Learner::new(&generator(sizes, GENERATOR), &critic(sizes), adam, |_| true);
         let Learner { mut generator, mut critic } = learner;
         let past: Vec<usize> = (0..task).collect();

@@ -26,7 +26,8 @@ fn main() -> Result<()> {
     let sizes = ModelConfig { architecture: Architecture::Digit, width, channels: 1, classes: 10, latent: 128 };
     let (random, tally) = (Random::new(0), Tally::default());
     let (generator, critic) = (Generator::new(sizes, random, device), Critic::new(sizes, random, device));
-    let mut learner = Learner::new(&generator, &critic, AdamOptions::default(), |_| true);
+    let mut learner =
+        Learner::new(&generator, &critic, AdamOptions { beta1: 0.0, beta2: 0.9, epsilon: 1e-8 }, |_| true);
     let mut recorder = Recorder::default();
     let strategy = Strategies::built_in().build("sft", &toml::Table::new())?;
     let images = random.uniform(Address::default(), [BATCH, 1, 32, 32], device);

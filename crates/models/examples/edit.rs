@@ -38,7 +38,7 @@ fn save_fresh(path: &Path) -> Result<(), Box<dyn Error>> {
     let mut generator = Generator::new(sizes, Random::new(0), Device::Cpu);
     for (parameter, inner) in generator.parameters_mut().iter_mut().zip(0..) {
         if parameter.rows == Rows::PerClass {
-            let address = Address { inner, ..Address::default() };
+            let address = Address { substep: inner, ..Address::default() };
             parameter.value = Random::new(1).normal(address, parameter.value.shape(), Device::Cpu);
         }
     }

@@ -63,7 +63,7 @@ impl Declaration {
             let shape = shape_of(&axes);
             let value = match start {
                 Start::Uniform { deviation } => {
-                    address.inner += 1;
+                    address.substep += 1;
                     (random.uniform(address, shape, device) - 0.5) * (2.0 * 3f64.sqrt() * deviation)
                 }
                 Start::Constant(number) => Tensor::full(number, shape, device),

@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn latents(inner: u32, n: usize) -> Tensor {
-        Random::new(1).normal(Address { inner, ..Address::default() }, [n, 8], Device::Reference)
+        Random::new(1).normal(Address { substep: inner, ..Address::default() }, [n, 8], Device::Reference)
     }
 
     /// Standing statistics of one batch are that batch's.

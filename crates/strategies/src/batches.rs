@@ -108,9 +108,9 @@ impl Source {
         if self.epoch != epoch {
             let address = Address {
                 stream: Purpose::Order as u16,
-                task: task as u16,
-                iteration: epoch as u32,
-                inner: self.number as u32,
+                part: task as u16,
+                step: epoch as u32,
+                substep: self.number as u32,
             };
             self.order = noise.permutation(address, self.images.len());
             self.epoch = epoch;

@@ -114,9 +114,9 @@ impl Draws<'_> {
     fn address(&self, purpose: Purpose) -> Address {
         Address {
             stream: purpose as u16,
-            task: self.task as u16,
-            iteration: self.iteration as u32,
-            inner: self.inner as u32,
+            part: self.task as u16,
+            step: self.iteration as u32,
+            substep: self.inner as u32,
         }
     }
 }

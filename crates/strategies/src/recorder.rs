@@ -137,7 +137,7 @@ impl<N: Network, O: Network> Work<'_, N, O> {
     /// Returns the position of the step's random numbers and the numbers of its optimiser step.
     fn inputs(&self, trainee: &Trainee<N>) -> [GraphInput; 2] {
         let (iteration, inner) = (self.round.draws.iteration as u32, self.round.draws.inner as u32);
-        let address = Address { iteration, inner, ..Address::default() };
+        let address = Address { step: iteration, substep: inner, ..Address::default() };
         [address.graph_input(), trainee.adam.graph_input(self.round.rate)]
     }
 

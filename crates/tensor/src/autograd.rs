@@ -2,7 +2,7 @@
 //!
 //! Every operation's gradient can be made of public operations alone, and is wherever its own history is recorded. So a
 //! gradient is a tensor like any other and can be differentiated again. WGAN-GP needs that: its penalty is made
-//! of a gradient, and training needs the penalty's gradient (paper section 2.1).
+//! of a gradient, and training needs the penalty's gradient.
 
 use std::cell::Cell;
 use std::collections::HashMap;

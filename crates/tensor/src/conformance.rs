@@ -1,5 +1,5 @@
 //! Whether a device computes what the reference device computes: every operation, with its first and second
-//! derivatives, at small ragged shapes and at those of the networks.
+//! derivatives, at small ragged shapes and at those of whole layers.
 //!
 //! ```
 //! use mergan_tensor::{Device, conformance};
@@ -81,8 +81,8 @@ pub fn small_cases() -> Vec<Case> {
     operations.chain(others).collect()
 }
 
-/// The layers of the networks for digits at a batch of `n` and the paper's width, with their first derivatives.
-pub fn digit_cases(n: usize) -> Vec<Case> {
+/// The layers of small networks for images of 32 x 32 pixels, at a batch of `n`, with their first derivatives.
+pub fn layer_cases(n: usize) -> Vec<Case> {
     let halve = |name, channels: [usize; 2], side: usize| {
         let operands = ([n, channels[0], side, side], [channels[1], channels[0], 5, 5], [channels[1]]);
         case!(name, [operands.0, operands.1, operands.2], |t| t[0].conv2d_leaky_relu(
@@ -257,7 +257,7 @@ fn axes(lengths: &[usize]) -> Shape {
 /// Random numbers are the same bits everywhere.
 fn random(name: &'static str, shape: [usize; 4]) -> Case {
     let bits = move |device| {
-        let (random, address) = (Random::new(7), Address { stream: 1, task: 2, iteration: 3, inner: 4 });
+        let (random, address) = (Random::new(7), Address { stream: 1, part: 2, step: 3, substep: 4 });
         let drawn = [random.normal(address, shape, device), random.uniform(address, shape, device)];
         drawn.map(|tensor| tensor.to_vec::<f32>().into_iter().map(f32::to_bits).collect::<Vec<_>>())
     };
@@ -288,8 +288,10 @@ fn graph(name: &'static str) -> Case {
         let mut plain: Vec<Tensor> = parameters.chain(means).collect();
         let (mut launched, mut adam, mut graph) = (plain.clone(), Adam::default(), None::<Graph>);
         for iteration in 1..4 {
-            let (rate, address) =
-                (RATE / f64::from(iteration), Address { iteration, inner: iteration + 5, ..Address::default() });
+            let (rate, address) = (
+                RATE / f64::from(iteration),
+                Address { step: iteration, substep: iteration + 5, ..Address::default() },
+            );
             let inputs = [address.graph_input(), adam.graph_input(rate)];
             let operands: Vec<&Tensor> = launched.iter().collect();
             let work = |state: &[Tensor]| step(state, &adam, rate, address);
@@ -357,7 +359,7 @@ mod tests {
 
     #[test]
     fn the_cpu_conforms() {
-        for case in small_cases().into_iter().chain(digit_cases(5)) {
+        for case in small_cases().into_iter().chain(layer_cases(5)) {
             let outcome = case.check(Device::Cpu);
             println!("{:.3} {}", outcome.error, outcome.case);
             assert!(outcome.passed(), "{}: {} times the error of rounding", outcome.case, outcome.error);

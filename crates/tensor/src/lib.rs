@@ -9,7 +9,7 @@
 //!
 //! // Train a small critic to have input gradients of norm one: a derivative of a derivative.
 //! let random = Random::new(0);
-//! let draw = |iteration, shape: [usize; 4]| random.normal(Address { iteration, ..Address::default() }, shape, Device::Cpu);
+//! let draw = |step, shape: [usize; 4]| random.normal(Address { step, ..Address::default() }, shape, Device::Cpu);
 //! let mut kernel = draw(0, [4, 1, 3, 3]).variable();
 //! let mut adam = Adam::default();
 //! let mut penalties = Vec::new();

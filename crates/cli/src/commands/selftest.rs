@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use mergan_tensor::conformance::{Case, Outcome, digit_cases, small_cases};
+use mergan_tensor::conformance::{Case, Outcome, layer_cases, small_cases};
 
 use crate::args::SelftestArguments;
 use crate::console::Console;
@@ -14,7 +14,7 @@ const BATCH: usize = 21;
 /// Runs `mergan selftest`. The exit code says whether the device is correct.
 pub fn run(arguments: &SelftestArguments, console: &Console) -> Result<ExitCode> {
     let device = arguments.device.open(console)?;
-    let cases: Vec<Case> = small_cases().into_iter().chain(digit_cases(BATCH)).collect();
+    let cases: Vec<Case> = small_cases().into_iter().chain(layer_cases(BATCH)).collect();
     let mut progress = console.progress("comparing with f64", cases.len() as u64);
     let outcomes = cases.iter().enumerate().map(|(done, case)| {
         console.update(&mut progress, done as u64, || case.name().into());

@@ -117,7 +117,7 @@ impl Subsets {
         let random = Random::new(self.seed);
         let subset = |i: usize| {
             [(0, real), (1, generated)].map(|(inner, count)| {
-                let address = Address { stream: SUBSETS_STREAM, iteration: i as u32, inner, ..Address::default() };
+                let address = Address { stream: SUBSETS_STREAM, step: i as u32, substep: inner, ..Address::default() };
                 let mut order = random.permutation(address, count);
                 order.truncate(size);
                 order

@@ -100,13 +100,13 @@ impl Classifier {
         let steps = options.epochs * (count / batch);
         let mut step = 0;
         for epoch in 0..options.epochs {
-            let address = Address { stream: ORDER_STREAM, iteration: epoch as u32, ..Address::default() };
+            let address = Address { stream: ORDER_STREAM, step: epoch as u32, ..Address::default() };
             let order = random.permutation(address, count);
             // The last, smaller batch is dropped; another epoch's order brings its images back.
             for chosen in order.chunks_exact(batch) {
                 let x = pixels::from_bytes(read(chosen)?.view(), Device::Cpu);
                 let y: Vec<usize> = chosen.iter().map(|&i| labels[i]).collect();
-                let address = Address { stream: DROPOUT_STREAM, iteration: step as u32, ..Address::default() };
+                let address = Address { stream: DROPOUT_STREAM, step: step as u32, ..Address::default() };
                 let features = classifier.through(&x, |x| dropped(x, random, address));
                 let loss = classifier.last(&features).cross_entropy(&y);
                 let rate = options.rate * (1.0 - step as f64 / steps as f64);

@@ -185,7 +185,7 @@ mod tests {
         ModelConfig { architecture: Architecture::Digit, width: 2, channels: 1, classes: 3, latent: 6 };
 
     fn latents(inner: u32, n: usize) -> Tensor {
-        Random::new(1).normal(Address { inner, ..Address::default() }, [n, 6], Device::Reference)
+        Random::new(1).normal(Address { substep: inner, ..Address::default() }, [n, 6], Device::Reference)
     }
 
     /// Against finite differences of each sample's log-likelihood in f64. The square of the mean gradient, the usual

@@ -13,7 +13,7 @@ use crate::tensor::Tensor;
 /// What does not change from step to step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamOptions {
-    /// Decay of the mean of the gradients; 0 in the paper, so that a step follows the newest gradient alone.
+    /// Decay of the mean of the gradients. At 0 a step follows the newest gradient alone, as is usual for WGAN-GP.
     pub beta1: f64,
     /// Decay of the mean of their squares.
     pub beta2: f64,
@@ -22,9 +22,9 @@ pub struct AdamOptions {
 }
 
 impl Default for AdamOptions {
-    /// The paper's recipe: beta1 0, beta2 0.9, epsilon 1e-8.
+    /// The authors' settings, which are PyTorch's too: beta1 0.9, beta2 0.999, epsilon 1e-8.
     fn default() -> Self {
-        AdamOptions { beta1: 0.0, beta2: 0.9, epsilon: 1e-8 }
+        AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
     }
 }
 

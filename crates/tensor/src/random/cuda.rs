@@ -9,7 +9,7 @@ impl Address {
     /// Returns the iteration and the inner step as the input of a graph that draws random numbers there. Stream and
     /// task remain those of the recording.
     pub fn graph_input(self) -> GraphInput {
-        GraphInput::new("position of random numbers", [self.inner, self.iteration])
+        GraphInput::new("position of random numbers", [self.substep, self.step])
     }
 }
 
@@ -19,7 +19,7 @@ impl Random {
         let (context, len) = (context(index), shape.len());
         let numbers = Buffer::stale(context, len);
         let key = [self.seed as u32, (self.seed >> 32) as u32];
-        let place = [address.inner, address.iteration, address.purpose()];
+        let place = [address.substep, address.step, address.purpose()];
         let position = context.graph_input(&address.graph_input());
         let arguments: [&dyn Argument; 6] =
             [&numbers, &shape.nchw().axes(), &(len as i32), &key, &place, &position.as_ref()];

@@ -1,7 +1,7 @@
 //! Random numbers that are a function of where they are used: Philox4x32-10 (Salmon et al., 2011).
 //!
 //! A generator with a state must be saved to resume and gives other numbers to everybody once somebody draws more. Here
-//! a number depends only on the seed and its address - stream, task, iteration, inner step and element - so a resumed
+//! a number depends only on the seed and its address - stream, part, step, substep and element - so a resumed
 //! run continues with the same numbers, and a strategy that draws more leaves everybody else's alone.
 //!
 //! Normals are made with additions, multiplications, divisions, fused multiply-adds and square roots only, which are
@@ -28,12 +28,12 @@ pub struct Random {
 pub struct Address {
     /// What the numbers are for.
     pub stream: u16,
-    /// The task of the sequence.
-    pub task: u16,
-    /// The iteration within the task.
-    pub iteration: u32,
-    /// The step within the iteration.
-    pub inner: u32,
+    /// A part of the work, such as an epoch or a task.
+    pub part: u16,
+    /// A step of it.
+    pub step: u32,
+    /// A step within the step.
+    pub substep: u32,
 }
 
 impl Random {
@@ -124,14 +124,14 @@ impl Random {
     /// The blocks of four words of an address, by their number.
     fn blocks(&self, address: Address) -> impl Fn(usize) -> [u32; 4] + use<> {
         let key = [self.seed as u32, (self.seed >> 32) as u32];
-        move |i| philox([i as u32, address.inner, address.iteration, address.purpose()], key)
+        move |i| philox([i as u32, address.substep, address.step, address.purpose()], key)
     }
 }
 
 impl Address {
     /// Stream and task in one word.
     fn purpose(&self) -> u32 {
-        u32::from(self.stream) << 16 | u32::from(self.task)
+        u32::from(self.stream) << 16 | u32::from(self.part)
     }
 }
 
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn numbers_are_those_of_their_words() {
-        let (random, address) = (Random::new(3), Address { inner: 7, ..Address::default() });
+        let (random, address) = (Random::new(3), Address { substep: 7, ..Address::default() });
         let drawn: Vec<f32> = random.uniform(address, [5001], Device::Cpu).to_vec();
         let expected = random.words(address, 5001).map(|word| (word >> 8) as f32 / (1 << 24) as f32);
         assert!(drawn.into_iter().eq(expected));
@@ -242,13 +242,13 @@ mod tests {
     fn addresses_are_independent_and_repeatable() {
         let random = Random::new(1);
         let draw = |address| random.below(address, 16, 1000);
-        let here = Address { stream: 1, task: 2, iteration: 3, inner: 4 };
+        let here = Address { stream: 1, part: 2, step: 3, substep: 4 };
         assert_eq!(draw(here), draw(here));
         let others = [
             Address { stream: 2, ..here },
-            Address { task: 3, ..here },
-            Address { iteration: 4, ..here },
-            Address { inner: 5, ..here },
+            Address { part: 3, ..here },
+            Address { step: 4, ..here },
+            Address { substep: 5, ..here },
         ];
         assert!(others.iter().all(|&other| draw(other) != draw(here)));
         assert_ne!(Random::new(2).below(here, 16, 1000), draw(here));

@@ -185,7 +185,7 @@ pub fn whole_device(tier: Tier, options: impl Into<Options>) -> Device {
 
 /// Returns the small cases, and a layer whose sum is split into parts.
 fn cases() -> Vec<conformance::Case> {
-    let layers = conformance::digit_cases(1).into_iter().filter(|case| case.name() == "critic, classes");
+    let layers = conformance::layer_cases(1).into_iter().filter(|case| case.name() == "critic, classes");
     conformance::small_cases().into_iter().chain(layers).collect()
 }
 
@@ -212,7 +212,7 @@ fn every_operation_conforms_on_the_fast_host() {
 
 #[test]
 fn the_networks_layers_conform_on_the_fast_host() {
-    every_operation_conforms(Tier::Fast, || conformance::digit_cases(3));
+    every_operation_conforms(Tier::Fast, || conformance::layer_cases(3));
 }
 
 /// A function of a tensor of five numbers.
@@ -222,8 +222,8 @@ type Work<'a> = &'a dyn Fn(&Tensor) -> Tensor;
 fn work_in_which_the_host_takes_part_is_done_plainly() {
     let device = whole_device(Tier::Fast, Precision::F32);
     let other = whole_device(Tier::Fast, Precision::F32);
-    let at = Address { iteration: 3, ..Address::default() };
-    let elsewhere = Address { iteration: 4, ..at };
+    let at = Address { step: 3, ..Address::default() };
+    let elsewhere = Address { step: 4, ..at };
     let (random, x) = (Random::new(1), Tensor::full(2.0, [5], device));
     let adam = Adam::new(AdamOptions { beta1: 0.5, ..AdamOptions::default() });
     let inputs = [at.graph_input(), adam.graph_input(0.1)];

@@ -23,7 +23,7 @@ fn every_operation_conforms_on_the_gpu() {
 #[ignore = "gpu"]
 fn the_networks_layers_conform_on_the_gpu() {
     for precision in [Precision::F32, Precision::Tf32] {
-        conforms(Tier::Gpu, gpu(precision), conformance::digit_cases(64));
+        conforms(Tier::Gpu, gpu(precision), conformance::layer_cases(64));
     }
 }
 

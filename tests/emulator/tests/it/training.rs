@@ -94,8 +94,7 @@ impl Recipe {
             None => learner.generator.step(&learner.critic.network, strategy, &round(0)),
         }];
         for inner in 0..self.critic_steps {
-            let address =
-                Address { stream: 99, iteration: iteration as u32, inner: inner as u32, ..Address::default() };
+            let address = Address { stream: 99, step: iteration as u32, substep: inner as u32, ..Address::default() };
             let images = noise.normal(address, [self.batch, 1, 32, 32], device).tanh();
             let real = Batch { images, labels: vec![TASK; self.batch] };
             losses.push(match &mut recorder {

@@ -1,5 +1,4 @@
-//! Squared distances: from another tensor, which is the pixel alignment loss, and of each image's norm from one, which is
-//! the head of the gradient penalty.
+//! Squared distances: from another tensor, and of each image's norm from one, which is the gradient penalty of WGAN-GP.
 //!
 //! Both are compositions of other operations. On CUDA devices, where a small operation costs its launch, kernels compute
 //! them in two passes and their gradients in one, unless the gradient's own graph is recorded: then the composition runs.
@@ -12,8 +11,7 @@ use crate::storage::Storage;
 use crate::tensor::Tensor;
 
 impl Tensor {
-    /// The sum of the squared differences from `other`, a scalar: twice what replay alignment adds to the loss of one class
-    /// (paper equation 12).
+    /// The sum of the squared differences from `other`, a scalar.
     ///
     /// # Panics
     /// When the shapes differ.
