@@ -45,7 +45,7 @@ mod tensor;
 pub use adam::{Adam, AdamOptions, Moments};
 pub use autograd::no_grad;
 pub use cpu::simd::{SimdError, microkernel};
-pub use ops::{Conv2d, FrozenConv2d, Pool2d, conv2d_flops};
+pub use ops::{Conv2d, FrozenConv2d, Interpolation, Pool2d, conv2d_flops};
 pub use random::{Address, Random};
 pub use shape::Shape;
 pub use storage::{Device, Element};

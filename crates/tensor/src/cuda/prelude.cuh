@@ -13,7 +13,7 @@ struct Shape {
 
 // The sizes of a convolution or a pooling, as in geometry.rs.
 struct Geometry {
-    int n, ci, h, w, co, kh, kw, oh, ow, stride_y, stride_x, padding_y, padding_x;
+    int n, ci, h, w, co, kh, kw, oh, ow, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x;
 };
 
 // The sum over the warp, in every lane.

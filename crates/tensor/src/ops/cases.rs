@@ -1,6 +1,6 @@
 //! Functions that use every operation: the tests differentiate them, and [`crate::conformance`] compares devices by them.
 
-use super::{Conv2d, Pool2d};
+use super::{Conv2d, Interpolation, Pool2d};
 use crate::random::{Address, Random};
 use crate::shape::Shape;
 use crate::storage::Device;
@@ -118,6 +118,8 @@ pub(crate) fn cases() -> Vec<Case> {
             t[0].layer_norm_leaky_relu(&t[1], &t[2], 1e-5, 1.0)
         }),
         case!("upsample2d", [images], |t| t[0].upsample2d()),
+        case!("interpolate, nearest", [images], |t| t[0].interpolate([7, 3], Interpolation::Nearest).tanh()),
+        case!("interpolate, bilinear", [images], |t| t[0].interpolate([7, 3], Interpolation::Bilinear).tanh()),
         case!("squared_distance", [images, images], |t| t[0].squared_distance(&t[1]).square()),
         case!("unit_norm_penalty", [images], |t| t[0].unit_norm_penalty().square()),
         case!("cross_entropy", [[3, 4]], |t| (&t[0] * 3.0).cross_entropy(&[2, 0, 2])),
@@ -125,6 +127,22 @@ pub(crate) fn cases() -> Vec<Case> {
         case!("linear_leaky_relu", [[3, 5], [4, 5], [4]], |t| t[0].linear_leaky_relu(&t[1], &t[2], 1.0)),
         case!("conv2d, stride 2", [[2, 3, 6, 7], [4, 3, 5, 5]], move |t| t[0].conv2d(&t[1], strided)),
         case!("conv2d, stride 1", [[2, 3, 5, 4], [2, 3, 3, 3]], move |t| t[0].conv2d(&t[1], plain)),
+        case!("conv2d, dilated", [[2, 3, 9, 8], [5, 3, 3, 3]], |t| {
+            t[0].conv2d(&t[1], Conv2d::square(1, 2).dilated([3, 2]))
+        }),
+        case!("conv2d, dilated with a stride", [[2, 3, 9, 8], [5, 3, 3, 3]], |t| {
+            t[0].conv2d(&t[1], Conv2d::square(2, 2).dilated([2, 3]))
+        }),
+        case!("conv2d, groups", [[2, 6, 5, 4], [4, 3, 3, 3]], |t| t[0].conv2d(&t[1], Conv2d::square(1, 1).grouped(2))),
+        case!("conv2d_leaky_relu, groups", [[2, 4, 5, 4], [4, 1, 3, 3], [4]], |t| {
+            t[0].conv2d_leaky_relu(&t[1], &t[2], Conv2d::square(1, 1).grouped(4), 0.2)
+        }),
+        case!("conv_transpose2d, groups", [[2, 4, 3, 4], [4, 3, 5, 5]], |t| {
+            t[0].conv_transpose2d(&t[1], Conv2d::square(2, 2).grouped(2), [6, 7])
+        }),
+        case!("conv_transpose2d, dilated", [[2, 4, 5, 4], [4, 3, 3, 3]], |t| {
+            t[0].conv_transpose2d(&t[1], Conv2d::square(2, 2).dilated([2, 2]), [9, 8])
+        }),
         case!("conv2d, whole map", [[2, 3, 4, 4], [2, 3, 4, 4]], |t| t[0].conv2d(&t[1], Conv2d::square(1, 0))),
         case!("conv2d_leaky_relu", [[2, 3, 6, 7], [24, 3, 5, 5], [24]], move |t| {
             t[0].conv2d_leaky_relu(&t[1], &t[2], strided, 0.2)

@@ -11,6 +11,7 @@ mod distances;
 pub(crate) mod elementwise;
 mod functions;
 mod indexing;
+mod interpolate;
 mod layer_norm;
 mod leaky_relu;
 mod pool2d;
@@ -21,6 +22,7 @@ mod upsample;
 
 pub(crate) use conv2d::conv2d_by_every_tile;
 pub use conv2d::{Conv2d, FrozenConv2d, conv2d_flops};
+pub use interpolate::Interpolation;
 pub use pool2d::Pool2d;
 
 #[cfg(test)]

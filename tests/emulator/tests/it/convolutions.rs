@@ -18,23 +18,26 @@ struct Sizes {
     k: usize,
     stride: usize,
     padding: usize,
+    dilation: usize,
 }
 
-/// One case in which vectors of four do not divide the channels, and one in which they do.
-const RAGGED: [Sizes; 2] = [
-    Sizes { n: 3, ci: 21, h: 7, w: 6, co: 37, k: 5, stride: 2, padding: 2 },
-    Sizes { n: 2, ci: 20, h: 6, w: 5, co: 36, k: 3, stride: 1, padding: 1 },
+/// One case in which vectors of four do not divide the channels, one in which they do, and one with dilation.
+const RAGGED: [Sizes; 3] = [
+    Sizes { n: 3, ci: 21, h: 7, w: 6, co: 37, k: 5, stride: 2, padding: 2, dilation: 1 },
+    Sizes { n: 2, ci: 20, h: 6, w: 5, co: 36, k: 3, stride: 1, padding: 1, dilation: 1 },
+    Sizes { n: 2, ci: 20, h: 9, w: 8, co: 36, k: 3, stride: 2, padding: 2, dilation: 3 },
 ];
 
 impl Sizes {
     fn out(&self, side: usize) -> usize {
-        (side + 2 * self.padding - self.k) / self.stride + 1
+        (side + 2 * self.padding - self.dilation * (self.k - 1) - 1) / self.stride + 1
     }
 
     fn value(&self) -> Value {
-        let Sizes { n, ci, h, w, co, k, stride, padding } = *self;
+        let Sizes { n, ci, h, w, co, k, stride, padding, dilation } = *self;
         let (oh, ow) = (self.out(h), self.out(w));
-        Value::Sizes([n, ci, h, w, co, k, k, oh, ow, stride, stride, padding, padding].map(|size| size as i32))
+        let sizes = [n, ci, h, w, co, k, k, oh, ow, stride, stride, padding, padding, dilation, dilation];
+        Value::Sizes(sizes.map(|size| size as i32))
     }
 
     /// Returns the number of values in the image, the kernel and the result.
@@ -46,10 +49,10 @@ impl Sizes {
     /// Calls `each` with the indices in the image, the kernel and the result of every product that the convolution
     /// sums.
     fn products(&self, mut each: impl FnMut([usize; 3])) {
-        let Sizes { n, ci, h, w, co, k, stride, padding } = *self;
+        let Sizes { n, ci, h, w, co, k, stride, padding, dilation } = *self;
         let (oh, ow) = (self.out(h), self.out(w));
         for (pixel, tap) in (0..oh * ow).flat_map(|pixel| (0..k * k).map(move |tap| (pixel, tap))) {
-            let (y, x) = (pixel / ow * stride + tap / k, pixel % ow * stride + tap % k);
+            let (y, x) = (pixel / ow * stride + tap / k * dilation, pixel % ow * stride + tap % k * dilation);
             let inside = (padding..h + padding).contains(&y) && (padding..w + padding).contains(&x);
             for (image, output) in (0..n * co).filter(|_| inside).map(|i| (i / co, i % co)) {
                 let source = ((y - padding) * w + x - padding) * n + image;

@@ -71,19 +71,19 @@ pub enum Value {
     /// A structure of an integer and a number.
     Pair(i32, f32),
     /// A structure of the sizes of a convolution.
-    Sizes([i32; 13]),
+    Sizes([i32; 15]),
 }
 
 impl Value {
     /// Returns the value as it lies in memory.
-    fn words(self) -> [u32; 14] {
-        let mut words = [0; 14];
+    fn words(self) -> [u32; 16] {
+        let mut words = [0; 16];
         match self {
             Value::Address(address) => (words[0], words[1]) = (address as u32, (address >> 32) as u32),
             Value::Int(number) => words[0] = number as u32,
             Value::Float(number) => words[0] = number.to_bits(),
             Value::Pair(first, second) => (words[0], words[1]) = (first as u32, second.to_bits()),
-            Value::Sizes(sizes) => words[..13].copy_from_slice(&sizes.map(|size| size as u32)),
+            Value::Sizes(sizes) => words[..15].copy_from_slice(&sizes.map(|size| size as u32)),
         }
         words
     }
@@ -106,7 +106,7 @@ pub fn launch(
 ) -> Result<(), LaunchError> {
     /// An argument with the strictest alignment that a parameter may have.
     #[repr(align(16))]
-    struct Argument([u32; 14]);
+    struct Argument([u32; 16]);
     let mut places: Vec<Argument> = values.iter().map(|value| Argument(value.words())).collect();
     let arguments: Vec<*mut c_void> = places.iter_mut().map(|place| place.0.as_mut_ptr().cast()).collect();
     let launch = Launch { kernel, grid, block, shared, arguments: &arguments };

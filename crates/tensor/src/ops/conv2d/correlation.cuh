@@ -39,22 +39,27 @@ struct Correlation {
 };
 
 __device__ __forceinline__ Correlation correlation(const Geometry& g) {
-    return {{g.oh, 0, 1, g.h, g.stride_y, -g.padding_y, 1, g.kh, 0, 1},
-            {g.ow, 0, 1, g.w, g.stride_x, -g.padding_x, 1, g.kw, 0, 1},
+    return {{g.oh, 0, 1, g.h, g.stride_y, -g.padding_y, g.dilation_y, g.kh, 0, 1},
+            {g.ow, 0, 1, g.w, g.stride_x, -g.padding_x, g.dilation_x, g.kw, 0, 1},
             g.n, g.ci, g.co, g.ow, g.kw};
 }
 
-// Pixels of the input whose position leaves the remainder `first`, and the taps that reach them.
-__device__ __forceinline__ Axis class_of(int first, int size, int source, int stride, int padding, int taps) {
-    const int tap = (first + padding) % stride;
+// Pixels of the input whose position leaves the remainder `first`, and the taps that reach them: those that leave the same
+// remainder as the padded position does, when they are multiplied by the dilation. They are `every` taps apart.
+__device__ __forceinline__ Axis
+class_of(int first, int size, int source, int stride, int padding, int dilation, int taps) {
+    int every = 1, tap = 0;
+    while (every * dilation % stride != 0) ++every;
+    while (tap < every && (first + padding - tap * dilation) % stride != 0) ++tap;
+    const bool reached = tap < every && tap < taps;
     return {first < size ? (size - first + stride - 1) / stride : 0, first, stride,
-            source, 1, (first + padding - tap) / stride, -1,
-            tap < taps ? (taps - tap + stride - 1) / stride : 0, tap, stride};
+            source, 1, reached ? (first + padding - tap * dilation) / stride : 0, -(every * dilation / stride),
+            reached ? (taps - tap + every - 1) / every : 0, tap, every};
 }
 
 __device__ __forceinline__ Correlation input_correlation(const Geometry& g, int number) {
-    return {class_of(number / g.stride_x, g.h, g.oh, g.stride_y, g.padding_y, g.kh),
-            class_of(number % g.stride_x, g.w, g.ow, g.stride_x, g.padding_x, g.kw),
+    return {class_of(number / g.stride_x, g.h, g.oh, g.stride_y, g.padding_y, g.dilation_y, g.kh),
+            class_of(number % g.stride_x, g.w, g.ow, g.stride_x, g.padding_x, g.dilation_x, g.kw),
             g.n, g.co, g.ci, g.w, g.kw};
 }
 
@@ -232,8 +237,8 @@ struct WeightGradient {
         const int row = first + k;
         if (row >= last || column >= columns) return -1;
         const int pixel = row / g.n, tap = column / g.ci;
-        const int y = pixel / g.ow * g.stride_y - g.padding_y + tap / g.kw;
-        const int x = pixel % g.ow * g.stride_x - g.padding_x + tap % g.kw;
+        const int y = pixel / g.ow * g.stride_y - g.padding_y + tap / g.kw * g.dilation_y;
+        const int x = pixel % g.ow * g.stride_x - g.padding_x + tap % g.kw * g.dilation_x;
         const bool inside = y >= 0 && y < g.h && x >= 0 && x < g.w;
         return inside ? ((y * g.w + x) * g.n + row % g.n) * g.ci + column % g.ci : -1;
     }

@@ -96,17 +96,24 @@ pub(super) fn input_grad(g: &Geometry, dy: &Buffer, w: &Buffer, epilogue: Epilog
 
 fn input_grad_map(g: &Geometry) -> Map {
     let [sy, sx] = g.stride;
+    // Every so many taps reach a class of pixels.
+    let [every_y, every_x] = [0, 1].map(|axis| g.stride[axis] / gcd(g.stride[axis], g.dilation[axis]));
     Map {
         inputs: g.co,
         outputs: g.ci,
         rows: g.h.div_ceil(sy) * g.w.div_ceil(sx) * g.n,
         classes: sy * sx,
-        taps: g.kh.div_ceil(sy) * g.kw.div_ceil(sx),
+        taps: g.kh.div_ceil(every_y) * g.kw.div_ceil(every_x),
         len: g.input_len(),
         short: "conv2d_input_grad_short_f32",
         narrow: "conv2d_input_grad_narrow_f32",
         tile: |tile| tile.input_grad,
     }
+}
+
+/// The greatest common divisor.
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// The gradient of [`conv2d`] in `w`: see `cpu::weight_grad`.

@@ -23,7 +23,7 @@ pub struct FrozenConv2d {
 enum Weight {
     /// On the CPU: the kernel's shape, and its numbers as [`cpu::conv2d_packed`] reads them.
     Packed(Nchw, Buffer<f32>),
-    /// On any other device.
+    /// On any other device, and where the channels are in groups.
     Plain(Tensor),
 }
 
@@ -38,13 +38,13 @@ impl FrozenConv2d {
         let kernel = weight.images("FrozenConv2d::new");
         assert!(bias.shape() == [kernel.n], "FrozenConv2d::new: a bias of shape {:?} for {shape:?}", bias.shape());
         let weight = match weight.storage() {
-            Storage::F32(numbers) => {
+            Storage::F32(numbers) if conv.groups == 1 => {
                 // How weights are packed does not depend on the images.
                 let g = Geometry::new(Nchw { n: 1, ..kernel }, kernel, Conv2d::POINT)
                     .expect("a kernel fits an image of its size");
                 Weight::Packed(kernel, cpu::pack_conv2d(&g, numbers))
             }
-            Storage::F64(_) | Storage::Cuda(_) => Weight::Plain(weight.detach()),
+            _ => Weight::Plain(weight.detach()),
         };
         FrozenConv2d { weight, bias: bias.detach(), conv, slope }
     }

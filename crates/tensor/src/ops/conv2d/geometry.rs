@@ -12,6 +12,10 @@ pub struct Conv2d {
     pub stride: [usize; 2],
     /// How many zero pixels are imagined on each side of the input.
     pub padding: [usize; 2],
+    /// The distance in input pixels between neighbouring taps of the kernel, at least 1.
+    pub dilation: [usize; 2],
+    /// How many groups the channels fall into, at least 1: each group of output channels reads one group of input channels.
+    pub groups: usize,
 }
 
 impl Conv2d {
@@ -25,19 +29,34 @@ impl Conv2d {
 
     /// Settings for height and width.
     pub const fn new(stride: [usize; 2], padding: [usize; 2]) -> Self {
-        Conv2d { stride, padding }
+        Conv2d { stride, padding, dilation: [1, 1], groups: 1 }
+    }
+
+    /// The same with this distance between the taps of the kernel.
+    pub const fn dilated(self, dilation: [usize; 2]) -> Self {
+        Conv2d { dilation, ..self }
+    }
+
+    /// The same with the channels in so many groups. A kernel is then `[co, ci / groups, kh, kw]`.
+    pub const fn grouped(self, groups: usize) -> Self {
+        Conv2d { groups, ..self }
     }
 
     /// Additions and multiplications of one map of such images and such a kernel, computed tap by tap, `None` where they do
     /// not fit. Products with the padding are not counted: no direct kernel computes them.
     pub fn flops(&self, input: [usize; 4], weight: [usize; 4]) -> Option<usize> {
         let [input, weight] = [input, weight].map(|axes| Shape::from(axes).nchw());
-        Some(Geometry::new(input, weight, *self)?.flops())
+        let of_group = Nchw { n: weight.n.checked_div(self.groups)?, ..weight };
+        let input = Nchw { c: input.c.checked_div(self.groups)?, ..input };
+        Some(self.groups * Geometry::new(input, of_group, *self)?.flops())
     }
 
-    /// Output height and width for an input and a kernel, `None` where the kernel is larger than the padded input.
+    /// Output height and width for an input and a kernel, `None` where the dilated kernel is larger than the padded input.
     pub fn output_size(&self, input: [usize; 2], kernel: [usize; 2]) -> Option<[usize; 2]> {
-        let size = |i: usize| Some((input[i] + 2 * self.padding[i]).checked_sub(kernel[i])? / self.stride[i] + 1);
+        let size = |i: usize| {
+            let span = self.dilation[i] * kernel[i].checked_sub(1)? + 1;
+            Some((input[i] + 2 * self.padding[i]).checked_sub(span)? / self.stride[i] + 1)
+        };
         Some([size(0)?, size(1)?])
     }
 }
@@ -59,19 +78,21 @@ pub(crate) struct Geometry {
     pub(crate) ow: usize,
     pub(crate) stride: [usize; 2],
     pub(crate) padding: [usize; 2],
+    pub(crate) dilation: [usize; 2],
 }
 
 impl Geometry {
-    /// The convolution of images of shape `x` with a kernel of shape `w` (output channels, input channels, height, width).
+    /// The convolution of images of shape `x` with a kernel of shape `w` (output channels, input channels, height, width), or
+    /// of one group of it.
     ///
     /// `None` where the channels differ, the kernel is larger than the padded images, or a size is zero.
     pub(crate) fn new(x: Nchw, w: Nchw, conv: Conv2d) -> Option<Self> {
-        let Conv2d { stride, padding } = conv;
-        if x.c != w.c || [x.len(), w.len(), stride[0], stride[1]].contains(&0) {
+        let Conv2d { stride, padding, dilation, .. } = conv;
+        if x.c != w.c || [x.len(), w.len()].into_iter().chain(stride).chain(dilation).any(|size| size == 0) {
             return None;
         }
         let [oh, ow] = conv.output_size([x.h, x.w], [w.h, w.w])?;
-        Some(Geometry { n: x.n, ci: x.c, h: x.h, w: x.w, co: w.n, kh: w.h, kw: w.w, oh, ow, stride, padding })
+        Some(Geometry { n: x.n, ci: x.c, h: x.h, w: x.w, co: w.n, kh: w.h, kw: w.w, oh, ow, stride, padding, dilation })
     }
 
     /// The shape of the images.
@@ -109,15 +130,18 @@ impl Geometry {
     }
 
     /// The sizes as kernels take them.
-    pub(crate) fn sizes(&self) -> [i32; 13] {
-        let Geometry { n, ci, h, w, co, kh, kw, oh, ow, stride: [sy, sx], padding: [py, px] } = *self;
-        [n, ci, h, w, co, kh, kw, oh, ow, sy, sx, py, px].map(|size| size as i32)
+    pub(crate) fn sizes(&self) -> [i32; 15] {
+        let Geometry { n, ci, h, w, co, kh, kw, oh, ow, stride, padding, dilation } = *self;
+        let [[sy, sx], [py, px], [dy, dx]] = [stride, padding, dilation];
+        [n, ci, h, w, co, kh, kw, oh, ow, sy, sx, py, px, dy, dx].map(|size| size as i32)
     }
 
     /// The input pixel that an output pixel reads through a tap, `None` in the padding.
     pub(crate) fn input_pixel(&self, output: usize, tap: usize) -> Option<usize> {
         let along = |axis: usize, output: usize, tap: usize, size: usize| {
-            (output * self.stride[axis] + tap).checked_sub(self.padding[axis]).filter(|&input| input < size)
+            (output * self.stride[axis] + tap * self.dilation[axis])
+                .checked_sub(self.padding[axis])
+                .filter(|&input| input < size)
         };
         let y = along(0, output / self.ow, tap / self.kw, self.h)?;
         let x = along(1, output % self.ow, tap % self.kw, self.w)?;
@@ -127,7 +151,7 @@ impl Geometry {
     /// The output pixel that reads an input pixel through a tap, `None` where strides or borders leave none.
     pub(crate) fn output_pixel(&self, input: usize, tap: usize) -> Option<usize> {
         let along = |axis: usize, input: usize, tap: usize, size: usize| {
-            let offset = (input + self.padding[axis]).checked_sub(tap)?;
+            let offset = (input + self.padding[axis]).checked_sub(tap * self.dilation[axis])?;
             let output = offset / self.stride[axis];
             (offset % self.stride[axis] == 0 && output < size).then_some(output)
         };
@@ -141,7 +165,8 @@ impl Geometry {
         // Height and width decide apart whether a tap of an output pixel hits the image.
         let hits = |axis: usize, outputs: usize, taps: usize, size: usize| {
             let inside = |position: usize| (self.padding[axis]..self.padding[axis] + size).contains(&position);
-            (0..outputs).map(|o| (0..taps).filter(|tap| inside(o * self.stride[axis] + tap)).count()).sum::<usize>()
+            let position = |o: usize, tap: usize| o * self.stride[axis] + tap * self.dilation[axis];
+            (0..outputs).map(|o| (0..taps).filter(|&tap| inside(position(o, tap))).count()).sum::<usize>()
         };
         let pairs = hits(0, self.oh, self.kh, self.h) * hits(1, self.ow, self.kw, self.w);
         2 * pairs * self.n * self.ci * self.co
@@ -161,6 +186,7 @@ mod tests {
         assert_eq!(Conv2d::new([2, 2], [2, 2]).output_size([32, 31], [5, 5]), Some([16, 16]));
         assert_eq!(Conv2d::new([1, 1], [0, 3]).output_size([17, 17], [1, 7]), Some([17, 17]));
         assert_eq!(Conv2d::new([1, 1], [0, 0]).output_size([4, 4], [5, 4]), None);
+        assert_eq!(Conv2d::square(1, 2).dilated([2, 3]).output_size([8, 8], [3, 3]), Some([8, 6]));
     }
 
     #[test]
@@ -175,14 +201,18 @@ mod tests {
 
     #[test]
     fn the_two_pixel_maps_are_inverse() {
-        let g = digit_layer();
-        for tap in g.taps() {
-            let forward: Vec<_> =
-                (0..g.output_pixels()).filter_map(|o| g.input_pixel(o, tap).map(|i| (i, o))).collect();
-            let mut backward: Vec<_> =
-                (0..g.input_pixels()).filter_map(|i| g.output_pixel(i, tap).map(|o| (i, o))).collect();
-            backward.sort_by_key(|pair| pair.1);
-            assert_eq!(forward, backward, "tap {tap}");
+        let dilated = Conv2d::square(2, 2).dilated([3, 2]);
+        let dilated =
+            Geometry::new(Nchw::new(1, 1, 11, 9), Nchw::new(1, 1, 3, 5), dilated).expect("a kernel that fits");
+        for g in [digit_layer(), dilated] {
+            for tap in g.taps() {
+                let forward: Vec<_> =
+                    (0..g.output_pixels()).filter_map(|o| g.input_pixel(o, tap).map(|i| (i, o))).collect();
+                let mut backward: Vec<_> =
+                    (0..g.input_pixels()).filter_map(|i| g.output_pixel(i, tap).map(|o| (i, o))).collect();
+                backward.sort_by_key(|pair| pair.1);
+                assert_eq!(forward, backward, "tap {tap}");
+            }
         }
     }
 

@@ -172,7 +172,7 @@ fn on_threads<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
 }
 
 /// Borders, strides that leave pixels unread, kernels as large as the image or of one tap, and kernels in one direction.
-const ODD_GEOMETRIES: [(Conv2d, [usize; 2], [usize; 2]); 8] = [
+const ODD_GEOMETRIES: [(Conv2d, [usize; 2], [usize; 2]); 10] = [
     (Conv2d::square(2, 2), [8, 8], [5, 5]),
     (Conv2d::square(2, 2), [9, 7], [5, 5]),
     (Conv2d::square(1, 1), [6, 7], [3, 3]),
@@ -181,6 +181,8 @@ const ODD_GEOMETRIES: [(Conv2d, [usize; 2], [usize; 2]); 8] = [
     (Conv2d::square(2, 0), [7, 7], [3, 3]),
     (Conv2d::new([2, 1], [1, 1]), [8, 8], [4, 4]),
     (Conv2d::square(3, 0), [6, 6], [2, 2]),
+    (Conv2d::square(1, 2).dilated([2, 2]), [7, 6], [3, 3]),
+    (Conv2d::square(2, 1).dilated([3, 2]), [9, 8], [3, 2]),
 ];
 
 fn check_odd_geometries(n: usize, channels: &[(usize, usize)]) {

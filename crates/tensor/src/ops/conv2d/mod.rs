@@ -45,7 +45,10 @@ impl Tensor {
     #[track_caller]
     pub fn conv2d(&self, weight: &Tensor, conv: Conv2d) -> Tensor {
         require_images("conv2d", [self, weight]);
-        self.convolved("conv2d", weight, conv)
+        match conv.groups {
+            1 => self.convolved("conv2d", weight, conv),
+            _ => self.by_group("conv2d", weight, conv, |x, w, conv| x.convolved("conv2d", w, conv)),
+        }
     }
 
     /// A layer: [`Tensor::conv2d`], a bias per channel (`[co]`) and [`Tensor::leaky_relu`], without passes over memory of their
@@ -56,6 +59,9 @@ impl Tensor {
     #[track_caller]
     pub fn conv2d_leaky_relu(&self, weight: &Tensor, bias: &Tensor, conv: Conv2d, slope: f64) -> Tensor {
         require_images("conv2d_leaky_relu", [self, weight]);
+        if conv.groups != 1 {
+            return (self.conv2d(weight, conv) + bias.reshape([bias.shape().len(), 1, 1])).leaky_relu(slope);
+        }
         self.layer("conv2d_leaky_relu", weight, bias, conv, slope)
     }
 
@@ -67,8 +73,13 @@ impl Tensor {
     /// When a convolution of such images with `weight` does not have this tensor's shape.
     #[track_caller]
     pub fn conv_transpose2d(&self, weight: &Tensor, conv: Conv2d, size: [usize; 2]) -> Tensor {
-        let input = self.transposed_shape("conv_transpose2d", weight, size);
-        self.convolved_transposed("conv_transpose2d", weight, conv, input)
+        let transposed = |x: &Tensor, w: &Tensor, conv| {
+            x.convolved_transposed("conv_transpose2d", w, conv, x.transposed_shape("conv_transpose2d", w, size))
+        };
+        match conv.groups {
+            1 => transposed(self, weight, conv),
+            _ => self.by_group("conv_transpose2d", weight, conv, transposed),
+        }
     }
 
     /// As [`Tensor::conv2d_leaky_relu`], of a transposed convolution: [`Tensor::conv_transpose2d`], a bias per channel (`[ci]`)
@@ -86,6 +97,10 @@ impl Tensor {
         slope: f64,
     ) -> Tensor {
         let operation = "conv_transpose2d_leaky_relu";
+        if conv.groups != 1 {
+            let maps = self.conv_transpose2d(weight, conv, size);
+            return (maps + bias.reshape([bias.shape().len(), 1, 1])).leaky_relu(slope);
+        }
         let input = self.transposed_shape(operation, weight, size);
         let g = transposed_geometry(operation, self, weight, conv, input);
         let storage = run_layer(
@@ -111,13 +126,14 @@ impl Tensor {
     }
 
     /// The gradient of [`Tensor::conv2d`] of these images with respect to a kernel of shape `weight`, `output_grad` being
-    /// that of its result.
+    /// that of its result. The channels are in one group.
     ///
     /// # Panics
-    /// When a convolution with such a kernel does not have `output_grad`'s shape.
+    /// When a convolution with such a kernel does not have `output_grad`'s shape, or has several groups.
     #[track_caller]
     pub fn conv2d_weight_grad(&self, output_grad: &Tensor, conv: Conv2d, weight: [usize; 4]) -> Tensor {
         require_images("conv2d_weight_grad", [self, output_grad]);
+        assert_eq!(conv.groups, 1, "conv2d_weight_grad with several groups of channels: take each group by itself");
         self.weight_gradient("conv2d_weight_grad", output_grad, conv, weight.into())
     }
 
@@ -164,6 +180,33 @@ impl Tensor {
                 "matmul of tensors of shapes {left:?} and {right:?}: [n, k] times [k, m] or [b, n, k] times [b, k, m] is expected"
             ),
         }
+    }
+
+    /// A convolution or a transposed one group by group. The groups are slices, so a few groups cost little more than one, and
+    /// one group for each channel costs much more.
+    #[track_caller]
+    fn by_group(
+        &self,
+        operation: &str,
+        weight: &Tensor,
+        conv: Conv2d,
+        of_group: impl Fn(&Tensor, &Tensor, Conv2d) -> Tensor,
+    ) -> Tensor {
+        let (images, kernels, groups) = (self.shape(), weight.shape(), conv.groups);
+        let divides = groups > 0 && images[1].is_multiple_of(groups) && kernels[0].is_multiple_of(groups);
+        assert!(
+            divides,
+            "{operation}: {} channels of images and {} kernels cannot both be divided into {groups} groups",
+            images[1], kernels[0]
+        );
+        let [channels, kernels] = [images[1], kernels[0]].map(|length| length / groups);
+        let parts = (0..groups).map(|group| {
+            let x = self.slice(1, group * channels..(group + 1) * channels);
+            let w = weight.slice(0, group * kernels..(group + 1) * kernels);
+            of_group(&x, &w, Conv2d { groups: 1, ..conv })
+        });
+        let parts: Vec<Tensor> = parts.collect();
+        Tensor::concat(1, &parts.iter().collect::<Vec<_>>())
     }
 
     /// The convolution of images, or of rows as images of one pixel.

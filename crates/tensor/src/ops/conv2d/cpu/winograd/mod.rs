@@ -112,7 +112,7 @@ pub(crate) fn pays(g: &Geometry) -> bool {
 
 /// Whether this path can compute a geometry, given packed weights.
 pub(crate) fn fits(g: &Geometry) -> bool {
-    [g.kh, g.kw] == [KERNEL; 2] && g.stride == [STRIDE; 2]
+    [g.kh, g.kw] == [KERNEL; 2] && g.stride == [STRIDE; 2] && g.dilation == [1, 1]
 }
 
 /// Pixels row after row; `None` lies in the padding or beyond a border.
