@@ -6,15 +6,17 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::Common;
 use super::others::Others;
 use super::record::{Record, said};
 use super::sides::{Programs, Sides, Timing};
+use super::{Common, Peer};
 
 /// The arguments of `cargo xtask bench conv2d`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  cargo xtask bench conv2d --install --networks 32")]
 pub struct Arguments {
+    #[command(flatten)]
+    peer: Peer,
     #[command(flatten)]
     common: Common,
     /// The widths of the digit networks, and `lsun`.
@@ -50,8 +52,8 @@ struct Row<'a> {
 
 /// Runs the benchmark and writes the tables.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let Arguments { common, networks, batch } = arguments;
-    let programs = Programs::new("conv2d", common)?;
+    let Arguments { common, networks, batch, .. } = arguments;
+    let programs = Programs::new("conv2d", &arguments.peer)?;
     let list = |network: &String| Ok((title(network), layers(&programs, *batch, network)?));
     let networks = networks.iter().map(list).collect::<Result<Vec<_>>>()?;
     let others = Others::now()?;
@@ -99,7 +101,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         common.rounds,
     );
     let title = "The maps of each convolution beside PyTorch";
-    Record { name: "conv2d", title, torch, others, method, tables, misses }.write(common)
+    Record { name: "conv2d", title, peers: format!("PyTorch {torch}"), others, method, tables, misses }.write(common)
 }
 
 fn title(network: &str) -> String {

@@ -5,15 +5,17 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::Common;
 use super::others::Others;
 use super::record::Record;
 use super::sides::{Programs, Timing};
+use super::{Common, Peer};
 
 /// The arguments of `cargo xtask bench inception`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  cargo xtask bench inception --python PYTHON_WITH_PYTORCH_FID")]
 pub struct Arguments {
+    #[command(flatten)]
+    peer: Peer,
     #[command(flatten)]
     common: Common,
     /// Number of images in a batch; pytorch-fid's default is 50.
@@ -28,8 +30,8 @@ const BAR: f64 = 1.2;
 
 /// Runs the benchmark and writes the table.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let Arguments { common, batches } = arguments;
-    let programs = Programs::new("inception", common)?;
+    let Arguments { common, batches, .. } = arguments;
+    let programs = Programs::new("inception", &arguments.peer)?;
     let others = Others::now()?;
     let mut sides = programs.start(&[common.threads().to_string()])?;
     let flops: f64 = sides.greeting().parse().context("reading how much an image takes")?;
@@ -76,7 +78,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         flops / 1e9,
     );
     let title = "Inception's features beside pytorch-fid";
-    Record { name: "inception", title, torch, others, method, tables, misses }.write(common)
+    Record { name: "inception", title, peers: format!("PyTorch {torch}"), others, method, tables, misses }.write(common)
 }
 
 fn line(row: &(usize, usize, Timing, [f64; 2]), flops: f64, best_product: f64) -> String {

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: measures speed beside PyTorch.
+//! `cargo xtask bench`: measures speed beside PyTorch, and beside the tensor libraries for Rust.
 //!
 //! One of our processes and two of PyTorch's (NCHW and channels last) are kept waiting and are asked in turn, so that
 //! other load on the machine affects all of them alike. The tables hold medians and their ratios, with the rate of
@@ -12,6 +12,7 @@ mod record;
 mod server;
 mod sides;
 mod step;
+mod tensors;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -29,17 +30,24 @@ pub enum Bench {
     Conv2d(conv2d::Arguments),
     /// The way from images to the features that FID compares, beside pytorch-fid.
     Inception(inception::Arguments),
+    /// A training step of one convolution, beside burn and candle.
+    Tensors(tensors::Arguments),
 }
 
-/// The options that all benchmarks share.
+/// The Python of the other side.
 #[derive(Args)]
-struct Common {
+struct Peer {
     /// A Python that has torch and, for `inception`, pytorch-fid.
     #[arg(long, value_name = "FILE", conflicts_with = "install")]
     python: Option<PathBuf>,
     /// Make a virtual environment with torch in the target directory, and use it.
     #[arg(long)]
     install: bool,
+}
+
+/// The options that all benchmarks share.
+#[derive(Args)]
+struct Common {
     /// How often each side is timed.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
@@ -63,5 +71,6 @@ pub fn run(bench: &Bench) -> Result<()> {
         Bench::Step(arguments) => step::run(arguments),
         Bench::Conv2d(arguments) => conv2d::run(arguments),
         Bench::Inception(arguments) => inception::run(arguments),
+        Bench::Tensors(arguments) => tensors::run(arguments),
     }
 }

@@ -14,8 +14,8 @@ pub struct Record<'a> {
     /// The benchmark, as the command names it.
     pub name: &'a str,
     pub title: &'a str,
-    /// PyTorch's version.
-    pub torch: String,
+    /// The other sides, with their versions.
+    pub peers: String,
     /// The share of the machine that other processes used meanwhile.
     pub others: f64,
     /// What is measured, and how.
@@ -29,7 +29,7 @@ pub struct Record<'a> {
 impl Record<'_> {
     /// Writes the file, with date, machine, commit and command. The reason for a miss is left to be investigated.
     pub fn write(&self, common: &Common) -> Result<()> {
-        let Record { name, title, torch, others, method, tables, misses } = self;
+        let Record { name, title, peers, others, method, tables, misses } = self;
         let date = said(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
         let machine = processor();
         let misses = if misses.is_empty() {
@@ -38,11 +38,11 @@ impl Record<'_> {
             misses.iter().map(|miss| format!("- {miss}. Bounded by:")).collect::<Vec<_>>().join("\n")
         };
         let text = format!(
-            "# {title}\n\n{date}, {machine}, threads: {}, commit {}, PyTorch {torch}:\n\n    cargo xtask {}\n\n{method} \
+            "# {title}\n\n{date}, {machine}, threads: {}, commit {}, {peers}:\n\n    cargo xtask {}\n\n{method} \
              Other processes took {:.0} % of the machine meanwhile.\n{tables}\n## Misses\n\n{misses}\n",
             common.threads(),
             commit().unwrap_or("unknown".into()),
-            command(common),
+            command(),
             100.0 * others,
         );
         let machine = machine.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
@@ -55,14 +55,14 @@ impl Record<'_> {
 }
 
 /// Returns the command that was given, with paths of this machine replaced.
-fn command(common: &Common) -> String {
-    let mut command = env::args().skip(1).collect::<Vec<_>>().join(" ");
-    for (file, stands_for) in [(&common.python, "PYTHON"), (&common.out, "FILE")] {
-        if let Some(file) = file {
-            command = command.replace(&*file.to_string_lossy(), stands_for);
+fn command() -> String {
+    let mut words: Vec<String> = env::args().skip(1).collect();
+    for (option, stands_for) in [("--python", "PYTHON"), ("--out", "FILE")] {
+        if let Some(place) = words.iter().position(|word| word == option) {
+            words[place + 1] = stands_for.into();
         }
     }
-    command
+    words.join(" ")
 }
 
 /// Returns the output of a command.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::Common;
+use super::Peer;
 use super::python::python;
 use super::server::Server;
 use crate::cargo::{cargo, root, target_directory};
@@ -26,8 +26,8 @@ pub struct Programs {
 
 impl Programs {
     /// Builds our program, and finds a Python for the other.
-    pub fn new(name: &str, common: &Common) -> Result<Self> {
-        let python = python(common)?;
+    pub fn new(name: &str, peer: &Peer) -> Result<Self> {
+        let python = python(peer)?;
         let mut build = cargo();
         build.args(["build", "--release", "--package", "mergan-benches", "--bin", name]);
         ensure!(build.status().context("running cargo")?.success(), "the benchmark does not build");

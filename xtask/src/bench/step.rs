@@ -7,15 +7,17 @@ use std::num::NonZeroUsize;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::Common;
 use super::others::Others;
 use super::record::Record;
 use super::sides::{Programs, Sides, Timing};
+use super::{Common, Peer};
 
 /// The arguments of `cargo xtask bench step`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  cargo xtask bench step --install --widths 32")]
 pub struct Arguments {
+    #[command(flatten)]
+    peer: Peer,
     #[command(flatten)]
     common: Common,
     /// The strategies.
@@ -51,7 +53,7 @@ struct Row {
 /// Runs the benchmark and writes the tables.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { common, strategies, widths, .. } = arguments;
-    let programs = Programs::new("step", common)?;
+    let programs = Programs::new("step", &arguments.peer)?;
     let others = Others::now()?;
     let mut results = Results { rows: Vec::new(), best_product: 0.0, torch: String::new() };
     for &width in widths {
@@ -96,7 +98,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         common.rounds, arguments.iterations,
     );
     let title = "One training iteration beside PyTorch";
-    Record { name: "step", title, torch, others, method, tables, misses }.write(common)
+    Record { name: "step", title, peers: format!("PyTorch {torch}"), others, method, tables, misses }.write(common)
 }
 
 /// The measurements so far.

@@ -1,0 +1,57 @@
+//! `cargo xtask bench tensors`: times a training step of one convolution beside the tensor libraries for Rust.
+//!
+//! The sides are one program, `benches/peers/tensors`, which takes them in turn.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::Value;
+
+use super::Common;
+use super::others::Others;
+use super::record::{Record, said};
+use crate::cargo::{cargo, must, root, target_directory};
+
+/// The arguments of `cargo xtask bench tensors`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  cargo xtask bench tensors --rounds 20")]
+pub struct Arguments {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// The libraries whose versions the record names.
+const LIBRARIES: [&str; 2] = ["burn", "candle-core"];
+
+/// Runs the benchmark and writes the table.
+pub fn run(Arguments { common }: &Arguments) -> Result<()> {
+    let project = root().join("benches/peers/tensors");
+    let target = target_directory()?.join("tensors");
+    must(cargo().current_dir(&project).args(["build", "--release"]).env("CARGO_TARGET_DIR", &target))?;
+    let metadata =
+        said(cargo().args(["metadata", "--format-version", "1", "--manifest-path"]).arg(project.join("Cargo.toml")))?;
+    let metadata: Value = serde_json::from_str(&metadata).context("reading cargo's metadata")?;
+    let version = |name: &str| {
+        let packages = metadata["packages"].as_array()?;
+        let package = packages.iter().find(|package| package["name"] == name)?;
+        Some(format!("{name} {}", package["version"].as_str()?))
+    };
+    let peers = LIBRARIES.map(|name| version(name).unwrap_or_else(|| name.into())).join(", ");
+
+    let others = Others::now()?;
+    let mut sides = Command::new(target.join("release").join(format!("tensors{}", std::env::consts::EXE_SUFFIX)));
+    let tables = said(sides.args([common.rounds.to_string(), common.threads().to_string()]))?;
+    println!("{tables}");
+    let others = others.share()?;
+    let method = format!(
+        "Milliseconds are medians over {} rounds, the sides in turn in one process. A step is a convolution of 32 images of \
+         64 channels and 16 x 16 pixels to 128 channels, with padding that keeps the size, the sum of its squares, and the \
+         gradients with respect to images and kernel. The last column is the largest difference of the kernel's gradient \
+         from ours, relative to its largest number.",
+        common.rounds
+    );
+    let title = "A training step of a convolution beside burn and candle";
+    let tables = format!("\n{tables}\n");
+    Record { name: "tensors", title, peers, others, method, tables, misses: Vec::new() }.write(common)
+}
