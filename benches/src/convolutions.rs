@@ -193,7 +193,7 @@ impl fmt::Display for Convolution {
 #[cfg(test)]
 mod tests {
     use mergan_models::{Conditions, Critic, Generator, ModelConfig, Network};
-    use mergan_tensor::{Device, Random, conv2d_flops};
+    use mergan_tensor::{Device, Random, count_conv2d_flops};
 
     use super::*;
 
@@ -208,10 +208,9 @@ mod tests {
 
     /// Asserts that the layers have the shapes of the network's parameters and do all the work of a forward pass.
     fn assert_same_network<N: Network>(layers: &[(&str, Convolution)], network: N, forward: impl FnOnce(&N)) {
-        let before = conv2d_flops();
-        forward(&network);
+        let ((), flops) = count_conv2d_flops(|| forward(&network));
         let work: usize = layers.iter().map(|(_, convolution)| convolution.flops()).sum();
-        assert_eq!(conv2d_flops() - before, work as u64);
+        assert_eq!(flops, work as u64);
         let parameters = network.parameters();
         for (name, Convolution { kernel, .. }) in layers {
             let weight = parameters.iter().find(|parameter| parameter.name == format!("{name}.weight"));

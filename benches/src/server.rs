@@ -11,6 +11,9 @@ use mergan_tensor::{Address, Device, Random, Shape, Tensor};
 
 /// Runs `f` with this many threads for the kernels.
 pub fn with_threads(threads: &str, f: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+    if let Ok(name) = std::env::var("MERGAN_SIMD") {
+        mergan_tensor::use_microkernel(&name)?;
+    }
     rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build()?.install(f)
 }
 

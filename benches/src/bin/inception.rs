@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use mergan_benches::server::{serve, timed, with_threads};
 use mergan_models::{Inception, Resize, Tap};
-use mergan_tensor::{Device, Random, conv2d_flops};
+use mergan_tensor::{Device, Random, count_conv2d_flops};
 use ndarray::Array4;
 
 fn main() -> Result<()> {
@@ -24,9 +24,8 @@ fn run() -> Result<()> {
         let images = Array4::from_shape_fn((count, 3, side, side), |(n, c, y, x)| ((n + c + y * x) % 256) as u8);
         network.read(images.view(), Resize::Torch, Tap::Last)
     };
-    let before = conv2d_flops();
-    read(299, 1);
-    serve(conv2d_flops() - before, |what, repetitions| {
+    let (_, flops) = count_conv2d_flops(|| read(299, 1));
+    serve(flops, |what, repetitions| {
         let sizes = what.strip_prefix("images ").and_then(|sizes| sizes.split_once(' '));
         let (side, count) = sizes.with_context(|| format!("`{what}` is nothing to time"))?;
         let (side, count) = (side.parse()?, count.parse()?);

@@ -6,7 +6,7 @@
 use anyhow::{Result, bail};
 use mergan_benches::server::{serve, timed, with_threads};
 use mergan_strategies::{Choice, Config, Strategies, Trainer};
-use mergan_tensor::conv2d_flops;
+use mergan_tensor::count_conv2d_flops;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,9 +34,9 @@ fn run(strategy: &str, width: i64, task: usize) -> Result<()> {
     }
     // A task's first iteration has no generator step, so the second one is counted.
     trainer.advance()?;
-    let before = conv2d_flops();
-    trainer.advance()?;
-    serve(conv2d_flops() - before, |what, count| match what {
+    let (advanced, flops) = count_conv2d_flops(|| trainer.advance());
+    advanced?;
+    serve(flops, |what, count| match what {
         "iteration" => timed(count, || Ok(trainer.advance()?)),
         other => bail!("`{other}` is nothing to time"),
     })

@@ -28,8 +28,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments, console: &Console) -> Result<ExitCode> {
-    // The kernels cannot report a bad MERGAN_SIMD; only this call does.
-    mergan_tensor::microkernel()?;
+    if let Some(name) = std::env::var_os("MERGAN_SIMD") {
+        let chosen = mergan_tensor::use_microkernel(&name.to_string_lossy());
+        chosen.context("the environment variable MERGAN_SIMD cannot be obeyed")?;
+    }
     let threads = arguments.threads.map_or(0, usize::from);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("starting the threads")?;
     // Inside the pool, an operation starts without waking another thread first.

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use mergan_datasets::TaskError;
 use mergan_metrics::{FeatureError, ImagesError};
 use mergan_models::WeightsError;
-use mergan_tensor::SimdError;
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -91,9 +90,6 @@ pub enum Error {
     /// Images cannot be compared.
     #[error(transparent)]
     Images(#[from] ImagesError),
-    /// The requested vector instructions are not available.
-    #[error(transparent)]
-    Simd(#[from] SimdError),
     /// No threads can be started.
     #[error("starting a thread")]
     Threads(#[from] rayon::ThreadPoolBuildError),

@@ -220,7 +220,7 @@ impl Run {
         events.write(&Event::Start(Start {
             command: self.command.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
-            microkernel: microkernel()?.into(),
+            microkernel: microkernel().into(),
             device: Some(self.device.to_string()),
             threads: rayon::current_num_threads(),
             date: Some(now()),

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use mergan_datasets::{TaskError, suggestion};
 use mergan_models::WeightsError;
-use mergan_tensor::SimdError;
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -70,9 +69,6 @@ pub enum Error {
         /// Its value.
         value: f64,
     },
-    /// The vector instructions asked for cannot be used.
-    #[error(transparent)]
-    Simd(#[from] SimdError),
     /// Weights cannot be read or written.
     #[error(transparent)]
     Weights(#[from] WeightsError),

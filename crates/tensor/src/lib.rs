@@ -44,8 +44,8 @@ mod tensor;
 
 pub use adam::{Adam, AdamOptions, Moments};
 pub use autograd::no_grad;
-pub use cpu::simd::{SimdError, microkernel};
-pub use ops::{Conv2d, FrozenConv2d, Interpolation, Pool2d, conv2d_flops};
+pub use cpu::simd::{SimdError, microkernel, use_microkernel};
+pub use ops::{Conv2d, FrozenConv2d, Interpolation, Pool2d, count_conv2d_flops};
 pub use random::{Address, Random};
 pub use shape::Shape;
 pub use storage::{Device, Element};

@@ -39,7 +39,7 @@ const FREE: u64 = 200_000_000;
 /// Runs `mergan doctor`. The exit code says whether the user has to act.
 pub fn run(arguments: &DoctorArguments, console: &Console) -> Result<ExitCode> {
     let cache = arguments.data.cache();
-    let mut findings = vec![processor()?, gpu(), disk(&cache)];
+    let mut findings = vec![processor(), gpu(), disk(&cache)];
     for name in names() {
         let manifest = arguments.data.info(name, &ImageOptions::default(), console)?;
         findings.push(dataset(&manifest, arguments));
@@ -67,15 +67,15 @@ impl Finding {
     }
 }
 
-fn processor() -> Result<Finding> {
-    let chosen = mergan_tensor::microkernel()?;
+fn processor() -> Finding {
+    let chosen = mergan_tensor::microkernel();
     let detail = format!(
         "{}; instructions {}; microkernel {chosen}, threads {}",
         std::env::consts::ARCH,
         instructions().join(" "),
         rayon::current_num_threads()
     );
-    Ok(Finding::new("processor", State::Fine, detail))
+    Finding::new("processor", State::Fine, detail)
 }
 
 /// Returns the vector instructions for which there are kernels.

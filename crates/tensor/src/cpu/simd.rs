@@ -1,8 +1,8 @@
 //! The choice of vector instructions.
 //!
-//! The best set that the machine has is used, unless the environment variable `MERGAN_SIMD` names another one. AVX2 and
-//! AVX-512 give the same bits, because each element of a result is made by the same operations in the same order. The
-//! portable code rounds each product before it is added, so its last bits differ.
+//! The best set that the machine has is used, unless [`use_microkernel`] chooses another one. AVX2 and AVX-512 give the same
+//! bits, because each element of a result is made by the same operations in the same order. The portable code rounds each
+//! product before it is added, so its last bits differ.
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{__m256, __m512};
@@ -10,30 +10,39 @@ use std::sync::OnceLock;
 
 use super::lanes::{LANES, Lanes};
 
-/// The environment variable that overrides the choice.
-const VARIABLE: &str = "MERGAN_SIMD";
-
-/// Why `MERGAN_SIMD` cannot be obeyed.
+/// The reason why a microkernel cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SimdError {
     /// The name is none of the known ones.
-    #[error("{VARIABLE}={0:?} is not known; unset it or use one of portable, avx2, avx512")]
+    #[error("there is no microkernel {0:?}; use one of portable, avx2, avx512")]
     Unknown(String),
     /// The machine cannot run these instructions.
-    #[error("{VARIABLE}={0} asks for instructions that this machine lacks; unset it or use {best}", best = Simd::best().name())]
+    #[error("the microkernel {0} needs instructions that this machine lacks; use {best}", best = Simd::best().name())]
     Unavailable(&'static str),
+    /// Kernels have run already, with another one.
+    #[error("the microkernel {0} is in use already; choose one before anything is computed")]
+    InUse(&'static str),
 }
 
-/// The name of the microkernel in use (`portable`, `avx2` or `avx512`), for run records: results are reproduced to the
-/// bit only by the same arithmetic.
+/// Returns the name of the microkernel in use (`portable`, `avx2` or `avx512`), for run records: results are reproduced to
+/// the bit only by the same arithmetic.
+pub fn microkernel() -> &'static str {
+    Simd::chosen().name()
+}
+
+/// Uses the microkernel of this name instead of the best one, for the rest of the process.
 ///
 /// # Errors
-///
-/// When the environment variable `MERGAN_SIMD` names an unknown microkernel or one that this machine cannot run. A
-/// program asks once at its start, since the kernels themselves cannot go on without a choice and panic with this text.
-pub fn microkernel() -> Result<&'static str, SimdError> {
-    chosen().clone().map(Simd::name)
+/// When the name is unknown, the machine cannot run the instructions, or another microkernel is in use already.
+pub fn use_microkernel(name: &str) -> Result<(), SimdError> {
+    let simd = Simd::requested(name)?;
+    match *CHOSEN.get_or_init(|| simd) {
+        chosen if chosen == simd => Ok(()),
+        other => Err(SimdError::InUse(other.name())),
+    }
 }
+
+static CHOSEN: OnceLock<Simd> = OnceLock::new();
 
 /// A set of vector instructions that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +68,8 @@ impl Simd {
     ];
 
     /// The set that this process uses.
-    ///
-    /// # Panics
-    ///
-    /// With the text of [`SimdError`], where [`microkernel`] reports one.
     pub(crate) fn chosen() -> Simd {
-        chosen().clone().unwrap_or_else(|error| panic!("{error}"))
+        *CHOSEN.get_or_init(Simd::best)
     }
 
     /// The sets that this machine can run, the best last.
@@ -96,20 +101,12 @@ impl Simd {
         }
     }
 
-    /// What the value of `MERGAN_SIMD` asks for.
+    /// The set of this name.
     fn requested(name: &str) -> Result<Simd, SimdError> {
         let known = ["portable", "avx2", "avx512"].into_iter().find(|known| *known == name);
         let known = known.ok_or_else(|| SimdError::Unknown(name.to_owned()))?;
         Self::available().find(|simd| simd.name() == known).ok_or(SimdError::Unavailable(known))
     }
-}
-
-fn chosen() -> &'static Result<Simd, SimdError> {
-    static CHOSEN: OnceLock<Result<Simd, SimdError>> = OnceLock::new();
-    CHOSEN.get_or_init(|| match std::env::var_os(VARIABLE) {
-        Some(name) => Simd::requested(&name.to_string_lossy()),
-        None => Ok(Simd::best()),
-    })
 }
 
 /// A loop over sixteen lanes at a time that is compiled for every set of instructions. Where they fuse they give the same
@@ -186,7 +183,7 @@ mod tests {
     #[test]
     fn an_unknown_name_is_refused_with_the_known_ones() {
         let text = Simd::requested("sse9").unwrap_err().to_string();
-        assert!(text.contains("MERGAN_SIMD=\"sse9\"") && text.contains("portable, avx2, avx512"), "{text}");
+        assert!(text.contains("\"sse9\"") && text.contains("portable, avx2, avx512"), "{text}");
     }
 
     #[test]

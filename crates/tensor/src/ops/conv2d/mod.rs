@@ -17,7 +17,7 @@ pub use frozen::FrozenConv2d;
 pub use geometry::Conv2d;
 pub(super) use geometry::Geometry;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cell::Cell;
 
 use super::leaky_relu::{assert_slope, leaky_relu_gradients};
 use crate::cuda::Buffer as DeviceBuffer;
@@ -28,13 +28,17 @@ use crate::storage::{Element, Fixed, Operands, Storage, dispatch, operands};
 use crate::tensor::Tensor;
 use epilogue::Epilogue;
 
-static FLOPS: AtomicU64 = AtomicU64::new(0);
+thread_local! {
+    static FLOPS: Cell<u64> = const { Cell::new(0) };
+}
 
-/// Additions and multiplications of all convolutions and matrix products that this process has computed, tap by tap and
-/// without those with the padding. The difference around a piece of work is what direct kernels need at least; Winograd's
-/// path takes fewer.
-pub fn conv2d_flops() -> u64 {
-    FLOPS.load(Ordering::Relaxed)
+/// Runs `f` and counts the additions and multiplications of all convolutions and matrix products that this thread asks for
+/// meanwhile, tap by tap and without those with the padding. Direct kernels need at least as many; Winograd's path takes
+/// fewer.
+pub fn count_conv2d_flops<R>(f: impl FnOnce() -> R) -> (R, u64) {
+    let before = FLOPS.get();
+    let result = f();
+    (result, FLOPS.get() - before)
 }
 
 impl Tensor {
@@ -349,7 +353,7 @@ fn geometry(operation: &str, input: Nchw, weight: Nchw, conv: Conv2d) -> Geometr
         };
         panic!("{operation} of images {input:?} with a kernel {weight:?} and {conv:?}: {mistake}")
     });
-    FLOPS.fetch_add(g.flops() as u64, Ordering::Relaxed);
+    FLOPS.set(FLOPS.get() + g.flops() as u64);
     g
 }
 
