@@ -56,7 +56,7 @@ fn tiles(context: &Context) -> &'static Tiles {
 /// A bias for each channel and the slope of the rectifier.
 pub(super) type Epilogue<'a> = Option<(&'a Buffer, f64)>;
 
-/// What differs between the convolution and its input gradient.
+/// The parameters in which the convolution and its input gradient differ.
 struct Map {
     inputs: usize,
     outputs: usize,

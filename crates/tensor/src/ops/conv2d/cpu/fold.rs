@@ -60,7 +60,7 @@ fn fold(simd: Simd, g: &Geometry, groups: &[Group], narrow: Images, wide: Images
     add_in_order(&parts, dw);
 }
 
-/// Adds what the pixels of a group contribute.
+/// Adds the contribution of the pixels of a group.
 fn add_group(simd: Simd, n: usize, group: &Group, narrow: &Images, wide: &Images, part: &mut [f32]) {
     let rows = || group.taps.iter().flat_map(|tap| (0..narrow.channels).map(move |channel| (tap, channel)));
     let a_rows: Vec<usize> = rows().map(|(tap, channel)| tap.shift * n * narrow.channels + channel).collect();

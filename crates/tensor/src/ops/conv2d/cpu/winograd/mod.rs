@@ -344,7 +344,7 @@ impl Job<'_> {
                             accumulate,
                         };
                         // SAFETY: `simd` is available; the terms name entries of the tile and of the kernel, and the
-                        // products have room for every pair of points.
+                        // products have space for every pair of points.
                         unsafe { product.run(self.simd) };
                         accumulate = true;
                     }
