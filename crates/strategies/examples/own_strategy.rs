@@ -1,5 +1,5 @@
-//! A strategy of one's own: images of past classes keep their mean. The training is interrupted, resumed from its checkpoint,
-//! and ends at the bits of one that was never interrupted.
+//! Defines a strategy outside the crate, which preserves the mean images of past classes. The training is interrupted
+//! and resumed from its checkpoint, and its result is bit-identical to that of an uninterrupted one.
 //!
 //! ```sh
 //! cargo run --release --example own_strategy
@@ -12,12 +12,12 @@ use mergan_strategies::{
     Advance, Choice, Config, FromOptions, Losses, Replayed, Step, Strategies, Strategy, Term, Trainer,
 };
 
-/// Holds the mean image of each past class to what the last task's generator makes of it.
+/// Holds the mean image of the past classes to what the last task's generator makes of them.
 struct MeanAlignment {
     lambda: f64,
 }
 
-/// `lambda` has a default, so that every preset serves, though none knows this strategy.
+/// `lambda` has a default, so that every preset works although none knows this strategy.
 #[derive(serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Options {
@@ -31,7 +31,7 @@ impl Default for Options {
 }
 
 impl Strategy for MeanAlignment {
-    // The trainer then keeps the networks as the last task left them, in memory and in checkpoints.
+    // This makes the trainer keep the networks as the last task left them, in memory and in checkpoints.
     fn needs_snapshot(&self) -> bool {
         true
     }
@@ -60,7 +60,7 @@ impl FromOptions for MeanAlignment {
     }
 }
 
-/// Trains to the end and returns the losses of the last iteration with the generator's weights.
+/// Trains to the end and returns the losses of the last iteration and the generator's weights.
 fn finish(mut trainer: Trainer) -> Result<(Losses, Vec<f32>), mergan_strategies::Error> {
     let mut last = Losses::default();
     while let Some(advance) = trainer.advance()? {

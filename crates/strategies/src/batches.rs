@@ -1,6 +1,6 @@
-//! Real images in random order: every epoch a new one, the last, smaller batch of an epoch dropped.
+//! Batches of real images in random order. Every epoch has a new order, and its last, incomplete batch is dropped.
 //!
-//! The order is a function of the address, so nothing need be saved to resume.
+//! The order is a function of the address of its random numbers, so it need not be saved to resume.
 
 use std::fmt;
 
@@ -11,35 +11,37 @@ use mergan_tensor::{Address, Device, Tensor};
 use crate::draws::{Noise, Purpose};
 use crate::error::Error;
 
-/// How the classes of a task share a batch, which matters to batch norm.
+/// How the classes of a task share a batch, which affects batch normalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Grouping {
-    /// Equal groups of one class each, normalised one by one. With one class a task it makes no difference.
+    /// Groups of equal size with one class each, every group normalised by itself. With one class per task, the
+    /// grouping makes no difference.
     Pure,
-    /// Classes at random, normalised together: the released code's joint training.
+    /// Images drawn at random from all classes and normalised together, as in the released code's joint training.
     Mixed,
 }
 
 /// Real images with their classes.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// N x C x H x W in [-1, 1].
+    /// The images `[n, c, h, w]`, with values in [-1, 1].
     pub images: Tensor,
-    /// The class of each.
+    /// The class of each image.
     pub labels: Vec<usize>,
 }
 
-/// The real images of one task.
+/// Yields the batches of real images of one task.
 pub(crate) struct Batches {
-    /// Class-pure batches take from each class in turn, mixed ones from all at once.
+    /// One source per class for class-pure batches, which draw from each in turn, and one source of all classes for
+    /// mixed batches.
     sources: Vec<Source>,
     task: usize,
 }
 
 struct Source {
     images: Labelled,
-    /// Images of one batch.
+    /// The number of images in a batch that come from this source.
     share: usize,
     /// Distinguishes the random orders of the sources.
     number: usize,
@@ -57,7 +59,8 @@ impl fmt::Display for Grouping {
 }
 
 impl Grouping {
-    /// The size of a batch of at most `batch` images over this many classes.
+    /// Returns the number of images in a batch over this many classes. It is at most `batch`, unless a class-pure batch
+    /// would otherwise have no image of some class.
     pub(crate) fn batch(self, batch: usize, classes: usize) -> usize {
         match self {
             Grouping::Pure => classes * (batch / classes).max(1),
@@ -67,7 +70,8 @@ impl Grouping {
 }
 
 impl Batches {
-    /// Batches of `batch` images of `classes` in task `task` (counted from 0); class-pure ones hold equally many of each.
+    /// Creates the batches of `batch` images of `classes` in task `task` (counted from 0). Class-pure batches hold
+    /// equally many images of each class.
     pub(crate) fn new(
         tasks: &TaskSequence,
         train: &Labelled,
@@ -90,7 +94,7 @@ impl Batches {
         Ok(Batches { sources: sources.collect::<Result<_, _>>()?, task })
     }
 
-    /// The `index`-th batch of the task.
+    /// Returns batch number `index` of the task, counted from 0.
     pub(crate) fn get(&mut self, index: usize, noise: &dyn Noise, device: Device) -> Result<Batch, Error> {
         let parts: Vec<_> = self.sources.iter_mut().map(|source| source.take(index, self.task, noise)).collect();
         let images = parts.iter().map(Labelled::images).collect::<Result<Vec<_>, _>>()?;

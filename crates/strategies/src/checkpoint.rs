@@ -1,4 +1,4 @@
-//! Checkpoints: everything that a training needs to go on to the same bits.
+//! Checkpoints hold everything that a training needs to continue with bit-identical results.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,31 +12,32 @@ use crate::error::Error;
 use crate::learner::{Learner, Trainee};
 use crate::step::Snapshot;
 
-/// A checkpoint that has been read.
+/// A checkpoint that has been read from a file.
 pub(crate) struct Checkpoint {
     path: PathBuf,
     weights: Weights,
     note: Note,
 }
 
-/// What a checkpoint says beside its tensors.
+/// The contents of a checkpoint other than its tensors.
 #[derive(Serialize, Deserialize)]
 struct Note {
     task: usize,
     iteration: usize,
     generator_steps: u32,
     critic_steps: u32,
-    /// The vector instructions: without fused multiply-adds the numbers round differently.
+    /// The microkernel in use. Results depend on it, because without fused multiply-adds numbers round differently.
     microkernel: String,
-    /// The run's `config.toml`.
+    /// The text of the run's `config.toml`.
     config: String,
-    /// How many images of each class have been replayed in the current task.
+    /// The number of images of each class that have been replayed in the current task.
     replayed: BTreeMap<usize, u64>,
-    /// Of the tensors and of this note while it is empty here: a training must not go on from damaged numbers.
+    /// The checksum of the tensors and of this note with this field left empty. It prevents training from continuing
+    /// with damaged numbers.
     sha256: String,
 }
 
-/// What a training is made of, as a checkpoint holds it.
+/// The state of a training that a checkpoint stores.
 pub(crate) struct State<'a> {
     pub(crate) task: usize,
     pub(crate) iteration: usize,
@@ -61,7 +62,7 @@ impl Note {
 }
 
 impl Checkpoint {
-    /// Writes a checkpoint; `weights` already holds what the strategy remembers.
+    /// Writes a checkpoint to `path`; `weights` already holds what the strategy remembers.
     pub(crate) fn save(
         path: &Path,
         mut weights: Weights,
@@ -96,7 +97,7 @@ impl Checkpoint {
         Ok(weights.save(path)?)
     }
 
-    /// Reads a checkpoint.
+    /// Reads a checkpoint and verifies its checksum.
     pub(crate) fn load(path: &Path) -> Result<Self, Error> {
         let mut weights = Weights::load(path, Device::Cpu)?;
         let mut note: Note = serde_json::from_str(&weights.note).map_err(|error| Error::Checkpoint {
@@ -116,23 +117,23 @@ impl Checkpoint {
         Ok(Checkpoint { path: path.into(), weights, note })
     }
 
-    /// The tensors.
+    /// Returns the tensors.
     pub(crate) fn weights(&self) -> &Weights {
         &self.weights
     }
 
-    /// Tasks learned, and iterations done of the next.
+    /// Returns the number of tasks learned and the number of iterations done of the next one.
     pub(crate) fn position(&self) -> (usize, usize) {
         (self.note.task, self.note.iteration)
     }
 
-    /// How many images of each class have been replayed in the current task.
+    /// Returns the number of images of each class that have been replayed in the current task.
     pub(crate) fn replayed(&self) -> BTreeMap<usize, u64> {
         self.note.replayed.clone()
     }
 
-    /// The networks and optimisers; `like` has the sizes, and `trains` chooses the parameters of the generator that are
-    /// trained.
+    /// Returns the networks and optimisers; `like` has the sizes, and `trains` selects the generator's parameters that
+    /// are trained.
     pub(crate) fn learner(
         &self,
         like: &Learner,
@@ -148,7 +149,7 @@ impl Checkpoint {
         })
     }
 
-    /// The networks as the last task left them, where the strategy asked for them.
+    /// Returns the networks as the last task left them, if the strategy asked for them.
     pub(crate) fn old(&self, like: &Learner) -> Result<Option<Snapshot>, Error> {
         if !self.weights.names().any(|name| name.starts_with(OLD_GENERATOR)) {
             return Ok(None);
@@ -158,14 +159,14 @@ impl Checkpoint {
         Ok(Some(Snapshot { generator, critic }))
     }
 
-    /// The running average of the generator's weights.
+    /// Returns the running average of the generator's weights.
     pub(crate) fn average(&self, like: &Generator) -> Result<Generator, Error> {
         Ok(self.weights.network(&self.path, AVERAGE, like)?)
     }
 
-    /// Refuses a checkpoint of another configuration or of a machine that rounds differently.
+    /// Refuses a checkpoint of another configuration or from a machine that rounds differently.
     pub(crate) fn require_same_run(&self, config: &Config) -> Result<(), Error> {
-        // What deviates from the released code follows from the rest.
+        // The deviations only describe the other values, so they are not compared.
         let [saved, wanted] =
             [self.config()?, config.clone()].map(|config| Config { deviations: Vec::new(), ..config });
         if saved != wanted {
@@ -176,7 +177,8 @@ impl Checkpoint {
                 "it is of another configuration: `{saved}` there, `{wanted}` now. Restore config.toml, or start a new run"
             )));
         }
-        // All but the portable microkernel fuse multiplications and additions, in the same order.
+        // All microkernels except the portable one fuse multiplications and additions in the same order, so they agree
+        // to the bit.
         let (there, here) = (self.note.microkernel.as_str(), microkernel());
         if (there == "portable") != (here == "portable") {
             return Err(self.fault(format!(
@@ -187,8 +189,9 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Refuses a checkpoint that is not the end of the first task as `config` would train it. The strategies may differ,
-    /// and what they change in the later tasks, if they ask the generator for the same classes in the first.
+    /// Refuses a checkpoint unless it stands at the end of a first task that `config` would have trained in the same
+    /// way. The strategies may differ, and so may the options that affect later tasks only, provided that both
+    /// strategies condition the generator on the same classes in the first task.
     pub(crate) fn require_same_first_task(
         &self,
         config: &Config,
@@ -202,12 +205,12 @@ impl Checkpoint {
             let TrainingOptions { first_iterations, batch, critic_steps, rate, final_rate, .. } = config.training;
             let TrainingOptions { penalty, class_weight, average, grouping, .. } = config.training;
             let common = (config.seed, config.sequence.clone(), config.model.clone());
-            // With one class a task, its batches are the same however they are grouped.
+            // With one class per task, the grouping does not change the batches.
             let grouping = (config.sequence.classes_per_task > 1).then_some(grouping);
             let steps = (first_iterations, batch, critic_steps, grouping);
             (common, config.adam(), steps, (rate, final_rate, penalty, class_weight, average))
         };
-        // Data that have a fingerprint may lie elsewhere.
+        // Data with a fingerprint are compared by it, because they may have been moved.
         let same_data = match (&saved.data, &config.data) {
             (Some(saved), Some(wanted)) => saved == wanted,
             _ => saved.dataset == config.dataset,
@@ -221,7 +224,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Refuses a checkpoint that does not stand at the end of a training of so many tasks.
+    /// Refuses a checkpoint that does not stand at the end of a training on this many tasks.
     pub(crate) fn require_end_of(&self, tasks: usize) -> Result<(), Error> {
         if self.position() == (tasks, 0) {
             return Ok(());
@@ -229,7 +232,7 @@ impl Checkpoint {
         Err(self.fault(format!("it does not stand at the end of its {tasks} tasks; train the run to its end first")))
     }
 
-    /// How many classes the networks have.
+    /// Returns the number of classes of the networks.
     pub(crate) fn classes(&self) -> Result<usize, Error> {
         let name = format!("{CRITIC}k.bias");
         let classes = self.weights.get(&name).and_then(|biases| biases.shape().axes().first().copied());
@@ -237,12 +240,12 @@ impl Checkpoint {
         Ok(classes.ok_or(missing)?)
     }
 
-    /// The configuration of the training.
+    /// Returns the configuration of the training.
     pub(crate) fn config(&self) -> Result<Config, Error> {
         Config::parse(&self.note.config, &self.path.display().to_string())
     }
 
-    /// The same network with the optimiser of the checkpoint, which has taken so many steps.
+    /// Returns the same network with the optimiser state of the checkpoint, after this many steps.
     fn begun<N: Network>(&self, prefix: &str, steps: u32, trainee: Trainee<N>) -> Result<Trainee<N>, Error> {
         if steps == 0 {
             return Ok(trainee);

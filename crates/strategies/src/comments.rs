@@ -1,4 +1,4 @@
-//! A configuration with a comment on each value, taken from the documentation of the fields that hold them.
+//! Writes a configuration with a comment on each value, which is the documentation of the corresponding field.
 
 use documented::DocumentedFieldsOpt;
 use mergan_datasets::{ImageOptions, TaskOptions};
@@ -7,14 +7,15 @@ use crate::config::{Config, EvaluationOptions, Extension, ModelOptions, Training
 use crate::error::Error;
 use crate::strategies::Strategies;
 
-/// Letters in a line of a comment.
+/// The maximum length of a comment line, in bytes.
 const WIDTH: usize = 96;
 
 impl Config {
-    /// The configuration as TOML with a comment on each value; `strategies` say what the strategy's own options mean.
+    /// Returns the configuration as TOML with a comment on each value. `strategies` supplies the descriptions of the
+    /// strategy's own options.
     ///
     /// # Errors
-    /// When the strategy is not among `strategies`.
+    /// Returns an error if the strategy is not among `strategies`.
     pub fn to_commented_toml(&self, strategies: &Strategies) -> Result<String, Error> {
         let about = strategies.about(&self.strategy)?;
         let mut text = String::new();
@@ -33,7 +34,7 @@ impl Config {
     }
 }
 
-/// What the documentation of a field says of a value.
+/// Returns the documentation of the field that holds a value.
 fn document(table: &str, key: &str, about: fn(&str) -> Option<&'static str>) -> Option<&'static str> {
     match table {
         "" => Config::get_field_docs(key).ok(),
@@ -48,7 +49,7 @@ fn document(table: &str, key: &str, about: fn(&str) -> Option<&'static str>) -> 
     }
 }
 
-/// Lines of a comment, as long as may be.
+/// Wraps a text into comment lines of at most [`WIDTH`] bytes.
 fn commented(text: &str) -> String {
     let plain = text.replace(['[', ']', '`'], "");
     let mut lines = vec![String::from("#")];

@@ -1,4 +1,4 @@
-//! Everything that decides the result of a run.
+//! The configuration of a run: everything that determines its result.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::losses::LossWeights;
 use crate::strategies::Strategies;
 
-/// The configuration of a run, as its `config.toml` holds it.
+/// The configuration of a run, as stored in its `config.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -22,66 +22,70 @@ pub struct Config {
     pub dataset: String,
     /// The strategy's name.
     pub strategy: String,
-    /// The preset that the values come from.
+    /// The preset that the values were taken from.
     pub preset: String,
-    /// What the preset and its changes do differently from the released code, in words.
+    /// A description of each way in which the preset and the changes to it deviate from the released code.
     pub deviations: Vec<String>,
-    /// The seed of all randomness.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// How many tasks are learned.
+    /// The number of tasks to learn.
     pub tasks: usize,
-    /// The SHA-256 of the fingerprint of the data, in lower-case hexadecimal, once a run has begun on them; none in runs of
-    /// versions that took no fingerprints.
+    /// The SHA-256 of the data's fingerprint, in lower-case hexadecimal. It is set when a run begins; runs of versions
+    /// that took no fingerprints have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
-    /// How a user's own pictures become images.
+    /// How a user's own pictures are turned into images.
     #[serde(default)]
     pub images: ImageOptions,
-    /// How classes become tasks; `tasks` above counts them.
+    /// How classes are divided into tasks; `tasks` above is the number of tasks.
     pub sequence: TaskOptions,
-    /// Sizes of the networks.
+    /// The sizes of the networks.
     pub model: ModelOptions,
-    /// How they are trained.
+    /// How the networks are trained.
     pub training: TrainingOptions,
-    /// How they are scored.
+    /// How the generator is scored.
     pub evaluation: EvaluationOptions,
     /// The strategy's own options.
     pub options: toml::Table,
-    /// Classes that were learned one by one after the sequence's tasks, without the data before them; `tasks` counts them.
+    /// The classes that were learned one by one after the tasks of the sequence, without the earlier data; `tasks`
+    /// includes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extensions: Vec<Extension>,
 }
 
-/// A class that a run learned when it had ended, from images of its own.
+/// A class that a finished run learned afterwards, from images of that class alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct Extension {
     /// The name of the class.
     pub name: String,
-    /// Its number: that of a class of the dataset that no task had, or the one after all others.
+    /// The number of the class: that of a class of the dataset that no task contains, or the next number after all
+    /// classes.
     pub class: usize,
-    /// The folder of its images.
+    /// The folder of the images.
     pub images: PathBuf,
-    /// At most this many of them, the first ones.
+    /// The maximum number of images to take from the folder, counted from the first. All are taken if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// The SHA-256 of the images as they are learned, in lower-case hexadecimal.
+    /// The SHA-256 of the images in the form in which they are learned, in lower-case hexadecimal.
     pub sha256: String,
-    /// That of the classifier that scored the run before, where it is known.
+    /// The SHA-256 of the classifier that scored the run before the extension, in lower-case hexadecimal, if it is
+    /// known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scorer: Option<String>,
 }
 
-/// Sizes of the networks.
+/// The sizes of the networks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct ModelOptions {
-    /// The layers, which the size of the images decides.
+    /// The architecture of the networks, which must match the size of the images.
     #[serde(default)]
     pub architecture: Architecture,
-    /// Channels at full resolution; in the paper 32 of the digit networks and 64 of the residual ones.
+    /// The number of channels at full resolution. In the paper it is 32 for the digit networks and 64 for the residual
+    /// ones.
     pub width: usize,
-    /// Numbers of a latent vector; 128 in the paper.
+    /// The length of a latent vector; 128 in the paper.
     pub latent: usize,
 }
 
@@ -89,66 +93,73 @@ pub struct ModelOptions {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingOptions {
-    /// Iterations a task: one generator step (but in the first) and then the critic steps.
+    /// The number of iterations per task. An iteration is a generator step, except in the first iteration of a task,
+    /// followed by the critic steps.
     pub iterations: usize,
-    /// Iterations of the first task.
+    /// The number of iterations of the first task.
     pub first_iterations: usize,
-    /// Images a batch.
+    /// The number of images in a batch.
     pub batch: usize,
-    /// Critic steps an iteration.
+    /// The number of critic steps per iteration.
     pub critic_steps: usize,
-    /// Adam's rate at the start of a task.
+    /// Adam's learning rate at the start of a task.
     pub rate: f64,
-    /// The share of the rate that is left at the end of a task; the rate falls linearly. 1 keeps it constant.
+    /// The fraction of the learning rate that is left at the end of a task; the rate falls linearly. 1 keeps it
+    /// constant.
     pub final_rate: f64,
-    /// Adam's decay of the mean gradient.
+    /// Adam's decay rate for the running mean of the gradient.
     pub beta1: f64,
-    /// Adam's decay of the mean squared gradient.
+    /// Adam's decay rate for the running mean of the squared gradient.
     pub beta2: f64,
-    /// lambda_GP.
+    /// lambda_GP, the weight of the gradient penalty.
     pub penalty: f64,
-    /// lambda_CLS, of the class terms of both networks.
+    /// lambda_CLS, the weight of the class terms of both networks.
     #[serde(default = "paper_class_weight")]
     pub class_weight: f64,
-    /// How classes share a batch.
+    /// How classes share a batch: `pure` gives each class an equal group of its own, `mixed` draws images at random
+    /// from all classes.
     pub grouping: Grouping,
-    /// Where the class parameters of a new class start.
+    /// The initial values of a new class's parameters: `fresh` keeps those of the untrained network, `mean` takes the
+    /// mean of the classes learned so far.
     pub new_classes: NewClasses,
-    /// Decay of the running average of the generator's weights, which is what is snapshot, scored and continued from at
-    /// the end of a task. 0 takes the weights themselves.
+    /// The decay rate of the running average of the generator's weights. At the end of a task, the average is scored,
+    /// kept as the snapshot and used as the start of the next task. 0 uses the weights themselves.
     pub average: f64,
 }
 
-/// Of the configurations of runs that were made before they named it.
+/// Returns the weight that configurations imply if they were written before this option existed.
 fn paper_class_weight() -> f64 {
     LossWeights::default().class
 }
 
-/// Where the generator's parameters of a class that it has not learned yet start.
+/// The initial values of the generator's parameters for a class that it has not learned yet.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NewClasses {
-    /// As the network was made: scale 1, shift 0.
+    /// The values of the untrained network: scale 1, shift 0.
     Fresh,
-    /// At the mean of the classes learned so far.
+    /// The mean over the classes learned so far.
     Mean,
 }
 
-/// How a generator is scored (paper section 4.1). What is 0 is left out.
+/// How a generator is scored (paper section 4.1). A measurement is left out if its number of samples or its interval is
+/// 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationOptions {
-    /// Generated images of each class that the classifier scores.
+    /// The number of generated images of each class that the classifier scores.
     pub samples: usize,
-    /// Images that are generated and normalised together.
+    /// The number of images that are generated and normalised together.
     pub batch: usize,
-    /// Generated images of each class that a classifier is trained on for the reverse accuracy.
+    /// The number of generated images of each class that a classifier is trained on for the reverse accuracy; 0 leaves
+    /// this measurement out.
     #[serde(default)]
     pub reverse_samples: usize,
-    /// While a task is learned, the past classes are scored every so many iterations.
+    /// The number of iterations after which the past classes are scored again while a task is learned; 0 turns this
+    /// off.
     #[serde(default)]
     pub gap_every: usize,
-    /// Generated images of each past class that are scored then.
+    /// The number of generated images of each past class that are scored every `gap_every` iterations.
     #[serde(default)]
     pub gap_samples: usize,
 }
@@ -159,17 +170,17 @@ const PRESETS: [(&str, &str); 3] = [
     ("paper", include_str!("../presets/paper.toml")),
 ];
 
-/// The names of the presets.
+/// Returns the names of the presets.
 pub fn presets() -> impl Iterator<Item = &'static str> {
     PRESETS.iter().map(|(name, _)| *name)
 }
 
-/// What is chosen besides the preset.
+/// The choices from which a configuration is resolved.
 #[derive(Clone, Debug, Default)]
 pub struct Choice {
     /// The dataset's name.
     pub dataset: String,
-    /// The networks that make images of its size.
+    /// The architecture of the networks, which must match the size of the dataset's images.
     pub architecture: Architecture,
     /// The strategy's name.
     pub strategy: String,
@@ -177,18 +188,19 @@ pub struct Choice {
     pub preset: String,
     /// The seed.
     pub seed: u64,
-    /// How many tasks; all classes when left out.
+    /// The number of tasks; if it is left out, all classes are learned.
     pub tasks: Option<usize>,
-    /// TOML that changes values of the preset, with the tables of [`Config`].
+    /// Changes to the values of the preset, with the tables of [`Config`].
     pub changes: toml::Table,
 }
 
 impl Config {
-    /// The configuration of a choice among these strategies, for a dataset with this many classes. A strategy that the
-    /// preset does not know has the options that its own type leaves unsaid, and what the choice changes of them.
+    /// Resolves a choice among these strategies, for a dataset with this many classes. If the preset does not know the
+    /// strategy, the options are only those that the choice sets, and the strategy's own type supplies the defaults.
     ///
     /// # Errors
-    /// When a name is unknown, or a change names no option or gives it a value out of range.
+    /// Returns an error if a name is unknown, or if a change names no option, gives it a value out of range or concerns
+    /// a value that identifies the run.
     pub fn resolve(choice: &Choice, strategies: &Strategies, classes: usize) -> Result<Config, Error> {
         let (name, text) = PRESETS
             .iter()
@@ -215,7 +227,7 @@ impl Config {
     /// Reads a run's `config.toml`.
     ///
     /// # Errors
-    /// When the text is no configuration; `place` names the file in the error.
+    /// Returns an error if the text is not a valid configuration; `place` names the file in the error.
     pub fn parse(text: &str, place: &str) -> Result<Config, Error> {
         let fault = |error: toml::de::Error| Error::Config { place: place.into(), reason: error.to_string() };
         let config: Config = toml::from_str(text).map_err(fault)?;
@@ -223,25 +235,25 @@ impl Config {
         Ok(config)
     }
 
-    /// The configuration as TOML.
+    /// Returns the configuration as TOML.
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).expect("a configuration can be written as TOML")
     }
 
-    /// The optimiser's options.
+    /// Returns the optimiser's options.
     pub fn adam(&self) -> AdamOptions {
         AdamOptions { beta1: self.training.beta1, beta2: self.training.beta2, epsilon: 1e-8 }
     }
 
-    /// Iterations of task `task`, counted from 0.
+    /// Returns the number of iterations of task `task`, counted from 0.
     pub fn iterations(&self, task: usize) -> usize {
         if task == 0 { self.training.first_iterations } else { self.training.iterations }
     }
 
-    /// The tasks, for networks of this many classes: those of the sequence and then the extensions.
+    /// Returns the tasks for networks with this many classes: those of the sequence, followed by the extensions.
     ///
     /// # Errors
-    /// When the sequence does not fit the classes, or an extension has a class that is learned already.
+    /// Returns an error if the sequence does not fit the classes, or if the class of an extension is already learned.
     pub fn task_sequence(&self, classes: usize) -> Result<TaskSequence, TaskError> {
         let options =
             TaskOptions { tasks: Some(self.tasks.saturating_sub(self.extensions.len())), ..self.sequence.clone() };
@@ -249,7 +261,7 @@ impl Config {
         self.extensions.iter().try_fold(sequence, |sequence, extension| sequence.followed_by(extension.class, classes))
     }
 
-    /// The configuration of a run that learns one class more.
+    /// Returns the configuration of a run that learns one more class.
     pub fn extended_by(&self, extension: Extension) -> Config {
         let mut config = self.clone();
         config.tasks += 1;
@@ -287,9 +299,9 @@ impl Config {
     }
 }
 
-/// The values of a preset for a choice, as the table of a [`Config`]. In its file `options` holds those of every strategy,
-/// and what stands under `for` and the name of an architecture, a dataset or a strategy, applied in this order, goes over
-/// the rest; deviations are added up.
+/// Returns the values of a preset for a choice, as the table of a [`Config`]. In the file of the preset, `options`
+/// holds the options of all strategies, and `for` holds changes for architectures, datasets and strategies by name.
+/// They are applied in this order and override the other values, but their deviations are added to the list.
 fn preset_values(preset: &str, choice: &Choice) -> Result<toml::Table, toml::de::Error> {
     let mut values: toml::Table = preset.parse()?;
     let special = values.remove("for");
@@ -319,7 +331,8 @@ fn preset_values(preset: &str, choice: &Choice) -> Result<toml::Table, toml::de:
     Ok(values)
 }
 
-/// Refuses changes of what names a run: a table must not say `paper` of something else, and a deviation must not vanish.
+/// Refuses changes to what identifies a run: a run must not be called `paper` if it is something else, and no deviation
+/// may be dropped.
 fn refuse_identity(changes: &toml::Table) -> Result<(), Error> {
     const NAMES: [&str; 7] = ["dataset", "strategy", "preset", "seed", "deviations", "tasks", "sequence.tasks"];
     match flatten("", changes).into_iter().find(|(name, _)| NAMES.contains(&name.as_str())) {
@@ -331,7 +344,7 @@ fn refuse_identity(changes: &toml::Table) -> Result<(), Error> {
     }
 }
 
-/// Puts the values of `changes` over those of `table`, table by table.
+/// Overrides the values of `table` with those of `changes`, recursively.
 fn merge(table: &mut toml::Table, changes: &toml::Table) {
     for (name, value) in changes {
         match (table.get_mut(name), value) {
@@ -341,7 +354,7 @@ fn merge(table: &mut toml::Table, changes: &toml::Table) {
     }
 }
 
-/// Every value of a table with its dotted name.
+/// Returns every value of a table with its dotted name.
 fn flatten(prefix: &str, table: &toml::Table) -> Vec<(String, Value)> {
     let entries = table.iter().flat_map(|(name, value)| match value {
         Value::Table(inner) => flatten(&format!("{prefix}{name}."), inner),
@@ -394,12 +407,12 @@ mod tests {
         let expected = toml::toml! { replay = "mean"
         whole_batches = true };
         assert_eq!(jtr.options, expected);
-        // What is special to a dataset is said of that one only.
+        // Deviations that concern one dataset appear for that dataset only.
         let says = |config: &Config, what: &str| config.deviations.iter().any(|text| text.contains(what));
         let mnist = resolve(choice("paper"));
         assert_eq!([&mnist, &svhn, &ra].map(|config| says(config, "MNIST runs")), [true, false, false]);
         assert_eq!([&mnist, &svhn, &ra].map(|config| says(config, "VGG-16")), [false, false, true]);
-        // A strategy's own changes come last.
+        // The changes for a strategy are applied last.
         let jt = resolve(Choice { strategy: "jt".into(), ..lsun("paper") });
         assert_eq!((jt.training.grouping, jt.training.iterations), (Grouping::Mixed, 20_001));
     }

@@ -1,16 +1,16 @@
-//! The random numbers of a step, each with an address of its own.
+//! The random numbers of a training step, each drawn at an address of its own.
 
 use mergan_tensor::{Address, Device, Random, Shape, Tensor};
 
-/// Where random numbers come from: [`Random`] in training; tests put known numbers in its place.
+/// A source of random numbers: [`Random`] in training, and known numbers in tests.
 pub trait Noise: Send + Sync {
-    /// Numbers from the standard normal distribution.
+    /// Draws numbers from the standard normal distribution.
     fn normal(&self, address: Address, shape: Shape, device: Device) -> Tensor;
-    /// Numbers distributed evenly over [0, 1).
+    /// Draws numbers from the uniform distribution over [0, 1).
     fn uniform(&self, address: Address, shape: Shape, device: Device) -> Tensor;
-    /// `count` whole numbers distributed evenly over `0..bound`.
+    /// Draws `count` integers from the uniform distribution over `0..bound`.
     fn below(&self, address: Address, count: usize, bound: usize) -> Vec<usize>;
-    /// The numbers `0..len` in random order.
+    /// Returns the integers `0..len` in random order.
     fn permutation(&self, address: Address, len: usize) -> Vec<usize>;
 }
 
@@ -29,7 +29,8 @@ impl Noise for Random {
     }
 }
 
-/// What random numbers are used for. The order is part of every run's result: new purposes go to the end.
+/// What random numbers are used for. The numbers of the purposes determine the results of every run, so new purposes
+/// are added at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum Purpose {
@@ -39,7 +40,7 @@ pub enum Purpose {
     GeneratorLabels,
     /// Latents at which a strategy replays in the generator step.
     GeneratorReplay,
-    /// A strategy's choice among the classes of the past in the generator step.
+    /// The past classes that a strategy chooses to replay in the generator step.
     GeneratorChoice,
     /// The order of the real images.
     Order,
@@ -47,7 +48,7 @@ pub enum Purpose {
     CriticLatents,
     /// Classes of the critic step's images, in mixed batches.
     CriticLabels,
-    /// Where between real and fake the gradient penalty looks.
+    /// Interpolation factors between real and fake images for the gradient penalty.
     Interpolation,
     /// Latents at which a strategy replays in the critic step.
     CriticReplay,
@@ -61,7 +62,7 @@ pub enum Purpose {
     Fisher,
     /// Latents at which a strategy replays when a task ends.
     EndReplay,
-    /// Which exemplars stand in the critic's batch.
+    /// The choice of exemplars for the critic's batch.
     CriticExemplars,
     /// Latents of the images of past classes that are scored while a task is learned.
     Gap,
@@ -70,11 +71,11 @@ pub enum Purpose {
 /// The random numbers of one step of training.
 #[derive(Clone, Copy)]
 pub struct Draws<'a> {
-    /// Their source.
+    /// The source of the numbers.
     pub noise: &'a dyn Noise,
-    /// The device they are made on.
+    /// The device on which the tensors are created.
     pub device: Device,
-    /// Numbers of a latent vector.
+    /// The length of a latent vector.
     pub latent: usize,
     /// The task, counted from 0.
     pub task: usize,
@@ -85,22 +86,23 @@ pub struct Draws<'a> {
 }
 
 impl Draws<'_> {
-    /// Latent vectors: n x latent.
+    /// Draws latent vectors `[n, latent]`.
     pub fn latents(&self, purpose: Purpose, n: usize) -> Tensor {
         self.noise.normal(self.address(purpose), [n, self.latent].into(), self.device)
     }
 
-    /// One number in [0, 1) for each of `n` images: `[n, 1, 1, 1]`.
+    /// Draws one number in [0, 1) for each of `n` images: `[n, 1, 1, 1]`.
     pub fn fractions(&self, purpose: Purpose, n: usize) -> Tensor {
         self.noise.uniform(self.address(purpose), [n, 1, 1, 1].into(), self.device)
     }
 
-    /// `n` of `classes` at random, any of them more than once.
+    /// Draws `n` of `classes` at random, with replacement.
     pub fn labels(&self, purpose: Purpose, n: usize, classes: &[usize]) -> Vec<usize> {
         self.noise.below(self.address(purpose), n, classes.len()).into_iter().map(|i| classes[i]).collect()
     }
 
-    /// At most `count` different ones of `classes` at random, in their order.
+    /// Draws `count` of `classes` at random, without replacement, and returns them in their original order. Returns all
+    /// classes if there are no more than `count`.
     pub fn choice(&self, purpose: Purpose, count: usize, classes: &[usize]) -> Vec<usize> {
         if count >= classes.len() {
             return classes.to_vec();

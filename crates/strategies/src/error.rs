@@ -1,4 +1,4 @@
-//! Why a training cannot be set up, go on or be resumed.
+//! The reasons why training cannot be set up, continued or resumed.
 
 use std::path::PathBuf;
 
@@ -8,22 +8,22 @@ use mergan_models::WeightsError;
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A name that nothing is registered under.
+    /// A name is not among the known ones.
     #[error("there is no {what} `{name}`; choose one of: {}{}", known.join(", "), suggestion(name, known))]
     UnknownName {
-        /// What was looked for.
+        /// The kind of thing that was looked up, such as "strategy".
         what: &'static str,
-        /// The name given.
+        /// The name that was given.
         name: String,
-        /// The names there are.
+        /// The names that exist.
         known: Vec<String>,
     },
     /// A value of the configuration is missing, unknown or out of range.
     #[error("{place}: {reason}")]
     Config {
-        /// The file or the part of the configuration.
+        /// The file or the part of the configuration where the value is.
         place: String,
-        /// What is wrong and what would be right.
+        /// A description of what is wrong and what would be right.
         reason: String,
     },
     /// The task sequence does not fit the dataset.
@@ -32,29 +32,29 @@ pub enum Error {
     /// The images cannot be read.
     #[error(transparent)]
     Data(#[from] mergan_datasets::Error),
-    /// A class has too few images.
+    /// There are too few images for a batch.
     #[error(
         "the classes {classes:?} have {found} training images, a batch needs {needed}; take a smaller batch or more images"
     )]
     TooFewImages {
-        /// The classes.
+        /// The classes that the images belong to.
         classes: Vec<usize>,
-        /// Images there are.
+        /// The number of images found.
         found: usize,
-        /// Images a batch takes.
+        /// The number of images that a batch needs.
         needed: usize,
     },
-    /// The images have a size that the networks do not make.
+    /// The images have a size that the networks cannot generate.
     #[error("the images are {height} x {width} pixels; these networks make {side} x {side}")]
     ImageSize {
         /// Height in pixels.
         height: usize,
         /// Width in pixels.
         width: usize,
-        /// Pixels on a side of what the networks make.
+        /// The side of the images that the networks generate, in pixels.
         side: usize,
     },
-    /// A loss is no longer a number, or so large that training is lost.
+    /// A loss or a weight is not finite, or a loss is so large that training has diverged.
     #[error(
         "task {task}, iteration {iteration}: the {name} is {value}; training has diverged. Start a new run \
          with a lower training.rate"
@@ -64,20 +64,20 @@ pub enum Error {
         task: usize,
         /// The iteration, counted from 1.
         iteration: usize,
-        /// The loss.
+        /// The name of the loss.
         name: &'static str,
-        /// Its value.
+        /// The value of the loss.
         value: f64,
     },
     /// Weights cannot be read or written.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// A checkpoint that cannot be continued from.
+    /// A checkpoint cannot be continued from.
     #[error("checkpoint {}: {reason}", path.display())]
     Checkpoint {
-        /// The file.
+        /// The file of the checkpoint.
         path: PathBuf,
-        /// What is wrong and what to do.
+        /// A description of what is wrong and what to do about it.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! The two networks with their optimisers, and the two steps that train them.
+//! The two networks with their optimisers, and the steps that train them.
 
 use mergan_models::{Critic, Generator, Network, Parameter};
 use mergan_tensor::{Adam, AdamOptions, Device, Tensor, no_grad};
@@ -12,27 +12,27 @@ use crate::strategy::Strategy;
 /// A generator and a critic in training.
 #[derive(Clone)]
 pub struct Learner {
-    /// G.
+    /// The generator (G in the paper).
     pub generator: Trainee<Generator>,
-    /// D and C.
+    /// The critic with its class head (D and C in the paper).
     pub critic: Trainee<Critic>,
 }
 
 /// A network in training.
 #[derive(Clone)]
 pub struct Trainee<N> {
-    /// The network; its variables are trained.
+    /// The network, of which the variables are trained.
     pub network: N,
-    /// Its optimiser.
+    /// The optimiser of the network.
     pub adam: Adam,
 }
 
-/// The terms of the losses of one step or several, for whoever watches. They stay on their device until they are read,
-/// which waits for it.
+/// The terms of the losses of one or more steps. They stay on their device until they are read, because reading waits
+/// for the device.
 #[derive(Clone, Debug, Default)]
 pub struct Losses {
     names: Vec<&'static str>,
-    /// A column of numbers for each step.
+    /// One column of values for each step.
     values: Vec<Tensor>,
 }
 
@@ -51,27 +51,27 @@ impl Losses {
         self.values
     }
 
-    /// These and then those.
+    /// Appends the losses of a later step.
     pub(crate) fn and(mut self, more: Losses) -> Self {
         self.names.extend(more.names);
         self.values.extend(more.values);
         self
     }
 
-    /// What the terms are called, in their order.
+    /// Returns the names of the terms in order.
     pub fn names(&self) -> &[&'static str] {
         &self.names
     }
 
-    /// The name and the value of each term. The device must have computed them first.
+    /// Returns the name and the value of each term, and waits for the device to compute them.
     pub fn read(&self) -> Vec<(&'static str, f64)> {
         self.names.iter().copied().zip(self.values.iter().flat_map(Tensor::to_vec::<f64>)).collect()
     }
 }
 
 impl Learner {
-    /// Networks with these weights and optimisers that have taken no step. Of the generator only the parameters that
-    /// `trains` chooses are trained.
+    /// Creates a learner with these weights and with optimisers that have taken no step. Only the generator's
+    /// parameters that `trains` selects are trained.
     pub fn new(
         generator: &Generator,
         critic: &Critic,
@@ -84,7 +84,7 @@ impl Learner {
         }
     }
 
-    /// The same networks and optimisers on another device.
+    /// Returns the same networks and optimisers on another device.
     pub fn moved_to(&self, device: Device) -> Self {
         Learner { generator: self.generator.moved_to(device), critic: self.critic.moved_to(device) }
     }
@@ -95,7 +95,7 @@ impl<N: Network> Trainee<N> {
         Trainee { network: self.network.moved_to(device), adam: self.adam.moved_to(device) }
     }
 
-    /// One step of Adam down the weighted sum of the terms.
+    /// Takes one step of Adam on the weighted sum of the terms.
     fn descend(&mut self, terms: &[Term], rate: f64) -> Losses {
         self.network.descend(&losses::total(terms), &mut self.adam, rate);
         Losses::of(terms)
@@ -115,7 +115,7 @@ impl Trainee<Generator> {
 }
 
 impl Trainee<Critic> {
-    /// Trains the critic on one batch, made by the strategy of these real images, and as many fakes.
+    /// Trains the critic on one batch, which the strategy makes from these real images, and on as many fake images.
     pub fn step(&mut self, generator: &Generator, strategy: &dyn Strategy, round: &Round, real: Batch) -> Losses {
         let critic = &self.network;
         let step = Step { role: Role::Critic, generator, critic, round };

@@ -1,47 +1,47 @@
-//! The losses of AC-GAN with WGAN-GP (paper section 2.1, equations 1 to 6, as the released code computes them).
+//! The losses of AC-GAN with WGAN-GP (paper section 2.1, equations 1 to 6, as computed by the released code).
 
 use mergan_models::Critic;
 use mergan_tensor::Tensor;
 
-/// One summand of a loss.
+/// One term of a loss.
 #[derive(Clone, Debug)]
 pub struct Term {
-    /// What it is called in progress lines, events and reports.
+    /// The name of the term in progress lines, events and reports.
     pub name: &'static str,
-    /// Its weight in the loss.
+    /// The weight of the term in the loss.
     pub weight: f64,
-    /// Its value without the weight, a scalar.
+    /// The value of the term without the weight, a scalar.
     pub value: Tensor,
 }
 
 impl Term {
-    /// A summand.
+    /// Creates a term.
     pub fn new(name: &'static str, weight: f64, value: Tensor) -> Self {
         Term { name, weight, value }
     }
 }
 
-/// What the terms of a loss count beside the critic's score.
+/// The weights of a loss's terms relative to the critic's score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossWeights {
-    /// lambda_GP, of the gradient penalty.
+    /// lambda_GP, the weight of the gradient penalty.
     pub penalty: f64,
-    /// lambda_CLS, of the class terms of both networks.
+    /// lambda_CLS, the weight of the class terms of both networks.
     pub class: f64,
 }
 
 impl Default for LossWeights {
-    /// The paper's.
+    /// Returns the weights of the paper.
     fn default() -> Self {
         LossWeights { penalty: 10.0, class: 1.0 }
     }
 }
 
-/// The critic's loss on one batch, without what a strategy adds: the Wasserstein distance (negated), the gradient
-/// penalty and the class term on real images.
+/// Returns the terms of the critic's loss on one batch, without those of a strategy: the negated Wasserstein distance,
+/// the gradient penalty and the class term on real images.
 ///
-/// `real` and `fake` are images `[n, c, h, w]` of equal shape, `fraction` numbers in [0, 1), `[n, 1, 1, 1]`, and `labels` the classes of
-/// the real images.
+/// `real` and `fake` are images `[n, c, h, w]` of equal shape, `fraction` is `[n, 1, 1, 1]` with values in [0, 1), and
+/// `labels` are the classes of the real images.
 pub fn critic_terms(
     critic: &Critic,
     real: &Tensor,
@@ -60,19 +60,19 @@ pub fn critic_terms(
     ]
 }
 
-/// The gradient penalty (Gulrajani et al., 2017): the mean over the batch of (||grad D(x)|| - 1)^2 at points x between
-/// real and fake images, one fraction an image.
+/// Returns the gradient penalty (Gulrajani et al., 2017): the mean over the batch of (||grad D(x)|| - 1)^2 at points x
+/// between real and fake images, with one fraction per image.
 ///
-/// The norm is over all pixels of an image together, and only the critic head is differentiated. The penalty itself is
-/// differentiable with respect to the critic's weights.
+/// The norm is taken over all elements of an image, and only the critic's score is differentiated, not its class head.
+/// The penalty itself is differentiable with respect to the critic's weights.
 pub fn gradient_penalty(critic: &Critic, real: &Tensor, fake: &Tensor, fraction: &Tensor) -> Tensor {
     let between = (real + (fake - real) * fraction).variable();
     let slope = critic.score(&between).sum().differentiable_gradients(&[&between]).remove(0);
     slope.unit_norm_penalty()
 }
 
-/// The generator's loss on one batch, without what a strategy adds: the critic's score (negated) and the class term on
-/// the fake images.
+/// Returns the terms of the generator's loss on one batch, without those of a strategy: the negated score of the critic
+/// and the class term, both on the fake images.
 pub fn generator_terms(critic: &Critic, fake: &Tensor, labels: &[usize], weights: LossWeights) -> Vec<Term> {
     let verdict = critic.forward(fake);
     vec![
@@ -81,7 +81,7 @@ pub fn generator_terms(critic: &Critic, fake: &Tensor, labels: &[usize], weights
     ]
 }
 
-/// The weighted sum of the terms, a scalar.
+/// Returns the weighted sum of the terms, a scalar.
 pub fn total(terms: &[Term]) -> Tensor {
     let weighted = terms.iter().map(|term| &term.value * term.weight);
     weighted.reduce(|sum, term| sum + term).expect("a loss has at least one term")

@@ -1,5 +1,5 @@
-//! The two steps of a learner as CUDA graphs: recorded once a task and then launched with one call, where the device can and
-//! the host takes no part in them.
+//! Records the two training steps of a learner as CUDA graphs: each step is recorded once per task and then launched
+//! with a single call, if the device supports graphs and the host takes no part in the step.
 
 use std::collections::BTreeMap;
 
@@ -12,35 +12,37 @@ use crate::learner::{Learner, Losses, Trainee};
 use crate::step::Round;
 use crate::strategy::Strategy;
 
-/// What has been recorded of the steps of one task. Its rounds may differ in random numbers, rate and images alone.
+/// The recordings of the steps of one task. The rounds of these steps may differ only in random numbers, learning rate
+/// and images.
 #[derive(Default)]
 pub struct Recorder {
     generator: State,
     critic: State,
 }
 
-/// How far a step is on its way to a graph.
+/// The progress of a step towards a graph.
 #[derive(Default)]
 enum State {
-    /// It has not been taken: its first time loads kernels and begins the optimiser, which no graph does.
+    /// The step has not been taken. Its first run loads kernels and initialises the optimiser, which a recording must
+    /// not contain.
     #[default]
     New,
-    /// It has been taken, and can be recorded.
+    /// The step has been taken once and can be recorded.
     Begun,
     Recorded(Box<Recorded>),
-    /// It cannot be recorded.
+    /// The step cannot be recorded.
     Plain,
 }
 
-/// A step that trains a network `N` beside another network `O`, on real images where it has them.
+/// A step that trains a network `N` against another network `O`, on real images if it needs them.
 type TrainingStep<'a, N, O> = dyn Fn(&mut Trainee<N>, &O, &[Tensor]) -> Losses + 'a;
 
-/// A step and what it is taken with.
+/// A step with its arguments.
 struct Work<'a, N, O> {
     other: &'a O,
     /// The real images: one batch or none.
     images: &'a [Tensor],
-    /// Their classes.
+    /// The classes of the real images.
     labels: &'a [usize],
     round: &'a Round<'a>,
     step: &'a TrainingStep<'a, N, O>,
@@ -50,12 +52,12 @@ struct Recorded {
     graph: Graph,
     labels: Vec<usize>,
     names: Vec<&'static str>,
-    /// How many images of each class a step replays.
+    /// The number of images of each class that the step replays.
     replayed: BTreeMap<usize, u64>,
 }
 
 impl Recorder {
-    /// Takes a step of the generator, from its graph where there is one.
+    /// Takes a generator step, by launching its graph if there is one.
     pub fn generator_step(&mut self, learner: &mut Learner, strategy: &dyn Strategy, round: &Round) -> Losses {
         let Learner { generator, critic } = learner;
         let step =
@@ -63,7 +65,7 @@ impl Recorder {
         self.generator.step(generator, &Work { other: &critic.network, images: &[], labels: &[], round, step: &step })
     }
 
-    /// Takes a step of the critic on these real images, from its graph where there is one.
+    /// Takes a critic step on these real images, by launching its graph if there is one.
     pub fn critic_step(
         &mut self,
         learner: &mut Learner,
@@ -81,7 +83,7 @@ impl Recorder {
         self.critic.step(critic, &Work { other: &generator.network, images, labels, round, step: &step })
     }
 
-    /// Whether the generator's and the critic's step have been recorded.
+    /// Returns whether the generator's step and the critic's step have been recorded, in this order.
     pub fn is_recorded(&self) -> [bool; 2] {
         [&self.generator, &self.critic].map(|state| matches!(state, State::Recorded(_)))
     }
@@ -96,7 +98,7 @@ impl State {
                 *self = recorded.map_or(State::Plain, |recorded| State::Recorded(Box::new(recorded)));
                 return losses;
             }
-            // Classes are part of what was recorded.
+            // The labels are constants of the recording, so it serves only batches with the same labels.
             State::Recorded(recorded) if recorded.labels == work.labels => return recorded.step(trainee, work),
             State::Recorded(_) | State::Plain => {}
         }
@@ -105,7 +107,7 @@ impl State {
 }
 
 impl Recorded {
-    /// Takes the step, and records it if possible.
+    /// Takes the step and records it if the device can.
     fn new<N: Network, O: Network>(trainee: &mut Trainee<N>, work: &Work<N, O>) -> (Losses, Option<Self>) {
         let before = work.round.tally.counts();
         let mut names = Vec::new();
@@ -141,20 +143,21 @@ impl<N: Network, O: Network> Work<'_, N, O> {
         [address.graph_input(), trainee.adam.graph_input(self.round.rate)]
     }
 
-    /// What the step computes with: the network that it trains, the optimiser's means, the other network and the real
-    /// images.
+    /// Returns the tensors that the step computes with: the parameters that it trains, the optimiser's moments, the
+    /// parameters of the other network and the real images.
     fn operands(&self, trainee: &Trainee<N>) -> Vec<Tensor> {
         [trained(trainee), self.other.values(), self.images.to_vec()].concat()
     }
 }
 
-/// What a step changes: the network that it trains and the optimiser's means.
+/// Returns the tensors that a step changes: the parameters of the network that it trains and the optimiser's moments.
 fn trained<N: Network>(trainee: &Trainee<N>) -> Vec<Tensor> {
     let means = trainee.adam.moments().iter().flat_map(|moments| [moments.first.clone(), moments.second.clone()]);
     trainee.network.values().into_iter().chain(means).map(|tensor| tensor.detach()).collect()
 }
 
-/// Puts it back as after so many more steps, and returns the tensors that are left.
+/// Sets the parameters and the moments from `tensors`, restores the optimiser to the state after this many more steps,
+/// and returns the remaining tensors.
 fn put<'t, N: Network>(trainee: &mut Trainee<N>, steps: u32, tensors: &'t [Tensor]) -> &'t [Tensor] {
     let Trainee { network, adam } = trainee;
     let (means, rest) = put_values(network, tensors).split_at(2 * adam.moments().len());

@@ -1,5 +1,5 @@
-//! The seam between a generator and those who want images of a class from it: who scores, shows or exports a generator asks
-//! its sampler, and knows no strategy.
+//! The interface between a generator and the code that needs images of a class from it. Scoring, sample grids and
+//! exports call a generator's sampler, so they need not know which strategy trained the generator.
 
 use std::fmt::Debug;
 
@@ -10,11 +10,11 @@ use crate::batches::Grouping;
 use crate::draws::Purpose;
 use crate::sampling::{Sampling, Source, first};
 
-/// How images of classes are drawn from a generator. Every method but the first three has the default of a generator that
-/// can be asked for a class.
+/// A way to draw images of given classes from a generator. The default implementations are those of a generator that
+/// can be conditioned on a class.
 pub trait Sampler: Debug + Send + Sync {
-    /// See [`Sampling::images`], here at the latents of a purpose. There may be fewer images of a class than asked for, down to
-    /// none, where the generator hardly ever makes one.
+    /// Draws images as [`Sampling::images`] does, at the latents of this purpose. A class may have fewer images than
+    /// were asked for, or none, if the generator hardly ever makes one.
     fn images(
         &self,
         sampling: &Sampling,
@@ -24,15 +24,15 @@ pub trait Sampler: Debug + Send + Sync {
         count: usize,
     ) -> Vec<Array4<u8>>;
 
-    /// See [`Sampling::grid`].
+    /// Draws sample grids as [`Sampling::grid`] does.
     fn grid(&self, sampling: &Sampling, source: Source, classes: &[usize], columns: usize) -> Vec<Array4<u8>>;
 
-    /// The same with an owner of its own.
+    /// Clones the sampler into a box.
     fn boxed(&self) -> Box<dyn Sampler>;
 
-    /// What each of these generators makes of the same latents, class by class. There are `count` latents for each of
-    /// `classes`, and no more are drawn, whichever class they turn out to be of; the images of the first generator decide
-    /// that for all.
+    /// Returns the images that each of these generators makes from the same latents, class by class. `count` latents
+    /// are drawn for each of `classes`, and no more, whatever classes the images turn out to have; the classes of the
+    /// first generator's images apply to all generators.
     fn at_same_latents(
         &self,
         sampling: &Sampling,
@@ -44,22 +44,23 @@ pub trait Sampler: Debug + Send + Sync {
         generators.iter().map(|&generator| self.images(sampling, purpose, generator.into(), classes, count)).collect()
     }
 
-    /// The class that the generator is asked for whichever is wanted; `None` where it is asked for the one that is wanted.
+    /// Returns the class that the generator is always conditioned on, or `None` if it is conditioned on the requested
+    /// class.
     fn only_condition(&self) -> Option<usize> {
         None
     }
 
-    /// What says which class an image is of, as a noun for messages.
+    /// Returns what decides the class of an image, as a noun for messages.
     fn namer(&self) -> &'static str {
         "request"
     }
 
-    /// Puts what the sampler consists of beside the generator into its file, for
-    /// [`FromOptions::restore_sampler`](crate::FromOptions::restore_sampler).
+    /// Adds what the sampler consists of, apart from the generator, to the generator's file, where
+    /// [`FromOptions::restore_sampler`](crate::FromOptions::restore_sampler) finds it.
     fn save(&self, _weights: &mut Weights) {}
 }
 
-/// Asks the generator for the classes that are wanted, in the batches that training used.
+/// The sampler that conditions the generator on the requested classes, in batches grouped as in training.
 #[derive(Clone, Copy, Debug)]
 pub struct ClassConditional;
 
@@ -78,9 +79,11 @@ impl Sampler for ClassConditional {
         }
     }
 
-    /// In class-pure batches whatever the grouping: a grid shows what a class looks like when it is asked for.
+    /// Draws class-pure batches whatever the grouping, because a grid shows what the generator makes when it is
+    /// conditioned on one class.
     fn grid(&self, sampling: &Sampling, source: Source, classes: &[usize], columns: usize) -> Vec<Array4<u8>> {
-        // The shown images are the first of a batch as large as the scored ones.
+        // The batch is as large as a scored one, because its size affects batch normalisation; only its first images
+        // are shown.
         let latents = sampling.latents(source.generator, Purpose::Grid, 0, 0, sampling.batch.max(columns));
         let rows = classes.iter().map(|&class| first(&[source.bytes(&latents, &Conditions::pure(&[class]))], columns));
         rows.collect()
@@ -101,7 +104,7 @@ fn of_class(sampling: &Sampling, purpose: Purpose, source: Source, class: usize,
     first(&batches, count)
 }
 
-/// Every batch holds all classes in turn.
+/// Draws mixed batches, in which the classes alternate.
 fn of_all(sampling: &Sampling, purpose: Purpose, source: Source, classes: &[usize], count: usize) -> Vec<Array4<u8>> {
     let mut collected: Vec<Vec<Array4<u8>>> = vec![Vec::new(); classes.len()];
     let batches = (count * classes.len()).div_ceil(sampling.batch) + 1;

@@ -1,8 +1,8 @@
-//! Images of a trained generator, as they are scored and shown.
+//! Draws images from a trained generator for scoring and display.
 //!
-//! Batch norm uses the statistics of the batch it is given, so a sample depends on its batch-mates; samples are made in
-//! the batches that training used: class-pure ones, or mixed ones for a generator that was trained on those. With standing
-//! statistics, measured on such batches, each image is made by itself.
+//! Batch normalisation uses the statistics of the batch, so a sample depends on the other images of its batch. Samples
+//! are therefore drawn in the batches that training used: class-pure ones, or mixed ones for a generator that was
+//! trained on those. With standing statistics, which are measured on such batches, images do not depend on each other.
 
 use mergan_models::{Conditions, Generator, Network, Standing, to_bytes};
 use mergan_tensor::{Random, Tensor, no_grad};
@@ -12,18 +12,18 @@ use crate::batches::Grouping;
 use crate::draws::{Draws, Purpose};
 use crate::sampler::{ClassConditional, Sampler};
 
-/// What images are drawn from: a generator, and what knows how to draw from it.
+/// A generator with the sampler that draws images from it.
 #[derive(Clone, Copy)]
 pub struct Source<'a> {
-    /// G.
+    /// The generator.
     pub generator: &'a Generator,
-    /// See [`Strategy::sampler`](crate::Strategy::sampler).
+    /// The sampler; see [`Strategy::sampler`](crate::Strategy::sampler).
     pub sampler: &'a dyn Sampler,
-    /// What normalises the images; without it the statistics of their batch do.
+    /// The statistics that normalise the images. Without them, the statistics of the batch are used.
     pub standing: Option<&'a Standing>,
 }
 
-/// One that can be asked for a class.
+/// A source whose generator can be conditioned on a class.
 impl<'a> From<&'a Generator> for Source<'a> {
     fn from(generator: &'a Generator) -> Self {
         Source { generator, sampler: &ClassConditional, standing: None }
@@ -31,10 +31,11 @@ impl<'a> From<&'a Generator> for Source<'a> {
 }
 
 impl Source<'_> {
-    /// The images of these latents (N x latent) under these conditions, in (-1, 1).
+    /// Returns the images that the generator makes from these latents `[n, latent]` under these conditions, with values
+    /// in (-1, 1).
     ///
     /// # Panics
-    /// As [`Generator::forward`].
+    /// Panics under the conditions of [`Generator::forward`].
     pub fn generate(&self, latents: &Tensor, conditions: &Conditions) -> Tensor {
         no_grad(|| match self.standing {
             None => self.generator.forward(latents, conditions),
@@ -42,31 +43,31 @@ impl Source<'_> {
         })
     }
 
-    /// The same as bytes, N x C x H x W.
+    /// Returns the same images as bytes, `[n, c, h, w]`.
     ///
     /// # Panics
-    /// As [`Generator::forward`].
+    /// Panics under the conditions of [`Generator::forward`].
     pub fn bytes(&self, latents: &Tensor, conditions: &Conditions) -> Array4<u8> {
         to_bytes(&self.generate(latents, conditions))
     }
 }
 
-/// Batches of each class that standing statistics are measured on.
+/// The number of batches of each class that standing statistics are measured on.
 pub(crate) const STANDING_BATCHES: usize = 20;
 
-/// How samples are made.
+/// The settings with which samples are drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
-    /// Images normalised together.
+    /// The number of images that are normalised together.
     pub batch: usize,
-    /// Whether they are of one class.
+    /// Whether the images of a batch are all of one class.
     pub grouping: Grouping,
     /// The seed of the latents.
     pub seed: u64,
 }
 
 impl Sampling {
-    /// What the statistics of samples of this source are called on a metric card.
+    /// Returns the name of the normalisation statistics of this source's samples for a metric card.
     pub fn statistics<'a>(&self, source: impl Into<Source<'a>>) -> String {
         match source.into().standing {
             None => format!("batch of {}", self.batch),
@@ -74,8 +75,8 @@ impl Sampling {
         }
     }
 
-    /// How classes share a batch in normalisation. What is always asked for the same class makes images of all of them in one
-    /// batch.
+    /// Returns how classes share a batch in normalisation. A generator that is always conditioned on the same class
+    /// makes images of all classes in one batch.
     pub fn grouping_of<'a>(&self, source: impl Into<Source<'a>>) -> Grouping {
         match source.into().sampler.only_condition() {
             None => self.grouping,
@@ -83,7 +84,7 @@ impl Sampling {
         }
     }
 
-    /// Standing statistics of `classes`, measured on the batches that samples are made in.
+    /// Measures standing statistics of `classes` on batches like those in which samples are drawn.
     pub fn standing<'a>(&self, source: impl Into<Source<'a>>, classes: &[usize]) -> Standing {
         let Source { generator, sampler, .. } = source.into();
         let latents = |class, i| self.latents(generator, Purpose::Standing, class, i, self.batch);
@@ -98,26 +99,26 @@ impl Sampling {
         }
     }
 
-    /// `count` images of each of `classes`, class by class: bytes, N x C x H x W each. There are fewer of a class that the
-    /// generator cannot be asked for and makes too seldom, down to none.
+    /// Draws `count` images of each of `classes` and returns them class by class, as bytes `[n, c, h, w]`. A class has
+    /// fewer images, or none, if the generator cannot be conditioned on it and makes it too rarely.
     pub fn images<'a>(&self, source: impl Into<Source<'a>>, classes: &[usize], count: usize) -> Vec<Array4<u8>> {
         let source = source.into();
         source.sampler.images(self, Purpose::Evaluation, source, classes, count)
     }
 
-    /// Sample grids: `columns` images of each of `classes`, the same latents in every row and after every task. A row is
-    /// black where there are no more images of its class.
+    /// Draws sample grids: `columns` images of each of `classes`, at the same latents in every row and after every
+    /// task. A row is padded with black images if the generator makes too few images of its class.
     pub fn grid<'a>(&self, source: impl Into<Source<'a>>, classes: &[usize], columns: usize) -> Vec<Array4<u8>> {
         let source = source.into();
         source.sampler.grid(self, source, classes, columns)
     }
 
-    /// The labels of a mixed batch: the classes in turn, batch after batch.
+    /// Returns the labels of a mixed batch: the classes in turn, continued from batch to batch.
     pub(crate) fn turn(&self, classes: &[usize], batch: usize) -> Vec<usize> {
         (0..self.batch).map(|j| classes[(batch * self.batch + j) % classes.len()]).collect()
     }
 
-    /// Latents (n x latent) of a seed of this, a purpose, a class and a number of the batch.
+    /// Draws latents `[n, latent]` that depend on the seed, the purpose, the class and the index of the batch.
     pub fn latents(&self, generator: &Generator, purpose: Purpose, class: usize, index: usize, n: usize) -> Tensor {
         let noise = Random::new(self.seed);
         let latent = generator.config().latent;
@@ -127,14 +128,14 @@ impl Sampling {
     }
 }
 
-/// The first `count` images, or all where there are fewer.
+/// Returns the first `count` images, or all of them if there are fewer.
 pub(crate) fn first(batches: &[Array4<u8>], count: usize) -> Array4<u8> {
     let images = joined(batches);
     let count = count.min(images.len_of(Axis(0)));
     images.slice_axis(Axis(0), (..count).into()).to_owned()
 }
 
-/// All images in one array.
+/// Joins the batches into one array.
 pub(crate) fn joined(batches: &[Array4<u8>]) -> Array4<u8> {
     let views: Vec<_> = batches.iter().map(|batch| batch.view()).collect();
     concatenate(Axis(0), &views).expect("images of one generator have one size")

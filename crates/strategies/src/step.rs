@@ -1,4 +1,4 @@
-//! What a step of training works with, and what a strategy is shown of it.
+//! The inputs of a training step, and the view of the step that a strategy gets.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,46 +13,48 @@ use crate::losses::LossWeights;
 /// Which of the two networks a step trains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// D and C.
+    /// The critic with its class head (D and C in the paper).
     Critic,
-    /// G.
+    /// The generator (G in the paper).
     Generator,
 }
 
-/// The networks as they were when the last task ended, frozen.
+/// The frozen networks as they were at the end of the last task.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// The generator of memory replay.
+    /// The generator that memory replay draws from.
     pub generator: Generator,
-    /// The critic beside it.
+    /// The critic that was trained with it.
     pub critic: Critic,
 }
 
-/// What one step works with besides the networks in training.
+/// The inputs of one step, apart from the networks in training.
 pub struct Round<'a> {
-    /// Both networks as the last task left them; `None` in the first task, and for strategies that do not ask for it.
+    /// Both networks as the last task left them. It is `None` in the first task, and for strategies that do not ask for
+    /// the snapshot.
     pub old: Option<&'a Snapshot>,
-    /// The classes of the tasks before, in the order they were learned.
+    /// The classes of the earlier tasks, in the order in which they were learned.
     pub past: &'a [usize],
-    /// The classes that the generator is asked for, see [`Strategy::conditions`](crate::Strategy::conditions).
+    /// The classes that the generator is conditioned on; see [`Strategy::conditions`](crate::Strategy::conditions).
     pub conditions: &'a [usize],
     /// How classes share a batch.
     pub grouping: Grouping,
-    /// How many images a batch has at most.
+    /// The maximum number of images in a batch.
     pub batch: usize,
-    /// How many the critic's batch has, real and replayed ones together, and as many fakes.
+    /// The number of images in the critic's batch, real and replayed ones together, which is also the number of fake
+    /// images.
     pub images: usize,
-    /// The weights of the losses' terms.
+    /// The weights of the terms of the losses.
     pub weights: LossWeights,
-    /// Adam's rate.
+    /// Adam's learning rate.
     pub rate: f64,
     /// The step's random numbers.
     pub draws: Draws<'a>,
-    /// Counts what is replayed.
+    /// The counter of replayed images.
     pub tally: &'a Tally,
 }
 
-/// What a strategy is shown of a step.
+/// What a strategy can see of a step.
 pub struct Step<'a> {
     /// The network that the step trains.
     pub role: Role,
@@ -60,26 +62,26 @@ pub struct Step<'a> {
     pub generator: &'a Generator,
     /// The critic in training.
     pub critic: &'a Critic,
-    /// All else.
+    /// The other inputs of the step.
     pub round: &'a Round<'a>,
 }
 
 /// Replayed images with the latents and conditions they were made from.
 pub struct Replayed {
-    /// What the old generator makes.
+    /// The images that the old generator makes.
     pub images: Tensor,
-    /// Of these latents, n x latent.
+    /// The latents `[n, latent]` of the images.
     pub latents: Tensor,
-    /// In class-pure groups of equal size.
+    /// The classes of the images, in class-pure groups of equal size.
     pub conditions: Conditions,
 }
 
-/// How many images of each class have been replayed.
+/// Counts how many images of each class have been replayed.
 #[derive(Debug, Default)]
 pub struct Tally(RefCell<BTreeMap<usize, u64>>);
 
 impl Round<'_> {
-    /// What the fakes of a step are; `purpose` is that of their classes in mixed batches.
+    /// Returns the conditions of a step's fake images; `purpose` is that of their random classes in mixed batches.
     pub(crate) fn conditions(&self, purpose: Purpose) -> Conditions {
         match self.grouping {
             Grouping::Pure => Conditions::pure(self.conditions),
@@ -89,7 +91,7 @@ impl Round<'_> {
 }
 
 impl Step<'_> {
-    /// Latents for replay: n x latent.
+    /// Draws latents `[n, latent]` for replay.
     pub fn replay_latents(&self, n: usize) -> Tensor {
         let purpose = match self.role {
             Role::Critic => Purpose::CriticReplay,
@@ -98,13 +100,13 @@ impl Step<'_> {
         self.round.draws.latents(purpose, n)
     }
 
-    /// How many images each of `classes` classes gets, so that they fill one batch together; at least one.
+    /// Returns how many images each of `classes` classes gets so that together they fill one batch, and at least one.
     pub fn share(&self, classes: usize) -> usize {
         (self.round.batch / classes.max(1)).max(1)
     }
 
-    /// What the old generator makes when it is asked for `n` images of each of `classes`; nothing where it is not
-    /// remembered.
+    /// Generates `n` images of each of `classes` with the old generator. Returns `None` if there is no snapshot or no
+    /// class.
     pub fn replay(&self, classes: &[usize], n: usize) -> Option<Replayed> {
         let old = self.round.old.filter(|_| !classes.is_empty())?;
         let (latents, conditions) = (self.replay_latents(classes.len() * n), Conditions::pure(classes));
@@ -119,7 +121,7 @@ impl Tally {
         Tally(counts.into())
     }
 
-    /// The number of replayed images by the class they were asked for.
+    /// Returns the number of replayed images by the class that they were requested for.
     pub fn counts(&self) -> BTreeMap<usize, u64> {
         self.0.borrow().clone()
     }
@@ -130,7 +132,7 @@ impl Tally {
         added.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// `n` images of each of `classes` are replayed.
+    /// Counts `n` replayed images for each of `classes`.
     pub fn add(&self, classes: &[usize], n: usize) {
         let mut counts = self.0.borrow_mut();
         classes.iter().for_each(|class| *counts.entry(*class).or_default() += n as u64);

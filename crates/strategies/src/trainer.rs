@@ -1,7 +1,7 @@
-//! One trainer for every strategy: it goes through the tasks, iteration by iteration.
+//! The trainer, which serves every strategy. It goes through the tasks, iteration by iteration.
 //!
-//! The caller pulls: [`Trainer::advance`] does one iteration or ends one task and says what happened. So the caller
-//! decides when to show progress, save or score, and the trainer knows nothing of files and reports.
+//! The caller drives it: [`Trainer::advance`] does one iteration or ends one task and returns what happened. The caller
+//! thus decides when to show progress, save or score, and the trainer needs no knowledge of run directories or reports.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,64 +24,66 @@ use crate::step::{Round, Snapshot, Tally};
 use crate::strategies::Strategies;
 use crate::strategy::{Strategy, TaskEnd};
 
-/// A training of one strategy on a sequence of tasks.
+/// Trains one strategy on a sequence of tasks.
 pub struct Trainer {
     config: Config,
     tasks: TaskSequence,
     train: Labelled,
     noise: Random,
-    /// Those among which the strategy was found.
+    /// The strategies among which `strategy` was looked up.
     strategies: Strategies,
     strategy: Box<dyn Strategy>,
     learner: Learner,
-    /// What has been recorded of the current task's steps.
+    /// The recordings of the current task's steps.
     recorder: Recorder,
     /// The running average of the generator's weights.
     average: Generator,
-    /// The networks as the last task left them, where the strategy asks for them.
+    /// The networks as the last task left them, if the strategy asks for them.
     old: Option<Snapshot>,
-    /// What has been replayed in the current task.
+    /// Counts the images replayed in the current task.
     tally: Tally,
     task: usize,
     iteration: usize,
-    /// The real images of the current task, once they are needed.
+    /// The batches of the current task, created by its first iteration.
     batches: Option<Batches>,
-    /// The losses of iterations (counted from 1) of the current task that nobody has looked at yet.
+    /// The losses that have not been checked yet, with their iterations in the current task, counted from 1.
     unseen: Vec<(usize, Losses)>,
 }
 
 /// What [`Trainer::advance`] did.
 #[derive(Clone, Debug)]
 pub enum Advance {
-    /// One iteration: a generator step (but in a task's first iteration) and the critic steps.
+    /// An iteration was done: a generator step, except in the first iteration of a task, followed by the critic steps.
     Iteration {
         /// The task, counted from 1.
         task: usize,
         /// The iteration, counted from 1.
         iteration: usize,
-        /// Iterations of this task.
+        /// The number of iterations of this task.
         iterations: usize,
         /// The losses of the generator step and of the last critic step.
         losses: Losses,
     },
-    /// A task is learned: the generator is the one to score and the strategy remembers it.
+    /// A task has been learned. The generator can be scored, and the strategy has updated what it remembers.
     TaskEnd {
         /// The task, counted from 1.
         task: usize,
     },
 }
 
-/// Losses beyond this are no training any more; healthy ones stay below a few hundred.
+/// A loss of larger magnitude means that training has diverged; healthy losses stay below a few hundred.
 const DIVERGED: f64 = 1e6;
 
-/// After so many iterations losses are looked at on devices that would have to be waited for; elsewhere at once.
+/// The number of iterations after which losses are checked on devices where reading them waits for the device. On other
+/// devices they are checked at once.
 const UNSEEN: usize = 100;
 
 impl Trainer {
-    /// A training at its beginning. It shares the images and holds them as long as it lives.
+    /// Creates a trainer at the beginning of its first task. It shares the images and holds them as long as it lives.
     ///
     /// # Errors
-    /// When the configuration does not fit the data, its strategy is not among these or refuses its options.
+    /// Returns an error if the configuration does not fit the data, or if its strategy is not among `strategies` or
+    /// refuses its options.
     pub fn new(config: Config, strategies: &Strategies, classes: usize, train: &Labelled) -> Result<Self, Error> {
         let strategy = strategies.build(&config.strategy, &config.options)?;
         let [channels, height, width] = train.image_shape();
@@ -90,7 +92,8 @@ impl Trainer {
             return Err(Error::ImageSize { height, width, side: architecture.side() });
         }
         let tasks = config.task_sequence(classes)?;
-        // Scored as they are trained, in batches of all learned classes, so they must be trained on all of them.
+        // Generators trained on mixed batches are also scored in mixed batches of all learned classes, so they must be
+        // trained on all of these classes.
         let sees_all = |task: usize| strategy.classes(&tasks, task).len() == tasks.classes_seen(task + 1).len();
         if config.training.grouping == Grouping::Mixed && !(0..config.tasks).all(sees_all) {
             return Err(Error::Config {
@@ -122,8 +125,8 @@ impl Trainer {
         })
     }
 
-    /// The same training on another device. Devices round differently, so its results agree with those of another device
-    /// to rounding only; on one device they are the same bits again.
+    /// Moves the training to another device. Devices round differently, so their results agree only up to rounding; on
+    /// one device they are bit-identical.
     pub fn on(mut self, device: Device) -> Self {
         self.learner = self.learner.moved_to(device);
         self.recorder = Recorder::default();
@@ -133,16 +136,17 @@ impl Trainer {
         self
     }
 
-    /// The device that computes.
+    /// Returns the device that computes.
     pub fn device(&self) -> Device {
         self.average.device()
     }
 
-    /// A training that goes on from a checkpoint of the same configuration, to the same bits as if it had never
-    /// stopped.
+    /// Resumes a training from a checkpoint of the same configuration. The results are bit-identical to those of a
+    /// training that never stopped.
     ///
     /// # Errors
-    /// As [`Trainer::new`], and when the checkpoint is of another configuration or damaged.
+    /// Returns the errors of [`Trainer::new`], and an error if the checkpoint belongs to another configuration or is
+    /// damaged.
     pub fn resume(
         config: Config,
         strategies: &Strategies,
@@ -163,12 +167,12 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// A training whose first task another run has learned: all strategies share it, as in the paper (caption of
-    /// figure 5). `path` is that run's checkpoint at the end of its first and only task.
+    /// Creates a trainer whose first task was learned by another run. All strategies can share it, as in the paper
+    /// (caption of figure 5). `path` is that run's checkpoint at the end of its first and only task.
     ///
     /// # Errors
-    /// As [`Trainer::new`], and when that run's first task is not the one this configuration would train, or its strategy
-    /// is not among these.
+    /// Returns the errors of [`Trainer::new`], and an error if that run's first task is not the one that this
+    /// configuration would train, or if its strategy is not among `strategies`.
     pub fn fork(
         config: Config,
         strategies: &Strategies,
@@ -188,13 +192,13 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// A training that learns one class more than a finished one, whose last checkpoint is at `path`, with the strategy it
-    /// was trained with. `train` need hold no other images than those of the new class, and there are `classes` classes
-    /// now, at least as many as before.
+    /// Creates a trainer that learns one more class after a finished run, with the strategy of that run. `path` is the
+    /// run's last checkpoint. `train` needs to hold only images of the new class. `classes` is the new number of
+    /// classes, which is at least the previous one.
     ///
     /// # Errors
-    /// When the checkpoint is not of a finished training or damaged, the class is learned already, or the strategy is not
-    /// among these or learns from real images of the earlier classes.
+    /// Returns an error if the checkpoint is damaged or does not belong to a finished training, if the class is already
+    /// learned, or if the strategy is not among `strategies` or learns from real images of the earlier classes.
     pub fn extend(
         extension: Extension,
         strategies: &Strategies,
@@ -229,11 +233,12 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// Does the next iteration, or ends the task whose iterations are done; `None` when all tasks are learned.
+    /// Does the next iteration, or ends the task if its iterations are done. Returns `None` when all tasks are learned.
     ///
     /// # Errors
-    /// When a loss is no longer a number of sensible size: the training is lost from here, not its last checkpoint. On CUDA
-    /// devices that is found some iterations later, but before a checkpoint. When a class has too few images for a batch.
+    /// Returns an error if a loss is not finite or is far too large. The training is then lost, but its last checkpoint
+    /// is not. On CUDA devices this is detected some iterations later, but always before a checkpoint is written. Also
+    /// returns an error if a class has too few images for a batch, or if images cannot be read.
     pub fn advance(&mut self) -> Result<Option<Advance>, Error> {
         if self.task == self.config.tasks {
             return Ok(None);
@@ -257,47 +262,47 @@ impl Trainer {
         Ok(Some(Advance::TaskEnd { task: self.task }))
     }
 
-    /// The tasks of this training.
+    /// Returns the tasks of this training.
     pub fn tasks(&self) -> &TaskSequence {
         &self.tasks
     }
 
-    /// The configuration.
+    /// Returns the configuration.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Tasks learned so far.
+    /// Returns the number of tasks learned so far.
     pub fn tasks_learned(&self) -> usize {
         self.task
     }
 
-    /// Iterations done of the current task.
+    /// Returns the number of iterations done in the current task.
     pub fn iterations_done(&self) -> usize {
         self.iteration
     }
 
-    /// The generator to score and ship: the running average of the weights.
+    /// Returns the generator to score and export, whose weights are the running average.
     pub fn generator(&self) -> &Generator {
         &self.average
     }
 
-    /// The strategies that this one's was found among.
+    /// Returns the strategies among which this training's strategy was looked up.
     pub fn strategies(&self) -> &Strategies {
         &self.strategies
     }
 
-    /// What to draw images from: [`Trainer::generator`], as the strategy says.
+    /// Returns the source of samples: [`Trainer::generator`] with the strategy's sampler.
     pub fn source(&self) -> Source<'_> {
         Source { sampler: self.strategy.sampler(), ..Source::from(&self.average) }
     }
 
-    /// How many images of each class have been replayed in the current task.
+    /// Returns how many images of each class have been replayed in the current task.
     pub fn replayed(&self) -> BTreeMap<usize, u64> {
         self.tally.counts()
     }
 
-    /// How this training's generators are sampled and scored.
+    /// Returns the settings with which this training's generators are sampled and scored.
     pub fn sampling(&self) -> Sampling {
         Sampling {
             batch: self.config.evaluation.batch,
@@ -306,11 +311,11 @@ impl Trainer {
         }
     }
 
-    /// Writes a checkpoint; `path` is whole at any time.
+    /// Writes a checkpoint. The file at `path` is complete at any time.
     ///
     /// # Errors
-    /// When the file cannot be written, or a loss or a weight is no longer a number of sensible size: a checkpoint is always
-    /// one to go on from.
+    /// Returns an error if the file cannot be written, or if a loss or a weight is not finite or a loss is far too
+    /// large, so that training can always continue from a checkpoint.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
         self.require_sane_losses()?;
         self.require_finite()?;
@@ -327,18 +332,19 @@ impl Trainer {
         Checkpoint::save(path, weights, &self.config, state)
     }
 
-    /// Seconds that one iteration of each task takes, measured on throw-away networks; the training is not touched. What a
-    /// strategy does when a task ends is not in them.
+    /// Returns the seconds that one iteration of each task takes, measured on temporary networks; this training is not
+    /// affected. The work of a strategy at the end of a task is not included.
     ///
     /// # Errors
-    /// As [`Trainer::advance`].
+    /// Returns the errors of [`Trainer::advance`].
     pub fn seconds_per_iteration(&self) -> Result<Vec<f64>, Error> {
         const TIMED: usize = 2;
         let classes = self.average.config().classes;
         let mut probe = Trainer::new(self.config.clone(), &self.strategies, classes, &self.train)?.on(self.device());
         let mut seconds = Vec::new();
         while probe.task < probe.config.tasks {
-            // The first iteration has no generator step, and warms up. Reading the losses waits for the device.
+            // The first iteration has no generator step and serves as a warm-up. Reading the losses waits for the
+            // device.
             probe.iterate()?.read();
             probe.iteration = 1;
             let start = Instant::now();
@@ -351,20 +357,20 @@ impl Trainer {
         Ok(seconds)
     }
 
-    /// Goes on to the next task as if this one were learned, to measure what a later task costs.
+    /// Goes on to the next task as if this one were learned, to measure the cost of later tasks.
     ///
     /// # Errors
-    /// When images that the strategy keeps cannot be read.
+    /// Returns an error if images that the strategy keeps cannot be read.
     ///
     /// # Panics
-    /// When all tasks are learned.
+    /// Panics if all tasks are learned.
     pub fn skip_task(&mut self) -> Result<(), Error> {
         assert!(self.task < self.config.tasks, "no task is left to skip");
         self.begin_task(self.task + 1, true)
     }
 
-    /// The generator that learned the tasks so far starts the next one, with fresh optimisers, as in the released code.
-    /// In a rehearsal nothing was learned, see [`TaskEnd::rehearsal`].
+    /// Ends the current task and starts task `task` from the generator that learned the tasks so far, with new
+    /// optimisers, as in the released code. In a rehearsal nothing was learned; see [`TaskEnd::rehearsal`].
     fn begin_task(&mut self, task: usize, rehearsal: bool) -> Result<(), Error> {
         let (generator, critic) = (self.learner.generator.network.frozen(), self.learner.critic.network.frozen());
         self.strategy.end_task(&TaskEnd {
@@ -384,7 +390,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Starts a task, if there is one, from the averaged weights.
+    /// Starts task `task` from the averaged weights. If there is no such task, training is complete.
     fn start_task(&mut self, task: usize) {
         self.tally = Tally::default();
         let next = self.tasks.tasks().get(task);
@@ -398,12 +404,13 @@ impl Trainer {
         self.unseen.clear();
     }
 
-    /// The networks and optimisers of a checkpoint, of the task that this training stands at.
+    /// Returns the networks and optimisers of a checkpoint for the task that this training is at.
     fn saved_learner(&self, checkpoint: &Checkpoint) -> Result<Learner, Error> {
         checkpoint.learner(&self.learner, self.config.adam(), |parameter| self.strategy.trains(parameter, self.task))
     }
 
-    /// The losses of a step are taken before it moves the weights, so they cannot tell.
+    /// Returns an error if a weight is not finite. The losses cannot show this, because a step computes them before it
+    /// changes the weights.
     fn require_finite(&self) -> Result<(), Error> {
         let Learner { generator, critic } = &self.learner;
         let values = [generator.network.values(), critic.network.values(), self.average.values()];
@@ -415,7 +422,7 @@ impl Trainer {
         }
     }
 
-    /// Reads the losses that nobody has looked at yet.
+    /// Checks the losses that have not been checked yet.
     fn require_sane_losses(&self) -> Result<(), Error> {
         let is_sane = |value: f64| value.is_finite() && value.abs() <= DIVERGED;
         for &(iteration, ref losses) in &self.unseen {

@@ -1,4 +1,5 @@
-//! A strategy of another crate: trained, measured, forked, extended and resumed as the built-in ones are.
+//! A strategy that is defined outside the crate is trained, measured, forked, extended and resumed as the built-in ones
+//! are.
 
 use std::path::Path;
 
@@ -57,7 +58,8 @@ fn config(strategy: &str, tasks: usize) -> Config {
     Config::resolve(&choice(strategy, tasks), &strategies(), 10).unwrap()
 }
 
-/// Whether the strategy's term is among the losses of each iteration that is left of the current task, up to this one.
+/// Trains up to iteration `until` of the current task and returns, for each iteration, whether the strategy's term is
+/// among the losses.
 fn decays(trainer: &mut Trainer, until: usize) -> Vec<bool> {
     let mut decays = Vec::new();
     while trainer.iterations_done() < until {

@@ -1,4 +1,4 @@
-//! The trainer from outside: whole smoke runs on the small drawn dataset.
+//! Tests of the trainer through its public interface, by whole smoke runs on the small drawn dataset.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ fn config(strategy: &str, changes: toml::Table) -> Config {
     Config::resolve(&choice, &strategies(), 10).unwrap()
 }
 
-/// Advances until `stop` says so, or to the end.
+/// Advances until `stop` returns true or all tasks are learned.
 fn run(trainer: &mut Trainer, mut stop: impl FnMut(&Advance) -> bool) {
     while let Some(advance) = trainer.advance().unwrap() {
         if stop(&advance) {
@@ -43,14 +43,14 @@ fn bits(network: &impl Network) -> Vec<u32> {
     network.values().iter().flat_map(|value| value.to_vec::<f32>()).map(f32::to_bits).collect()
 }
 
-/// Every strategy, and JTR in each of its forms.
+/// Returns the default configuration of every strategy, and others with different options, groupings and tasks.
 fn configurations() -> Vec<Config> {
     let mut all: Vec<Config> = strategies().names().map(|strategy| config(strategy, toml::Table::new())).collect();
     all.push(config("jtr", toml::toml! { options = { replay = "batch" } }));
     all.push(config("jtr", toml::toml! { options = { replay = "mean" } }));
     all.push(config("ra", toml::toml! { options = { classes_per_step = 1 } }));
     all.push(config("jt", toml::toml! { training = { grouping = "mixed" } }));
-    // Two classes a task in an order of their own, and fewer images a batch than classes.
+    // Two classes per task in a given order, and fewer images per batch than classes.
     for strategy in strategies().names() {
         let changes = toml::toml! {
             sequence = { classes_per_task = 2, order = [3, 1, 4, 0, 5, 2] }
@@ -104,7 +104,7 @@ fn a_fork_continues_another_runs_first_task() {
     let mut first = Trainer::new(first_task, &strategies(), 10, &data.train).unwrap();
     run(&mut first, |_| false);
     first.save(&path).unwrap();
-    // Mixed batches of one class are pure ones, but their gradients are added up in another order.
+    // Mixed batches of one class are pure ones, but their gradients are summed in another order.
     for config in configurations()
         .into_iter()
         .filter(|config| config.training.grouping == Grouping::Pure && config.sequence.classes_per_task == 1)
@@ -193,7 +193,7 @@ fn weights_that_are_no_numbers_are_never_saved() {
     let path = folder.path().join("checkpoint.safetensors");
     let config = config("sft", toml::toml! { training = { rate = 1e38 } });
     let mut trainer = Trainer::new(config, &strategies(), 10, &data.train).unwrap();
-    // The losses of the first iteration are those before its steps.
+    // The losses of the first iteration are computed before its steps change the weights.
     trainer.advance().ok();
     let error = trainer.save(&path).unwrap_err();
     assert!(matches!(error, Error::Diverged { .. }), "{error}");
@@ -247,7 +247,7 @@ fn a_class_that_the_solver_never_names_has_no_images() {
     let data = shapes();
     let trainer = Trainer::new(config("dgr", toml::Table::new()), &strategies(), 10, &data.train).unwrap();
     let (generator, sampling) = (trainer.generator(), trainer.sampling());
-    // It names everything 3 but what it has never seen.
+    // This classifier, trained on the label 3 alone, assigns every image to class 3.
     let labels = vec![3; data.train.len()];
     let options = FitOptions { epochs: 1, ..FitOptions::default() };
     let classifier = Classifier::fit(data.train.images().unwrap().view(), &labels, 10, options, Random::new(0), |_| {});
@@ -257,7 +257,8 @@ fn a_class_that_the_solver_never_names_has_no_images() {
     let source = Source { sampler: &*solver, ..Source::from(generator) };
     let images = sampling.images(source, &[0, 3], 20);
     assert_eq!((images[0].dim(), images[1].dim()), ((0, 1, 32, 32), (20, 1, 32, 32)));
-    // Ten latents for each class, and no more: the solver names all twenty images 3, and others' as it does the first's.
+    // Exactly ten latents are drawn for each class. The solver assigns all twenty images to class 3, and the images of
+    // the other generator get the same classes.
     let other = Generator::new(generator.config(), Random::new(1), Device::Cpu);
     let made = solver.at_same_latents(&sampling, Purpose::Gap, &[generator, &other], &[0, 3], 10);
     let counts = made.iter().map(|images| images.iter().map(|images| images.dim().0).collect::<Vec<_>>());
@@ -281,7 +282,7 @@ fn per_class_parameters_leave_the_trunk_and_other_classes_alone() {
     for (before, after) in before.parameters().iter().zip(after.parameters()) {
         let [old, new] = [&before.value, &after.value].map(|value| value.to_vec::<f32>());
         if before.name.starts_with('n') {
-            // The run's second class is 1; class 2 started the third task at the mean of the two.
+            // The second task learned class 1. Class 2 then started the third task at the mean of the two.
             let channels = old.len() / 10;
             assert_eq!(old[..channels], new[..channels], "class 0 of {}", before.name);
             learned |= old[channels..2 * channels] != new[channels..2 * channels];
@@ -299,7 +300,7 @@ fn what_is_replayed_is_counted_and_survives_a_resumption() {
     let config = config("exemplars", toml::Table::new());
     let mut trainer = Trainer::new(config.clone(), &strategies(), 10, &data.train).unwrap();
     run(&mut trainer, |advance| matches!(advance, Advance::Iteration { task: 3, iteration: 2, .. }));
-    // Two iterations of two critic steps, batches of 12 images of three classes.
+    // Two iterations with two critic steps each, and batches of 12 images of three classes.
     assert_eq!(trainer.replayed(), [(0, 16), (1, 16)].into());
     trainer.save(&path).unwrap();
     assert_eq!(Trainer::resume(config, &strategies(), 10, &data.train, &path).unwrap().replayed(), trainer.replayed());
@@ -399,7 +400,7 @@ fn a_run_that_has_not_ended_is_not_extended() {
     assert!(error.contains("class 1 is in task 2 and again in task 4"), "{error}");
 }
 
-/// Made-up photographs of three classes, 64 x 64 in colour.
+/// Returns artificial photographs of three classes, 64 x 64 pixels in colour.
 fn photographs() -> Labelled {
     let images = Array4::from_shape_fn((18, 3, 64, 64), |(n, c, y, x)| (n * 41 + c * 13 + y * (1 + n % 3) + x) as u8);
     Labelled::new(images, (0..18).map(|n| n % 3).collect()).unwrap()

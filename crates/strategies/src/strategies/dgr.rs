@@ -1,11 +1,12 @@
-//! DGR, deep generative replay (Shin et al., 2017; paper section 4.1): an unconditional WGAN-GP that learns the mixture of
-//! real and replayed images, and a classifier, the solver, that says which class a generated image is of.
+//! DGR, deep generative replay (Shin et al., 2017; paper section 4.1): an unconditional WGAN-GP that learns the mixture
+//! of real and replayed images, and a classifier, the solver, that decides the class of a generated image.
 //!
-//! Unconditional means that the generator is asked for one and the same class always, and every image carries that
-//! label, so the class term is as trivial as it is in the released code's tasks of one class. Real and replayed images
-//! share the critic's batch by their numbers of classes; all that the generator makes is normalised together. After each
-//! task a new solver is trained on the task's real images with their labels and on replayed ones with the labels that the
-//! old solver gives them. The solver is also the strategy's sampler. A class that it never names is lost.
+//! To make the generator unconditional, it is always conditioned on the same class, and every image carries that label,
+//! so the class term is as trivial as it is in the released code's tasks of one class. Real and replayed images share
+//! the critic's batch in proportion to their numbers of classes, and all images that the generator makes are normalised
+//! together. After each task, a new solver is trained on the task's real images with their labels and on replayed
+//! images with the labels that the old solver assigns to them. The solver is also the strategy's sampler. A class that
+//! it never assigns is lost.
 
 use std::path::Path;
 
@@ -23,7 +24,7 @@ use crate::sampling::{Sampling, Source, first, joined};
 use crate::step::Step;
 use crate::strategy::{FromOptions, Strategy, TaskEnd};
 
-/// Replays images that have no class of their own.
+/// Replays images from an unconditional generator.
 pub struct DeepGenerativeReplay {
     options: Options,
     solver: Option<Solver>,
@@ -32,28 +33,30 @@ pub struct DeepGenerativeReplay {
 #[derive(Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
-    /// Images of each class that a solver is trained on.
+    /// The number of images of each class that a solver is trained on.
     solver_images: usize,
-    /// Passes over them.
+    /// The number of epochs for which a solver is trained.
     solver_epochs: usize,
 }
 
-/// What names the classes of an unconditional generator's images.
+/// A classifier that decides the classes of an unconditional generator's images.
 #[derive(Clone, Debug)]
 struct Solver {
     /// The classifier of generated images.
     classifier: Classifier,
-    /// The classes that it names, in the order they were learned. The generator is always asked for the first.
+    /// The classes that it distinguishes, in the order in which they were learned. The generator is always conditioned
+    /// on the first.
     classes: Vec<usize>,
 }
 
-/// What the names of a solver's tensors begin with in the file of a generator.
+/// The prefix of a solver's tensors in the file of a generator.
 const SOLVER: &str = "solver.";
-/// And in a checkpoint.
+/// The prefix of a solver's tensors in a checkpoint.
 const REMEMBERED: &str = "strategy.solver.";
-/// How many times as many images are drawn as would do if a solver named all classes equally often.
+/// The limit on the number of images drawn, as a multiple of those needed if a solver assigned all classes equally
+/// often.
 const PATIENCE: usize = 2;
-/// Batches after which a class may be given up at the earliest.
+/// The number of batches that are drawn at least before a class is given up.
 const FEWEST: usize = 50;
 
 impl Strategy for DeepGenerativeReplay {
@@ -62,7 +65,7 @@ impl Strategy for DeepGenerativeReplay {
     }
 
     fn conditions(&self, batch: &[usize]) -> Vec<usize> {
-        // Past classes come first, so this is always the first class that was learned.
+        // Past classes come first in a batch, so this is always the first class that was learned.
         batch[..1].to_vec()
     }
 
@@ -101,7 +104,7 @@ impl Strategy for DeepGenerativeReplay {
             labels.extend(solver.classifier.predict(replayed.view()));
             images.push(replayed);
         }
-        // Nothing that the classifier which scores, of the same layers, has in common with it.
+        // These random numbers must be independent of those of the scoring classifier, which has the same layers.
         let random = end.random.split(1 + end.task as u64);
         let usual = FitOptions::of_images(real.image_shape(), labels.len());
         let options = FitOptions { epochs: self.options.solver_epochs, ..usual };
@@ -145,10 +148,10 @@ impl Strategy for DeepGenerativeReplay {
     }
 }
 
-/// Draws until the solver has named enough images of each class. All are normalised together: they are named after they
-/// were made.
+/// Draws images until the solver has assigned enough of them to each class. A batch is normalised as a whole, because
+/// its classes are known only after it has been generated.
 impl Sampler for Solver {
-    /// Gives up when it is plain that some class hardly ever comes.
+    /// Gives up after a limited number of batches, because the generator may hardly ever make images of some class.
     fn images(
         &self,
         sampling: &Sampling,
@@ -166,7 +169,7 @@ impl Sampler for Solver {
             let named = self.sorted(&images, classes);
             for ((collected, found), places) in collected.iter_mut().zip(&mut found).zip(named) {
                 *found += places.len();
-                // The first batch also says how large the images are.
+                // The first batch is kept even if it is empty, because it determines the shape of the images.
                 if i == 0 || !places.is_empty() {
                     collected.push(images.select(Axis(0), &places));
                 }
@@ -178,7 +181,7 @@ impl Sampler for Solver {
         collected.iter().map(|batches| first(batches, count)).collect()
     }
 
-    /// A row shows what the solver names so, and is black where there is nothing left.
+    /// Shows in each row the images that the solver assigns to the class, followed by black ones if there are too few.
     fn grid(&self, sampling: &Sampling, source: Source, classes: &[usize], columns: usize) -> Vec<Array4<u8>> {
         let rows = self.images(sampling, Purpose::Grid, source, classes, columns);
         rows.into_iter().map(|row| filled(&row, columns)).collect()
@@ -201,7 +204,7 @@ impl Sampler for Solver {
             ClassConditional.images(sampling, purpose, generator.into(), &only, count * classes.len()).remove(0)
         };
         let made: Vec<_> = generators.iter().map(|&generator| all(generator)).collect();
-        // Those that the solver names so of the first, whatever it would name the others.
+        // The solver's classes of the first generator's images apply to all generators.
         let named = made.first().map_or_else(Vec::new, |images| self.sorted(images, classes));
         made.iter().map(|images| named.iter().map(|places| images.select(Axis(0), places)).collect()).collect()
     }
@@ -220,7 +223,7 @@ impl Sampler for Solver {
 }
 
 impl Solver {
-    /// The solver whose tensors' names begin with `prefix`, and which names the classes that have been learned.
+    /// Reads the solver whose tensors have this prefix. It distinguishes the classes that have been learned.
     fn restore(
         path: &Path,
         weights: &Weights,
@@ -233,7 +236,7 @@ impl Solver {
         Ok(Solver { classifier: weights.network(path, prefix, &like)?, classes: learned.to_vec() })
     }
 
-    /// What the unconditional generator is asked for.
+    /// Returns the class that the unconditional generator is always conditioned on.
     fn condition(&self) -> usize {
         self.classes[0]
     }
@@ -242,7 +245,7 @@ impl Solver {
         Conditions::pure(&[self.condition()])
     }
 
-    /// Where the images are that it names each of `classes`.
+    /// Returns the indices of the images that the solver assigns to each of `classes`.
     fn sorted(&self, images: &Array4<u8>, classes: &[usize]) -> Vec<Vec<usize>> {
         let names = self.classifier.predict(images.view());
         classes.iter().map(|class| (0..names.len()).filter(|&i| names[i] == *class).collect()).collect()
@@ -274,7 +277,7 @@ impl FromOptions for DeepGenerativeReplay {
     }
 }
 
-/// The images with black ones behind them, `count` in all.
+/// Pads the images with black ones to `count` images.
 fn filled(images: &Array4<u8>, count: usize) -> Array4<u8> {
     let (found, c, h, w) = images.dim();
     joined(&[images.clone(), Array4::zeros((count - found, c, h, w))])

@@ -1,12 +1,12 @@
-//! EWC, elastic weight consolidation (paper section 2.3, equation 9; Kirkpatrick et al., 2017; for generators Seff et al.,
-//! 2017): the weights that mattered to the past are held where they were.
+//! EWC, elastic weight consolidation (paper section 2.3, equation 9; Kirkpatrick et al., 2017; Seff et al., 2017, for
+//! generators): the weights that mattered to past tasks are held near their values.
 //!
-//! How much a weight matters is the diagonal of the Fisher information, the mean over samples of the *squared gradient of
-//! one sample's* log-likelihood. The square is taken before the mean: the mean gradient of a learned task is near zero,
-//! whatever its samples say. A generator has no likelihood, so one is borrowed from the critic; see [`Likelihood`].
-//! Gradients of one sample do not exist where normalisation mixes the batch; they are taken under standing statistics,
-//! at batch 1. The released code has no EWC, and the paper's lambda has the scale of a likelihood that
-//! it does not state: lambda has to be tuned anew.
+//! The importance of a weight is its entry on the diagonal of the Fisher information: the mean over samples of the
+//! *squared gradient of one sample's* log-likelihood. The square is taken before the mean, because the mean gradient of
+//! a learned task is near zero whatever the samples say. A generator has no likelihood, so the critic supplies a
+//! substitute; see [`Likelihood`]. Where normalisation mixes a batch, single samples have no gradients of their own, so
+//! gradients are taken under standing statistics, at batch size 1. The released code has no EWC, and the paper's lambda
+//! depends on the scale of a likelihood that the paper does not state, so lambda has to be tuned anew.
 
 use std::path::Path;
 
@@ -23,46 +23,48 @@ use crate::sampling::STANDING_BATCHES;
 use crate::step::Step;
 use crate::strategy::{FromOptions, Strategy, TaskEnd};
 
-/// Holds the weights that mattered.
+/// Holds the weights that mattered to past tasks.
 pub struct ElasticWeightConsolidation {
     options: Options,
-    /// The diagonal of the Fisher information, a number for every weight.
+    /// The diagonal of the Fisher information, with one entry for every weight.
     fisher: Option<Generator>,
 }
 
 #[derive(Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
-    /// lambda_EWC.
+    /// lambda_EWC, the weight of the penalty on changed weights.
     lambda: f64,
-    /// What stands in for the log-likelihood of a generated image: `critic`, the critic's score, or `class`, that the
-    /// class head recognises the class asked for.
+    /// The substitute for the log-likelihood of a generated image: `critic` is the critic's score, and `class` is the
+    /// log-probability that the class head gives the requested class.
     likelihood: Likelihood,
-    /// Which tasks the Fisher information is of: `accumulated`, the sum over the tasks, or `latest`, measured anew on all
-    /// classes learned so far.
+    /// The tasks that the Fisher information covers: `accumulated` sums it over the tasks, and `latest` measures it
+    /// anew on all classes learned so far.
     fisher: Fisher,
-    /// Generated images that the Fisher information of a task is estimated from.
+    /// The number of generated images from which the Fisher information of a task is estimated.
     samples: usize,
 }
 
-/// The log-likelihood of a generated image G(z, c).
+/// The substitute for the log-likelihood of a generated image G(z, c).
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Likelihood {
-    /// log C(c | G(z, c)): that the critic's class head recognises the class asked for. With one class a task the head
-    /// is never shown two together, so it is certain of whatever it is given, and this says nothing.
+    /// log C(c | G(z, c)), the log-probability that the critic's class head gives the requested class. With one class
+    /// per task, the head never sees two classes together, so it is certain whatever its input, and this likelihood
+    /// carries no information.
     Class,
-    /// D(G(z, c)), the critic's score taken for one, as by Seff et al. Its scale is the critic's, so is lambda's.
+    /// D(G(z, c)), the critic's score, used as a log-likelihood as by Seff et al. Its scale is that of the critic, and
+    /// so is the scale of lambda.
     Critic,
 }
 
-/// Which tasks the Fisher information is of.
+/// The tasks that the Fisher information covers.
 #[derive(Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Fisher {
-    /// The sum over the tasks, each measured on its own classes when it ended.
+    /// The sum over the tasks, each measured on its own classes at its end.
     Accumulated,
-    /// Measured anew at every task's end, on all classes learned so far.
+    /// The information on all classes learned so far, measured anew at the end of every task.
     Latest,
 }
 
@@ -107,7 +109,7 @@ impl Strategy for ElasticWeightConsolidation {
     }
 
     fn grow(&mut self, generator: &Generator) {
-        // Nothing learned so far depends on the parameters of a new class.
+        // Nothing learned so far depends on the parameters of a new class, so their entries are zero.
         let nothing = generator.map(|value| value.detach() * 0.0);
         self.fisher = self.fisher.as_ref().map(|fisher| nothing.holding(fisher));
     }
@@ -132,7 +134,8 @@ impl Strategy for ElasticWeightConsolidation {
     }
 }
 
-/// The mean over samples (class, latent 1 x latent) of the squared gradient of each one's log-likelihood.
+/// Returns the mean over samples, each a class and a latent `[1, latent]`, of the squared gradient of the sample's
+/// log-likelihood.
 fn fisher_diagonal(
     generator: &Generator,
     critic: &Critic,
@@ -188,8 +191,8 @@ mod tests {
         Random::new(1).normal(Address { substep: inner, ..Address::default() }, [n, 6], Device::Reference)
     }
 
-    /// Against finite differences of each sample's log-likelihood in f64. The square of the mean gradient, the usual
-    /// mistake, is far from it.
+    /// Compares the diagonal with finite differences of each sample's log-likelihood in f64. The square of the mean
+    /// gradient, a common mistake, is far from it.
     #[test]
     fn squares_are_taken_sample_by_sample() {
         let generator = Generator::new(SIZES, Random::new(0), Device::Cpu).on(Device::Reference);
@@ -199,7 +202,7 @@ mod tests {
         let samples: Vec<_> = [0, 2, 0, 2].into_iter().zip(2..).map(|(class, i)| (class, latents(i, 1))).collect();
         for likelihood in [Likelihood::Class, Likelihood::Critic] {
             let fisher = fisher_diagonal(&generator, &critic, &standing, likelihood, samples.clone().into_iter());
-            // The first number of every parameter; of the class tables that is class 0.
+            // The first element of every parameter is checked; in tables of classes it belongs to class 0.
             for parameter in 0..generator.values().len() {
                 let slopes: Vec<f64> = samples
                     .iter()

@@ -1,6 +1,6 @@
-//! A small buffer of exemplars: a few real images of every past class stand beside the real ones of the current task, as
-//! in iCaRL (Rebuffi et al., CVPR 2017) and experience replay. It keeps data, which memory replay does without; it is
-//! here to say how much a little data is worth.
+//! Exemplar replay: a few real images of every past class are added to the real ones of the current task, as in iCaRL
+//! (Rebuffi et al., CVPR 2017) and experience replay. This keeps data, which memory replay does without; it serves to
+//! measure how much a little data is worth.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,17 +16,17 @@ use crate::error::Error;
 use crate::step::Step;
 use crate::strategy::{FromOptions, Strategy, TaskEnd};
 
-/// Keeps some images of every class.
+/// Keeps a few images of every class.
 pub struct Exemplars {
     options: Options,
-    /// By class: n x C x H x W in [-1, 1].
+    /// The images kept of each class, `[n, c, h, w]` with values in [-1, 1].
     buffer: BTreeMap<usize, Tensor>,
 }
 
 #[derive(Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
-    /// Images kept of each class, the first of the training images.
+    /// The number of images kept of each class, which are the first of its training images.
     per_class: usize,
 }
 

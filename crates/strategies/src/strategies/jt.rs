@@ -1,12 +1,12 @@
-//! JT, joint training (paper section 2.1): every task sees the real images of all classes so far. It is the upper bound,
-//! for it keeps the data that the others must do without.
+//! JT, joint training (paper section 2.1): every task sees the real images of all classes so far. It is the upper
+//! bound, because it keeps the data that the other strategies must do without.
 
 use mergan_datasets::TaskSequence;
 use serde::Deserialize;
 
 use crate::strategy::{FromOptions, Strategy};
 
-/// Keeps the data.
+/// Trains on the real images of all learned classes.
 pub struct JointTraining;
 
 /// JT has no options.

@@ -1,5 +1,5 @@
-//! JTR and RA together, which the released code's flags allow and the paper never does: the critic sees the past and the
-//! generator is held to it.
+//! JTR and RA combined, which the released code's flags allow but the paper never does: the critic sees the past, and
+//! the generator is held to it.
 
 use serde::Deserialize;
 
@@ -10,7 +10,7 @@ use crate::losses::Term;
 use crate::step::Step;
 use crate::strategy::{FromOptions, Strategy};
 
-/// Does what both do.
+/// Combines the terms of both strategies.
 pub struct ReplayAndAlignment {
     replay: JointReplay,
     alignment: ReplayAlignment,

@@ -1,4 +1,4 @@
-//! Which strategies there are, by the names that configurations and checkpoints know them by.
+//! The registry of strategies, by the names that configurations and checkpoints use.
 
 mod class_parameters;
 mod dgr;
@@ -19,7 +19,8 @@ use crate::error::Error;
 use crate::sampler::{ClassConditional, Sampler};
 use crate::strategy::{FromOptions, Strategy};
 
-/// The strategies that a training is looked up among. Those of other crates stand beside the built-in ones:
+/// A set of strategies among which a training's strategy is looked up by name. Strategies of other crates can be added
+/// to the built-in ones:
 ///
 /// ```
 /// # use mergan_strategies::{FromOptions, Strategies, Strategy};
@@ -40,7 +41,7 @@ use crate::strategy::{FromOptions, Strategy};
 #[derive(Clone, Debug)]
 pub struct Strategies(Vec<Registration>);
 
-/// How a strategy of this name is made.
+/// A strategy's name and the functions that create it and its sampler.
 #[derive(Clone, Copy, Debug)]
 struct Registration {
     name: &'static str,
@@ -49,11 +50,12 @@ struct Registration {
     restore_sampler: RestoreSampler,
 }
 
-/// See [`FromOptions::restore_sampler`].
+/// The type of [`FromOptions::restore_sampler`].
 type RestoreSampler = fn(&Path, &Weights, &Generator, &[usize]) -> Result<Option<Box<dyn Sampler>>, WeightsError>;
 
 impl Strategies {
-    /// Those of this crate. A new one is a new file in this folder, declared above, and a line here.
+    /// Returns the strategies of this crate. To add one, create a file in this folder, declare it above and add a line
+    /// here.
     pub fn built_in() -> Self {
         Strategies(Vec::new())
             .with::<sft::Sft>()
@@ -68,10 +70,11 @@ impl Strategies {
             .with::<exemplars::Exemplars>()
     }
 
-    /// These and one more.
+    /// Adds a strategy.
     ///
     /// # Panics
-    /// When there is one of its name already: a run that was begun with one must not go on with the other.
+    /// Panics if a strategy of this name exists already, because a run that was begun with one must not continue with
+    /// the other.
     #[track_caller]
     pub fn with<S: FromOptions>(mut self) -> Self {
         let name = S::NAME;
@@ -83,26 +86,27 @@ impl Strategies {
         self
     }
 
-    /// The names, in the order of registration.
+    /// Returns the names, in the order of registration.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().map(|registration| registration.name)
     }
 
-    /// The strategy of this name with these options; it remembers nothing yet.
+    /// Creates the strategy of this name with these options. It remembers nothing yet.
     ///
     /// # Errors
-    /// When there is no such strategy, or an option is missing, unknown or out of range.
+    /// Returns an error if there is no such strategy, or if an option is missing, unknown or out of range.
     pub fn build(&self, name: &str, options: &toml::Table) -> Result<Box<dyn Strategy>, Error> {
         (self.find(name)?.build)(options)
     }
 
-    /// What draws images from a generator that one of these strategies trained, found beside it in its file: the strategy's own
-    /// sampler, else the one that all others share. `learned` are the classes that the generator has learned, and `path` names
-    /// the file in errors.
+    /// Returns the sampler for a generator that one of these strategies trained, read from the generator's file: the
+    /// strategy's own sampler if it has one, and otherwise the shared one. `learned` are the classes that the generator
+    /// has learned, and `path` names the file in errors.
     ///
     /// # Errors
-    /// When a part of the sampler is missing or of another size than the generator's images, or a file that this project wrote
-    /// holds what none of these strategies reads: the sampler of another one.
+    /// Returns an error if a part of the sampler is missing or does not fit the size of the generator's images. Also
+    /// returns an error if a file written by this project holds a tensor that none of these strategies reads, because
+    /// it belongs to the sampler of an unknown strategy.
     pub fn sampler(
         &self,
         path: &Path,
@@ -124,7 +128,7 @@ impl Strategies {
         }
     }
 
-    /// What says what the options of the strategy of this name mean.
+    /// Returns the function that describes the options of the strategy of this name.
     pub(crate) fn about(&self, name: &str) -> Result<fn(&str) -> Option<&'static str>, Error> {
         Ok(self.find(name)?.about)
     }
@@ -141,7 +145,7 @@ fn build<S: FromOptions>(options: &toml::Table) -> Result<Box<dyn Strategy>, Err
     Ok(Box::new(S::from_options(options).map_err(fault)?))
 }
 
-/// Refuses a weight that is no positive number.
+/// Refuses a weight that is not a positive, finite number.
 fn require_positive(name: &str, weight: f64) -> Result<(), String> {
     if weight > 0.0 && weight.is_finite() {
         Ok(())

@@ -1,5 +1,5 @@
-//! MeRGAN-RA, replay alignment (paper section 3.2, equations 12 and 13): at the same latent and class, the new generator
-//! is held to the image that the frozen one makes, pixel by pixel. The critic never sees the past.
+//! MeRGAN-RA, replay alignment (paper section 3.2, equations 12 and 13): for the same latent and class, the new
+//! generator is held to the image that the frozen one makes, pixel by pixel. The critic never sees the past.
 
 use documented::DocumentedFieldsOpt;
 use mergan_tensor::Tensor;
@@ -11,55 +11,55 @@ use crate::losses::Term;
 use crate::step::{Replayed, Step};
 use crate::strategy::{FromOptions, Strategy};
 
-/// Aligns the new generator with the old.
+/// Aligns the new generator with the old one.
 pub struct ReplayAlignment {
     options: Options,
 }
 
-/// How the weight grows with the number of past classes.
+/// How the weight of the alignment depends on the number of past classes.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Scaling {
-    /// The released code for digits: lambda times the sum over classes, images and pixels of half the squared
-    /// difference, divided by the number of classes. As the images of a class are the fewer the more classes there are,
-    /// the weight of a class falls with the square of their number.
+    /// As in the released code for digits: lambda times the sum over classes, images and pixels of half the squared
+    /// difference, divided by the number of classes. More classes also mean fewer images of each, so the weight of a
+    /// class falls with the square of the number of classes.
     Released,
-    /// The released code for LSUN: as for digits, but divided by nothing.
+    /// As in the released code for LSUN: as for digits, but not divided by the number of classes.
     Sum,
-    /// Lambda times the sum over classes of the mean over images of the squared norm: a class weighs the same however
-    /// many there are.
+    /// Lambda times the sum over classes of the mean over images of the squared norm. The weight of a class does not
+    /// depend on the number of classes.
     PerClass,
 }
 
 #[derive(Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
-    /// lambda_RA.
+    /// lambda_RA, the weight of the alignment.
     lambda: f64,
-    /// How the weight grows with the number of past classes: `released` and `sum` are the released code's for digits and for
-    /// LSUN, with `per-class` a class weighs the same however many there are.
+    /// How the weight depends on the number of past classes: `released` and `sum` are as in the released code for
+    /// digits and for LSUN; with `per-class` the weight of a class does not depend on their number.
     scaling: Scaling,
-    /// How many past classes a step aligns, chosen at random; all when it is left out. Fewer classes have larger groups,
-    /// whose batch statistics are less noisy.
+    /// The number of past classes, chosen at random, that a step aligns; all if it is left out. With fewer classes, the
+    /// groups are larger and their batch statistics less noisy.
     classes_per_step: Option<usize>,
     /// Whether each class is aligned on a whole batch, as in the released code for LSUN, instead of its share of one.
     #[serde(default)]
     whole_batches: bool,
 }
 
-/// Images of past classes from the new and the old generator, at the same latents.
+/// Images of past classes from the new and the old generator at the same latents.
 pub(crate) struct Pairs {
     pub(crate) new: Tensor,
     pub(crate) old: Tensor,
-    /// Pairs of each class.
+    /// The number of pairs of each class.
     pub(crate) per_class: usize,
-    /// For how many past classes each class of this step stands.
+    /// The number of past classes that each class of this step stands for.
     pub(crate) represents: f64,
 }
 
 impl Pairs {
-    /// Pairs of at most `limit` past classes, all of them where there is no limit, which share a batch or have a whole one
-    /// each; nothing in the first task.
+    /// Generates pairs of at most `limit` past classes, or of all if there is no limit. The classes share one batch, or
+    /// each has a whole batch of its own. Returns `None` in the first task.
     pub(crate) fn new(step: &Step, limit: Option<usize>, whole_batches: bool) -> Option<Self> {
         let past = step.round.past.len();
         let classes = step.round.draws.choice(Purpose::GeneratorChoice, limit.unwrap_or(past), step.round.past);
@@ -103,7 +103,7 @@ impl FromOptions for ReplayAlignment {
     }
 }
 
-/// Refuses a limit of no class.
+/// Refuses a limit of 0 classes.
 pub(crate) fn require_some_classes(limit: Option<usize>) -> Result<(), String> {
     match limit {
         Some(0) => Err("classes_per_step is 0; leave it out to align all past classes".into()),

@@ -1,7 +1,8 @@
-//! Replay alignment in feature space, the idea of FoCL (Lao et al., "FoCL: Feature-oriented continual learning for
-//! generative models", Pattern Recognition 2021): at the same latent and class, the new image is held to the old one in
-//! the features of the critic as the last task left it, rather than pixel by pixel. Images may differ where the critic
-//! does not look. FoCL learns its feature extractors; here the critic is at hand.
+//! Replay alignment in feature space, after the idea of FoCL (Lao et al., "FoCL: Feature-oriented continual learning
+//! for generative models", Pattern Recognition 2021): for the same latent and class, the new image is held to the old
+//! one in the features of the critic as the last task left it, rather than pixel by pixel. Images may differ in ways
+//! that do not affect the critic's features. FoCL trains feature extractors of its own; here the critic is already
+//! available.
 
 use documented::DocumentedFieldsOpt;
 use mergan_tensor::no_grad;
@@ -13,7 +14,7 @@ use crate::losses::Term;
 use crate::step::Step;
 use crate::strategy::{FromOptions, Strategy};
 
-/// Aligns the new generator with the old in the old critic's eyes.
+/// Aligns the new generator with the old one in the features of the old critic.
 pub struct FeatureAlignment {
     options: Options,
 }
@@ -21,9 +22,10 @@ pub struct FeatureAlignment {
 #[derive(Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
-    /// The weight of the sum over past classes of the mean squared norm of the difference in features.
+    /// The weight of the alignment, which is the sum over past classes of the mean squared norm of the difference in
+    /// features.
     lambda: f64,
-    /// How many past classes a step aligns, as in RA.
+    /// The number of past classes, chosen at random, that a step aligns; all if it is left out.
     classes_per_step: Option<usize>,
 }
 

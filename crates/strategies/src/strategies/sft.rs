@@ -1,5 +1,5 @@
-//! SFT, sequential fine-tuning (paper section 2.2): the next task starts from the weights of the last and nothing is
-//! done against forgetting. It is the lower bound.
+//! SFT, sequential fine-tuning (paper section 2.2): each task starts from the weights of the last, and nothing prevents
+//! forgetting. It is the lower bound.
 
 use serde::Deserialize;
 

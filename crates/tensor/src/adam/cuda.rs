@@ -1,9 +1,9 @@
-//! The step as one kernel over all parameters.
+//! The step of Adam as one CUDA kernel for all parameters.
 
 use super::Step;
 use crate::cuda::{Argument, Buffer, GraphInput};
 
-/// Numbers of a parameter that a block updates.
+/// The number of elements of a parameter that a block updates.
 const BLOCK: usize = 1024;
 
 impl Step {
@@ -14,8 +14,8 @@ impl Step {
         GraphInput::new("step of Adam", numbers.map(|number| (number as f32).to_bits()))
     }
 
-    /// For each parameter, given as its value, gradient and means: its new value and means. They are parts of three flat
-    /// buffers.
+    /// Returns the new value and running means of each parameter, which is given as its value, gradient and running
+    /// means. The results are parts of three flat buffers.
     pub(super) fn launch(&self, parameters: &[[&Buffer; 4]]) -> Vec<[Buffer; 3]> {
         let mut blocks = 0;
         let starts: Vec<usize> = parameters

@@ -1,4 +1,5 @@
-//! The Adam optimiser (Kingma and Ba, 2015), with the moment estimates corrected and epsilon placed as in PyTorch.
+//! The Adam optimiser (Kingma and Ba, 2015). The correction of the moment estimates and the place of epsilon are those
+//! of PyTorch.
 
 mod cuda;
 
@@ -10,25 +11,27 @@ use crate::pool::Buffer;
 use crate::storage::{Device, Element, IntoStorage, Operands, Storage, operands};
 use crate::tensor::Tensor;
 
-/// What does not change from step to step.
+/// The settings of the optimiser, which are the same for all steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamOptions {
-    /// Decay of the mean of the gradients. At 0 a step follows the newest gradient alone, as is usual for WGAN-GP.
+    /// The decay rate of the running mean of the gradients. At 0 a step follows the newest gradient alone, as is usual
+    /// for WGAN-GP.
     pub beta1: f64,
-    /// Decay of the mean of their squares.
+    /// The decay rate of the running mean of the squared gradients.
     pub beta2: f64,
-    /// Added to the root of the latter.
+    /// The number added to the square root of the mean of the squared gradients.
     pub epsilon: f64,
 }
 
 impl Default for AdamOptions {
-    /// The authors' settings, which are PyTorch's too: beta1 0.9, beta2 0.999, epsilon 1e-8.
+    /// Returns the settings of the authors and of PyTorch: beta1 0.9, beta2 0.999, epsilon 1e-8.
     fn default() -> Self {
         AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
     }
 }
 
-/// The optimiser's state: for every parameter the running means of its gradient and of the gradient's square.
+/// The settings and the state of the optimiser: for every parameter, the running means of its gradient and of the
+/// squared gradient.
 #[derive(Clone, Debug, Default)]
 pub struct Adam {
     options: AdamOptions,
@@ -36,27 +39,27 @@ pub struct Adam {
     moments: Vec<Moments>,
 }
 
-/// The running means that belong to one parameter, of the parameter's shape.
+/// The running means for one parameter, which have its shape.
 #[derive(Clone, Debug)]
 pub struct Moments {
-    /// Mean of the gradients.
+    /// The running mean of the gradients.
     pub first: Tensor,
-    /// Mean of their squares.
+    /// The running mean of the squared gradients.
     pub second: Tensor,
 }
 
 impl Adam {
-    /// An optimiser that has taken no step.
+    /// Creates an optimiser that has taken no step.
     pub fn new(options: AdamOptions) -> Adam {
         Adam { options, steps: 0, moments: Vec::new() }
     }
 
-    /// An optimiser that goes on where another stood; `moments` in the order of the parameters.
+    /// Creates an optimiser that continues from this state; `moments` are in the order of the parameters.
     pub fn resume(options: AdamOptions, steps: u32, moments: Vec<Moments>) -> Adam {
         Adam { options, steps, moments }
     }
 
-    /// The same optimiser for parameters on another device.
+    /// Returns the same optimiser for parameters on another device.
     pub fn moved_to(&self, device: Device) -> Adam {
         let moments = self.moments.iter();
         let moments = moments.map(|Moments { first, second }| Moments {
@@ -66,22 +69,22 @@ impl Adam {
         Adam { moments: moments.collect(), ..self.clone() }
     }
 
-    /// Steps taken.
+    /// Returns the number of steps taken.
     pub fn steps(&self) -> u32 {
         self.steps
     }
 
-    /// The running means, in the order of the parameters; empty before the first step.
+    /// Returns the running means in the order of the parameters. There are none before the first step.
     pub fn moments(&self) -> &[Moments] {
         &self.moments
     }
 
-    /// The same optimiser with this state.
+    /// Returns the same optimiser with this state.
     pub fn with(&self, steps: u32, moments: Vec<Moments>) -> Adam {
         Adam { steps, moments, ..self.clone() }
     }
 
-    /// Returns the numbers of the next step at this rate as the input of a graph that takes the step.
+    /// Returns the numbers of the next step at this learning rate, as the input of a graph that takes the step.
     pub fn graph_input(&self, rate: f64) -> GraphInput {
         self.step_after(self.steps, rate).numbers()
     }
@@ -98,10 +101,11 @@ impl Adam {
         }
     }
 
-    /// Moves every parameter against its gradient by a step of about `rate`. The parameters become new variables.
+    /// Takes a step at the learning rate `rate`. The parameters become new variables.
     ///
     /// # Panics
-    /// When the parameters, their order or their shapes differ from those of the steps before.
+    /// Panics if there is not one gradient of the same shape for every parameter, or if the number or the shapes of the
+    /// parameters differ from those of earlier steps.
     pub fn step(&mut self, rate: f64, parameters: Vec<&mut Tensor>, gradients: &[Tensor]) {
         assert_eq!(parameters.len(), gradients.len(), "Adam needs one gradient for every parameter");
         if self.moments.is_empty() {
@@ -136,7 +140,7 @@ impl Adam {
     }
 }
 
-/// The numbers of one step, the same for every parameter.
+/// The numbers of one step, which are the same for every parameter.
 struct Step {
     rate: f64,
     beta1: f64,
@@ -146,7 +150,8 @@ struct Step {
 }
 
 impl Step {
-    /// For each parameter, given as its value, gradient and means: its new value and means.
+    /// Returns the new value and running means of each parameter, which is given as its value, gradient and running
+    /// means.
     fn apply_to_all<'t>(&self, parameters: &[[&'t Tensor; 4]]) -> Vec<[Storage; 3]> {
         let operands = |[parameter, gradient, first, second]: [&'t Tensor; 4]| {
             operands("a step of Adam", [parameter, gradient, first, second])
@@ -167,7 +172,7 @@ impl Step {
         parameters.iter().map(apply).collect()
     }
 
-    /// The new parameter and its new means, in one pass over memory.
+    /// Returns the new value and running means of a parameter, in one pass over memory.
     fn apply<T: Element>(&self, [parameter, gradient, first, second]: [&[T]; 4]) -> [Buffer<T>; 3] {
         const CHUNK: usize = 1 << 13;
         let [rate, beta1, beta2, root_scale, epsilon] =

@@ -1,4 +1,4 @@
-//! Sums, differences, products and quotients, element by element, of tensors and numbers in all forms.
+//! Elementwise sums, differences, products and quotients of tensors and numbers, as methods and operators.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -35,10 +35,10 @@ impl Tensor {
         self * self
     }
 
-    /// The larger of each pair of elements. Where they are equal, each receives half of the gradient.
+    /// Returns the maximum of each pair of elements. If they are equal, each receives half of the gradient.
     ///
     /// # Panics
-    /// When the shapes cannot be broadcast together.
+    /// Panics if the shapes cannot be broadcast together.
     #[track_caller]
     pub fn maximum(&self, other: &Tensor) -> Tensor {
         let [a, b] = broadcast("maximum", self, other);
@@ -54,10 +54,10 @@ impl Tensor {
         })
     }
 
-    /// The smaller of each pair of elements. Where they are equal, each receives half of the gradient.
+    /// Returns the minimum of each pair of elements. If they are equal, each receives half of the gradient.
     ///
     /// # Panics
-    /// When the shapes cannot be broadcast together.
+    /// Panics if the shapes cannot be broadcast together.
     #[track_caller]
     pub fn minimum(&self, other: &Tensor) -> Tensor {
         -(-self).maximum(&-other)
@@ -126,7 +126,7 @@ impl Tensor {
     }
 }
 
-/// Both operands of an operation in the shape that NumPy's rule gives them.
+/// Broadcasts both operands of an operation to their common shape by NumPy's rule.
 #[track_caller]
 fn broadcast(operation: &str, a: &Tensor, b: &Tensor) -> [Tensor; 2] {
     let shape = a.shape().broadcast(&b.shape()).unwrap_or_else(|| {
@@ -140,7 +140,7 @@ fn broadcast(operation: &str, a: &Tensor, b: &Tensor) -> [Tensor; 2] {
     [a, b].map(|operand| operand.broadcast_to(shape))
 }
 
-/// An operator on owned and borrowed tensors, and on a tensor and a number on either side.
+/// Implements an operator for owned and borrowed tensors, and for a tensor and a number in either order.
 macro_rules! operator {
     ($trait:ident, $name:ident, $both:ident, |$x:ident, $number:ident| $right:expr, |$y:ident, $first:ident| $left:expr) => {
         operator!(@tensors $trait, $name, $both, &Tensor, &Tensor);
@@ -151,10 +151,10 @@ macro_rules! operator {
         operator!(@number $trait, $name, Tensor, |$x, $number| $right, |$y, $first| $left);
     };
     (@tensors $trait:ident, $name:ident, $both:ident, $left:ty, $right:ty) => {
-        /// Element by element; shapes are broadcast by NumPy's rule.
+        /// Operates element by element; shapes are broadcast by NumPy's rule.
         ///
         /// # Panics
-        /// When the shapes cannot be broadcast together, or the tensors are on different devices.
+        /// Panics if the shapes cannot be broadcast together, or the tensors are on different devices.
         impl $trait<$right> for $left {
             type Output = Tensor;
             #[track_caller]
@@ -164,7 +164,7 @@ macro_rules! operator {
         }
     };
     (@number $trait:ident, $name:ident, $tensor:ty, |$x:ident, $number:ident| $right:expr, |$y:ident, $first:ident| $left:expr) => {
-        /// Element by element.
+        /// Operates element by element.
         impl $trait<f64> for $tensor {
             type Output = Tensor;
             fn $name(self, $number: f64) -> Tensor {
@@ -172,7 +172,7 @@ macro_rules! operator {
                 $right
             }
         }
-        /// Element by element.
+        /// Operates element by element.
         impl $trait<$tensor> for f64 {
             type Output = Tensor;
             fn $name(self, other: $tensor) -> Tensor {

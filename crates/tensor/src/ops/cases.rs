@@ -1,4 +1,4 @@
-//! Functions that use every operation: the tests differentiate them, and [`crate::conformance`] compares devices by them.
+//! Test cases for every operation. The tests differentiate them, and [`crate::conformance`] compares devices with them.
 
 use super::{Conv2d, Interpolation, Pool2d};
 use crate::random::{Address, Random};
@@ -23,7 +23,7 @@ macro_rules! case {
 }
 pub(crate) use case;
 
-/// Small tensors, one case or more for every operation.
+/// Returns the cases, at least one for every operation, on small tensors.
 pub(crate) fn cases() -> Vec<Case> {
     let images = [4, 3, 5, 6];
     let strided = Conv2d::square(2, 2);
@@ -172,7 +172,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Standard normal numbers; every use has its own stream.
+/// Draws standard normal numbers; every use has a stream of its own.
 pub(crate) fn numbers(stream: u16, shape: Shape, device: Device) -> Tensor {
     Random::new(42).normal(Address { stream, ..Address::default() }, shape, device)
 }
@@ -190,15 +190,15 @@ impl Case {
         self.operands.iter().zip(0..).map(|(&shape, i)| numbers(i, shape, device)).collect()
     }
 
-    /// A scalar that weighs every element of the result differently. It is not linear in the result, so that the gradient
-    /// which reaches the operation depends on the operands too.
+    /// Returns a scalar that weights every element of the result differently. It is not linear in the result, so that
+    /// the gradient which reaches the operation depends on the operands too.
     pub(crate) fn loss(&self, operands: &[Tensor]) -> Tensor {
         let result = (self.function)(operands);
         let bent = &result + result.square() * 0.3;
         (bent * numbers(100, result.shape(), result.device())).sum()
     }
 
-    /// The gradients' product with fixed directions: a scalar whose gradients are second derivatives.
+    /// Returns the product of the gradients with fixed directions, a scalar whose gradients are second derivatives.
     pub(crate) fn slope(&self, operands: &[Tensor]) -> Tensor {
         let gradients = self.loss(operands).differentiable_gradients_or_zeros(&operands.iter().collect::<Vec<_>>());
         let directions = gradients.iter().zip(200..).map(|(g, i)| (g * numbers(i, g.shape(), g.device())).sum());

@@ -1,11 +1,11 @@
-//! Functions of one variable, element by element.
+//! Elementwise functions of one variable.
 
 use super::elementwise::{cuda, map};
 use crate::storage::{Element, dispatch, operands};
 use crate::tensor::Tensor;
 
 impl Tensor {
-    /// The exponential of every element.
+    /// Returns the exponential of every element.
     pub fn exp(&self) -> Tensor {
         let storage = dispatch!(operands("exp", [self]), |[x]| map(x, |x| x.exp()), |[x]| cuda::map("exp_f32", x, &[]));
         Tensor::with_saved_output(self.shape(), storage, &[self], |y| {
@@ -13,7 +13,7 @@ impl Tensor {
         })
     }
 
-    /// The natural logarithm of every element.
+    /// Returns the natural logarithm of every element.
     pub fn log(&self) -> Tensor {
         let storage = dispatch!(operands("log", [self]), |[x]| map(x, |x| x.ln()), |[x]| cuda::map("log_f32", x, &[]));
         let x = self.clone();
@@ -22,7 +22,7 @@ impl Tensor {
         })
     }
 
-    /// The hyperbolic tangent of every element.
+    /// Returns the hyperbolic tangent of every element.
     pub fn tanh(&self) -> Tensor {
         let x = operands("tanh", [self]);
         let storage = dispatch!(x, |[x]| map(x, |x| x.hyperbolic_tangent()), |[x]| cuda::map("tanh_f32", x, &[]));
@@ -31,7 +31,7 @@ impl Tensor {
         })
     }
 
-    /// The logistic function `1 / (1 + exp(-x))` of every element.
+    /// Returns the logistic function `1 / (1 + exp(-x))` of every element.
     pub fn sigmoid(&self) -> Tensor {
         let x = operands("sigmoid", [self]);
         let storage = dispatch!(x, |[x]| map(x, logistic), |[x]| cuda::map("sigmoid_f32", x, &[]));
@@ -43,7 +43,7 @@ impl Tensor {
         })
     }
 
-    /// `log(1 + exp(x))` of every element, without overflow.
+    /// Returns `log(1 + exp(x))` of every element, without overflow.
     pub fn softplus(&self) -> Tensor {
         let x = operands("softplus", [self]);
         let storage = dispatch!(x, |[x]| map(x, softplus), |[x]| cuda::map("softplus_f32", x, &[]));
@@ -51,8 +51,8 @@ impl Tensor {
         Tensor::from_operation(self.shape(), storage, &[self], move |back| vec![Some(back.upstream * x.sigmoid())])
     }
 
-    /// The square root of every element. Its derivative at 0 is taken to be 0, so that the norm of a vanishing gradient
-    /// has a gradient (of zeros) and does not poison the training step with NaN.
+    /// Returns the square root of every element. The derivative at 0 is defined as 0, so that the norm of a vanishing
+    /// gradient has a gradient of zeros and does not fill the training step with NaN.
     pub fn sqrt(&self) -> Tensor {
         let x = operands("sqrt", [self]);
         let storage = dispatch!(x, |[x]| map(x, |x| x.sqrt()), |[x]| cuda::map("sqrt_f32", x, &[]));
@@ -61,7 +61,7 @@ impl Tensor {
         })
     }
 
-    /// One over every element.
+    /// Returns the reciprocal of every element.
     pub fn recip(&self) -> Tensor {
         let x = operands("recip", [self]);
         let storage = dispatch!(x, |[x]| map(x, |x| x.recip()), |[x]| cuda::map("recip_f32", x, &[]));
@@ -70,7 +70,7 @@ impl Tensor {
         })
     }
 
-    /// One over every element, and 0 for an element that is 0, of which the derivative is then 0 too.
+    /// Returns the reciprocal of every element, and 0 for an element that is 0. The derivative at 0 is 0 as well.
     pub(crate) fn reciprocal_or_zero(&self) -> Tensor {
         fn reciprocal_or_zero<T: Element>(x: T) -> T {
             if x == T::zero() { T::zero() } else { x.recip() }
@@ -82,7 +82,7 @@ impl Tensor {
         })
     }
 
-    /// Every element to the power of a number. A negative element has a power where the number is whole, else NaN.
+    /// Raises every element to the power `exponent`. A negative element gives NaN unless `exponent` is an integer.
     pub fn pow(&self, exponent: f64) -> Tensor {
         if exponent == 0.0 {
             return Tensor::full(1.0, self.shape(), self.device());
@@ -102,15 +102,15 @@ impl Tensor {
         })
     }
 
-    /// The absolute value of every element. Its derivative at 0 is taken to be 0.
+    /// Returns the absolute value of every element. The derivative at 0 is defined as 0.
     pub fn abs(&self) -> Tensor {
         let storage = dispatch!(operands("abs", [self]), |[x]| map(x, |x| x.abs()), |[x]| cuda::map("abs_f32", x, &[]));
         let x = self.detach();
         Tensor::from_operation(self.shape(), storage, &[self], move |back| vec![Some(back.upstream * x.sign())])
     }
 
-    /// 1 for every element above 0, -1 for every element below, and 0 for the others: a constant, since its derivative is 0
-    /// wherever it has one.
+    /// Returns 1 for every element above 0, -1 for every element below 0, and 0 for the others. The result is a
+    /// constant, because its derivative is 0 wherever it exists.
     pub fn sign(&self) -> Tensor {
         fn sign<T: Element>(x: T) -> T {
             let is = |condition: bool| if condition { T::one() } else { T::zero() };
@@ -120,16 +120,17 @@ impl Tensor {
         Tensor::constant(self.shape(), storage)
     }
 
-    /// Every element, but `low` where it is lower and `high` where it is higher. The derivative is 0 there and 1 elsewhere.
+    /// Limits every element to the range from `low` to `high`. The derivative is 0 outside of the range and 1
+    /// elsewhere.
     ///
     /// # Panics
-    /// When `low` is above `high`, or one of them is no number.
+    /// Panics if `low` is above `high`, or one of them is NaN.
     #[track_caller]
     pub fn clamp(&self, low: f64, high: f64) -> Tensor {
         assert!(low <= high, "clamp between {low} and {high}: the first must be the lower one");
         fn clamped<T: Element>(x: &[T], low: f64, high: f64) -> crate::pool::Buffer<T> {
             let [low, high] = [low, high].map(T::from_f64);
-            // NaN passes.
+            // NaN is returned unchanged.
             map(x, move |x| {
                 if x < low {
                     low
@@ -152,7 +153,7 @@ impl Tensor {
         })
     }
 
-    /// Every element above 0, and 0 for the others.
+    /// Returns every element that is above 0, and 0 in place of the others.
     pub fn relu(&self) -> Tensor {
         self.leaky_relu(0.0)
     }

@@ -1,5 +1,5 @@
-//! The operations, one room each: what it computes, its gradient in terms of the other operations, its kernels and its
-//! tests.
+//! The operations. Each module holds an operation's computation, its gradient in terms of other operations, its kernels
+//! and its tests.
 
 mod arithmetic;
 mod batch_norm;

@@ -1,16 +1,16 @@
-//! Maxima over axes, and what is normalised by them. They are compositions: the maximum over some axes is that over one
-//! window of an image ([`Tensor::max_pool2d`]), once these axes are its rows.
+//! Maxima over axes, and the softmax functions that build on them. They are compositions of other operations: to find
+//! maxima over axes, these axes are moved to the rows of an image and pooled in one window ([`Tensor::max_pool2d`]).
 
 use super::Pool2d;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 
 impl Tensor {
-    /// The largest elements over some axes, which the result no longer has. Of equal elements the first receives the
-    /// gradient; where one is NaN, so is the maximum.
+    /// Returns the maxima over some axes, which the result no longer has. The first of equal maxima receives the
+    /// gradient. The maximum of elements that include NaN is NaN.
     ///
     /// # Panics
-    /// When there is no such axis.
+    /// Panics if there is no such axis.
     #[track_caller]
     pub fn max_axes(&self, axes: &[usize]) -> Tensor {
         let shape = self.shape();
@@ -23,10 +23,10 @@ impl Tensor {
         columns.max_pool2d(Pool2d { kernel: [count, 1], stride: [1, 1], padding: [0, 0] }).reshape(result)
     }
 
-    /// The shares of the exponentials along an axis: they are positive and their sum is 1.
+    /// Returns the softmax along an axis: exponentials divided by their sum, which are positive and sum to 1.
     ///
     /// # Panics
-    /// When there is no such axis.
+    /// Panics if there is no such axis.
     #[track_caller]
     pub fn softmax(&self, axis: usize) -> Tensor {
         let exponentials = self.below_maximum(axis).exp();
@@ -34,10 +34,10 @@ impl Tensor {
         exponentials / sums
     }
 
-    /// The logarithm of [`Tensor::softmax`], without overflow.
+    /// Returns the logarithm of [`Tensor::softmax`], without overflow.
     ///
     /// # Panics
-    /// When there is no such axis.
+    /// Panics if there is no such axis.
     #[track_caller]
     pub fn log_softmax(&self, axis: usize) -> Tensor {
         let logits = self.below_maximum(axis);
@@ -45,8 +45,8 @@ impl Tensor {
         logits - log_sums
     }
 
-    /// This tensor less its maximum along an axis, so that no exponential overflows. The maximum cancels in what is made of
-    /// it, so it is a constant.
+    /// Subtracts the maximum along an axis, so that no exponential overflows. The maximum cancels in the functions
+    /// above, so it is treated as a constant.
     #[track_caller]
     fn below_maximum(&self, axis: usize) -> Tensor {
         self - self.detach().max_axes(&[axis]).reshape(self.shape_over(&[axis]))

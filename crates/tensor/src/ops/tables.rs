@@ -1,14 +1,15 @@
-//! Tables of numbers for the channels of images or rows: a bias, the scale and the shift of a norm.
+//! Tables of parameters for the channels of images or rows, such as a bias, or the scale and the shift of a
+//! normalisation.
 //!
-//! A table is a vector `[c]`, or has a row for each of some equal blocks of images: `[r, c]`, r dividing N. So each class of
-//! a batch has its own scale.
+//! A table is a vector `[c]`, or `[r, c]` with a row for each of r equal blocks of images, where r divides N. With such
+//! rows, each class of a batch can have its own scale.
 
 use crate::layout::Nchw;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 
 impl Tensor {
-    /// The axes of images `[n, c, h, w]` or rows `[n, c]`, which are what an operation takes.
+    /// Returns the axes of images `[n, c, h, w]` or rows `[n, c]`. Panics if this tensor is neither.
     #[track_caller]
     pub(super) fn images_or_rows(&self, operation: &str) -> Nchw {
         let shape = self.shape();
@@ -19,7 +20,7 @@ impl Tensor {
         shape.nchw()
     }
 
-    /// The axes of images `[n, c, h, w]`, which are what an operation takes.
+    /// Returns the axes of images `[n, c, h, w]`. Panics if this tensor has another number of axes.
     #[track_caller]
     pub(super) fn images(&self, operation: &str) -> Nchw {
         let shape = self.shape();
@@ -27,7 +28,7 @@ impl Tensor {
         shape.nchw()
     }
 
-    /// How many rows this table for the channels of `images` has.
+    /// Returns the number of rows of this table for the channels of `images`. Panics if the table does not fit.
     #[track_caller]
     pub(super) fn table_rows(&self, operation: &str, images: Nchw) -> usize {
         let (shape, c) = (self.shape(), images.c);
@@ -42,18 +43,18 @@ impl Tensor {
         }
     }
 
-    /// This table repeated to the shape of what it is for.
+    /// Repeats this table to the shape of the tensor that it is for.
     pub(super) fn spread(&self, to: Shape) -> Tensor {
         self.relabelled(table_among(self.shape(), to)).repeat_to(to)
     }
 
-    /// The sums of this tensor over what [`Tensor::spread`] fills from each number of a table.
+    /// Sums this tensor over the elements that [`Tensor::spread`] fills from one element of a table.
     pub(super) fn sum_to_table(&self, table: Shape) -> Tensor {
         self.sum_rows_to(table_among(table, self.shape())).relabelled(table)
     }
 }
 
-/// The shape of a table with the axes of what it is for.
+/// Returns the shape of a table with as many axes as the tensor that it is for.
 pub(super) fn table_among(table: Shape, of: Shape) -> Shape {
     let Nchw { n, c, .. } = table.nchw();
     if of.rank() == 4 { [n, c, 1, 1].into() } else { [n, c].into() }

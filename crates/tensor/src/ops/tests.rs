@@ -1,4 +1,4 @@
-//! Every operation against finite differences, first and second order, in f64; and the fast device against the
+//! Tests every operation against finite differences, first and second order, in f64, and the CPU device against the
 //! reference device. One list of cases serves both.
 
 use approx::{assert_abs_diff_eq, assert_relative_eq};
@@ -68,7 +68,7 @@ fn the_cpu_agrees_with_the_reference() {
     }
 }
 
-/// A fused backward kernel and the composition that stands in for it while the graph is recorded.
+/// Compares fused backward kernels with the compositions that replace them while the graph is recorded.
 #[test]
 fn gradients_do_not_depend_on_being_recorded() {
     for case in cases() {
@@ -84,7 +84,7 @@ fn gradients_do_not_depend_on_being_recorded() {
     }
 }
 
-/// Tensors so large that every kernel splits its work.
+/// Uses tensors so large that every kernel splits its work.
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
     let compute = |threads: usize| {

@@ -1,4 +1,5 @@
-//! Nearest-neighbour upsampling to twice the size. Its transpose adds up the four pixels that came of one.
+//! Nearest-neighbour upsampling to twice the size. Its transpose sums the four pixels that an input pixel was copied
+//! to.
 
 use rayon::prelude::*;
 
@@ -11,10 +12,10 @@ use crate::storage::{Element, dispatch, operands};
 use crate::tensor::Tensor;
 
 impl Tensor {
-    /// Every pixel as a square of four: shape `[n, c, 2h, 2w]`.
+    /// Copies every pixel to a square of 2 x 2 pixels: the result is `[n, c, 2h, 2w]`.
     ///
     /// # Panics
-    /// When the tensor has not the axes `[n, c, h, w]`.
+    /// Panics if this tensor is not `[n, c, h, w]`.
     #[track_caller]
     pub fn upsample2d(&self) -> Tensor {
         let from = self.images("upsample2d");

@@ -1,18 +1,18 @@
-//! The same passes as kernels.
+//! The CUDA kernels of the same passes.
 
 use super::Cut;
 use crate::cuda::{Argument, Buffer};
 use crate::ops::broadcast::cuda::part_length;
 
-/// Into how many parts the pixels and images that share one of `rows` rows of a table are cut, and how many rows of
-/// channels a part has.
+/// Returns the number of parts into which the pixels and images that share one of `rows` rows of a table are cut, and
+/// the number of rows of channels in a part.
 fn parts_of(cut: &Cut, rows: usize) -> (usize, usize) {
     let all = cut.shape.pixels() * cut.shape.n / rows;
     let length = part_length(all, rows * cut.shape.c.div_ceil(32), 64);
     (all.div_ceil(length), length)
 }
 
-/// Means and inverse deviations of the groups.
+/// Returns the means and the inverse standard deviations of the groups.
 pub(super) fn moments(cut: &Cut, x: &Buffer, epsilon: f64) -> [Buffer; 2] {
     let Cut { shape, groups, across_channels, .. } = *cut;
     let (context, len) = (x.context(), groups * shape.c);
@@ -48,7 +48,7 @@ pub(super) fn forward(
     out
 }
 
-/// The gradients of x, scale and shift.
+/// Returns the gradients of x, scale and shift.
 pub(super) fn backward(
     cut: &Cut,
     [g, y, x]: [&Buffer; 3],
@@ -82,7 +82,7 @@ pub(super) fn backward(
     [to_x, to_scale, to_shift]
 }
 
-/// Groups, rows of the tables and numbers of the images, as kernels take them.
+/// Returns the numbers of groups, of rows of the tables and of elements of the images, as kernels take them.
 fn sizes(cut: &Cut) -> [i32; 3] {
     [cut.groups, cut.rows, cut.shape.len()].map(|number| number as i32)
 }

@@ -1,14 +1,15 @@
-//! Conditional batch norm with the rectifier that follows it, in few passes over memory.
+//! Conditional batch normalisation with the rectifier that follows it, in few passes over memory.
 //!
 //! ```text
 //! x^ = (x - mean) / sqrt(variance + epsilon)          mean and variance of a group of the batch
 //! y  = leaky_relu(x^ * scale + shift)                 scale and shift of the images' class
 //! ```
 //!
-//! Forward, two passes make the statistics and one the result; x^ is never stored. Backward, one pass sums what the
-//! gradients of the tables and of the statistics are made of, and one makes the gradient of x. The backward kernels run
-//! only when their own graph is not recorded; when it is, the gradient is that of the same function composed of other
-//! operations, and a test compares the two. Layer norm (`layer_norm.rs`) is the same with other statistics.
+//! The forward computation takes two passes for the statistics and one for the result; x^ is never stored. The backward
+//! computation takes one pass for the sums from which the gradients of the tables and of the statistics follow, and one
+//! for the gradient of x. The backward kernels run only if their own graph is not recorded. If it is, the gradient is
+//! that of the same function composed of other operations, and a test compares the two. Layer normalisation
+//! (`layer_norm.rs`) differs only in its statistics.
 
 mod cuda;
 
@@ -29,15 +30,17 @@ use crate::storage::{Element, dispatch, operands};
 use crate::tensor::{SavedOutput, Tensor};
 
 impl Tensor {
-    /// Batch normalisation, scale and shift, and [`Tensor::leaky_relu`]; a slope of 1 leaves the rectifier out.
+    /// Applies batch normalisation, a scale and a shift, and [`Tensor::leaky_relu`]. A slope of 1 leaves the rectifier
+    /// out.
     ///
-    /// The batch consists of `groups` groups of equal size, one after another, each normalised with the mean and the
-    /// biased variance of its own pixels and images, channel by channel: one group is plain batch norm, several are the
-    /// class-pure batches of a replaying generator. This tensor is `[n, c, h, w]` or `[n, c]`; `scale` and `shift` are `[c]`,
-    /// or `[r, c]` with a row for each of r equal blocks of images.
+    /// The batch consists of `groups` groups of equal size, one after another. Each group is normalised, channel by
+    /// channel, with the mean and the biased variance of its own images and pixels. One group is plain batch
+    /// normalisation; several serve the class-pure batches of a replaying generator. This tensor is `[n, c, h, w]` or
+    /// `[n, c]`. `scale` and `shift` are `[c]`, or `[r, c]` with a row for each of r equal blocks of images.
     ///
     /// # Panics
-    /// When the tables' shapes differ, or `groups` does not divide r, or r not N.
+    /// Panics if the shapes of the tables differ or do not fit, if `groups` does not divide r (1 for a table `[c]`) or
+    /// r does not divide n, or if the slope does not lie in `[0, 1]`.
     #[track_caller]
     pub fn batch_norm_leaky_relu(
         &self,
@@ -61,7 +64,7 @@ impl Tensor {
     }
 }
 
-/// Images normalised as `cut` says, with the scales and shifts of its rows, and a leaky rectifier.
+/// Normalises images as `cut` says and applies the scales and shifts of its rows and a leaky rectifier.
 #[track_caller]
 pub(super) fn normalised(images: &Tensor, [scale, shift]: [&Tensor; 2], cut: Cut, epsilon: f64, slope: f64) -> Tensor {
     assert_slope(slope);
@@ -83,7 +86,7 @@ pub(super) fn normalised(images: &Tensor, [scale, shift]: [&Tensor; 2], cut: Cut
     })
 }
 
-/// What the gradient keeps besides the result.
+/// The values that the gradient keeps, apart from the result.
 struct Saved {
     cut: Cut,
     x: Tensor,
@@ -95,7 +98,7 @@ struct Saved {
 }
 
 impl Saved {
-    /// The gradients of x, scale and shift.
+    /// Returns the gradients of x, scale and shift.
     fn gradients(&self, back: &Backward, y: &SavedOutput) -> Vec<Option<Tensor>> {
         let y = back.output(y).detach();
         if is_recording() {
@@ -111,7 +114,7 @@ impl Saved {
         gradients.into_iter().zip(shapes).map(|(storage, shape)| Some(Tensor::constant(shape, storage))).collect()
     }
 
-    /// The same, made of other operations: slower, and differentiable any number of times.
+    /// Computes the same gradients by other operations, which is slower but differentiable any number of times.
     fn gradients_composed(&self, back: &Backward, y: &Tensor) -> Vec<Option<Tensor>> {
         let Saved { cut, x, scale, epsilon, slope, .. } = self;
         let (shape, tables) = (x.shape(), scale.shape());
@@ -134,25 +137,25 @@ impl Saved {
     }
 }
 
-/// How the rows of a batch share the rows of tables of C numbers: `groups` rows of statistics, and `rows` of scales and
-/// shifts, a multiple of them.
+/// How the images of a batch share the rows of tables with C columns: there are `groups` rows of statistics, and `rows`
+/// rows of scales and shifts, which is a multiple of `groups`.
 #[derive(Clone, Copy)]
 pub(super) struct Cut {
     pub(super) shape: Nchw,
     pub(super) groups: usize,
     pub(super) rows: usize,
-    /// Whether all channels of a group have the same statistics, which the table repeats.
+    /// Whether all channels of a group have the same statistics, which the table then repeats.
     pub(super) across_channels: bool,
 }
 
-/// Up to sixteen channels of the images that share a row of a table.
+/// Up to sixteen channels of the images that share one row of a table.
 #[derive(Clone, Copy)]
 struct Block {
-    /// Where they begin in a table of `rows` rows.
+    /// The position of the first channel in a table with `rows` rows.
     row: usize,
-    /// Where they begin in a table of `groups` rows.
+    /// The position of the first channel in a table with `groups` rows.
     group: usize,
-    /// Where they begin in the first image's pixel, and how far it is to the next image's.
+    /// The position of the first channel in the first image's pixel, and the distance to the next image's.
     first: usize,
     step: usize,
     images: usize,
@@ -160,11 +163,12 @@ struct Block {
 }
 
 impl Block {
-    /// Calls `visit` with where each image's channels begin in one plane of the batch. It is compiled twice, for sixteen
-    /// channels and for fewer.
+    /// Calls `visit` with the position of each image's channels in one plane of the batch. The loop is compiled twice,
+    /// for sixteen channels and for fewer.
     #[inline(always)]
     fn each(self, mut visit: impl FnMut(Block, usize)) {
-        // Plain loops: an iterator's own loop is not always inlined, and then lacks the vector instructions.
+        // These are plain loops, because an iterator's own loop is not always inlined and then lacks the vector
+        // instructions.
         if self.width == LANES {
             for image in 0..self.images {
                 visit(Block { width: LANES, ..self }, self.first + image * self.step);
@@ -176,7 +180,7 @@ impl Block {
         }
     }
 
-    /// The block's channels from `start` on, zero after the last.
+    /// Loads the block's channels from `start` on, followed by zeros.
     #[inline(always)]
     fn load<T: Element>(&self, numbers: &[T], start: usize) -> [T; LANES] {
         let numbers = &numbers[start..start + self.width];
@@ -190,7 +194,7 @@ impl Block {
         }
     }
 
-    /// The gradient before the rectifier, and x^.
+    /// Returns the gradient before the rectifier, and x^.
     #[inline(always)]
     fn gated_and_normalised<T: Element>(
         &self,
@@ -215,7 +219,7 @@ impl Block {
 }
 
 impl Cut {
-    /// All blocks of a plane.
+    /// Returns all blocks of a plane.
     fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
         let Cut { shape: Nchw { n, c, .. }, groups, rows, .. } = *self;
         let images = n / rows;
@@ -231,17 +235,18 @@ impl Cut {
         })
     }
 
-    /// The shape of the statistics, each once.
+    /// Returns the shape of the statistics without repetitions.
     fn statistics(&self) -> Shape {
         if self.across_channels { [self.groups, 1].into() } else { [self.groups, self.shape.c].into() }
     }
 
-    /// Numbers that each entry of a table of statistics stands for.
+    /// Returns the number of elements that each statistic is computed from.
     fn members<T: Element>(&self) -> T {
         T::from_f64((self.shape.len() / self.statistics().len()) as f64)
     }
 
-    /// Sums channel by channel as the table of statistics has them.
+    /// Converts sums by channel to the sums of a table of statistics, which are over all channels if these share their
+    /// statistics.
     fn shared<T: Element>(&self, mut sums: Buffer<T>) -> Buffer<T> {
         if self.across_channels {
             for row in sums.chunks_exact_mut(self.shape.c) {
@@ -252,9 +257,9 @@ impl Cut {
         sums
     }
 
-    /// Sums over pixels and images into K tables of `rows` rows, one after another. `terms(block, position)` are the K
-    /// summands of the channels at a position of the whole tensor. Pixels are summed in bands, and bands in order: see
-    /// `broadcast.rs`.
+    /// Sums over pixels and images into K tables of `rows` rows, one after another. `terms(block, position)` returns
+    /// the K summands of a block's channels at a position in the whole tensor. Pixels are summed in bands, and bands in
+    /// order; `broadcast/mod.rs` explains why.
     fn sums<T: Element, const K: usize>(&self, terms: impl Fn(Block, usize) -> [[T; LANES]; K] + Sync) -> Buffer<T> {
         const BANDS: usize = 16;
         let (pixels, len) = (self.shape.pixels(), self.rows * self.shape.c);
@@ -280,7 +285,7 @@ impl Cut {
         total
     }
 
-    /// The sums of one block over some pixels: each pixel's by itself, and then theirs.
+    /// Returns the sums of one block over some pixels. Each pixel is summed by itself, and then these sums are added.
     #[inline(always)]
     fn band<T: Element, const K: usize>(
         &self,
@@ -311,7 +316,7 @@ impl Cut {
         sums
     }
 
-    /// A tensor of `value(block, position)`.
+    /// Fills a tensor with `value(block, position)`.
     fn fill<T: Element>(&self, value: impl Fn(Block, usize) -> [T; LANES] + Sync) -> Buffer<T> {
         let plane = self.shape.plane();
         let mut out = Buffer::stale(self.shape.len());
@@ -332,7 +337,7 @@ impl Cut {
         out
     }
 
-    /// Means and inverse deviations.
+    /// Returns the means and the inverse standard deviations.
     fn moments<T: Element>(&self, x: &[T], epsilon: f64) -> [Buffer<T>; 2] {
         let means = self.means(x);
         let inverse = self.inverse_deviations(x, &means, epsilon);
@@ -386,8 +391,8 @@ impl Cut {
         )
     }
 
-    /// The gradients of x, scale and shift: with g the gradient before the rectifier,
-    /// `inverse * (g scale - mean(g scale) - x^ mean(g scale x^))`, `sum(g x^)` and `sum(g)`.
+    /// Returns the gradients of x, scale and shift. With g the gradient before the rectifier, they are `inverse * (g
+    /// scale - mean(g scale) - x^ mean(g scale x^))`, `sum(g x^)` and `sum(g)`.
     fn backward<T: Element>(
         &self,
         [g, y, x]: [&[T]; 3],
@@ -424,7 +429,7 @@ impl Cut {
         [to_x, Buffer::from(to_scale), Buffer::from(to_shift)]
     }
 
-    /// The means over groups of numbers whose sums over a table's rows these are, each times its row's scale.
+    /// Returns group means from sums over the rows of a table, each sum being multiplied by the scale of its row.
     fn group_means<T: Element>(&self, sums: &[T], scale: &[T]) -> Buffer<T> {
         let c = self.shape.c;
         let mut means = Buffer::zeros(self.groups * c);

@@ -1,26 +1,28 @@
-//! The same sums as kernels. A sum is cut into parts, so that many blocks share it; the parts are added in order.
+//! The CUDA kernels of repeating and summing. A sum is split into parts, so that many blocks can share it, and the
+//! partial results are added in order.
 
 use crate::cuda::{Argument, Buffer};
 use crate::layout::Nchw;
 
-/// Blocks that keep a large GPU busy.
+/// The number of blocks that keeps a large GPU busy.
 const BUSY: usize = 512;
-/// As many parts are added quickly.
+/// Summing up to this many partial results stays cheap.
 const MOST_PARTS: usize = 32;
 
-/// How many of `all` summands a part has, when each part of the sums is the work of so many blocks, and fewer than `least`
-/// summands are not worth a block. The shapes alone decide, so that a sum is the same on every GPU.
+/// Returns how many of `all` summands a part has, if each part of the sums is the work of `blocks` blocks, and fewer
+/// than `least` summands are not worth a block. It depends on the shapes alone, so that a sum is the same on every GPU.
 pub(crate) fn part_length(all: usize, blocks: usize, least: usize) -> usize {
     let parts = (BUSY / blocks.max(1)).min(MOST_PARTS).min(all / least).max(1);
     all.div_ceil(parts)
 }
 
-/// The sums over parts that lie one after another, each of `len` numbers.
+/// Returns the sums over parts that lie one after another in memory, each with `len` elements.
 pub(crate) fn add_parts(parts: Buffer, len: usize) -> Buffer {
     if parts.len() == len { parts } else { add_parts_leaky_relu(&parts, len, None, len, 1.0) }
 }
 
-/// [`add_parts`], and where there is a bias for each of so many channels, the bias and the leaky rectifier.
+/// Adds parts as [`add_parts`] does, and then applies a bias for each of `channels` channels and the leaky rectifier,
+/// if there is a bias.
 pub(crate) fn add_parts_leaky_relu(
     parts: &Buffer,
     len: usize,
@@ -44,7 +46,7 @@ pub(super) fn repeated(x: &Buffer, from: Nchw, to: Nchw) -> Buffer {
 
 pub(super) fn summed(x: &Buffer, from: Nchw, to: Nchw) -> Buffer {
     if (to.n, to.c) == (from.n, from.c) && from.n > 1 {
-        // Images that stay apart are like channels.
+        // Images that are not summed together can be treated as channels.
         let merged = |shape: Nchw| Nchw { n: 1, c: shape.plane(), ..shape };
         return summed(x, merged(from), merged(to));
     }

@@ -1,8 +1,8 @@
-//! Repeating a small tensor to fill a larger shape, and its opposite, summing back. Each is the other's gradient.
+//! Repeats a small tensor to fill a larger shape, and sums back to the small shape. Each is the other's gradient.
 //!
-//! The kernels repeat rows in blocks: a tensor of G rows fills N rows, G dividing N, so that row n of the result reads row
-//! n / (N / G). That is how one row of statistics or of class parameters serves one class-pure group of a batch. To
-//! callers this is [`Tensor::repeat_interleave`]; broadcasting follows NumPy's rule alone.
+//! The kernels repeat rows in blocks: a tensor of G rows fills N rows, where G divides N, so that row n of the result
+//! reads row n / (N / G). One row of statistics or of class parameters can thus serve one class-pure group of a batch.
+//! Callers reach this only through [`Tensor::repeat_interleave`]; broadcasting itself follows NumPy's rule.
 
 pub(crate) mod cuda;
 
@@ -17,11 +17,11 @@ use crate::storage::{Element, dispatch, operands};
 use crate::tensor::Tensor;
 
 impl Tensor {
-    /// This tensor repeated to fill `shape` by NumPy's rule: axes are compared from the last to the first, and each of this
-    /// tensor's is as long as that of `shape`, or 1, or not there.
+    /// Broadcasts this tensor to `shape` by NumPy's rule: axes are compared from the last to the first, and each axis
+    /// of this tensor has the length of that of `shape`, has length 1 or is absent.
     ///
     /// # Panics
-    /// When the shapes do not fit.
+    /// Panics if the shapes do not fit.
     #[track_caller]
     pub fn broadcast_to(&self, shape: impl Into<Shape>) -> Tensor {
         let (from, to) = (self.shape(), shape.into());
@@ -29,10 +29,10 @@ impl Tensor {
         self.repeat_to(to)
     }
 
-    /// The sums of the elements that [`Tensor::broadcast_to`] would fill from one.
+    /// Returns the sums of the elements that [`Tensor::broadcast_to`] would fill from the same element.
     ///
     /// # Panics
-    /// When `shape` cannot be broadcast to this tensor's.
+    /// Panics if `shape` cannot be broadcast to this tensor's shape.
     #[track_caller]
     pub fn sum_to(&self, shape: impl Into<Shape>) -> Tensor {
         let (from, to) = (self.shape(), shape.into());
@@ -40,10 +40,11 @@ impl Tensor {
         self.sum_rows_to(to)
     }
 
-    /// Every row of the first axis `repeats` times, one after another: row i of the result is row `i / repeats`.
+    /// Repeats every row of the first axis `repeats` times, one after another: row i of the result is row `i /
+    /// repeats`.
     ///
     /// # Panics
-    /// When the tensor is a scalar.
+    /// Panics if this tensor is a scalar.
     #[track_caller]
     pub fn repeat_interleave(&self, repeats: usize) -> Tensor {
         let rows = self.shape()[0];
@@ -53,58 +54,58 @@ impl Tensor {
         self.index_select(0, &(0..rows * repeats).map(|i| i / repeats).collect::<Vec<_>>())
     }
 
-    /// The sum of all elements, a scalar.
+    /// Returns the sum of all elements, a scalar.
     pub fn sum(&self) -> Tensor {
         self.sum_rows_to(Shape::SCALAR)
     }
 
-    /// The means of the elements that [`Tensor::sum_to`] adds up.
+    /// Returns the means of the elements that [`Tensor::sum_to`] adds up.
     ///
     /// # Panics
-    /// When `shape` cannot be broadcast to this tensor's.
+    /// Panics if `shape` cannot be broadcast to this tensor's shape.
     #[track_caller]
     pub fn mean_to(&self, shape: impl Into<Shape>) -> Tensor {
         let shape = shape.into();
         self.sum_to(shape) * (shape.len() as f64 / self.shape().len() as f64)
     }
 
-    /// The mean of all elements, a scalar.
+    /// Returns the mean of all elements, a scalar.
     pub fn mean(&self) -> Tensor {
         self.mean_to(Shape::SCALAR)
     }
 
-    /// The sums over some axes, which the result no longer has.
+    /// Returns the sums over some axes, which the result no longer has.
     ///
     /// # Panics
-    /// When there is no such axis.
+    /// Panics if there is no such axis.
     #[track_caller]
     pub fn sum_axes(&self, axes: &[usize]) -> Tensor {
         self.sum_to(self.shape_over(axes)).without_axes(axes)
     }
 
-    /// The means over some axes, which the result no longer has.
+    /// Returns the means over some axes, which the result no longer has.
     ///
     /// # Panics
-    /// When there is no such axis.
+    /// Panics if there is no such axis.
     #[track_caller]
     pub fn mean_axes(&self, axes: &[usize]) -> Tensor {
         self.mean_to(self.shape_over(axes)).without_axes(axes)
     }
 
-    /// This shape with length 1 along some axes.
+    /// Returns this tensor's shape with length 1 along some axes.
     #[track_caller]
     pub(super) fn shape_over(&self, axes: &[usize]) -> Shape {
         axes.iter().fold(self.shape(), |shape, &axis| shape.with(axis, 1))
     }
 
-    /// The same numbers without some axes, which have length 1.
+    /// Removes some axes, which have length 1.
     pub(super) fn without_axes(&self, axes: &[usize]) -> Tensor {
         let left: Vec<usize> =
             (0..self.shape().rank()).filter(|axis| !axes.contains(axis)).map(|axis| self.shape()[axis]).collect();
         self.reshape_to(Shape::of(&left).expect("fewer axes than before"))
     }
 
-    /// [`Tensor::broadcast_to`], where rows may also be repeated in blocks.
+    /// Broadcasts as [`Tensor::broadcast_to`] does, but may also repeat rows in blocks.
     pub(crate) fn repeat_to(&self, shape: Shape) -> Tensor {
         if self.shape() == shape {
             return self.clone();
@@ -117,7 +118,7 @@ impl Tensor {
         Tensor::from_operation(shape, storage, &[self], move |back| vec![Some(back.upstream.sum_rows_to(small))])
     }
 
-    /// [`Tensor::sum_to`], where blocks of rows may be summed too.
+    /// Sums as [`Tensor::sum_to`] does, but may also sum blocks of rows.
     pub(crate) fn sum_rows_to(&self, shape: Shape) -> Tensor {
         if self.shape() == shape {
             return self.clone();
@@ -130,7 +131,7 @@ impl Tensor {
     }
 }
 
-/// The pixel of the small tensor that pixel `q` of the large one belongs to.
+/// Returns the pixel of the small tensor that corresponds to pixel `q` of the large one.
 fn small_pixel(q: usize, small: Nchw, large: Nchw) -> usize {
     let (y, x) = (q / large.w, q % large.w);
     (if small.h == 1 { 0 } else { y }) * small.w + if small.w == 1 { 0 } else { x }
@@ -154,8 +155,8 @@ fn repeated<T: Element>(x: &[T], from: Nchw, to: Nchw) -> Buffer<T> {
     out
 }
 
-/// Pixels are summed in bands, and bands in order, so that the result depends neither on the number of threads nor much
-/// on rounding: a sum of many numbers is a sum of sums.
+/// Sums pixels in bands, and bands in order, so that the result does not depend on the number of threads, and little on
+/// rounding: a sum of many numbers is a sum of sums.
 fn summed<T: Element>(x: &[T], from: Nchw, to: Nchw) -> Buffer<T> {
     const BANDS: usize = 16;
     let mut out = Buffer::zeros(to.len());
@@ -198,7 +199,8 @@ fn add_plane<T: Element>(x: &[T], q: usize, from: Nchw, to: Nchw, plane: &mut [T
     }
 }
 
-/// The sum of neighbouring numbers: every sixteenth is added up by itself, which vector instructions can do at once.
+/// Returns the sum of contiguous elements. There is one partial sum for every sixteenth element, so that vector
+/// instructions can compute them together.
 fn sum<T: Element>(x: &[T]) -> T {
     let mut sums = [T::zero(); LANES];
     for x in x.chunks(LANES) {

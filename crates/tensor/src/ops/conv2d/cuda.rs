@@ -1,17 +1,18 @@
-//! The three maps as kernels; `conv2d.cu` and `conv2d_tf32.cu` say how they compute. Here the shapes choose among them.
+//! The CUDA kernels of the three maps. `conv2d.cu` and `conv2d_tf32.cu` describe how they compute; here the shapes
+//! determine which of them is used.
 
 use super::geometry::Geometry;
 use crate::cuda::{Argument, Buffer, Context, Precision};
 use crate::ops::broadcast::cuda::{add_parts, add_parts_leaky_relu, part_length};
 
-/// Up to so many channels, a side of a convolution has kernels of its own.
+/// A side with at most this many channels has dedicated kernels.
 const NARROW: usize = 4;
-/// Blocks that fill a large GPU.
+/// The number of blocks that fills a large GPU.
 const FULL: usize = 128;
-/// As many parts are added quickly.
+/// Summing up to this many partial results stays cheap.
 const MOST_PARTS: usize = 16;
 
-/// The kernels that compute tiles of a size.
+/// The kernels that compute tiles of one size.
 struct Tile {
     rows: usize,
     columns: usize,
@@ -34,7 +35,8 @@ macro_rules! tile {
     };
 }
 
-/// From the one that reads its operands least often to the one that needs the fewest numbers.
+/// The tiles, from the largest, which reads its operands least often, to the smallest, which is useful for the smallest
+/// results.
 type Tiles = [Tile; 3];
 
 const F32: Tiles =
@@ -43,7 +45,7 @@ const F32: Tiles =
 const TF32: Tiles =
     [tile!("tf32", 128 x 64, 256 threads), tile!("tf32", 64 x 64, 128 threads), tile!("tf32", 32 x 32, 64 threads)];
 
-/// The tiles in the precision of a device.
+/// Returns the tiles in the precision of a device.
 fn tiles(context: &Context) -> &'static Tiles {
     match context.precision() {
         Precision::F32 => &F32,
@@ -54,23 +56,23 @@ fn tiles(context: &Context) -> &'static Tiles {
 /// A bias for each channel and the slope of the rectifier.
 pub(super) type Epilogue<'a> = Option<(&'a Buffer, f64)>;
 
-/// What differs between the convolution and its input gradient.
+/// The parameters in which the convolution and its input gradient differ.
 struct Map {
     inputs: usize,
     outputs: usize,
-    /// Rows of the result in the largest class of pixels, and how many classes there are.
+    /// The number of rows of the result in the largest class of pixels, and the number of classes.
     rows: usize,
     classes: usize,
-    /// Taps of the class that has most.
+    /// The number of taps of the class that has the most.
     taps: usize,
-    /// Numbers of the result.
+    /// The number of elements of the result.
     len: usize,
     short: &'static str,
     narrow: &'static str,
     tile: fn(&Tile) -> &'static str,
 }
 
-/// The convolution: see `cpu::conv2d`.
+/// Computes the convolution; see `cpu::conv2d`.
 pub(super) fn conv2d(g: &Geometry, x: &Buffer, w: &Buffer, epilogue: Epilogue) -> Buffer {
     conv2d_map(g).run(g, x, w, epilogue)
 }
@@ -89,14 +91,14 @@ fn conv2d_map(g: &Geometry) -> Map {
     }
 }
 
-/// The gradient of [`conv2d`] in `x`: see `cpu::input_grad`.
+/// Computes the gradient of [`conv2d`] with respect to `x`; see `cpu::input_grad`.
 pub(super) fn input_grad(g: &Geometry, dy: &Buffer, w: &Buffer, epilogue: Epilogue) -> Buffer {
     input_grad_map(g).run(g, dy, w, epilogue)
 }
 
 fn input_grad_map(g: &Geometry) -> Map {
     let [sy, sx] = g.stride;
-    // Every so many taps reach a class of pixels.
+    // Along each axis, this is the distance between the taps that reach the same class of pixels.
     let [every_y, every_x] = [0, 1].map(|axis| g.stride[axis] / gcd(g.stride[axis], g.dilation[axis]));
     Map {
         inputs: g.co,
@@ -111,12 +113,12 @@ fn input_grad_map(g: &Geometry) -> Map {
     }
 }
 
-/// The greatest common divisor.
+/// Returns the greatest common divisor.
 fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// The gradient of [`conv2d`] in `w`: see `cpu::weight_grad`.
+/// Computes the gradient of [`conv2d`] with respect to `w`; see `cpu::weight_grad`.
 pub(super) fn weight_grad(g: &Geometry, x: &Buffer, dy: &Buffer) -> Buffer {
     let columns = g.kh * g.kw * g.ci;
     let fits = |tile: &&Tile| g.co >= tile.rows && columns >= tile.columns;
@@ -124,7 +126,7 @@ pub(super) fn weight_grad(g: &Geometry, x: &Buffer, dy: &Buffer) -> Buffer {
     weight_grad_by(tiles.iter().find(fits).unwrap_or(&tiles[tiles.len() - 1]), g, x, dy)
 }
 
-/// The same by the kernel of this tile.
+/// Computes the weight gradient with the kernel of this tile.
 fn weight_grad_by(tile: &Tile, g: &Geometry, x: &Buffer, dy: &Buffer) -> Buffer {
     let (columns, rows) = (g.kh * g.kw * g.ci, g.output_pixels() * g.n);
     let [across, down] = [g.co.div_ceil(tile.rows), columns.div_ceil(tile.columns)];
@@ -135,8 +137,8 @@ fn weight_grad_by(tile: &Tile, g: &Geometry, x: &Buffer, dy: &Buffer) -> Buffer 
     add_parts(parts, g.weight_len())
 }
 
-/// The three maps by each tile's kernels, with the taps in one part and in several; the shapes that it takes to choose some
-/// of them are large.
+/// Computes the three maps with each tile's kernels, with the taps in one part and in three. Tests use it because some
+/// of these kernels are otherwise used only for large shapes.
 pub(crate) fn by_every_tile(g: &Geometry, [x, w, dy]: [&Buffer; 3]) -> Vec<[Buffer; 3]> {
     let tiles = tiles(x.context()).iter().flat_map(|tile| [(tile, 1), (tile, 3)]);
     let maps = tiles.map(|(tile, parts)| {
@@ -169,12 +171,12 @@ impl Map {
         self.run_tile(tile, parts, g, x, w, epilogue)
     }
 
-    /// Blocks along the rows and the channels of one class.
+    /// Returns the number of blocks along the rows and along the channels of one class.
     fn blocks(&self, tile: &Tile) -> [usize; 2] {
         [self.rows.div_ceil(tile.rows), self.outputs.div_ceil(tile.columns)]
     }
 
-    /// Runs the kernel of this tile, with the taps in so many parts.
+    /// Runs the kernel of this tile, with the taps in this many parts.
     fn run_tile(&self, tile: &Tile, parts: usize, g: &Geometry, x: &Buffer, w: &Buffer, epilogue: Epilogue) -> Buffer {
         let (bias, slope) = epilogue.map_or((None, 1.0), |(bias, slope)| (Some(bias), slope as f32));
         let (context, geometry) = (x.context(), g.sizes());

@@ -1,4 +1,4 @@
-//! A layer whose weights no longer change.
+//! A convolutional layer whose weights no longer change.
 
 use super::epilogue::Epilogue;
 use super::geometry::{Conv2d, Geometry};
@@ -11,8 +11,8 @@ use crate::tensor::Tensor;
 
 /// A convolution with a bias per channel and a leaky rectifier, for networks that only run forward.
 ///
-/// [`Tensor::conv2d_leaky_relu`] brings the weights into the order of its kernels in every call, which one image does not
-/// pay for. Here that is done once.
+/// [`Tensor::conv2d_leaky_relu`] reorders the weights for its kernels in every call, which is not worthwhile for a
+/// single image. Here they are reordered only once.
 pub struct FrozenConv2d {
     weight: Weight,
     bias: Tensor,
@@ -21,17 +21,17 @@ pub struct FrozenConv2d {
 }
 
 enum Weight {
-    /// On the CPU: the kernel's shape, and its numbers as [`cpu::conv2d_packed`] reads them.
+    /// On the CPU: the kernel's shape, and its elements in the order in which [`cpu::conv2d_packed`] reads them.
     Packed(Nchw, Buffer<f32>),
-    /// On any other device, and where the channels are in groups.
+    /// On any other device, or if the channels are in several groups: the kernel.
     Plain(Tensor),
 }
 
 impl FrozenConv2d {
-    /// A layer with these weights `[co, ci, kh, kw]` and this bias `[co]`.
+    /// Creates a layer with these weights `[co, ci / groups, kh, kw]` and this bias `[co]`.
     ///
     /// # Panics
-    /// When the bias has another shape, or the slope does not lie in `[0, 1]`.
+    /// Panics if the bias has another shape, or the slope does not lie in `[0, 1]`.
     pub fn new(weight: &Tensor, bias: &Tensor, conv: Conv2d, slope: f64) -> Self {
         super::assert_slope(slope);
         let shape = weight.shape();
@@ -39,7 +39,7 @@ impl FrozenConv2d {
         assert!(bias.shape() == [kernel.n], "FrozenConv2d::new: a bias of shape {:?} for {shape:?}", bias.shape());
         let weight = match weight.storage() {
             Storage::F32(numbers) if conv.groups == 1 => {
-                // How weights are packed does not depend on the images.
+                // The order of packed weights does not depend on the size of the images.
                 let g = Geometry::new(Nchw { n: 1, ..kernel }, kernel, Conv2d::POINT)
                     .expect("a kernel fits an image of its size");
                 Weight::Packed(kernel, cpu::pack_conv2d(&g, numbers))
@@ -49,10 +49,10 @@ impl FrozenConv2d {
         FrozenConv2d { weight, bias: bias.detach(), conv, slope }
     }
 
-    /// As [`Tensor::conv2d_leaky_relu`] of `images`, to the same bits. The result is a constant.
+    /// Returns the same bits as [`Tensor::conv2d_leaky_relu`] of `images`. The result is a constant.
     ///
     /// # Panics
-    /// When the channels differ or the kernel is larger than the padded image.
+    /// Panics if the channels differ, the kernel is larger than the padded image, or the images are on another device.
     pub fn forward(&self, images: &Tensor) -> Tensor {
         match (&self.weight, images.storage(), self.bias.storage()) {
             (Weight::Packed(shape, packed), Storage::F32(x), Storage::F32(bias)) => {

@@ -1,49 +1,50 @@
-//! Which pixels a convolution's taps connect.
+//! The geometry of convolutions: which pixels their taps connect.
 
 use std::ops::Range;
 
 use crate::layout::Nchw;
 use crate::shape::Shape;
 
-/// The settings of a 2-d convolution (cross-correlation, as everywhere in the field), each for height and width.
+/// The settings of a 2-d convolution (a cross-correlation, as usual in deep learning), each for height and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Conv2d {
     /// The distance in input pixels between neighbouring output pixels, at least 1.
     pub stride: [usize; 2],
-    /// How many zero pixels are imagined on each side of the input.
+    /// The number of zero pixels added on each side of the input.
     pub padding: [usize; 2],
     /// The distance in input pixels between neighbouring taps of the kernel, at least 1.
     pub dilation: [usize; 2],
-    /// How many groups the channels fall into, at least 1: each group of output channels reads one group of input channels.
+    /// The number of groups of channels, at least 1. Each group of output channels reads one group of input channels.
     pub groups: usize,
 }
 
 impl Conv2d {
-    /// One pixel at a time: on a single pixel, the matrix product.
+    /// The settings of a 1x1 convolution. On a single pixel it is a matrix product.
     pub const POINT: Conv2d = Conv2d::square(1, 0);
 
-    /// The same stride and padding for height and width.
+    /// Returns settings with the same stride and padding for height and width.
     pub const fn square(stride: usize, padding: usize) -> Self {
         Conv2d::new([stride, stride], [padding, padding])
     }
 
-    /// Settings for height and width.
+    /// Returns settings with a stride and a padding each for height and width.
     pub const fn new(stride: [usize; 2], padding: [usize; 2]) -> Self {
         Conv2d { stride, padding, dilation: [1, 1], groups: 1 }
     }
 
-    /// The same with this distance between the taps of the kernel.
+    /// Returns the same settings with this distance between the taps of the kernel.
     pub const fn dilated(self, dilation: [usize; 2]) -> Self {
         Conv2d { dilation, ..self }
     }
 
-    /// The same with the channels in so many groups. A kernel is then `[co, ci / groups, kh, kw]`.
+    /// Returns the same settings with the channels in this many groups. A kernel is then `[co, ci / groups, kh, kw]`.
     pub const fn grouped(self, groups: usize) -> Self {
         Conv2d { groups, ..self }
     }
 
-    /// Additions and multiplications of one map of such images and such a kernel, computed tap by tap, `None` where they do
-    /// not fit. Products with the padding are not counted: no direct kernel computes them.
+    /// Returns the number of additions and multiplications of one map of such images and such a kernel, computed tap by
+    /// tap, or `None` if they do not fit. Products with the padding are not counted, because no direct kernel computes
+    /// them.
     pub fn flops(&self, input: [usize; 4], weight: [usize; 4]) -> Option<usize> {
         let [input, weight] = [input, weight].map(|axes| Shape::from(axes).nchw());
         let of_group = Nchw { n: weight.n.checked_div(self.groups)?, ..weight };
@@ -51,7 +52,8 @@ impl Conv2d {
         Some(self.groups * Geometry::new(input, of_group, *self)?.flops())
     }
 
-    /// Output height and width for an input and a kernel, `None` where the dilated kernel is larger than the padded input.
+    /// Returns the output height and width for an input and a kernel, or `None` if the dilated kernel is larger than
+    /// the padded input.
     pub fn output_size(&self, input: [usize; 2], kernel: [usize; 2]) -> Option<[usize; 2]> {
         let size = |i: usize| {
             let span = self.dilation[i] * kernel[i].checked_sub(1)? + 1;
@@ -61,10 +63,12 @@ impl Conv2d {
     }
 }
 
-/// One convolution: all sizes that decide which numbers are multiplied, each at least 1.
+/// The geometry of one convolution: all sizes that determine which elements are multiplied, each at least 1 except for
+/// the padding.
 ///
 /// Its three maps read and write images `x` `[h][w][n][ci]`, weights `w` `[kh][kw][co][ci]` and images `y`
-/// `[oh][ow][n][co]`. A pixel is the index of its `[n][channels]` matrix, a tap the index of its `[co][ci]` matrix.
+/// `[oh][ow][n][co]`. A pixel is identified by the index of its `[n][channels]` matrix, and a tap by the index of its
+/// `[co][ci]` matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Geometry {
     pub(crate) n: usize,
@@ -82,10 +86,10 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
-    /// The convolution of images of shape `x` with a kernel of shape `w` (output channels, input channels, height, width), or
-    /// of one group of it.
+    /// Creates the geometry of a convolution, or of one of its groups, of images of shape `x` with a kernel of shape
+    /// `w` (output channels, input channels, height, width).
     ///
-    /// `None` where the channels differ, the kernel is larger than the padded images, or a size is zero.
+    /// Returns `None` if the channels differ, the kernel is larger than the padded images, or a size is zero.
     pub(crate) fn new(x: Nchw, w: Nchw, conv: Conv2d) -> Option<Self> {
         let Conv2d { stride, padding, dilation, .. } = conv;
         if x.c != w.c || [x.len(), w.len()].into_iter().chain(stride).chain(dilation).any(|size| size == 0) {
@@ -95,12 +99,12 @@ impl Geometry {
         Some(Geometry { n: x.n, ci: x.c, h: x.h, w: x.w, co: w.n, kh: w.h, kw: w.w, oh, ow, stride, padding, dilation })
     }
 
-    /// The shape of the images.
+    /// Returns the shape of the images.
     pub(crate) fn input(&self) -> Nchw {
         Nchw::new(self.n, self.ci, self.h, self.w)
     }
 
-    /// The shape of the result.
+    /// Returns the shape of the result.
     pub(crate) fn output(&self) -> Nchw {
         Nchw::new(self.n, self.co, self.oh, self.ow)
     }
@@ -129,14 +133,14 @@ impl Geometry {
         self.output_pixels() * self.n * self.co
     }
 
-    /// The sizes as kernels take them.
+    /// Returns the sizes as kernels take them.
     pub(crate) fn sizes(&self) -> [i32; 15] {
         let Geometry { n, ci, h, w, co, kh, kw, oh, ow, stride, padding, dilation } = *self;
         let [[sy, sx], [py, px], [dy, dx]] = [stride, padding, dilation];
         [n, ci, h, w, co, kh, kw, oh, ow, sy, sx, py, px, dy, dx].map(|size| size as i32)
     }
 
-    /// The input pixel that an output pixel reads through a tap, `None` in the padding.
+    /// Returns the input pixel that an output pixel reads through a tap, or `None` if it lies in the padding.
     pub(crate) fn input_pixel(&self, output: usize, tap: usize) -> Option<usize> {
         let along = |axis: usize, output: usize, tap: usize, size: usize| {
             (output * self.stride[axis] + tap * self.dilation[axis])
@@ -148,7 +152,8 @@ impl Geometry {
         Some(y * self.w + x)
     }
 
-    /// The output pixel that reads an input pixel through a tap, `None` where strides or borders leave none.
+    /// Returns the output pixel that reads an input pixel through a tap, or `None` if there is none because of strides
+    /// or borders.
     pub(crate) fn output_pixel(&self, input: usize, tap: usize) -> Option<usize> {
         let along = |axis: usize, input: usize, tap: usize, size: usize| {
             let offset = (input + self.padding[axis]).checked_sub(tap * self.dilation[axis])?;
@@ -160,9 +165,10 @@ impl Geometry {
         Some(y * self.ow + x)
     }
 
-    /// Additions and multiplications of one of the three maps, tap by tap; the padding costs none.
+    /// Returns the number of additions and multiplications of one of the three maps, tap by tap and without the
+    /// padding.
     pub(crate) fn flops(&self) -> usize {
-        // Height and width decide apart whether a tap of an output pixel hits the image.
+        // Height and width determine independently whether a tap of an output pixel hits the image.
         let hits = |axis: usize, outputs: usize, taps: usize, size: usize| {
             let inside = |position: usize| (self.padding[axis]..self.padding[axis] + size).contains(&position);
             let position = |o: usize, tap: usize| o * self.stride[axis] + tap * self.dilation[axis];
@@ -218,7 +224,7 @@ mod tests {
 
     #[test]
     fn padding_is_not_counted_as_work() {
-        // Rows: 3 + 5 + 5 + 4 of 4 * 5 taps are inside, columns: 3 + 5 + 4 of 3 * 5.
+        // 3 + 5 + 5 + 4 of 4 * 5 taps are inside along the rows, and 3 + 5 + 4 of 3 * 5 along the columns.
         assert_eq!(digit_layer().flops(), 2 * 17 * 12);
     }
 }

@@ -1,4 +1,4 @@
-//! The kernels against the plain loops, with every instruction set of the machine and several thread counts.
+//! Tests the kernels against the plain loops, with every instruction set of the machine and several numbers of threads.
 
 use rayon::ThreadPoolBuilder;
 
@@ -18,18 +18,18 @@ enum Map {
 
 const MAPS: [Map; 3] = [Map::Conv2d, Map::InputGrad, Map::WeightGrad];
 
-/// How the maps are computed: as their geometry decides, or by Winograd's transforms in any case.
+/// The way in which the maps are computed: as their geometry decides, or always by Winograd's transforms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Path {
     Chosen,
     Winograd,
 }
 
-/// What the transforms may multiply an error by. The root mean square grows about threefold in the networks' layers, but
-/// a single product, which the taps would round once, grows more.
+/// The factor by which the transforms may increase an error. The root mean square grows about threefold in the
+/// networks' layers, but a single product, which direct kernels would round once, can grow more.
 const WINOGRAD_GROWTH: f64 = 8.0;
 
-/// The arguments and the results of all three maps.
+/// The operands of all three maps.
 struct Case {
     g: Geometry,
     x: Vec<f32>,
@@ -47,7 +47,7 @@ impl Case {
 
     fn run(&self, map: Map, path: Path, simd: Simd, epilogue: Option<&Epilogue<f32>>) -> Vec<f32> {
         let Case { g, x, w, dy } = self;
-        // What a kernel forgets to write stays NaN.
+        // The output starts as NaN, so that elements which a kernel does not write are found.
         let mut out = vec![f32::NAN; self.len(map)];
         match map {
             Map::Conv2d if path == Path::Winograd => {
@@ -89,7 +89,7 @@ impl Case {
         }
     }
 
-    /// The most products that an element of the result sums.
+    /// Returns the largest number of products that an element of the result sums.
     fn reduction(&self, map: Map) -> usize {
         match map {
             Map::Conv2d => self.g.kh * self.g.kw * self.g.ci,
@@ -98,7 +98,7 @@ impl Case {
         }
     }
 
-    /// An epilogue inside the kernel gives the bits of the same operation on its result.
+    /// Checks that an epilogue inside the kernel gives the same bits as the same operation on the kernel's result.
     fn check_epilogue(&self, map: Map, path: Path, simd: Simd, sums: &[f32]) {
         let channels = match map {
             Map::Conv2d => self.g.co,
@@ -112,7 +112,8 @@ impl Case {
         assert!(same_bits(&result, &expected), "epilogue of {map:?} by {simd:?} of {:?}", self.g);
     }
 
-    /// All instruction sets agree with the plain loops, and give the same bits with one, two and three threads.
+    /// Checks that all instruction sets agree with the plain loops, and give the same bits with one, two and three
+    /// threads.
     fn check(&self) {
         self.check_path(Path::Chosen);
     }
@@ -122,11 +123,12 @@ impl Case {
             let expected = self.expected(map, |&v| v.into());
             let mut magnitude = self.expected(map, |&v| v.abs().into());
             if path == Path::Winograd || winograd::pays(&self.g) {
-                // The transforms mix the results of a tile, so the large ones lend their errors to the small ones.
+                // The transforms mix the results of a tile, so the error of a small result scales with the largest
+                // results.
                 let largest = magnitude.iter().copied().fold(0.0, f64::max);
                 magnitude.fill(WINOGRAD_GROWTH * largest);
             }
-            // A chain of m roundings errs by m units in the last place at worst, by about sqrt(m) in practice.
+            // The error of a chain of m roundings is at most m units in the last place, and about sqrt(m) in practice.
             let tolerance = f64::from(f32::EPSILON) * (2.0 + (self.reduction(map) as f64).sqrt());
             let mut fused: Option<Vec<f32>> = None;
             for simd in Simd::available() {
@@ -154,7 +156,7 @@ impl Case {
     }
 }
 
-/// Numbers in [-1, 1) that are the same everywhere.
+/// Returns pseudo-random numbers in [-1, 1) that are the same on every machine.
 fn noise(len: usize, mut state: u64) -> Vec<f32> {
     let mut next = || {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -171,7 +173,8 @@ fn on_threads<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
     ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool").install(f)
 }
 
-/// Borders, strides that leave pixels unread, kernels as large as the image or of one tap, and kernels in one direction.
+/// Geometries with borders, strides that leave pixels unread, kernels as large as the image or of one tap, kernels in
+/// one direction, and dilated kernels.
 const ODD_GEOMETRIES: [(Conv2d, [usize; 2], [usize; 2]); 10] = [
     (Conv2d::square(2, 2), [8, 8], [5, 5]),
     (Conv2d::square(2, 2), [9, 7], [5, 5]),
@@ -208,7 +211,7 @@ fn odd_geometries_at_batch_64() {
     check_odd_geometries(64, &[(3, 10), (10, 17), (17, 1)]);
 }
 
-/// Whole tiles and parts of one, other paddings than the networks', and none.
+/// Geometries with whole and partial tiles, paddings other than the networks', and none.
 const WINOGRAD_GEOMETRIES: [([usize; 2], [usize; 2]); 7] = [
     ([2, 2], [16, 16]),
     ([2, 2], [8, 8]),
@@ -241,10 +244,10 @@ fn winograd_at_batch_7() {
 
 #[test]
 fn winograd_of_several_blocks() {
-    // More images than one job takes, more channels than one call of the microkernel reduces.
+    // There are more images than one job takes, and more channels than one call of the microkernel reduces.
     let conv = Conv2d::square(2, 2);
     Case::new(conv, [8, 8], [5, 5], 70, 20, 24).check_path(Path::Winograd);
-    // Three tiles, of which the last level of cache holds two at a time.
+    // There are three tiles, of which the last-level cache holds two at a time.
     Case::new(conv, [20, 4], [5, 5], 260, 16, 16).check_path(Path::Winograd);
     Case::new(conv, [8, 8], [5, 5], 3, 264, 280).check_path(Path::Winograd);
 }
@@ -258,7 +261,7 @@ fn winograd_is_chosen_for_the_inner_layers_of_the_digit_networks() {
 
 #[test]
 fn taps_that_only_see_padding_have_zero_gradient() {
-    // The kernel is larger than the image: its outer taps never meet it.
+    // The kernel is larger than the image, so its outer taps never meet it.
     Case::new(Conv2d::square(4, 2), [1, 1], [5, 5], 3, 8, 9).check();
     Case::new(Conv2d::square(4, 2), [1, 1], [5, 5], 3, 1, 9).check();
     Case::new(Conv2d::square(4, 2), [1, 1], [5, 5], 3, 8, 1).check();

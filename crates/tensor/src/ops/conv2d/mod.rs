@@ -1,8 +1,8 @@
-//! Convolution, and the matrix product, which is the 1x1 convolution of one pixel.
+//! Convolution and matrix product. A matrix product is the 1x1 convolution of one pixel.
 //!
 //! The trilinear form T(x, w, g) = <conv2d(x, w), g> has three partial maps: the convolution itself, its input gradient
-//! (also called transposed convolution) and its weight gradient. The gradient of each is made of the other two, so the
-//! three are closed under differentiation of any order.
+//! (also called transposed convolution) and its weight gradient. The gradient of each map consists of the other two, so
+//! the three are closed under differentiation of any order.
 
 mod cpu;
 mod cuda;
@@ -42,10 +42,10 @@ pub fn count_conv2d_flops<R>(f: impl FnOnce() -> R) -> (R, u64) {
 }
 
 impl Tensor {
-    /// The convolution of images `[n, ci, h, w]` with a kernel `[co, ci, kh, kw]`: shape `[n, co, oh, ow]`.
+    /// Convolves images `[n, ci, h, w]` with a kernel `[co, ci / groups, kh, kw]`: shape `[n, co, oh, ow]`.
     ///
     /// # Panics
-    /// When the channels differ or the kernel is larger than the padded image.
+    /// Panics if the channels do not fit the kernel or the groups, or the kernel is larger than the padded image.
     #[track_caller]
     pub fn conv2d(&self, weight: &Tensor, conv: Conv2d) -> Tensor {
         require_images("conv2d", [self, weight]);
@@ -55,11 +55,12 @@ impl Tensor {
         }
     }
 
-    /// A layer: [`Tensor::conv2d`], a bias per channel (`[co]`) and [`Tensor::leaky_relu`], without passes over memory of their
-    /// own. A slope of 1 leaves the rectifier out.
+    /// Applies a layer: [`Tensor::conv2d`], a bias per channel (`[co]`) and [`Tensor::leaky_relu`], without additional
+    /// passes over memory if there is one group of channels. A slope of 1 leaves the rectifier out.
     ///
     /// # Panics
-    /// As [`Tensor::conv2d`], or when the bias has another shape, or the slope does not lie in `[0, 1]`.
+    /// Panics under the conditions of [`Tensor::conv2d`], or if the bias has another shape, or the slope does not lie
+    /// in `[0, 1]`.
     #[track_caller]
     pub fn conv2d_leaky_relu(&self, weight: &Tensor, bias: &Tensor, conv: Conv2d, slope: f64) -> Tensor {
         require_images("conv2d_leaky_relu", [self, weight]);
@@ -69,12 +70,12 @@ impl Tensor {
         self.layer("conv2d_leaky_relu", weight, bias, conv, slope)
     }
 
-    /// The transposed convolution of images `[n, co, oh, ow]` to images of `size` (height and width): shape
-    /// `[n, ci, height, width]`. It is the gradient of [`Tensor::conv2d`] with respect to its images, and the weight is that of
-    /// the convolution, `[co, ci, kh, kw]`, which is PyTorch's order too.
+    /// Applies the transposed convolution to images `[n, co, oh, ow]` and returns images of `size` (height and width):
+    /// shape `[n, ci, height, width]`. It is the gradient of [`Tensor::conv2d`] with respect to its images. The weight
+    /// is that of the convolution, `[co, ci / groups, kh, kw]`, which is PyTorch's order too.
     ///
     /// # Panics
-    /// When a convolution of such images with `weight` does not have this tensor's shape.
+    /// Panics if a convolution of such images with `weight` does not have this tensor's shape.
     #[track_caller]
     pub fn conv_transpose2d(&self, weight: &Tensor, conv: Conv2d, size: [usize; 2]) -> Tensor {
         let transposed = |x: &Tensor, w: &Tensor, conv| {
@@ -86,11 +87,12 @@ impl Tensor {
         }
     }
 
-    /// As [`Tensor::conv2d_leaky_relu`], of a transposed convolution: [`Tensor::conv_transpose2d`], a bias per channel (`[ci]`)
-    /// and [`Tensor::leaky_relu`].
+    /// Applies a layer with a transposed convolution, as [`Tensor::conv2d_leaky_relu`] does with a convolution:
+    /// [`Tensor::conv_transpose2d`], a bias per channel (`[ci]`) and [`Tensor::leaky_relu`].
     ///
     /// # Panics
-    /// As [`Tensor::conv_transpose2d`], or when the bias has another shape, or the slope does not lie in `[0, 1]`.
+    /// Panics under the conditions of [`Tensor::conv_transpose2d`], or if the bias has another shape, or the slope does
+    /// not lie in `[0, 1]`.
     #[track_caller]
     pub fn conv_transpose2d_leaky_relu(
         &self,
@@ -129,11 +131,11 @@ impl Tensor {
         })
     }
 
-    /// The gradient of [`Tensor::conv2d`] of these images with respect to a kernel of shape `weight`, `output_grad` being
-    /// that of its result. The channels are in one group.
+    /// Returns the gradient of [`Tensor::conv2d`] of these images with respect to a kernel of shape `weight`.
+    /// `output_grad` is the gradient with respect to the result. The channels must be in one group.
     ///
     /// # Panics
-    /// When a convolution with such a kernel does not have `output_grad`'s shape, or has several groups.
+    /// Panics if a convolution with such a kernel does not have `output_grad`'s shape, or has several groups.
     #[track_caller]
     pub fn conv2d_weight_grad(&self, output_grad: &Tensor, conv: Conv2d, weight: [usize; 4]) -> Tensor {
         require_images("conv2d_weight_grad", [self, output_grad]);
@@ -141,32 +143,35 @@ impl Tensor {
         self.weight_gradient("conv2d_weight_grad", output_grad, conv, weight.into())
     }
 
-    /// The product of this matrix (N x K) with the transpose of `weight` (M x K): N x M, as a linear layer without bias
-    /// computes it.
+    /// Multiplies this matrix `[n, k]` with the transpose of `weight` `[m, k]`, as a linear layer without bias does:
+    /// shape `[n, m]`.
     ///
     /// # Panics
-    /// When these are no matrices with the same number of columns.
+    /// Panics if these are not matrices with the same number of columns.
     #[track_caller]
     pub fn linear(&self, weight: &Tensor) -> Tensor {
         require_matrices("linear", self, weight);
         self.convolved("linear", weight, Conv2d::POINT)
     }
 
-    /// A layer: [`Tensor::linear`], a bias per column (`[m]`) and [`Tensor::leaky_relu`], without passes over memory of their
-    /// own. A slope of 1 leaves the rectifier out.
+    /// Applies a layer: [`Tensor::linear`], a bias per column (`[m]`) and [`Tensor::leaky_relu`], without additional
+    /// passes over memory. A slope of 1 leaves the rectifier out.
     ///
     /// # Panics
-    /// As [`Tensor::linear`], or when the bias has another shape, or the slope does not lie in `[0, 1]`.
+    /// Panics under the conditions of [`Tensor::linear`], or if the bias has another shape, or the slope does not lie
+    /// in `[0, 1]`.
     #[track_caller]
     pub fn linear_leaky_relu(&self, weight: &Tensor, bias: &Tensor, slope: f64) -> Tensor {
         require_matrices("linear_leaky_relu", self, weight);
         self.layer("linear_leaky_relu", weight, bias, Conv2d::POINT, slope)
     }
 
-    /// The product of matrices N x K and K x M: N x M. Of tensors with three axes, the products of their matrices pair by pair.
+    /// Multiplies matrices `[n, k]` and `[k, m]`: shape `[n, m]`. For tensors `[b, n, k]` and `[b, k, m]`, multiplies
+    /// their matrices pair by pair: shape `[b, n, m]`.
     ///
     /// # Panics
-    /// When the operands have neither two nor three axes each, or these do not fit.
+    /// Panics if the operands have neither two axes each nor three, if the lengths of the axes do not fit, or if b is
+    /// 0.
     #[track_caller]
     pub fn matmul(&self, other: &Tensor) -> Tensor {
         let (left, right) = (self.shape(), other.shape());
@@ -186,8 +191,8 @@ impl Tensor {
         }
     }
 
-    /// A convolution or a transposed one group by group. The groups are slices, so a few groups cost little more than one, and
-    /// one group for each channel costs much more.
+    /// Computes a convolution or a transposed convolution group by group. The groups are slices, so a few groups cost
+    /// little more than one, but one group per channel costs much more.
     #[track_caller]
     fn by_group(
         &self,
@@ -213,7 +218,7 @@ impl Tensor {
         Tensor::concat(1, &parts.iter().collect::<Vec<_>>())
     }
 
-    /// The convolution of images, or of rows as images of one pixel.
+    /// Convolves images, or rows as images of one pixel.
     #[track_caller]
     fn convolved(&self, operation: &'static str, weight: &Tensor, conv: Conv2d) -> Tensor {
         let g = geometry(operation, self.shape().nchw(), weight.shape().nchw(), conv);
@@ -234,7 +239,7 @@ impl Tensor {
         })
     }
 
-    /// [`Tensor::convolved`] with a bias and a rectifier.
+    /// Convolves as [`Tensor::convolved`] does, and applies a bias and a rectifier.
     #[track_caller]
     fn layer(&self, operation: &'static str, weight: &Tensor, bias: &Tensor, conv: Conv2d, slope: f64) -> Tensor {
         let g = geometry(operation, self.shape().nchw(), weight.shape().nchw(), conv);
@@ -260,7 +265,7 @@ impl Tensor {
         })
     }
 
-    /// The transposed convolution to this shape.
+    /// Applies the transposed convolution; the result has shape `input`.
     #[track_caller]
     fn convolved_transposed(&self, operation: &'static str, weight: &Tensor, conv: Conv2d, input: Shape) -> Tensor {
         let g = transposed_geometry(operation, self, weight, conv, input);
@@ -281,7 +286,7 @@ impl Tensor {
         })
     }
 
-    /// The gradient with respect to a weight of this shape.
+    /// Returns the gradient with respect to a weight of this shape.
     #[track_caller]
     fn weight_gradient(&self, operation: &'static str, output_grad: &Tensor, conv: Conv2d, weight: Shape) -> Tensor {
         let g = geometry(operation, self.shape().nchw(), weight.nchw(), conv);
@@ -307,12 +312,12 @@ impl Tensor {
         })
     }
 
-    /// The shape of a convolution of this tensor: rows stay rows.
+    /// Returns the shape of a convolution of this tensor. The result for rows is rows.
     fn convolved_shape(&self, g: &Geometry) -> Shape {
         if self.shape().rank() == 2 { [g.n, g.co].into() } else { g.output().into() }
     }
 
-    /// The shape of the images that a transposed convolution makes.
+    /// Returns the shape of the images that a transposed convolution of one group makes.
     #[track_caller]
     fn transposed_shape(&self, operation: &str, weight: &Tensor, [h, w]: [usize; 2]) -> Shape {
         let (images, kernel) = (self.images(operation), weight.images(operation));
@@ -334,7 +339,7 @@ fn require_matrices(operation: &str, a: &Tensor, b: &Tensor) {
     assert!(fits, "{operation}: rows [n, k] and a weight [m, k] are expected, not tensors of shapes {a:?} and {b:?}");
 }
 
-/// The three maps by each kernel that computes tiles; nothing on devices without such kernels.
+/// Computes the three maps with each kernel that computes tiles. Returns nothing on devices without such kernels.
 pub(crate) fn conv2d_by_every_tile([x, w, dy]: [&Tensor; 3], conv: Conv2d) -> Vec<[Tensor; 3]> {
     let g = geometry("conv2d", x.shape().nchw(), w.shape().nchw(), conv);
     let Operands::Cuda(operands) = operands("conv2d", [x, w, dy]) else { return Vec::new() };
@@ -343,7 +348,7 @@ pub(crate) fn conv2d_by_every_tile([x, w, dy]: [&Tensor; 3], conv: Conv2d) -> Ve
     results.map(|[y, dx, dw]| [tensor(g.output().into(), y), tensor(x.shape(), dx), tensor(w.shape(), dw)]).collect()
 }
 
-/// The geometry of an operation that is about to run.
+/// Returns the geometry of an operation that is about to run, and counts its operations.
 #[track_caller]
 fn geometry(operation: &str, input: Nchw, weight: Nchw, conv: Conv2d) -> Geometry {
     let g = Geometry::new(input, weight, conv).unwrap_or_else(|| {
@@ -357,7 +362,7 @@ fn geometry(operation: &str, input: Nchw, weight: Nchw, conv: Conv2d) -> Geometr
     g
 }
 
-/// The geometry of a transposed convolution of `output` to images of shape `input`.
+/// Returns the geometry of a transposed convolution of `output` to images of shape `input`, and counts its operations.
 #[track_caller]
 fn transposed_geometry(operation: &str, output: &Tensor, weight: &Tensor, conv: Conv2d, input: Shape) -> Geometry {
     let (output, kernel) = (output.shape().nchw(), weight.shape().nchw());
@@ -376,7 +381,7 @@ fn transposed_geometry(operation: &str, output: &Tensor, weight: &Tensor, conv: 
     g
 }
 
-/// Runs one map on the device of its operands.
+/// Runs one of the maps on the device of its operands.
 fn run(
     operands: Fixed<2>,
     len: usize,

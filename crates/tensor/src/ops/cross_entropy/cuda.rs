@@ -1,17 +1,17 @@
-//! The same as kernels.
+//! The CUDA kernels of the loss and its gradient.
 
 use crate::cuda::{Argument, Buffer};
 
-/// The largest number of each row.
+/// Returns the maximum of each row.
 pub(super) fn row_maxima(x: &Buffer, rows: usize) -> Buffer {
     let maxima = Buffer::stale(x.context(), rows);
     let arguments: [&dyn Argument; 4] = [x, &maxima, &(rows as i32), &columns(x, rows)];
-    // A row is read by a warp, a block has eight.
+    // Each warp reads one row, and a block has eight warps.
     x.context().launch("row_maxima_f32", [rows.div_ceil(8), 1, 1], [256, 1, 1], &arguments);
     maxima
 }
 
-/// The logarithm of each row's sum of exponentials, and the loss.
+/// Returns the logarithm of each row's sum of exponentials, and the loss.
 pub(super) fn cross_entropy(x: &Buffer, labels: &Buffer) -> [Buffer; 2] {
     let rows = labels.len();
     let results = [rows, 1].map(|len| Buffer::stale(x.context(), len));

@@ -1,7 +1,8 @@
 //! Softmax cross-entropy: the class term of the AC-GAN loss and the loss of every classifier.
 //!
-//! It is a composition of other operations. On CUDA devices, where a small operation costs its launch, one kernel computes
-//! it and one its gradient, unless the gradient's own graph is recorded: then the composition runs.
+//! It is a composition of other operations. On CUDA devices, where launching a small operation costs more than
+//! computing it, one kernel computes the loss and one its gradient, unless the gradient's own graph is recorded; then
+//! the composition runs.
 
 mod cuda;
 
@@ -12,10 +13,10 @@ use crate::storage::{Element, Storage, dispatch, operands};
 use crate::tensor::Tensor;
 
 impl Tensor {
-    /// The mean over the rows of `-log softmax(row)[label]`, a scalar; this tensor is N x K logits.
+    /// Returns the mean over the rows of `-log softmax(row)[label]`, a scalar. This tensor holds logits `[n, k]`.
     ///
     /// # Panics
-    /// When this is no matrix, or there is not one label below K for every row.
+    /// Panics if this tensor is not a matrix, or there is not exactly one label below k for every row.
     #[track_caller]
     pub fn cross_entropy(&self, labels: &[usize]) -> Tensor {
         let [n, classes] = self.shape().dims();
@@ -49,7 +50,8 @@ impl Tensor {
         })
     }
 
-    /// The logits less the largest of their row, so that no exponential overflows. It cancels, so it is a constant.
+    /// Subtracts from each row of logits its maximum, so that no exponential overflows. The maximum cancels in the
+    /// result, so it is treated as a constant.
     fn below_maxima(&self) -> Tensor {
         fn maxima<T: Element>(x: &[T], columns: usize) -> crate::pool::Buffer<T> {
             let maxima: Vec<T> =
@@ -62,7 +64,7 @@ impl Tensor {
         self - Tensor::constant([n, 1].into(), maxima)
     }
 
-    /// 1 where a column is the row's label, else 0.
+    /// Returns the one-hot encoding of the labels.
     fn chosen(&self, labels: &[usize]) -> Tensor {
         let classes = self.shape()[1];
         let mut chosen = vec![0.0; labels.len() * classes];

@@ -1,4 +1,4 @@
-//! The same as kernels.
+//! The CUDA kernels of the distances and their gradients.
 
 use crate::cuda::{Argument, Buffer};
 use crate::layout::Nchw;
@@ -13,7 +13,7 @@ pub(super) fn squared_distance(a: &Buffer, b: &Buffer) -> Buffer {
     add_parts(parts, 1)
 }
 
-/// The gradient in `a`; that in `b` is its negative.
+/// Returns the gradient with respect to `a`, which is the negative of that with respect to `b`.
 pub(super) fn squared_distance_gradient(a: &Buffer, b: &Buffer, upstream: &Buffer) -> Buffer {
     let out = Buffer::stale(a.context(), a.len());
     let arguments: [&dyn Argument; 5] = [a, b, upstream, &out, &(a.len() as i32)];
@@ -21,7 +21,7 @@ pub(super) fn squared_distance_gradient(a: &Buffer, b: &Buffer, upstream: &Buffe
     out
 }
 
-/// The norms of the images, and the penalty.
+/// Returns the norms of the images, and the penalty.
 pub(super) fn unit_norm_penalty(x: &Buffer, shape: Nchw) -> (Buffer, Buffer) {
     let (context, images) = (x.context(), shape.n as i32);
     let (norms, penalty) = (Buffer::stale(context, shape.n), Buffer::stale(context, 1));

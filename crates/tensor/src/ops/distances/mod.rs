@@ -1,7 +1,9 @@
-//! Squared distances: from another tensor, and of each image's norm from one, which is the gradient penalty of WGAN-GP.
+//! Squared distances: that between two tensors, and that of each image's norm from 1, which is the gradient penalty of
+//! WGAN-GP.
 //!
-//! Both are compositions of other operations. On CUDA devices, where a small operation costs its launch, kernels compute
-//! them in two passes and their gradients in one, unless the gradient's own graph is recorded: then the composition runs.
+//! Both are compositions of other operations. On CUDA devices, where launching a small operation costs more than
+//! computing it, kernels compute them in two passes and their gradients in one, unless the gradient's own graph is
+//! recorded; then the composition runs.
 
 mod cuda;
 
@@ -11,10 +13,10 @@ use crate::storage::Storage;
 use crate::tensor::Tensor;
 
 impl Tensor {
-    /// The sum of the squared differences from `other`, a scalar.
+    /// Returns the sum of the squared differences from `other`, a scalar.
     ///
     /// # Panics
-    /// When the shapes differ.
+    /// Panics if the shapes differ.
     #[track_caller]
     pub fn squared_distance(&self, other: &Tensor) -> Tensor {
         assert_eq!(self.shape(), other.shape(), "squared_distance: the shapes differ");
@@ -37,13 +39,14 @@ impl Tensor {
         })
     }
 
-    /// The mean over images of `(norm - 1)^2`, the norm being that of all numbers of an image: a scalar. Of the critic's
-    /// gradients at images between real and fake ones it is the gradient penalty (Gulrajani et al., 2017).
+    /// Returns the mean over images of `(norm - 1)^2`, a scalar, where the norm is taken over all elements of an image.
+    /// Applied to the critic's gradients at images between real and fake ones, it is the gradient penalty (Gulrajani et
+    /// al., 2017).
     ///
-    /// An image of zeros has a gradient of zeros, see [`Tensor::sqrt`].
+    /// An image of zeros has a gradient of zeros; see [`Tensor::sqrt`].
     ///
     /// # Panics
-    /// When the tensor has neither the axes `[n, c, h, w]` of images nor those `[n, c]` of rows.
+    /// Panics if this tensor is neither images `[n, c, h, w]` nor rows `[n, c]`.
     #[track_caller]
     pub fn unit_norm_penalty(&self) -> Tensor {
         let shape = self.images_or_rows("unit_norm_penalty");

@@ -1,22 +1,22 @@
-//! The same loops as kernels.
+//! The CUDA kernels of the same loops.
 
 use crate::cuda::{Argument, Buffer, Context};
 
-/// Threads of a block.
+/// The number of threads in a block.
 const THREADS: usize = 256;
 
-/// `f(x)` for every element, `f` being a kernel of `elementwise.cu` that takes these numbers besides.
+/// Returns `f(x)` for every element, where `f` is a kernel of `elementwise.cu` that takes these additional numbers.
 pub(crate) fn map(kernel: &'static str, x: &Buffer, numbers: &[f32]) -> Buffer {
     run(kernel, x.context(), &[x], x.len(), numbers)
 }
 
-/// `f(x, y)` for every pair of elements.
+/// Returns `f(x, y)` for every pair of elements.
 pub(crate) fn zip(kernel: &'static str, x: &Buffer, y: &Buffer, numbers: &[f32]) -> Buffer {
     assert_eq!(x.len(), y.len(), "operands of {kernel}");
     run(kernel, x.context(), &[x, y], x.len(), numbers)
 }
 
-/// A buffer of the same number everywhere.
+/// Returns a buffer filled with one number.
 pub(crate) fn filled(context: &'static Context, len: usize, value: f32) -> Buffer {
     run("fill_f32", context, &[], len, &[value])
 }
@@ -26,7 +26,7 @@ fn run(kernel: &'static str, context: &'static Context, operands: &[&Buffer], le
     let mut arguments: Vec<&dyn Argument> = operands.iter().map(|&operand| operand as _).collect();
     arguments.extend([&out as &dyn Argument, &count]);
     arguments.extend(numbers.iter().map(|number| number as &dyn Argument));
-    // A thread computes four elements.
+    // Each thread computes four elements.
     context.launch(kernel, [len.div_ceil(4 * THREADS), 1, 1], [THREADS, 1, 1], &arguments);
     out
 }

@@ -1,4 +1,4 @@
-//! Loops that compute every element from the elements at the same place.
+//! Loops that compute each element of a result from the elements at the same position.
 
 pub(crate) mod cuda;
 
@@ -8,10 +8,11 @@ use crate::cpu::vectorised;
 use crate::pool::Buffer;
 use crate::storage::Element;
 
-/// Elements a task works on: small enough to stay in the L2 cache, large enough to outweigh starting the task.
+/// The number of elements that a task works on: small enough to stay in the L2 cache, large enough to outweigh the cost
+/// of starting the task.
 pub(super) const CHUNK: usize = 1 << 14;
 
-/// Fills `out` in chunks that run in parallel; `fill` is given a chunk and the position where it begins.
+/// Fills `out` in chunks, in parallel; `fill` receives the position at which a chunk begins, and the chunk.
 pub(crate) fn fill_chunks<T: Element>(out: &mut [T], fill: impl Fn(usize, &mut [T]) + Sync) {
     if out.len() <= CHUNK {
         fill(0, out);
@@ -20,12 +21,12 @@ pub(crate) fn fill_chunks<T: Element>(out: &mut [T], fill: impl Fn(usize, &mut [
     }
 }
 
-/// How many planes (pixels of the whole batch) of `plane` elements a task should work on.
+/// Returns how many planes (pixels of the whole batch) of `plane` elements a task should work on.
 pub(crate) fn planes_per_task(plane: usize) -> usize {
     (CHUNK / plane.max(1)).max(1)
 }
 
-/// `f(x)` for every element. `f` is copied into the loop, so that what it captures stays in registers.
+/// Returns `f(x)` for every element. `f` is copied into the loop, so that what it captures stays in registers.
 pub(crate) fn map<T: Element>(x: &[T], f: impl Fn(T) -> T + Copy + Send + Sync) -> Buffer<T> {
     let mut out = Buffer::stale(x.len());
     fill_chunks(&mut out, |start, out| {
@@ -42,7 +43,7 @@ pub(crate) fn map<T: Element>(x: &[T], f: impl Fn(T) -> T + Copy + Send + Sync) 
     out
 }
 
-/// `f(x, y)` for every pair of elements.
+/// Returns `f(x, y)` for every pair of elements.
 pub(crate) fn zip<T: Element>(x: &[T], y: &[T], f: impl Fn(T, T) -> T + Copy + Send + Sync) -> Buffer<T> {
     let mut out = Buffer::stale(x.len());
     fill_chunks(&mut out, |start, out| {

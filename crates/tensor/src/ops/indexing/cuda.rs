@@ -1,4 +1,4 @@
-//! The same moves as kernels. The numbers of the rows are copied to the device first.
+//! The CUDA kernels of indexing and joining. The indices are copied to the device first.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ pub(super) fn selected(x: &Buffer, at: Strided, indices: &[usize]) -> Buffer {
 }
 
 pub(super) fn added(x: &Buffer, at: Strided, indices: &[usize], length: usize) -> Buffer {
-    // Where the members of each of the rows begin, and then the members.
+    // The kernel reads where the members of each row begin, followed by the members.
     let mut members: Vec<i32> = (0..indices.len() as i32).collect();
     members.sort_by_key(|&member| indices[member as usize]);
     let starts = (0..=length).map(|row| members.partition_point(|&member| indices[member as usize] < row) as i32);
@@ -21,7 +21,7 @@ pub(super) fn added(x: &Buffer, at: Strided, indices: &[usize], length: usize) -
 }
 
 fn run(kernel: &'static str, x: &Buffer, at: Strided, numbers: &[i32], rows: usize) -> Buffer {
-    // The kernels take the rows for images of `inner` channels and the blocks for pixels.
+    // The kernels treat the rows as images with `inner` channels, and the blocks as pixels.
     let from = Nchw::new(at.length, at.inner, at.outer, 1);
     let len = at.outer * rows * at.inner;
     let (out, numbers) = (Buffer::stale(x.context(), len), Buffer::upload(x.context(), numbers));
@@ -30,7 +30,7 @@ fn run(kernel: &'static str, x: &Buffer, at: Strided, numbers: &[i32], rows: usi
     out
 }
 
-/// The numbers of all parts, of each of which a block has so many.
+/// Concatenates the parts block by block; a block has `widths[i]` elements of part i.
 pub(super) fn joined(parts: &[&Buffer], widths: &[usize], to: Strided) -> Buffer {
     let columns = to.length * to.inner;
     let out = Buffer::stale(parts[0].context(), to.outer * columns);
@@ -49,7 +49,8 @@ pub(super) fn sliced(x: &Buffer, at: Strided, range: &Range<usize>) -> Buffer {
     out
 }
 
-/// Copies columns of one matrix into another; of each are given its number of columns and the first that is meant.
+/// Copies `width` columns of one matrix into another. For each matrix, the number of its columns and the first column
+/// concerned are given.
 fn copy_columns(x: &Buffer, [from, skip]: [usize; 2], y: &Buffer, [to, place]: [usize; 2], width: usize) {
     if width == 0 {
         return;

@@ -1,7 +1,7 @@
-//! Parts of a tensor along an axis: slices, chosen rows, and tensors joined one after another. A choice and the sum of rows
-//! back to where they came from are each other's gradient, and so are slicing and joining.
+//! Indexing and joining along an axis: slices, selected rows, and concatenation. Selecting rows and adding rows back to
+//! where they came from are each other's gradient, and so are slicing and concatenating.
 //!
-//! In memory an axis is a number of rows, in each of several blocks (`Strided`), so one kernel serves all axes.
+//! In memory an axis consists of rows in each of several blocks (`Strided`), so one kernel serves all axes.
 
 pub(super) mod cuda;
 
@@ -17,10 +17,10 @@ use crate::storage::{Element, dispatch, many_operands, operands};
 use crate::tensor::Tensor;
 
 impl Tensor {
-    /// The elements at `range` of an axis.
+    /// Returns the elements at `range` of an axis.
     ///
     /// # Panics
-    /// When there is no such axis, or the range reaches beyond its end.
+    /// Panics if there is no such axis, or the range extends beyond its end.
     #[track_caller]
     pub fn slice(&self, axis: usize, range: Range<usize>) -> Tensor {
         let from = self.shape();
@@ -43,10 +43,10 @@ impl Tensor {
         })
     }
 
-    /// The tensors one after another along an axis; the other axes are equal.
+    /// Concatenates tensors along an axis. Their other axes must be equal.
     ///
     /// # Panics
-    /// When there is no tensor or no such axis, or the other axes or the devices differ.
+    /// Panics if there is no tensor or no such axis, or the other axes or the devices differ.
     #[track_caller]
     pub fn concat(axis: usize, parts: &[&Tensor]) -> Tensor {
         let first = parts.first().expect("concat of no tensors").shape();
@@ -70,10 +70,10 @@ impl Tensor {
         })
     }
 
-    /// Tensors of one shape, at most of three axes, as the elements of a new first axis.
+    /// Stacks tensors of one shape, with at most three axes, along a new first axis.
     ///
     /// # Panics
-    /// When there is no tensor, or the shapes or the devices differ, or they have four axes.
+    /// Panics if there is no tensor, if the shapes or the devices differ, or if the tensors have four axes.
     #[track_caller]
     pub fn stack(parts: &[&Tensor]) -> Tensor {
         let row = |part: &&Tensor| {
@@ -87,11 +87,11 @@ impl Tensor {
         Tensor::concat(0, &rows.iter().collect::<Vec<_>>())
     }
 
-    /// The rows of an axis with these numbers, in this order; a number may come more than once. Of a table's first axis it
-    /// is the embedding lookup.
+    /// Selects the rows of an axis with these indices, in this order; an index may be repeated. Along the first axis of
+    /// a table this is the embedding lookup.
     ///
     /// # Panics
-    /// When there is no such axis, or a number is not below its length.
+    /// Panics if there is no such axis, or an index is not below its length.
     #[track_caller]
     pub fn index_select(&self, axis: usize, indices: &[usize]) -> Tensor {
         let from = self.shape();
@@ -108,11 +108,11 @@ impl Tensor {
         })
     }
 
-    /// A tensor with `length` rows along an axis, of which row r is the sum of this tensor's rows i with `indices[i] == r`:
-    /// PyTorch's `index_add` to zeros.
+    /// Returns a tensor with `length` rows along an axis, where row r is the sum of this tensor's rows i with
+    /// `indices[i] == r`. This is PyTorch's `index_add` on zeros.
     ///
     /// # Panics
-    /// When there is no such axis, or there is not one number below `length` for each of its rows.
+    /// Panics if there is no such axis, or there is not exactly one index below `length` for each of its rows.
     #[track_caller]
     pub fn index_add(&self, axis: usize, indices: &[usize], length: usize) -> Tensor {
         let from = self.shape();
@@ -128,10 +128,10 @@ impl Tensor {
         })
     }
 
-    /// Of each row of a matrix (N x K) the element in one column, the row's own: a vector of N.
+    /// Returns from each row of a matrix `[n, k]` the element in the column given for that row: a vector `[n]`.
     ///
     /// # Panics
-    /// When this is no matrix, or there is not one number below K for every row.
+    /// Panics if this tensor is not a matrix, or there is not exactly one column below k for every row.
     #[track_caller]
     pub fn gather(&self, columns: &[usize]) -> Tensor {
         let [rows, width] = self.shape().dims();
@@ -151,7 +151,7 @@ fn require_below(indices: &[usize], length: usize, operation: &str, axis: usize,
     }
 }
 
-/// The numbers of all parts, of each of which a block has so many.
+/// Concatenates the parts block by block; a block has `widths[i]` elements of part i.
 fn joined<T: Element>(parts: &[&[T]], widths: &[usize], to: Strided) -> Buffer<T> {
     let width = to.length * to.inner;
     let mut out = Buffer::stale(to.outer * width);

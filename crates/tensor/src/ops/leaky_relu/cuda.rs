@@ -1,4 +1,4 @@
-//! The same passes as kernels.
+//! The CUDA kernels of the same passes.
 
 use crate::cuda::{Argument, Buffer};
 use crate::layout::Nchw;
@@ -14,7 +14,7 @@ pub(super) fn affine(x: &Buffer, scale: &Buffer, shift: &Buffer, shape: Nchw, sl
     out
 }
 
-/// What the rectifier lets through of `x`, and its sums over all rows of `channels` numbers.
+/// Returns the gated `x` and its sums over all rows of `channels` elements.
 pub(super) fn gated_and_summed(x: &Buffer, sign: &Buffer, slope: f64, channels: usize) -> [Buffer; 2] {
     let (all, blocks) = (x.len() / channels, channels.div_ceil(32));
     let rows = part_length(all, blocks, 64);

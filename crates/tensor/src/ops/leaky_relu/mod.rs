@@ -1,7 +1,9 @@
-//! The leaky rectifier, with and without an affine map before it, and its gradients in a layer with a bias.
+//! The leaky rectifier, with and without an affine map before it, and the gradients of a layer that ends in a bias and
+//! a rectifier.
 //!
-//! Its slope is constant on either side of 0, so the derivative with respect to the sign is zero everywhere it exists,
-//! and [`Tensor::leaky_relu_grad`] closes the operation under differentiation: it is linear in what it gates.
+//! The rectifier's slope is constant on either side of 0, so its derivative with respect to the sign is zero wherever
+//! it exists. [`Tensor::leaky_relu_grad`] is linear in the tensor that it gates, so it closes the operation under
+//! differentiation.
 
 mod cuda;
 
@@ -17,10 +19,11 @@ use crate::storage::{Element, dispatch, operands};
 use crate::tensor::{SavedOutput, Tensor};
 
 impl Tensor {
-    /// Every element where it is positive, `slope` times it elsewhere; a slope of 0 is the plain rectifier.
+    /// Returns each element where it is positive and `slope` times the element elsewhere. A slope of 0 gives the plain
+    /// rectifier.
     ///
     /// # Panics
-    /// When the slope does not lie in `[0, 1]`.
+    /// Panics if the slope does not lie in `[0, 1]`.
     #[track_caller]
     pub fn leaky_relu(&self, slope: f64) -> Tensor {
         assert_slope(slope);
@@ -30,17 +33,17 @@ impl Tensor {
                 x,
                 &[slope as f32]
             ));
-        // The result has the sign of the operand, so the operand's memory need not be kept.
+        // The result is positive exactly where the operand is, so the operand's memory need not be kept.
         Tensor::with_saved_output(self.shape(), storage, &[self], move |y| {
             move |back| vec![Some(back.upstream.leaky_relu_grad(&back.output(&y).detach(), slope))]
         })
     }
 
-    /// Every element where `output` is positive, `slope` times it elsewhere: the gradient of [`Tensor::leaky_relu`], of whose
-    /// result `output` has the signs.
+    /// Returns each element where `output` is positive and `slope` times the element elsewhere. This is the gradient of
+    /// [`Tensor::leaky_relu`], if `output` has the signs of its result.
     ///
     /// # Panics
-    /// When the shapes differ.
+    /// Panics if the shapes differ.
     #[track_caller]
     pub fn leaky_relu_grad(&self, output: &Tensor, slope: f64) -> Tensor {
         assert_eq!(self.shape(), output.shape(), "leaky_relu_grad: a gradient and a result of different shapes");
@@ -58,13 +61,14 @@ impl Tensor {
         })
     }
 
-    /// `(x * scale + shift).leaky_relu(slope)` in one pass over memory: conditional batch norm with standing statistics.
+    /// Returns `(x * scale + shift).leaky_relu(slope)` in one pass over memory. This is conditional batch normalisation
+    /// with standing statistics.
     ///
-    /// This tensor is `[n, c, h, w]` or `[n, c]`. `scale` and `shift` have one number for each channel, `[c]`, or also for each
-    /// of r equal blocks of images, `[r, c]`.
+    /// This tensor is `[n, c, h, w]` or `[n, c]`. `scale` and `shift` are `[c]`, with one element for each channel, or
+    /// `[r, c]`, with a row for each of r equal blocks of images.
     ///
     /// # Panics
-    /// When a table has another shape, or the slope does not lie in `[0, 1]`.
+    /// Panics if a table has another shape, or the slope does not lie in `[0, 1]`.
     #[track_caller]
     pub fn affine_leaky_relu(&self, scale: &Tensor, shift: &Tensor, slope: f64) -> Tensor {
         assert_slope(slope);
@@ -102,10 +106,10 @@ pub(super) fn rectified<T: Element>(x: T, slope: T) -> T {
     if x > T::zero() { x } else { slope * x }
 }
 
-/// The gradients of `y = (z + bias).leaky_relu(slope)` in z and, when somebody reads it, in the bias, which is operand
-/// `bias` and has one number per channel.
+/// Returns the gradients of `y = (z + bias).leaky_relu(slope)` with respect to z and, if it is wanted, to the bias. The
+/// bias is operand number `bias` and has one element per channel.
 ///
-/// Gate and sum are one pass over memory where the gradient's own graph is not recorded.
+/// Gating and summing take one pass over memory if the gradient's own graph is not recorded.
 pub(super) fn leaky_relu_gradients(
     back: &Backward,
     y: &SavedOutput,
@@ -142,7 +146,8 @@ fn gated<T: Element>(x: &[T], sign: &[T], slope: f64) -> Buffer<T> {
     zip(x, sign, move |x, sign| gate(x, sign, slope))
 }
 
-/// [`gated`], and its sums over all rows of `c` numbers. Rows are summed in chunks, and chunks in order: see `broadcast.rs`.
+/// Returns the result of [`gated`] and its sums over all rows of `c` elements. Rows are summed in chunks, and chunks in
+/// order; `broadcast/mod.rs` explains why.
 fn gated_and_summed<T: Element>(x: &[T], sign: &[T], slope: f64, c: usize) -> [Buffer<T>; 2] {
     let slope = T::from_f64(slope);
     let chunk = (CHUNK / c).max(1) * c;
@@ -171,7 +176,7 @@ fn gated_and_summed<T: Element>(x: &[T], sign: &[T], slope: f64, c: usize) -> [B
     [out, total]
 }
 
-/// Gates `N` columns, from `first` on, of a matrix with `c` columns, and gives their sums.
+/// Gates `N` columns, from `first` on, of a matrix with `c` columns, and returns their sums.
 #[inline(always)]
 fn gate_columns<T: Element, const N: usize>(
     out: &mut [T],
@@ -183,7 +188,7 @@ fn gate_columns<T: Element, const N: usize>(
 ) -> [T; N] {
     let mut sums = [T::zero(); N];
     for start in (first..x.len()).step_by(c) {
-        // Copies, so that no store can change what is still to be read.
+        // These are copies, so that no store can change what is still to be read.
         let mut gated: [T; N] = *x[start..].first_chunk().expect("N columns");
         let sign: [T; N] = *sign[start..].first_chunk().expect("N columns");
         for i in 0..N {
@@ -197,7 +202,7 @@ fn gate_columns<T: Element, const N: usize>(
 
 fn affine<T: Element>(x: &[T], scale: &[T], shift: &[T], shape: Nchw, slope: f64) -> Buffer<T> {
     let (plane, c, slope) = (shape.plane(), shape.c, T::from_f64(slope));
-    // Images that share one row of a table.
+    // The block sizes count the images that share one row of a table.
     let [scale_block, shift_block] = [scale, shift].map(|table| plane / table.len());
     let mut out = Buffer::stale(x.len());
     let planes = out.par_chunks_exact_mut(plane).zip(x.par_chunks_exact(plane));
@@ -208,7 +213,7 @@ fn affine<T: Element>(x: &[T], scale: &[T], shift: &[T], shape: Nchw, slope: f64
                 for (n, (out, x)) in out.chunks_exact_mut(c).zip(x.chunks_exact(c)).enumerate() {
                     let (scale, shift) = (&scale[n / scale_block * c..][..c], &shift[n / shift_block * c..][..c]);
                     for i in 0..c {
-                        // Moved in, the slope stays in a register: no store can change it.
+                        // The closure owns the slope, so it stays in a register: no store can change it.
                         out[i] = rectified(x[i] * scale[i] + shift[i], slope);
                     }
                 }

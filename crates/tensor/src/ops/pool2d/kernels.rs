@@ -1,5 +1,5 @@
-//! The pooling of whole pixels: in the layout `[pixel][batch][channel]` a window's numbers lie at the same place of its
-//! pixels, so every loop runs over contiguous memory whatever the number of channels.
+//! CPU kernels that pool whole pixels at once. In the layout `[pixel][batch][channel]`, corresponding elements have the
+//! same position in all pixels of a window, so every loop runs over contiguous memory whatever the number of channels.
 
 use rayon::prelude::*;
 
@@ -9,7 +9,7 @@ use crate::cpu::vectorised;
 use crate::pool::Buffer;
 use crate::storage::Element;
 
-/// Fills every pixel of `out`; `fill` is given the pixel's number and its numbers.
+/// Fills every pixel of `out`; `fill` receives the index of a pixel and its elements.
 fn fill_pixels<T: Send>(plane: usize, out: &mut [T], fill: impl Fn(usize, &mut [T]) + Sync) {
     let pixels = out.par_chunks_exact_mut(plane).enumerate();
     pixels.with_min_len(planes_per_task(plane)).for_each(|(pixel, out)| {
@@ -20,30 +20,30 @@ fn fill_pixels<T: Send>(plane: usize, out: &mut [T], fill: impl Fn(usize, &mut [
     });
 }
 
-/// A result of `len` numbers, filled as [`fill_pixels`] does.
+/// Returns a result of `len` elements, filled as by [`fill_pixels`].
 fn by_pixel<T: Element>(g: &Geometry, len: usize, fill: impl Fn(usize, &mut [T]) + Sync) -> Buffer<T> {
     let mut out = Buffer::stale(len);
     fill_pixels(g.n * g.ci, &mut out, fill);
     out
 }
 
-/// The pixels of a window.
+/// Returns the pixels of a window.
 fn window(g: &Geometry, output: usize) -> impl Iterator<Item = usize> {
     g.taps().filter_map(move |tap| g.input_pixel(output, tap))
 }
 
-/// The windows that a pixel is in.
+/// Returns the windows that contain a pixel.
 fn windows(g: &Geometry, input: usize) -> impl Iterator<Item = usize> {
     g.taps().filter_map(move |tap| g.output_pixel(input, tap))
 }
 
-/// Whether `x` takes the place of the largest number so far.
+/// Returns whether `x` replaces the maximum so far.
 #[inline(always)]
 fn wins<T: Element>(x: T, largest: T) -> bool {
     x > largest || x.is_nan()
 }
 
-/// The largest number of each window.
+/// Returns the maximum of each window.
 pub(super) fn largest<T: Element>(g: &Geometry, x: &[T]) -> Buffer<T> {
     let plane = g.n * g.ci;
     by_pixel(
@@ -65,7 +65,7 @@ pub(super) fn largest<T: Element>(g: &Geometry, x: &[T]) -> Buffer<T> {
     )
 }
 
-/// For every number of the result the input pixel where the largest of its window lies, the first of equal ones.
+/// Returns, for every element of the result, the input pixel of its window's maximum, which is the first of equal ones.
 pub(super) fn choose<T: Element>(g: &Geometry, x: &[T]) -> Vec<u32> {
     let plane = g.n * g.ci;
     let mut chosen = vec![0; g.output_len()];
@@ -83,7 +83,7 @@ pub(super) fn choose<T: Element>(g: &Geometry, x: &[T]) -> Vec<u32> {
     chosen
 }
 
-/// The chosen number of each window.
+/// Returns the chosen element of each window.
 pub(super) fn gather<T: Element>(g: &Geometry, chosen: &[u32], x: &[T]) -> Buffer<T> {
     let plane = g.n * g.ci;
     by_pixel(g, g.output_len(), |output, out| {
@@ -93,7 +93,7 @@ pub(super) fn gather<T: Element>(g: &Geometry, chosen: &[u32], x: &[T]) -> Buffe
     })
 }
 
-/// The numbers of the windows, added up at the pixels that were chosen.
+/// Adds the elements of the windows to the pixels that were chosen.
 pub(super) fn scatter<T: Element>(g: &Geometry, chosen: &[u32], dy: &[T]) -> Buffer<T> {
     let plane = g.n * g.ci;
     by_pixel(
@@ -112,7 +112,7 @@ pub(super) fn scatter<T: Element>(g: &Geometry, chosen: &[u32], dy: &[T]) -> Buf
     )
 }
 
-/// The mean of each window.
+/// Returns the mean of each window.
 pub(super) fn mean<T: Element>(g: &Geometry, x: &[T]) -> Buffer<T> {
     let plane = g.n * g.ci;
     by_pixel(
@@ -130,7 +130,7 @@ pub(super) fn mean<T: Element>(g: &Geometry, x: &[T]) -> Buffer<T> {
     )
 }
 
-/// The transpose of [`mean`].
+/// Applies the transpose of [`mean`].
 pub(super) fn mean_input_grad<T: Element>(g: &Geometry, dy: &[T]) -> Buffer<T> {
     let plane = g.n * g.ci;
     by_pixel(

@@ -1,8 +1,9 @@
-//! Pooling: the largest or the mean number of each window of an image, channel by channel.
+//! Max and average pooling of the windows of an image, channel by channel.
 //!
-//! The mean is linear, so it and its transpose are each other's gradient. The maximum is, around almost all images, the
-//! choice of one pixel of each window; choosing pixels and adding what was chosen back to where it came from are each
-//! other's gradient. So both are closed under differentiation of any order.
+//! The mean is linear, so it and its transpose are each other's gradient. The maximum selects one pixel of each window,
+//! and the selection is constant around almost all images. Selecting pixels and adding the selected elements back to
+//! where they came from are each other's gradient. Both poolings are therefore closed under differentiation of any
+//! order.
 
 pub(super) mod cuda;
 mod kernels;
@@ -22,19 +23,19 @@ pub struct Pool2d {
     pub kernel: [usize; 2],
     /// The distance in input pixels between neighbouring windows, at least 1.
     pub stride: [usize; 2],
-    /// How far windows may reach beyond each side of the input, at most half of the kernel. Nothing is read there: a
-    /// maximum is that of the pixels inside, and a mean is divided by their number.
+    /// The number of pixels by which windows may extend beyond each side of the input, at most half of the kernel.
+    /// Nothing is read there: a maximum is taken over the pixels inside, and a mean is divided by their number.
     pub padding: [usize; 2],
 }
 
 impl Pool2d {
-    /// The same settings for height and width.
+    /// Returns settings that are the same for height and width.
     pub const fn square(kernel: usize, stride: usize, padding: usize) -> Self {
         Pool2d { kernel: [kernel, kernel], stride: [stride, stride], padding: [padding, padding] }
     }
 }
 
-/// For every number of a maximum, the input pixel that it was taken from.
+/// For every element of a maximum, the input pixel that it was taken from.
 enum Chosen {
     Host(Vec<u32>),
     Cuda(DeviceBuffer),
@@ -65,13 +66,13 @@ impl Chosen {
 }
 
 impl Tensor {
-    /// The largest number of each window of images `[n, c, h, w]`: shape `[n, c, oh, ow]`, sizes as of a convolution. A
-    /// window that holds a NaN gives NaN.
+    /// Returns the maximum of each window of images `[n, c, h, w]`: shape `[n, c, oh, ow]`, with sizes as for a
+    /// convolution. A window that contains NaN gives NaN.
     ///
-    /// Of equal numbers the first, row by row, receives the gradient.
+    /// The first of equal elements, row by row, receives the gradient.
     ///
     /// # Panics
-    /// When the window is larger than the padded image, or the padding more than half of the window.
+    /// Panics if the window is larger than the padded image, or the padding is more than half of the window.
     #[track_caller]
     pub fn max_pool2d(&self, pool: Pool2d) -> Tensor {
         let g = geometry("max_pool2d", self.images("max_pool2d"), pool);
@@ -79,17 +80,18 @@ impl Tensor {
             dispatch!(operands("max_pool2d", [self]), |[x]| kernels::largest(&g, x), |[x]| cuda::largest(&g, x));
         let x = self.detach();
         Tensor::from_operation(g.output().into(), storage, &[self], move |back| {
-            // Found again rather than kept: networks that only run forward need no choice.
+            // The selected pixels are recomputed rather than saved, because networks that only run forward do not need
+            // them.
             let chosen = Arc::new(Chosen::new(&g, &x));
             vec![Some(back.upstream.unchoose(&g, &chosen))]
         })
     }
 
-    /// The mean of each window of images `[n, c, h, w]`, over the pixels inside the image: shape `[n, c, oh, ow]`, sizes as
-    /// of a convolution.
+    /// Returns the mean of each window of images `[n, c, h, w]` over the pixels inside the image: shape `[n, c, oh,
+    /// ow]`, with sizes as for a convolution.
     ///
     /// # Panics
-    /// When the window is larger than the padded image, or the padding more than half of the window.
+    /// Panics if the window is larger than the padded image, or the padding is more than half of the window.
     #[track_caller]
     pub fn avg_pool2d(&self, pool: Pool2d) -> Tensor {
         let g = geometry("avg_pool2d", self.images("avg_pool2d"), pool);
@@ -99,11 +101,11 @@ impl Tensor {
         })
     }
 
-    /// The gradient of [`Tensor::avg_pool2d`] with respect to images of this height and width, this tensor being that of its
-    /// result.
+    /// Returns the gradient of [`Tensor::avg_pool2d`] with respect to images of this height and width. This tensor is
+    /// the gradient with respect to its result.
     ///
     /// # Panics
-    /// When the mean of the windows of such images does not have this tensor's shape.
+    /// Panics if [`Tensor::avg_pool2d`] of such images does not have this tensor's shape.
     #[track_caller]
     pub fn avg_pool2d_input_grad(&self, pool: Pool2d, [h, w]: [usize; 2]) -> Tensor {
         let output = self.images("avg_pool2d_input_grad");
@@ -118,7 +120,7 @@ impl Tensor {
         })
     }
 
-    /// The numbers of this tensor, an image, that were chosen for each window.
+    /// Selects the elements of these images that were chosen for each window.
     fn choose(&self, g: &Geometry, chosen: &Arc<Chosen>) -> Tensor {
         let storage =
             dispatch!(operands("max_pool2d", [self]), |[x]| kernels::gather(g, chosen.host(), x), |[x]| cuda::gather(
@@ -132,7 +134,7 @@ impl Tensor {
         })
     }
 
-    /// The numbers of this tensor, one a window, added up where they were chosen; zeros elsewhere.
+    /// Adds the elements of this tensor, one per window, to the pixels that were chosen; the other pixels are zero.
     fn unchoose(&self, g: &Geometry, chosen: &Arc<Chosen>) -> Tensor {
         let storage =
             dispatch!(operands("max_pool2d", [self]), |[dy]| kernels::scatter(g, chosen.host(), dy), |[dy]| {
@@ -145,7 +147,8 @@ impl Tensor {
     }
 }
 
-/// Which pixels the windows connect: those that a convolution of the same sizes does, from every channel to itself.
+/// Returns the geometry of the windows, which is that of a convolution of the same sizes. Pooling connects every
+/// channel only with itself.
 #[track_caller]
 fn geometry(operation: &str, input: Nchw, pool: Pool2d) -> Geometry {
     let Pool2d { kernel: [height, width], stride, padding } = pool;
@@ -160,7 +163,7 @@ mod tests {
     use super::*;
     use crate::storage::Device;
 
-    /// One channel, the numbers row by row.
+    /// Creates an image of one channel from its rows.
     fn image<const H: usize, const W: usize>(rows: [[f64; W]; H], device: Device) -> Tensor {
         Tensor::from_vec(rows.as_flattened().to_vec(), [1, 1, H, W], device)
     }

@@ -1,10 +1,10 @@
-//! The same moves as kernels.
+//! The CUDA kernels of reshaping and permuting.
 
 use crate::cuda::{Argument, Buffer};
 use crate::layout::Nchw;
 use crate::shape::MAX_RANK;
 
-/// From the memory of one shape to that of another, by way of the logical order.
+/// Moves elements from the memory order of one shape to that of another, by way of the logical order.
 pub(super) fn reshaped(x: &Buffer, from: Nchw, to: Nchw) -> Buffer {
     let is_logical = |shape: Nchw| shape.plane() == 1 || shape.pixels() == 1;
     match (is_logical(from), is_logical(to)) {
@@ -14,7 +14,7 @@ pub(super) fn reshaped(x: &Buffer, from: Nchw, to: Nchw) -> Buffer {
     }
 }
 
-/// The transpose of a matrix with so many columns.
+/// Returns the transpose of a matrix with this many columns.
 fn transposed(x: &Buffer, columns: usize) -> Buffer {
     let (out, rows) = (Buffer::stale(x.context(), x.len()), x.len() / columns);
     let tiles = rows.div_ceil(32) * columns.div_ceil(32);

@@ -1,7 +1,9 @@
-//! The same numbers under other axes: reshaping, which keeps their logical order, and permuting, which permutes it.
+//! Operations that give the same elements other axes: reshaping keeps their logical order, and permuting permutes the
+//! axes.
 //!
-//! In memory the order is H, W, N, C. With one pixel, or one row and one channel, that is the logical order; else the numbers
-//! are the transpose of a matrix of N * C rows and H * W columns, so that reshaping takes two transpositions at most.
+//! In memory the order is H, W, N, C. If there is only one pixel, or only one row and one channel, this is the logical
+//! order. Otherwise memory holds the transpose of a matrix of N * C rows and H * W columns, so reshaping takes at most
+//! two transpositions.
 
 mod cuda;
 
@@ -15,10 +17,10 @@ use crate::storage::{Element, dispatch, operands, transpose};
 use crate::tensor::Tensor;
 
 impl Tensor {
-    /// The same numbers, in the same logical order, in another shape.
+    /// Returns the same elements, in the same logical order, with another shape.
     ///
     /// # Panics
-    /// When the shape is of another number of elements.
+    /// Panics if the shape has another number of elements.
     #[track_caller]
     pub fn reshape(&self, shape: impl Into<Shape>) -> Tensor {
         let (from, to) = (self.shape(), shape.into());
@@ -30,20 +32,20 @@ impl Tensor {
         self.reshape_to(to)
     }
 
-    /// One row of all numbers of each element of the first axis: `[n, c, h, w]` becomes `[n, c * h * w]`.
+    /// Flattens all axes but the first: `[n, c, h, w]` becomes `[n, c * h * w]`.
     ///
     /// # Panics
-    /// When the tensor is a scalar.
+    /// Panics if this tensor is a scalar.
     #[track_caller]
     pub fn flatten(&self) -> Tensor {
         let rows = self.shape()[0];
         self.reshape([rows, self.shape().axes()[1..].iter().product()])
     }
 
-    /// The axes in another order: axis i of the result is axis `order[i]` of this tensor.
+    /// Permutes the axes: axis i of the result is axis `order[i]` of this tensor.
     ///
     /// # Panics
-    /// When `order` does not name each axis once.
+    /// Panics if `order` does not name each axis exactly once.
     #[track_caller]
     pub fn permute(&self, order: &[usize]) -> Tensor {
         let from = self.shape();
@@ -52,7 +54,8 @@ impl Tensor {
         assert!(is_permutation, "permute: {order:?} does not name each of the axes 0..{rank} once");
         let lengths: Vec<usize> = order.iter().map(|&axis| from[axis]).collect();
         let to = Shape::of(&lengths).expect("as many axes as before");
-        // How far apart the elements of each axis of the result lie in this tensor's memory.
+        // The strides are the distances in this tensor's memory between elements that are adjacent along each axis of
+        // the result.
         let mut strides = [0; MAX_RANK];
         for (place, &axis) in order.iter().enumerate() {
             strides[to.place(place)] = from.strided(axis).inner;
@@ -66,17 +69,17 @@ impl Tensor {
         Tensor::from_operation(to, storage, &[self], move |back| vec![Some(back.upstream.permute(&back_to[..rank]))])
     }
 
-    /// The transpose of a matrix.
+    /// Returns the transpose of a matrix.
     ///
     /// # Panics
-    /// When this is no matrix; see [`Tensor::permute`] for other tensors.
+    /// Panics if this tensor is not a matrix; see [`Tensor::permute`] for other tensors.
     #[track_caller]
     pub fn t(&self) -> Tensor {
         let [_, _] = self.shape().dims();
         self.permute(&[1, 0])
     }
 
-    /// [`Tensor::reshape`] to a shape that has as many elements.
+    /// Reshapes to a shape that is known to have as many elements.
     pub(crate) fn reshape_to(&self, shape: Shape) -> Tensor {
         let old = self.shape();
         if old == shape {
@@ -93,7 +96,7 @@ impl Tensor {
         Tensor::from_operation(shape, storage, &[self], move |back| vec![Some(back.upstream.reshape_to(old))])
     }
 
-    /// The same memory under a shape whose numbers lie in the same order.
+    /// Returns the same memory with a shape whose elements lie in the same order.
     pub(super) fn relabelled(&self, shape: Shape) -> Tensor {
         let old = self.shape();
         if old == shape {
@@ -104,28 +107,29 @@ impl Tensor {
 }
 
 impl Nchw {
-    /// What decides where the elements lie: the matrix that memory holds the transpose of.
+    /// Returns the matrix of which memory holds the transpose; it determines where the elements lie.
     fn in_memory(&self) -> [usize; 2] {
         let order = [self.plane(), self.pixels()];
         if order.contains(&1) { [1, self.len()] } else { order }
     }
 }
 
-/// The numbers in logical order.
+/// Returns the elements in logical order.
 fn logical<T: Element>(x: &[T], shape: Nchw) -> Buffer<T> {
     let mut out = Buffer::stale(x.len());
     transpose(x, shape.plane(), &mut out, |value| value);
     out
 }
 
-/// The numbers, given in logical order, as memory holds them.
+/// Returns elements that are given in logical order in the order of memory.
 fn in_memory<T: Element>(x: &[T], shape: Nchw) -> Buffer<T> {
     let mut out = Buffer::stale(x.len());
     transpose(x, shape.pixels(), &mut out, |value| value);
     out
 }
 
-/// A tensor of shape `to` whose element at (n, c, h, w) lies in `x` at the sum of these strides.
+/// Returns a tensor of shape `to` whose element at (n, c, h, w) lies in `x` at the sum of its indices times these
+/// strides.
 fn permuted<T: Element>(x: &[T], to: Nchw, [sn, sc, sh, sw]: [usize; MAX_RANK]) -> Buffer<T> {
     let mut out = Buffer::stale(to.len());
     let planes = out.par_chunks_mut(to.plane().max(1)).enumerate();

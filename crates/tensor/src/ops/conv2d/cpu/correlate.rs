@@ -1,14 +1,14 @@
-//! `weight_grad` with many channels on both sides: images are correlated tap by tap.
+//! Computes `weight_grad` with many channels on both sides, by correlating images tap by tap.
 //!
 //! ```text
 //! dw[tap] (co x ci)  =  sum over output pixels of  dy[pixel]^T (co x n) * x[input pixel] (n x ci)
 //! ```
 //!
-//! B is x, copied into panels because every tap reads it again; A is dy as it is, since the rows of a tile are one cache
-//! line of it either way. A job owns one row of the kernel and a few panels and walks down the images: one row of
-//! either stays in the second cache level for all taps of that kernel row, where a job per tap would stream both from
-//! memory each time. Kernels with few rows and panels give too few such jobs; they are cut into bands of image rows as
-//! well, and the partial sums are added in order.
+//! B is x, which is copied into panels because every tap reads it again. A is dy itself, because the rows of a tile are
+//! one cache line of it in any case. A job owns one row of the kernel and a few panels, and walks down the images: one
+//! row of each image stays in the second-level cache for all taps of that kernel row, whereas one job per tap would
+//! stream both images from memory each time. Kernels with few rows and panels give too few such jobs, so they are also
+//! cut into bands of image rows, and the partial sums are added in order.
 
 use std::ops::Range;
 
@@ -21,17 +21,17 @@ use crate::cpu::microkernel::{DEPTH, LANES, Product, Term};
 use crate::cpu::pack::pack;
 use crate::pool::Buffer;
 
-/// With fewer (kernel row, panel) pairs than this the image rows are cut into bands, at most [`BANDS`].
+/// With fewer (kernel row, panel) pairs than this, the image rows are cut into at most [`BANDS`] bands.
 const FEW: usize = 10;
 const BANDS: usize = 8;
 
-/// With at least so many pairs a job takes two panels, and reads A half as often.
+/// With at least this many pairs, a job takes two panels and reads A half as often.
 const MANY: usize = 40;
 
-/// Batches smaller than this make short terms; whole rows of pixels are joined into one where they can be.
+/// Batches smaller than this make short terms, so whole rows of pixels are joined into one term if possible.
 const SHORT: usize = 64;
 
-/// Writes `[tap][co][ci]`.
+/// Computes `dw` `[tap][co][ci]`.
 pub(super) fn correlate(simd: Simd, g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let panels = g.ci.div_ceil(LANES);
     let packed;
@@ -74,7 +74,7 @@ fn correlate_bands(simd: Simd, g: &Geometry, x_panels: &[f32], dy: &[f32], bands
     });
 }
 
-/// What one job computes: the taps of a kernel row and some panels of input channels, over some rows of output pixels.
+/// The work of one job: the taps of a kernel row and some panels of input channels, over some rows of output pixels.
 struct Job<'a> {
     simd: Simd,
     g: &'a Geometry,
@@ -88,13 +88,13 @@ struct Job<'a> {
 impl Job<'_> {
     /// # Safety
     ///
-    /// The slices and the weights at `dw` have the sizes of the geometry, the machine can run `simd`, and nobody else
-    /// uses the job's part of `dw` meanwhile.
+    /// The slices and the weights at `dw` must have the sizes of the geometry, the machine must be able to run `simd`,
+    /// and nothing else may use the job's part of `dw` at the same time.
     unsafe fn run(&self, x_panels: &[f32], dy: &[f32], dw: *mut f32) {
         let g = self.g;
         let mut begun = vec![false; g.kw];
         let mut terms = Vec::new();
-        // Rows of output pixels whose B fills one call of the microkernel.
+        // This is the number of rows of output pixels whose B fills one call of the microkernel.
         let height = (DEPTH / (g.ow * g.n)).max(1);
         for row in self.output_rows.clone().step_by(height) {
             for (kx, begun) in begun.iter_mut().enumerate() {
@@ -116,7 +116,7 @@ impl Job<'_> {
                             a_rows: &self.rows.0,
                             a_step: g.co,
                             b: x_panels[panel * g.input_pixels() * g.n * LANES..].as_ptr(),
-                            // At batch 1 joined pixels may have a stride between them.
+                            // At batch size 1, joined pixels may have a stride between them.
                             b_step: if g.n == 1 { g.stride[1] * LANES } else { LANES },
                             c: dw.wrapping_add(self.offset(kx, panel)),
                             c_rows: &self.rows.1,
@@ -142,20 +142,20 @@ impl Job<'_> {
         }
     }
 
-    /// The (input pixel, output pixel) pairs that a tap connects in some rows of output pixels.
+    /// Returns the (input pixel, output pixel) pairs that a tap connects in some rows of output pixels.
     fn hits(&self, output_rows: Range<usize>, kx: usize) -> Vec<(usize, usize)> {
         let tap = self.ky * self.g.kw + kx;
         let outputs = output_rows.start * self.g.ow..output_rows.end * self.g.ow;
         outputs.filter_map(|output| Some((self.g.input_pixel(output, tap)?, output))).collect()
     }
 
-    /// Where the job's first row of a tap and a panel starts in the weights.
+    /// Returns the offset in the weights of the job's first row of a tap and a panel.
     fn offset(&self, kx: usize, panel: usize) -> usize {
         (self.ky * self.g.kw + kx) * self.g.co * self.g.ci + panel * LANES
     }
 }
 
-/// How many neighbouring pixels make one term: those of a row, where both sides are evenly spaced in memory.
+/// Returns how many neighbouring pixels make one term: those of a row, if both sides are evenly spaced in memory.
 fn joined_pixels(g: &Geometry, hits: &[(usize, usize)]) -> usize {
     let even = g.n == 1 || g.n < SHORT && g.stride[1] == 1;
     let Some(&(_, first)) = hits.first() else {

@@ -1,12 +1,13 @@
-//! `weight_grad` with few channels on one side: the taps are folded into the rows of a tile.
+//! Computes `weight_grad` with few channels on one side, by folding the taps into the rows of a tile.
 //!
 //! ```text
-//! dw[tap][narrow channel][wide channel]  =  sum over wide pixels and images of  narrow[origin + shift(tap)]^T * wide[pixel]
+//! dw[tap][narrow channel][wide channel] = sum over wide pixels and images of narrow[origin + shift(tap)]^T *
+//! wide[pixel]
 //! ```
 //!
-//! With one or three rows a tile would wait on its own multiply-adds; the row offsets of the microkernel let it read
-//! all taps at once, like the columns of an im2col that is never written. Pixels of the wide side with the same taps
-//! share tiles. Jobs are bands of such pixels, and their partial sums are added in order.
+//! With only one or three rows, a tile would wait for its own multiply-adds. The row offsets of the microkernel let it
+//! read all taps at once, like the columns of an im2col that is never written. Pixels of the wide side that see the
+//! same taps share tiles. Jobs are bands of such pixels, and their partial sums are added in order.
 
 use rayon::prelude::*;
 
@@ -17,7 +18,8 @@ use crate::cpu::Simd;
 use crate::cpu::microkernel::{DEPTH, LANES, Product, Term};
 use crate::pool::Buffer;
 
-/// The pixels of the wide side are cut into about so many groups, and the groups into at most so many bands.
+/// The approximate number of groups that the pixels of the wide side are cut into. The groups form at most [`BANDS`]
+/// bands.
 const GROUPS: usize = 24;
 const BANDS: usize = 32;
 
@@ -27,7 +29,7 @@ struct Images<'a> {
     data: &'a [f32],
 }
 
-/// Few input channels: an output pixel reads the input through its taps.
+/// Handles few input channels: an output pixel reads the input through its taps.
 pub(super) fn narrow_input(simd: Simd, g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let groups = conv2d_taps(g, g.output_pixels().div_ceil(GROUPS));
     let (x, dy) = (Images { channels: g.ci, data: x }, Images { channels: g.co, data: dy });
@@ -40,7 +42,7 @@ pub(super) fn narrow_input(simd: Simd, g: &Geometry, x: &[f32], dy: &[f32], dw: 
     }
 }
 
-/// Few output channels: an input pixel is read by the outputs through its taps.
+/// Handles few output channels: an input pixel is read by outputs through its taps.
 pub(super) fn narrow_output(simd: Simd, g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let groups = input_grad_taps(g, g.input_pixels().div_ceil(GROUPS));
     fold(simd, g, &groups, Images { channels: g.co, data: dy }, Images { channels: g.ci, data: x }, dw);
@@ -58,13 +60,13 @@ fn fold(simd: Simd, g: &Geometry, groups: &[Group], narrow: Images, wide: Images
     add_in_order(&parts, dw);
 }
 
-/// Adds what the pixels of a group contribute.
+/// Adds the contribution of the pixels of a group.
 fn add_group(simd: Simd, n: usize, group: &Group, narrow: &Images, wide: &Images, part: &mut [f32]) {
     let rows = || group.taps.iter().flat_map(|tap| (0..narrow.channels).map(move |channel| (tap, channel)));
     let a_rows: Vec<usize> = rows().map(|(tap, channel)| tap.shift * n * narrow.channels + channel).collect();
     let c_rows: Vec<usize> =
         rows().map(|(tap, channel)| (tap.index * narrow.channels + channel) * wide.channels).collect();
-    // Rows of more than one panel share cache sets, so fewer of them stay in the first level.
+    // Rows of more than one panel share cache sets, so fewer of them stay in the first-level cache.
     let depth = if wide.channels <= LANES { DEPTH } else { DEPTH / 2 };
     let mut tail = Vec::new();
     for pixels in group.pixels.chunks((depth / n).max(1)) {
@@ -76,7 +78,7 @@ fn add_group(simd: Simd, n: usize, group: &Group, narrow: &Images, wide: &Images
                 .collect();
             let (mut b, mut b_step) = (wide.data, wide.channels);
             if columns < LANES {
-                // Sixteen lanes would reach past the last row: copy the columns that exist.
+                // Sixteen lanes would read past the last row, so the existing columns are copied.
                 tail.clear();
                 for (i, term) in terms.iter_mut().enumerate() {
                     for row in wide.data[term.b - first..].chunks_exact(wide.channels).take(n) {

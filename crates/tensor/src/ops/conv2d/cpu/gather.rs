@@ -1,11 +1,12 @@
-//! `conv2d` and `input_grad` with many channels out: every pixel gathers what its taps see.
+//! Computes `conv2d` and `input_grad` with many output channels: every pixel gathers what its taps see.
 //!
 //! ```text
 //! out[pixel] (n x outer)  =  sum over the group's taps of  a[origin + shift] (n x inner) * B[tap] (inner x outer)
 //! ```
 //!
-//! The rows of all pixels of a group run through the microkernel together, so tiles are tall even at batch 1 and on
-//! borders. Bytes: a panel of B (16 KiB) stays in the first cache level for all rows of a job, A in the second.
+//! The rows of all pixels of a group go through the microkernel together, so tiles are tall even at batch size 1 and on
+//! borders. A panel of B (16 KiB) stays in the first-level cache for all rows of a job, and A in the second-level
+//! cache.
 
 use std::sync::Arc;
 
@@ -18,16 +19,18 @@ use super::{Shared, finish};
 use crate::cpu::Simd;
 use crate::cpu::microkernel::{DEPTH, LANES, Product, Term};
 
-/// Fewer jobs than this balance badly: 4x4 images, whose borders have fewer taps than the middle, and single pixels.
+/// Fewer jobs than this are badly balanced, for example with single pixels or with 4x4 images, whose borders have fewer
+/// taps than the middle.
 const JOBS: usize = 32;
 
-/// Jobs that own part of the rows of a pixel have at least so many.
+/// The minimum number of rows per job if jobs share the rows of a pixel.
 const SHORT: usize = 16;
 
-/// Rows that a group should have: enough to reuse a panel of B from the cache, few enough to balance the jobs.
+/// The number of rows that a group should have: enough to reuse a panel of B from the cache, few enough to balance the
+/// jobs.
 const ROWS: usize = 96;
 
-/// A map of images with `inner` channels to images with `outer` channels.
+/// A map from images with `inner` channels to images with `outer` channels.
 pub(super) struct Map {
     groups: Arc<Vec<Group>>,
     n: usize,
@@ -48,7 +51,8 @@ impl Map {
     }
 }
 
-/// `a` is `[pixel][n][inner]`, `b` is packed `[panel][tap][inner][16]`, `out` is `[pixel][n][outer]`.
+/// Computes a map: `a` is `[pixel][n][inner]`, `b` is packed `[panel][tap][inner][16]`, and `out` is
+/// `[pixel][n][outer]`.
 pub(super) fn gather(simd: Simd, map: &Map, a: &[f32], b: &[f32], epilogue: Option<&Epilogue<f32>>, out: &mut [f32]) {
     let &Map { ref groups, n, inner, outer, taps } = map;
     let panels = outer.div_ceil(LANES);
@@ -113,8 +117,9 @@ pub(super) fn gather(simd: Simd, map: &Map, a: &[f32], b: &[f32], epilogue: Opti
     });
 }
 
-/// How many taps make one term. With one channel a term of one tap is a single multiply-add; the taps along a row of
-/// the kernel are evenly spaced in the weights and, unless a stride lies between, in the image too.
+/// Returns how many taps make one term. With one channel, a term of one tap would be a single multiply-add. The taps
+/// along a row of the kernel are evenly spaced in the weights and, unless there is a stride between them, in the image
+/// too, so they can be joined.
 fn joined_taps(group: &Group, inner: usize) -> usize {
     let follows = |a: &Tap, b: &Tap| (a.shift + 1, a.index + 1) == (b.shift, b.index);
     let mut runs = group.taps.chunk_by(follows).map(<[Tap]>::len);

@@ -1,24 +1,26 @@
 //! The three maps of a convolution on the CPU.
 //!
-//! In the layout `[pixel][batch][channel]` an image's pixel is one contiguous matrix, and a convolution is a sum of
-//! matrix products, one per tap that hits the input. Nothing is copied into columns (im2col), padding is a shorter list
-//! of taps rather than multiplications by zero (but for Winograd's path), and one microkernel makes all products. The
-//! paths:
+//! In the layout `[pixel][batch][channel]`, a pixel of all images is one contiguous matrix, and a convolution is a sum
+//! of matrix products, one per tap that hits the input. Nothing is copied into columns (im2col), padding shortens the
+//! list of taps instead of causing multiplications by zero (except in Winograd's path), and one microkernel computes
+//! all products. The paths are:
 //!
-//! - [`mod@gather`]: `conv2d` and `input_grad` with more than [`NARROW`] channels out, but where Winograd's path pays. Rows
-//!   of a tile are (pixel, image), columns are channels; pixels with the same taps share tiles.
-//! - [`mod@scatter`]: the same two with few channels out, where a tile of channels would be nearly empty. Columns are the
-//!   batch, rows are (tap, channel): a source pixel is spread over all pixels that it reaches.
-//! - [`mod@correlate`]: `weight_grad` with more than [`NARROW`] channels on both sides, with the same exception. Rows and
-//!   columns are channels, the reduction runs over pixels and images.
-//! - [`mod@fold`]: `weight_grad` with few channels on one side. Rows are (tap, channel of that side), columns are channels
-//!   of the other.
-//! - [`mod@winograd`]: all three maps of 5x5 kernels with stride 2, enough images and channels on both sides, with a third
-//!   of the multiplications.
+//! - [`mod@gather`]: `conv2d` and `input_grad` with more than [`NARROW`] output channels, unless Winograd's path is
+//!   faster. The rows of a tile are (pixel, image) and the columns are channels; pixels with the same taps share tiles.
+//! - [`mod@scatter`]: the same two maps with few output channels, where a tile of channels would be nearly empty. The
+//!   columns are the batch and the rows are (tap, channel): a source pixel is scattered over all pixels that it
+//!   reaches.
+//! - [`mod@correlate`]: `weight_grad` with more than [`NARROW`] channels on both sides, unless Winograd's path is
+//!   faster. Rows and columns are channels, and the reduction runs over pixels and images.
+//! - [`mod@fold`]: `weight_grad` with few channels on one side. The rows are (tap, channel of that side) and the
+//!   columns are channels of the other.
+//! - [`mod@winograd`]: all three maps of 5x5 kernels with stride 2, with enough images and enough channels on both
+//!   sides. It takes a third of the multiplications.
 //!
-//! A matrix product is the convolution with one pixel and one tap.
+//! A matrix product is a convolution with one pixel and one tap.
 //!
-//! *Invariant*: an element of a result is computed by one job, in one order, and jobs are cut by the geometry alone.
+//! *Invariant*: each element of a result is computed by one job, in one order, and the geometry alone determines the
+//! jobs.
 
 mod correlate;
 mod fold;
@@ -39,31 +41,31 @@ use gather::gather;
 use scatter::scatter;
 use winograd::winograd;
 
-/// Up to so many channels, a side of a convolution has a path of its own.
+/// A side with at most this many channels has dedicated kernels.
 const NARROW: usize = 4;
 
-/// The convolution: `x` `[h][w][n][ci]`, `w` `[kh][kw][co][ci]`, `y` `[oh][ow][n][co]`.
+/// Computes the convolution of `x` `[h][w][n][ci]` with `w` `[kh][kw][co][ci]`: `y` `[oh][ow][n][co]`.
 pub(super) fn conv2d(g: &Geometry, x: &[f32], w: &[f32], epilogue: Option<&Epilogue<f32>>, y: &mut [f32]) {
     conv2d_packed(Simd::chosen(), g, x, &pack_conv2d(g, w), epilogue, y);
 }
 
-/// The gradient of [`conv2d`] in `x`, which is the transposed convolution of `dy`.
+/// Computes the gradient of [`conv2d`] with respect to `x`, which is the transposed convolution of `dy`.
 pub(super) fn input_grad(g: &Geometry, dy: &[f32], w: &[f32], epilogue: Option<&Epilogue<f32>>, dx: &mut [f32]) {
     input_grad_packed(Simd::chosen(), g, dy, &pack_input_grad(g, w), epilogue, dx);
 }
 
-/// The gradient of [`conv2d`] in `w`.
+/// Computes the gradient of [`conv2d`] with respect to `w`.
 pub(super) fn weight_grad(g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     weight_grad_with(Simd::chosen(), g, x, dy, dw);
 }
 
-/// The weights in the order in which [`conv2d_packed`] reads them.
+/// Returns the weights in the order in which [`conv2d_packed`] reads them.
 pub(super) fn pack_conv2d(g: &Geometry, w: &[f32]) -> Buffer<f32> {
     assert_eq!(w.len(), g.weight_len(), "weights of {g:?}");
     if g.co <= NARROW { Buffer::from(w) } else { pack_transposed(w, g.kh * g.kw, g.ci, g.co) }
 }
 
-/// [`conv2d`] with weights from [`pack_conv2d`], by the given instructions.
+/// Computes [`conv2d`] with weights from [`pack_conv2d`] and the given instruction set.
 pub(super) fn conv2d_packed(
     simd: Simd,
     g: &Geometry,
@@ -82,13 +84,13 @@ pub(super) fn conv2d_packed(
     }
 }
 
-/// The weights in the order in which [`input_grad_packed`] reads them.
+/// Returns the weights in the order in which [`input_grad_packed`] reads them.
 pub(super) fn pack_input_grad(g: &Geometry, w: &[f32]) -> Buffer<f32> {
     assert_eq!(w.len(), g.weight_len(), "weights of {g:?}");
     if g.ci <= NARROW { Buffer::from(w) } else { pack(w, g.kh * g.kw, g.co, g.ci) }
 }
 
-/// [`input_grad`] with weights from [`pack_input_grad`], by the given instructions.
+/// Computes [`input_grad`] with weights from [`pack_input_grad`] and the given instruction set.
 pub(super) fn input_grad_packed(
     simd: Simd,
     g: &Geometry,
@@ -107,7 +109,7 @@ pub(super) fn input_grad_packed(
     }
 }
 
-/// [`weight_grad`] by the given instructions.
+/// Computes [`weight_grad`] with the given instruction set.
 pub(super) fn weight_grad_with(simd: Simd, g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     assert_eq!((x.len(), dy.len()), (g.input_len(), g.output_len()), "images of {g:?}");
     assert_eq!(dw.len(), g.weight_len(), "weights of {g:?}");
@@ -122,7 +124,7 @@ pub(super) fn weight_grad_with(simd: Simd, g: &Geometry, x: &[f32], dy: &[f32], 
     }
 }
 
-/// The start of an array that jobs write in disjoint places; each user says why they are disjoint.
+/// The start of an array that jobs write in disjoint places. Each use explains why they are disjoint.
 #[derive(Clone, Copy)]
 struct Shared(*mut f32);
 
@@ -136,17 +138,18 @@ impl Shared {
         Shared(array.as_mut_ptr())
     }
 
-    /// A pointer to an element of the array. A method, so that closures capture the wrapper and not the bare pointer.
+    /// Returns a pointer to an element of the array. This is a method so that closures capture the wrapper instead of
+    /// the bare pointer.
     fn at(self, offset: usize) -> *mut f32 {
         self.0.wrapping_add(offset)
     }
 }
 
-/// Applies an epilogue to `columns` channels, at most sixteen, from `first` on, of the rows at these offsets.
+/// Applies an epilogue to `columns` channels (at most sixteen) from `first` on, in the rows at these offsets.
 ///
 /// # Safety
 ///
-/// The rows have these channels, and nobody else uses them meanwhile.
+/// The rows must have these channels, and nothing else may use them at the same time.
 unsafe fn finish(
     epilogue: &Epilogue<f32>,
     out: Shared,
@@ -170,7 +173,7 @@ unsafe fn finish(
     );
 }
 
-/// Adds arrays of the length of `sum` one after another, in order: partial sums of jobs that share a result.
+/// Sums arrays of the length of `sum` in order. They are partial sums of jobs that share a result.
 fn add_in_order(parts: &[f32], sum: &mut [f32]) {
     const GRAIN: usize = 4096;
     let len = sum.len();

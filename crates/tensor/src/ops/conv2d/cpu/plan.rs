@@ -1,8 +1,8 @@
 //! Groups of pixels that see the same taps.
 //!
-//! Pixels of the interior, of each border, and of each residue class of a stride have a tap pattern in common, so their
-//! rows can share tiles. Finding the groups costs as much as a small map itself, and a training step asks for the same
-//! few again and again: they are kept for the life of the process.
+//! The pixels of the interior, of each border, and of each residue class of a stride have a tap pattern in common, so
+//! their rows can share tiles. Finding the groups costs as much as computing a small map, and a training step needs the
+//! same few groups again and again, so they are kept for the life of the process.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -10,28 +10,28 @@ use std::sync::{Arc, Mutex};
 
 use super::super::geometry::Geometry;
 
-/// A tap that a group's pixels see, and the source pixel it reads, counted from the pixel's origin.
+/// A tap that a group's pixels see, and the source pixel that it reads, relative to the pixel's origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Tap {
     pub(super) shift: usize,
     pub(super) index: usize,
 }
 
-/// A pixel and the source pixel that its group's shifts start from.
+/// A pixel and its origin, the source pixel to which its group's shifts are relative.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pixel {
     pub(super) index: usize,
     pub(super) origin: usize,
 }
 
-/// Pixels with one tap pattern.
+/// Pixels with the same tap pattern.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) pixels: Vec<Pixel>,
     pub(super) taps: Vec<Tap>,
 }
 
-/// The groups of output pixels, which read input pixels, at most `most` pixels each.
+/// Returns groups of at most `most` output pixels, which read input pixels.
 pub(super) fn conv2d_taps(g: &Geometry, most: usize) -> Arc<Vec<Group>> {
     static PLANS: Cache<(Geometry, usize), Vec<Group>> = Cache::new();
     PLANS.get((*g, most), || {
@@ -39,7 +39,7 @@ pub(super) fn conv2d_taps(g: &Geometry, most: usize) -> Arc<Vec<Group>> {
     })
 }
 
-/// The groups of input pixels, which read output pixels, at most `most` pixels each.
+/// Returns groups of at most `most` input pixels, which read output pixels.
 pub(super) fn input_grad_taps(g: &Geometry, most: usize) -> Arc<Vec<Group>> {
     static PLANS: Cache<(Geometry, usize), Vec<Group>> = Cache::new();
     PLANS.get((*g, most), || {
@@ -47,7 +47,7 @@ pub(super) fn input_grad_taps(g: &Geometry, most: usize) -> Arc<Vec<Group>> {
     })
 }
 
-/// Groups of at most `most` pixels; `sources` lists the (source pixel, tap) pairs of a pixel.
+/// Returns groups of at most `most` pixels; `sources` lists the (source pixel, tap) pairs of a pixel.
 fn groups(pixels: usize, most: usize, sources: impl Fn(usize) -> Vec<(usize, usize)>) -> Vec<Group> {
     let mut patterns = BTreeMap::<Vec<Tap>, Vec<Pixel>>::new();
     for index in 0..pixels {
@@ -64,12 +64,12 @@ fn groups(pixels: usize, most: usize, sources: impl Fn(usize) -> Vec<(usize, usi
             taps: taps.clone(),
         }));
     }
-    // Neighbours read the same source pixels: keep them close in time.
+    // Neighbouring pixels read the same source pixels, so they are kept close in time.
     groups.sort_by_key(|group| group.pixels[0].index);
     groups
 }
 
-/// Plans by what they depend on. A process meets few geometries, so none is ever forgotten.
+/// A cache of plans. A process uses few geometries, so no plan is ever removed.
 pub(super) struct Cache<K, P>(Mutex<Option<HashMap<K, Arc<P>>>>);
 
 impl<K: Eq + Hash, P> Cache<K, P> {
@@ -77,9 +77,9 @@ impl<K: Eq + Hash, P> Cache<K, P> {
         Cache(Mutex::new(None))
     }
 
-    /// The plan of `key`, made by `plan` when it is first asked for.
+    /// Returns the plan of `key`, which `plan` creates at the first request.
     pub(super) fn get(&self, key: K, plan: impl FnOnce() -> P) -> Arc<P> {
-        // A panic elsewhere cannot leave the map half changed, so a poisoned lock is still good.
+        // A panic cannot leave the map half changed, so a poisoned lock can still be used.
         let mut plans = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         plans.get_or_insert_default().entry(key).or_insert_with(|| Arc::new(plan())).clone()
     }

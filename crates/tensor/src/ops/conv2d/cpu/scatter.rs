@@ -1,12 +1,13 @@
-//! `conv2d` and `input_grad` with few channels out: every source pixel is scattered over the pixels that it reaches.
+//! Computes `conv2d` and `input_grad` with few output channels: every source pixel is scattered over the pixels that it
+//! reaches.
 //!
 //! ```text
-//! out[target pixel][channel][16 images]  +=  W[tap][channel] (inner, broadcast) * a[source pixel]^T (inner x 16 images)
+//! out[target pixel][channel][16 images] += W[tap][channel] (inner, broadcast) * a[source pixel]^T (inner x 16 images)
 //! ```
 //!
-//! A tile of channels would use one or three of sixteen columns, so the columns are images. The rows of a tile are all
-//! (tap, channel) at once: 25 for 5x5 and one channel. A job owns a band of target rows and sixteen images; their sums
-//! stay in the second cache level until the last source pixel is done.
+//! A tile of channels would use only one to four of sixteen columns, so the columns are images. The rows of a tile are
+//! all pairs of a tap and a channel: 25 for a 5x5 kernel and one channel. A job owns a band of target rows and sixteen
+//! images, and their sums stay in the second-level cache until the last source pixel is done.
 
 use std::ops::Range;
 use std::slice;
@@ -22,19 +23,19 @@ use crate::cpu::microkernel::{DEPTH, LANES, Product, Term};
 use crate::cpu::pack::transpose;
 use crate::cpu::{Simd, vectorised};
 
-/// The sums of a band take at most so many numbers (64 KiB), unless one row of pixels takes more.
+/// The maximum number of sums in a band (64 KiB), unless a single row of pixels has more.
 const BAND: usize = 16384;
 
-/// A map with at least so many target rows is cut into so many bands, for balance.
+/// The minimum number of bands that a map is cut into for balance, if it has that many target rows.
 const BANDS: usize = 4;
 
-/// A map of images with `inner` channels to images with `outer` channels.
+/// A map from images with `inner` channels to images with `outer` channels.
 pub(super) struct Map {
     bands: Arc<Vec<Band>>,
     n: usize,
     inner: usize,
     outer: usize,
-    /// The distance in the weights between neighbours along `inner`.
+    /// The distance between neighbours along `inner` in the weights.
     step: usize,
 }
 
@@ -44,7 +45,7 @@ struct Band {
     sources: Vec<Source>,
 }
 
-/// A source pixel with its tile: offsets in the weights, and in the sums of the band.
+/// A source pixel with the offsets of its tile in the weights and in the sums of the band.
 struct Source {
     pixel: usize,
     weights: Vec<usize>,
@@ -71,8 +72,8 @@ impl Map {
     }
 }
 
-/// Cuts target images of `height` x `width` pixels into bands. `reach` is the target of a (source pixel, tap), `weight`
-/// the offset of the first of the `inner` weights of a (tap, outer channel).
+/// Cuts target images of `height` x `width` pixels into bands. `reach` returns the target pixel of a source pixel and a
+/// tap, and `weight` the offset of the first of the `inner` weights of a tap and an outer channel.
 fn bands(
     (height, width, outer): (usize, usize, usize),
     g: &Geometry,
@@ -100,7 +101,7 @@ fn bands(
     (0..height).step_by(rows).map(band).collect()
 }
 
-/// `a` is `[pixel][n][inner]`, `weights` as the caller of the map has them, `out` is `[pixel][n][outer]`.
+/// Computes a map: `a` is `[pixel][n][inner]`, `weights` are in their original order, and `out` is `[pixel][n][outer]`.
 pub(super) fn scatter(
     simd: Simd,
     map: &Map,

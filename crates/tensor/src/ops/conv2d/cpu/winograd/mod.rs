@@ -1,8 +1,10 @@
-//! All three maps of the 5x5 convolution with stride 2, with a third of the multiplications.
+//! Computes all three maps of the 5x5 convolution with stride 2 by Winograd's method, with a third of the
+//! multiplications.
 //!
 //! Even and odd rows and columns of the input (four *phases*) meet kernels of 3x3, 3x2, 2x3 and 2x2 taps at stride 1.
-//! Winograd's nested F(4, 3) and F(4, 2) (see [`transforms`]) turn a phase of a tile of 4x4 outputs into products at 36,
-//! 30, 30 and 25 pairs of points, its *entries*: 121 matrix products where the taps one by one need 400.
+//! Winograd's nested F(4, 3) and F(4, 2) (see [`transforms`]) turn a phase of a tile of 4x4 outputs into products at
+//! 36, 30, 30 and 25 pairs of points, called its *entries*. This takes 121 matrix products, where computing tap by tap
+//! takes 400.
 //!
 //! ```text
 //! conv2d        y  = OUTPUT^T [ sum over phases of  (DATA x) * (KERNEL w) ]
@@ -11,14 +13,16 @@
 //! ```
 //!
 //! OUTPUT is the same for three and for two taps, so the microkernel sums the phases of `conv2d` before the transform
-//! back. In the layout `[pixel][n][channel]` the transforms of images add up whole pixels.
+//! back. In the layout `[pixel][n][channel]`, the transforms of images add whole pixels.
 //!
-//! Bytes: at points x is 1.9 times as large, and the dy of `input_grad` 7.6 times. So a few tiles are transformed and
-//! multiplied before the next, and what the transforms write is still in the last cache level when it is read. The kernel,
-//! 4.8 times as large at points, is transformed once for all tiles and images. The products of `weight_grad` sum over all
-//! tiles, so there all tiles of x and dy stand at points at once; the kernel's gradient does a few output channels at a time.
+//! Memory: x is 1.9 times as large at points, and the dy of `input_grad` 7.6 times. Therefore only a few tiles are
+//! transformed and multiplied at once, so that what the transforms write is still in the last-level cache when it is
+//! read. The kernel is 4.8 times as large at points, and is transformed once for all tiles and images. The products of
+//! `weight_grad` sum over all tiles, so all tiles of x and dy are at points at once, but the gradient of the kernel is
+//! computed for a few output channels at a time.
 //!
-//! Errors: see the choice of points in [`transforms`]. They are relative to the largest results of a tile, not to each.
+//! Errors: the choice of points in [`transforms`] determines them. They are relative to the largest results of a tile,
+//! not to each result.
 
 mod transforms;
 
@@ -37,24 +41,25 @@ use transforms::{POINTS, Patch, TILE, data, kernel, kernel_grad, output, output_
 const KERNEL: usize = 5;
 const STRIDE: usize = 2;
 
-/// With fewer channels on either side, or fewer images, too little is multiplied at an entry to pay for the transforms.
+/// With fewer channels on either side, or fewer images, an entry has too few multiplications to pay for the transforms.
 const CHANNELS: usize = 16;
 const IMAGES: usize = 16;
 
-/// Numbers (4 MiB) that stay in the last cache level between their transform and their use.
+/// The number of elements (4 MiB) that stay in the last-level cache between their transform and their use.
 const CACHED: usize = 1 << 20;
 
-/// Numbers of a pixel that one job transforms.
+/// The number of elements of a pixel that one job transforms.
 const RUN: usize = 1024;
 
-/// Rows of a job of products: enough to read its panel of the kernel at points often, few enough for the second cache level.
+/// The number of rows in a job of products: enough to reuse its panel of the transformed kernel, few enough for the
+/// second-level cache.
 const ROWS: usize = 64;
 
-/// Every second tap along both axes.
+/// A phase of the kernel: every second tap along both axes.
 struct Phase {
-    /// The first tap: row and column.
+    /// The row and column of the first tap.
     first: [usize; 2],
-    /// Where its entries start among those of all phases.
+    /// The index of its first entry among those of all phases.
     start: usize,
 }
 
@@ -65,7 +70,7 @@ const PHASES: [Phase; 4] = [
     Phase { first: [1, 1], start: 96 },
 ];
 
-/// Entries of all phases.
+/// The number of entries of all phases.
 const ENTRIES: usize = 121;
 
 impl Phase {
@@ -81,65 +86,66 @@ impl Phase {
         self.points().into_iter().product()
     }
 
-    /// The entry at points `i`, `j`, if the phase has them.
+    /// Returns the entry at points `i`, `j`, or `None` if the phase does not have these points.
     fn entry(&self, i: usize, j: usize) -> Option<usize> {
         let [rows, columns] = self.points();
         (i < rows && j < columns).then_some(self.start + i * columns + j)
     }
 
-    /// The place in the kernel of each of its taps.
+    /// Returns the index in the kernel of each of its taps.
     fn kernel_taps(&self) -> Vec<usize> {
         let [rows, columns] = self.taps();
         let place = |axis: usize, tap: usize| self.first[axis] + STRIDE * tap;
         (0..rows * columns).map(|tap| place(0, tap / columns) * KERNEL + place(1, tap % columns)).collect()
     }
 
-    /// The input pixel that the phase's first tap meets at position `at`.
+    /// Returns the position along an axis of the input pixel that the phase's first tap meets at position `at`.
     fn input(&self, g: &Geometry, axis: usize, at: usize) -> Option<usize> {
         let size = [g.h, g.w][axis];
         (STRIDE * at + self.first[axis]).checked_sub(g.padding[axis]).filter(|&pixel| pixel < size)
     }
 }
 
-/// Whether this path is the fastest for all maps of a geometry: it saves at least half of the multiplications, and there
-/// are enough of them. So the last bits of an image depend on how many stand in its batch.
+/// Returns whether this path is the fastest for all maps of a geometry: it must save at least half of the
+/// multiplications, and there must be enough of them. The last bits of an image's result therefore depend on the number
+/// of images in its batch.
 pub(crate) fn pays(g: &Geometry) -> bool {
     let tiles: usize = [g.oh, g.ow].iter().map(|size| size.div_ceil(TILE)).product();
     let multiplications = ENTRIES * tiles * g.n * g.ci * g.co;
-    // A multiplication of a tap counts as two operations.
+    // Each multiplication by a tap counts as two operations in `flops`.
     fits(g) && g.ci.min(g.co) >= CHANNELS && g.n >= IMAGES && 2 * multiplications <= g.flops() / 2
 }
 
-/// Whether this path can compute a geometry, given packed weights.
+/// Returns whether this path can compute a geometry, given packed weights.
 pub(crate) fn fits(g: &Geometry) -> bool {
     [g.kh, g.kw] == [KERNEL; 2] && g.stride == [STRIDE; 2] && g.dilation == [1, 1]
 }
 
-/// Pixels row after row; `None` lies in the padding or beyond a border.
+/// Pixels, row after row; `None` lies in the padding or beyond a border.
 type Pixels = Vec<Option<usize>>;
 
-/// Pixels of images `width` wide from the positions along either axis.
+/// Returns the pixels of images that are `width` pixels wide, given the positions along either axis.
 fn pixels([rows, columns]: [usize; 2], width: usize, along: impl Fn(usize, usize) -> Option<usize>) -> Pixels {
     (0..rows * columns).map(|i| Some(along(0, i / columns)? * width + along(1, i % columns)?)).collect()
 }
 
-/// The first positions of the tiles that cover `start..end` along both axes.
+/// Returns the first positions of the tiles that cover `start..end` along both axes.
 fn corners(start: [usize; 2], end: [usize; 2]) -> impl Iterator<Item = [usize; 2]> {
     let rows = (start[0]..end[0]).step_by(TILE);
     rows.flat_map(move |y| (start[1]..end[1]).step_by(TILE).map(move |x| [y, x]))
 }
 
-/// The input pixels that a phase of a tile of outputs reads.
+/// Returns the input pixels that a phase of a tile of outputs reads.
 fn input_pixels(g: &Geometry, phase: &Phase, corner: [usize; 2]) -> Pixels {
     pixels(phase.points(), g.w, |axis, i| phase.input(g, axis, corner[axis] + i))
 }
 
-/// The pixels of a tile of outputs.
+/// Returns the pixels of a tile of outputs.
 fn output_pixels(g: &Geometry, corner: [usize; 2]) -> Pixels {
     pixels([TILE; 2], g.ow, |axis, i| Some(corner[axis] + i).filter(|&o| o < [g.oh, g.ow][axis]))
 }
 
-/// A map of images with `inner` channels to images with `outer` channels.
+/// A map from images with `inner` channels to images with `outer` channels.
 pub(crate) struct Map {
     n: usize,
     inner: usize,
@@ -153,7 +159,7 @@ pub(crate) struct Map {
 struct Tile {
     /// The source pixels of every phase.
     sources: [Pixels; 4],
-    /// The target pixels: those of all phases together, or of each.
+    /// The target pixels: one list for all phases together, or one for each.
     targets: Vec<Pixels>,
 }
 
@@ -191,13 +197,14 @@ impl Map {
 struct AtPoints {
     data: Buffer<f32>,
     entries: usize,
-    /// The distance of two entries, with a gap: a power of two apart they would share a few cache sets.
+    /// The distance between two entries. It includes a gap, because entries at a distance of a power of two would share
+    /// a few cache sets.
     step: usize,
 }
 
 impl AtPoints {
-    /// Images of `numbers` numbers a pixel. `transform(tile, step, patch)` completes a patch, which lacks sources and
-    /// targets, and transforms it; `step` is the distance of two entries.
+    /// Transforms images with `numbers` elements per pixel. `transform(tile, step, patch)` adds the sources and targets
+    /// that the patch lacks, and transforms it; `step` is the distance between two entries.
     fn new(
         images: &[f32],
         numbers: usize,
@@ -228,7 +235,7 @@ impl AtPoints {
         AtPoints { data, entries, step }
     }
 
-    /// DATA of every phase; `sources` are the pixels of a tile.
+    /// Applies DATA to every phase; `sources` returns the pixels of a tile.
     fn data<'a>(
         simd: Simd,
         images: &[f32],
@@ -240,20 +247,20 @@ impl AtPoints {
             for (phase, sources) in PHASES.iter().zip(sources(tile)) {
                 let sources = scaled(sources, numbers);
                 let targets: Vec<_> = (0..phase.entries()).map(|entry| Some((phase.start + entry) * step)).collect();
-                // SAFETY: `simd` is available; the plan names pixels of the images, whose sizes the callers compared with
-                // the slices; the job owns its part of all entries of the tile.
+                // SAFETY: `simd` is available; the plan names pixels of the images, whose sizes the callers compared
+                // with the slices; the job owns its part of all entries of the tile.
                 unsafe { data(simd, phase.taps(), Patch { sources: &sources, targets: &targets, ..patch }) };
             }
         })
     }
 
-    /// OUTPUT of the tiles of a gradient, in entries that are pairs of points.
+    /// Applies OUTPUT to the tiles of a gradient; the entries are pairs of points.
     fn output_grad(simd: Simd, g: &Geometry, dy: &[f32], corners: &[[usize; 2]]) -> Self {
         let numbers = g.n * g.co;
         AtPoints::new(dy, numbers, corners.len(), POINTS * POINTS, |tile, step, patch| {
             let sources = scaled(&output_pixels(g, corners[tile]), numbers);
             let targets: Vec<_> = (0..POINTS * POINTS).map(|pair| Some(pair * step)).collect();
-            // SAFETY: as for the data.
+            // SAFETY: as in [`AtPoints::data`].
             unsafe { output_grad(simd, Patch { sources: &sources, targets: &targets, ..patch }) };
         })
     }
@@ -263,12 +270,13 @@ impl AtPoints {
     }
 }
 
-/// The offsets of pixels of so many numbers.
+/// Returns the offsets of pixels with this many elements.
 fn scaled(pixels: &Pixels, numbers: usize) -> Pixels {
     pixels.iter().map(|pixel| Some((*pixel)? * numbers)).collect()
 }
 
-/// `a` is `[pixel][n][inner]`, `b` is packed `[panel][tap][inner][16]`, `out` is `[pixel][n][outer]`.
+/// Computes a map: `a` is `[pixel][n][inner]`, `b` is packed `[panel][tap][inner][16]`, and `out` is
+/// `[pixel][n][outer]`.
 pub(crate) fn winograd(simd: Simd, map: &Map, a: &[f32], b: &[f32], epilogue: Option<&Epilogue<f32>>, out: &mut [f32]) {
     let &Map { n, inner, outer, ref tiles, .. } = map;
     let (panels, blocks) = (outer.div_ceil(LANES), n.div_ceil(ROWS));
@@ -295,7 +303,7 @@ pub(crate) fn winograd(simd: Simd, map: &Map, a: &[f32], b: &[f32], epilogue: Op
 struct Job<'a> {
     simd: Simd,
     map: &'a Map,
-    /// The tile's number among those at points.
+    /// The index of the tile among those at points.
     tile: usize,
     targets: &'a [Pixels],
     rows: Range<usize>,
@@ -303,7 +311,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// `kernel` is `[panel][entry][inner][16]`.
+    /// Computes the products and transforms them back; `kernel` is `[panel][entry][inner][16]`.
     fn run(&self, a: &AtPoints, kernel: &[f32], epilogue: Option<&Epilogue<f32>>, out: Shared) {
         let &Map { n, inner, outer, .. } = self.map;
         let kernel = &kernel[self.panel * ENTRIES * inner * LANES..];
@@ -336,7 +344,7 @@ impl Job<'_> {
                             accumulate,
                         };
                         // SAFETY: `simd` is available; the terms name entries of the tile and of the kernel, and the
-                        // products have room for every pair of points.
+                        // products have space for every pair of points.
                         unsafe { product.run(self.simd) };
                         accumulate = true;
                     }
@@ -367,7 +375,7 @@ impl Job<'_> {
     }
 }
 
-/// KERNEL of every phase: `[panel][entry][inner][16]`.
+/// Applies KERNEL to every phase: `[panel][entry][inner][16]`.
 fn kernel_at_points(simd: Simd, map: &Map, b: &[f32]) -> Buffer<f32> {
     let len = map.inner * LANES;
     let mut points = Buffer::stale(map.outer.div_ceil(LANES) * ENTRIES * len);
@@ -399,7 +407,7 @@ fn kernel_at_points(simd: Simd, map: &Map, b: &[f32]) -> Buffer<f32> {
     points
 }
 
-/// Writes `[tap][co][ci]`.
+/// Computes `dw` `[tap][co][ci]`.
 pub(crate) fn weight_grad(simd: Simd, g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     assert!(fits(g), "Winograd's path for {g:?}");
     let corners: Vec<_> = corners([0; 2], [g.oh, g.ow]).collect();
@@ -411,7 +419,7 @@ pub(crate) fn weight_grad(simd: Simd, g: &Geometry, x: &[f32], dy: &[f32], dw: &
     let most = (CACHED / (ENTRIES * g.ci)).clamp(1, g.co);
     for first in (0..g.co).step_by(most) {
         let channels = first..g.co.min(first + most);
-        // `[entry][output channel][ci]`, with a gap after every entry.
+        // The products are `[entry][output channel][ci]`, with a gap after every entry.
         let step = (channels.len() * g.ci).next_multiple_of(LANES) + LANES;
         let mut products = Buffer::stale(ENTRIES * step);
         let to = Shared::new(&mut products);
@@ -447,7 +455,7 @@ pub(crate) fn weight_grad(simd: Simd, g: &Geometry, x: &[f32], dy: &[f32], dw: &
     }
 }
 
-/// The products of some output channels with all input channels at one entry, over all images of the tiles.
+/// Computes the products of some output channels with all input channels at one entry, over all images of the tiles.
 fn correlate(
     simd: Simd,
     g: &Geometry,
@@ -478,8 +486,8 @@ fn correlate(
                     columns: LANES.min(g.ci - first),
                     accumulate,
                 };
-                // SAFETY: `simd` is available; the terms name entries of tiles, whose gaps hold what sixteen lanes reach
-                // past the last row; the job owns the products at this entry.
+                // SAFETY: `simd` is available; the terms name entries of tiles, and the gaps after these hold what
+                // sixteen lanes read past the last row; the job owns the products at this entry.
                 unsafe { product.run(simd) };
                 accumulate = true;
             }
@@ -487,7 +495,7 @@ fn correlate(
     }
 }
 
-/// Calls `f(first, count, width)` for the vectors of sixteen numbers in a range, and for what is left.
+/// Calls `f(first, count, width)` for the vectors of sixteen elements in a range, and for the remaining elements.
 fn in_vectors(range: Range<usize>, f: impl Fn(usize, usize, usize)) {
     let (count, rest) = (range.len() / LANES, range.len() % LANES);
     if count > 0 {

@@ -1,31 +1,33 @@
-//! The small matrices of F(4, 3) and F(4, 2), and how they are applied to vectors of sixteen numbers.
+//! The small matrices of F(4, 3) and F(4, 2), and their application to vectors of sixteen elements.
 //!
-//! A correlation of data d with r taps w, `TILE` outputs of it, is the transpose of a product of two polynomials. Toom
-//! and Cook's way evaluates them at `TILE` + r - 1 points p, multiplies there, and interpolates:
+//! A correlation of data d with r taps w that has `TILE` outputs is the transpose of a product of two polynomials. The
+//! method of Toom and Cook evaluates the polynomials at `TILE` + r - 1 points p, multiplies the values, and
+//! interpolates:
 //!
 //! ```text
 //! y = OUTPUT^T ((KERNEL w) * (DATA d))        N_i = M_i(p_i),  M_i(t) = product over l != i of (t - p_l)
 //! OUTPUT[i][k] = p_i^k    KERNEL[i][k] = p_i^k / N_i    DATA[i][k] = coefficient of t^k in M_i
 //! ```
 //!
-//! At infinity OUTPUT and KERNEL have the last unit vector, and M is the product over all finite points.
+//! At infinity, the rows of OUTPUT and KERNEL are the last unit vector, and M is the product over all finite points.
 //!
-//! What images go through, DATA, OUTPUT^T and OUTPUT, is a third of a convolution's time, so there the products are
-//! factored: the points 1 and -1 share the sum and the difference of the even and the odd terms, and all M but theirs the
-//! factor t^2 - 1. That takes 16, 12 and 10 operations for a vector of six points instead of 26, 18 and 18.
+//! The transforms of images, DATA, OUTPUT^T and OUTPUT, take a third of a convolution's time, so their products are
+//! factored: the points 1 and -1 share the sum and the difference of the even and the odd terms, and all M except
+//! theirs share the factor t^2 - 1. This takes 16, 12 and 10 operations for a vector of six points instead of 26, 18
+//! and 18.
 
 use super::super::Shared;
 use crate::cpu::microkernel::LANES;
 use crate::cpu::{Lanes, Routine, Simd};
 
-/// Outputs of a tile, in either direction.
+/// The number of outputs of a tile in either direction.
 pub(super) const TILE: usize = 4;
 
-/// The most points of a direction: those of three taps.
+/// The largest number of points in a direction, which is that for three taps.
 pub(super) const POINTS: usize = TILE + 2;
 
-/// The points; two taps use all but the last. Results err by about three times what the taps one by one do; 2 and 1/2
-/// would double that.
+/// The points; two taps use all but the last. The errors of results are about three times those of computing tap by
+/// tap; with the points 2 and 1/2 they would be twice as large.
 const AT: [Point; POINTS] = {
     use Point::{Finite, Infinity};
     [Finite(0.0), Finite(1.0), Finite(-1.0), Finite(2.0), Infinity, Finite(-0.5)]
@@ -37,15 +39,16 @@ enum Point {
     Infinity,
 }
 
-/// A matrix of R x C small constants. It is a type, so that the code of every transform has the constants in it.
+/// A matrix of R x C small constants. It is a type, so that the constants are compiled into the code of every
+/// transform.
 pub(super) trait Transform<const R: usize, const C: usize> {
     const MATRIX: Matrix<R, C>;
 
-    /// The product of the matrix with a column of vectors.
+    /// Returns the product of the matrix with a column of vectors.
     ///
     /// # Safety
     ///
-    /// The machine has the instructions of `L`.
+    /// The machine must have the instructions of `L`.
     #[inline(always)]
     unsafe fn apply<L: Lanes>(x: &[L; C]) -> [L; R] {
         // SAFETY: the caller vouches for the instructions.
@@ -65,19 +68,19 @@ pub(super) trait Transform<const R: usize, const C: usize> {
 
 type Matrix<const R: usize, const C: usize> = [[f32; C]; R];
 
-/// From data to R points.
+/// Transforms data to R points.
 pub(super) struct Data<const R: usize>;
 
-/// From so many taps to points.
+/// Transforms `TAPS` taps to points.
 pub(super) struct Kernel<const TAPS: usize>;
 
-/// From R points to the output tile.
+/// Transforms R points to a tile of outputs.
 pub(super) struct Output<const R: usize>;
 
-/// From a tile of outputs to all points.
+/// Transforms a tile of outputs to all points.
 pub(super) struct OutputGrad;
 
-/// From points to so many taps.
+/// Transforms points to `TAPS` taps.
 pub(super) struct KernelGrad<const TAPS: usize>;
 
 impl Transform<6, 6> for Data<6> {
@@ -87,7 +90,7 @@ impl Transform<6, 6> for Data<6> {
     unsafe fn apply<L: Lanes>(x: &[L; 6]) -> [L; 6] {
         // SAFETY: the caller vouches for the instructions.
         unsafe {
-            // (t^2 - 1) t^k, and t (t - 2) (t + 1/2) t^k.
+            // `e` stands for (t^2 - 1) t^k, and `f` for t (t - 2) (t + 1/2) t^k.
             let [e0, e1, e2, e3] = [0, 1, 2, 3].map(|k| x[k + 2].sub(x[k]));
             let [f0, f1] = [1, 2].map(|k| multiple(-1.5, x[k + 1], x[k + 2].sub(x[k])));
             [
@@ -109,7 +112,7 @@ impl Transform<5, 5> for Data<5> {
     unsafe fn apply<L: Lanes>(x: &[L; 5]) -> [L; 5] {
         // SAFETY: the caller vouches for the instructions.
         unsafe {
-            // (t^2 - 1) t^k, and t (t - 2) t^k.
+            // `e` stands for (t^2 - 1) t^k, and `f` for t (t - 2) t^k.
             let [e0, e1, e2] = [0, 1, 2].map(|k| x[k + 2].sub(x[k]));
             let [f0, f1] = [1, 2].map(|k| multiple(-2.0, x[k], x[k + 1]));
             [multiple(-2.0, e0, e1), f1.add(f0), f1.sub(f0), e1, multiple(-2.0, e1, e2)]
@@ -176,18 +179,18 @@ impl Transform<2, 5> for KernelGrad<2> {
     const MATRIX: Matrix<2, 5> = transposed(&kernel_matrix());
 }
 
-/// `factor * x + y`.
+/// Returns `factor * x + y`.
 ///
 /// # Safety
 ///
-/// The machine has the instructions of `L`.
+/// The machine must have the instructions of `L`.
 #[inline(always)]
 unsafe fn multiple<L: Lanes>(factor: f32, x: L, y: L) -> L {
     // SAFETY: the caller vouches for the instructions.
     unsafe { L::broadcast(&factor).mul_add(x, y) }
 }
 
-/// OUTPUT for R points.
+/// Returns OUTPUT for R points.
 const fn output_matrix<const R: usize, const C: usize>() -> Matrix<R, C> {
     let mut m = [[0.0; C]; R];
     let mut i = 0;
@@ -208,7 +211,7 @@ const fn output_matrix<const R: usize, const C: usize>() -> Matrix<R, C> {
     m
 }
 
-/// The coefficients of M_i for R points.
+/// Returns the coefficients of M_i for R points.
 const fn polynomial<const R: usize>(i: usize) -> [f64; R] {
     let mut m = [0.0; R];
     m[0] = 1.0;
@@ -229,7 +232,7 @@ const fn polynomial<const R: usize>(i: usize) -> [f64; R] {
     m
 }
 
-/// DATA for R points.
+/// Returns DATA for R points.
 const fn data_matrix<const R: usize>() -> Matrix<R, R> {
     let mut m = [[0.0; R]; R];
     let mut i = 0;
@@ -245,7 +248,7 @@ const fn data_matrix<const R: usize>() -> Matrix<R, R> {
     m
 }
 
-/// KERNEL for R points.
+/// Returns KERNEL for R points.
 const fn kernel_matrix<const R: usize, const C: usize>() -> Matrix<R, C> {
     let mut m = [[0.0; C]; R];
     let mut i = 0;
@@ -285,23 +288,23 @@ const fn transposed<const R: usize, const C: usize>(m: &Matrix<R, C>) -> Matrix<
     t
 }
 
-/// What a transform in both directions reads and writes: matrices of vectors, each `count` times in steps.
+/// The operands of a transform in both directions: matrices of vectors, each repeated `count` times at a constant step.
 #[derive(Clone, Copy)]
 pub(super) struct Patch<'a> {
     pub(super) from: &'a [f32],
-    /// Where each vector starts, row after row; `None` stands for zeros.
+    /// The start of each vector, row after row; `None` stands for zeros.
     pub(super) sources: &'a [Option<usize>],
     pub(super) from_step: usize,
     pub(super) to: Shared,
-    /// Where each result goes, row after row; `None` is not wanted.
+    /// The destination of each result, row after row; a result with `None` is dropped.
     pub(super) targets: &'a [Option<usize>],
     pub(super) to_step: usize,
     pub(super) count: usize,
-    /// Numbers of a vector, at most sixteen.
+    /// The number of elements in a vector, at most sixteen.
     pub(super) width: usize,
 }
 
-/// `A * patch * B^T`.
+/// Computes `A * patch * B^T`.
 struct Both<'a, A, B, const R: usize, const C: usize, const H: usize, const W: usize>(Patch<'a>, A, B);
 
 impl<A, B, const R: usize, const C: usize, const H: usize, const W: usize> Routine for Both<'_, A, B, R, C, H, W>
@@ -345,14 +348,15 @@ where
     }
 }
 
-/// Runs the transform that fits the number of taps in either direction.
+/// Defines a function that runs the transform for the number of taps in either direction.
 macro_rules! transform {
     ($(#[$text:meta])* $name:ident, $three:expr, $two:expr) => {
         $(#[$text])*
         ///
         /// # Safety
         ///
-        /// The machine can run `simd`, the patch names vectors inside its arrays, and nobody else uses its targets.
+        /// The machine must be able to run `simd`, the patch must name vectors inside its arrays, and nothing else may
+        /// use its targets.
         pub(super) unsafe fn $name(simd: Simd, taps: [usize; 2], patch: Patch) {
             // SAFETY: the caller vouches for the instructions and the patch.
             unsafe {
@@ -369,27 +373,27 @@ macro_rules! transform {
 }
 
 transform!(
-    /// Data at its points.
+    /// Transforms data to points.
     data, Data::<6>, Data::<5>
 );
 transform!(
-    /// Taps at their points.
+    /// Transforms taps to points.
     kernel, Kernel::<3>, Kernel::<2>
 );
 transform!(
-    /// A tile of outputs from products at its points.
+    /// Transforms products at points to a tile of outputs.
     output, Output::<6>, Output::<5>
 );
 transform!(
-    /// The gradient in the taps from products at their points.
+    /// Transforms products at points to the gradient with respect to the taps.
     kernel_grad, KernelGrad::<3>, KernelGrad::<2>
 );
 
-/// The gradient in a tile of outputs at all points.
+/// Transforms the gradient with respect to a tile of outputs to all points.
 ///
 /// # Safety
 ///
-/// As the other transforms.
+/// The conditions are those of the other transforms.
 pub(super) unsafe fn output_grad(simd: Simd, patch: Patch) {
     // SAFETY: the caller vouches for the instructions and the patch.
     unsafe { simd.run(Both(patch, OutputGrad, OutputGrad)) }
@@ -399,7 +403,7 @@ pub(super) unsafe fn output_grad(simd: Simd, patch: Patch) {
 mod tests {
     use super::*;
 
-    /// `OUTPUT^T ((KERNEL w) * (DATA d))` is the correlation, for every pair of a tap and a datum.
+    /// Checks for every pair of a tap and a datum that `OUTPUT^T ((KERNEL w) * (DATA d))` is the correlation.
     fn check<const R: usize, const T: usize>()
     where
         Data<R>: Transform<R, R>,
@@ -424,7 +428,7 @@ mod tests {
         }
     }
 
-    /// A factored product is that of the matrix, for every unit vector.
+    /// Checks for every unit vector that a factored product equals that of the matrix.
     fn check_product<T: Transform<R, C>, const R: usize, const C: usize>() {
         for column in 0..C {
             let mut x = [[0.0; LANES]; C];
