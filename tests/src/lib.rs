@@ -160,3 +160,8 @@ impl Golden {
 #[cfg(doctest)]
 #[doc = include_str!("../../CONTRIBUTING.md")]
 struct Contributing;
+
+/// Compiles and runs the example of `README.md`.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
