@@ -142,8 +142,7 @@ pub enum NewClasses {
     Mean,
 }
 
-/// How a generator is scored (paper section 4.1). A measurement is left out if its number of samples or its interval is
-/// 0.
+/// How a generator is scored (paper section 4.1). A measurement whose number of samples or interval is 0 is left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationOptions {

@@ -71,8 +71,7 @@ impl TaskEnd<'_> {
     }
 }
 
-/// A method that keeps a generator from forgetting. The default implementations are those of a strategy that adds
-/// nothing.
+/// A strategy that keeps a generator from forgetting. The default methods are those of a strategy that adds nothing.
 pub trait Strategy: Send {
     /// Moves the tensors that the strategy remembers to another device.
     fn move_to(&mut self, _device: Device) {}
@@ -144,7 +143,7 @@ pub trait Strategy: Send {
     /// whose tasks have ended, and `path` names the checkpoint in errors.
     ///
     /// # Errors
-    /// Returns an error if a tensor is missing from the checkpoint or has another shape.
+    /// Returns an error if the checkpoint does not hold what the strategy remembers.
     fn restore(
         &mut self,
         _path: &Path,

@@ -391,8 +391,8 @@ impl Cut {
         )
     }
 
-    /// Returns the gradients of x, scale and shift. With g the gradient before the rectifier, they are `inverse * (g
-    /// scale - mean(g scale) - x^ mean(g scale x^))`, `sum(g x^)` and `sum(g)`.
+    /// Returns the gradients of x, scale and shift. With g the gradient before the rectifier, they are
+    /// `inverse * (g scale - mean(g scale) - x^ mean(g scale x^))`, `sum(g x^)` and `sum(g)`.
     fn backward<T: Element>(
         &self,
         [g, y, x]: [&[T]; 3],

@@ -2,7 +2,7 @@
 //!
 //! The kernels repeat rows in blocks: a tensor of G rows fills N rows, where G divides N, so that row n of the result
 //! reads row n / (N / G). One row of statistics or of class parameters can thus serve one class-pure group of a batch.
-//! Callers reach this only through [`Tensor::repeat_interleave`]; broadcasting itself follows NumPy's rule.
+//! The public interface to this is [`Tensor::repeat_interleave`]; broadcasting follows NumPy's rule alone.
 
 pub(crate) mod cuda;
 
@@ -40,8 +40,8 @@ impl Tensor {
         self.sum_rows_to(to)
     }
 
-    /// Repeats every row of the first axis `repeats` times, one after another: row i of the result is row `i /
-    /// repeats`.
+    /// Repeats every row of the first axis `repeats` times, one after another: row i of the result is row
+    /// `i / repeats`.
     ///
     /// # Panics
     /// Panics if this tensor is a scalar.

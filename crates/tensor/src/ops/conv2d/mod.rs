@@ -170,8 +170,7 @@ impl Tensor {
     /// their matrices pair by pair: shape `[b, n, m]`.
     ///
     /// # Panics
-    /// Panics if the operands have neither two axes each nor three, if the lengths of the axes do not fit, or if b is
-    /// 0.
+    /// Panics if the operands do not both have two or three axes, if the axes' lengths do not fit, or if b is 0.
     #[track_caller]
     pub fn matmul(&self, other: &Tensor) -> Tensor {
         let (left, right) = (self.shape(), other.shape());

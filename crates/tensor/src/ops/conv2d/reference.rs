@@ -10,15 +10,15 @@ pub(crate) fn conv2d(g: &Geometry, x: &[f64], w: &[f64], y: &mut [f64]) {
     for_each_product(g, |xi, wi, yi| y[yi] += x[xi] * w[wi]);
 }
 
-/// Computes the gradient of [`conv2d`] with respect to `x`: `dx[i][b][ci] = sum over t and co of dy[o(i, t)][b][co] *
-/// w[t][co][ci]`.
+/// Computes the gradient of [`conv2d`] with respect to `x`:
+/// `dx[i][b][ci] = sum over t and co of dy[o(i, t)][b][co] * w[t][co][ci]`.
 pub(crate) fn input_grad(g: &Geometry, dy: &[f64], w: &[f64], dx: &mut [f64]) {
     dx.fill(0.0);
     for_each_product(g, |xi, wi, yi| dx[xi] += dy[yi] * w[wi]);
 }
 
-/// Computes the gradient of [`conv2d`] with respect to `w`: `dw[t][co][ci] = sum over o and b of x[i(o, t)][b][ci] *
-/// dy[o][b][co]`.
+/// Computes the gradient of [`conv2d`] with respect to `w`:
+/// `dw[t][co][ci] = sum over o and b of x[i(o, t)][b][ci] * dy[o][b][co]`.
 pub(crate) fn weight_grad(g: &Geometry, x: &[f64], dy: &[f64], dw: &mut [f64]) {
     dw.fill(0.0);
     for_each_product(g, |xi, wi, yi| dw[wi] += x[xi] * dy[yi]);

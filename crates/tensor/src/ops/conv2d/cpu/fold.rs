@@ -1,8 +1,8 @@
 //! Computes `weight_grad` with few channels on one side, by folding the taps into the rows of a tile.
 //!
 //! ```text
-//! dw[tap][narrow channel][wide channel] = sum over wide pixels and images of narrow[origin + shift(tap)]^T *
-//! wide[pixel]
+//! dw[tap][narrow channel][wide channel]
+//!     =  sum over wide pixels and images of  narrow[origin + shift(tap)]^T * wide[pixel]
 //! ```
 //!
 //! With only one or three rows, a tile would wait for its own multiply-adds. The row offsets of the microkernel let it
