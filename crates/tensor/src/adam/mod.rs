@@ -156,7 +156,7 @@ impl Step {
         let operands = |[parameter, gradient, first, second]: [&'t Tensor; 4]| {
             operands("a step of Adam", [parameter, gradient, first, second])
         };
-        if let Device::Cuda(_) = parameters[0][0].device() {
+        if parameters.iter().any(|[parameter, ..]| matches!(parameter.device(), Device::Cuda(_))) {
             // One kernel serves all parameters.
             let buffers = parameters.iter().map(|&tensors| match operands(tensors) {
                 Operands::Cuda(buffers) => buffers,

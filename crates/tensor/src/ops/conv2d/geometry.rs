@@ -53,11 +53,11 @@ impl Conv2d {
     }
 
     /// Returns the output height and width for an input and a kernel, or `None` if the dilated kernel is larger than
-    /// the padded input.
+    /// the padded input or the stride is 0.
     pub fn output_size(&self, input: [usize; 2], kernel: [usize; 2]) -> Option<[usize; 2]> {
         let size = |i: usize| {
             let span = self.dilation[i] * kernel[i].checked_sub(1)? + 1;
-            Some((input[i] + 2 * self.padding[i]).checked_sub(span)? / self.stride[i] + 1)
+            Some((input[i] + 2 * self.padding[i]).checked_sub(span)?.checked_div(self.stride[i])? + 1)
         };
         Some([size(0)?, size(1)?])
     }
@@ -192,6 +192,7 @@ mod tests {
         assert_eq!(Conv2d::new([2, 2], [2, 2]).output_size([32, 31], [5, 5]), Some([16, 16]));
         assert_eq!(Conv2d::new([1, 1], [0, 3]).output_size([17, 17], [1, 7]), Some([17, 17]));
         assert_eq!(Conv2d::new([1, 1], [0, 0]).output_size([4, 4], [5, 4]), None);
+        assert_eq!(Conv2d::square(0, 0).output_size([4, 4], [2, 2]), None);
         assert_eq!(Conv2d::square(1, 2).dilated([2, 3]).output_size([8, 8], [3, 3]), Some([8, 6]));
     }
 

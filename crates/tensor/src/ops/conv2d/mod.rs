@@ -65,7 +65,7 @@ impl Tensor {
     pub fn conv2d_leaky_relu(&self, weight: &Tensor, bias: &Tensor, conv: Conv2d, slope: f64) -> Tensor {
         require_images("conv2d_leaky_relu", [self, weight]);
         if conv.groups != 1 {
-            return (self.conv2d(weight, conv) + bias.reshape([bias.shape().len(), 1, 1])).leaky_relu(slope);
+            return finished("conv2d_leaky_relu", self.conv2d(weight, conv), bias, slope);
         }
         self.layer("conv2d_leaky_relu", weight, bias, conv, slope)
     }
@@ -104,8 +104,7 @@ impl Tensor {
     ) -> Tensor {
         let operation = "conv_transpose2d_leaky_relu";
         if conv.groups != 1 {
-            let maps = self.conv_transpose2d(weight, conv, size);
-            return (maps + bias.reshape([bias.shape().len(), 1, 1])).leaky_relu(slope);
+            return finished(operation, self.conv_transpose2d(weight, conv, size), bias, slope);
         }
         let input = self.transposed_shape(operation, weight, size);
         let g = transposed_geometry(operation, self, weight, conv, input);
@@ -332,6 +331,19 @@ fn require_images(operation: &str, tensors: [&Tensor; 2]) {
 }
 
 #[track_caller]
+fn require_bias(operation: &str, bias: &Tensor, channels: usize) {
+    assert!(bias.shape() == [channels], "{operation}: a bias of shape {:?} for {channels} channels", bias.shape());
+}
+
+/// Adds the bias and applies the rectifier in passes of their own.
+#[track_caller]
+fn finished(operation: &str, maps: Tensor, bias: &Tensor, slope: f64) -> Tensor {
+    let channels = maps.shape()[1];
+    require_bias(operation, bias, channels);
+    (maps + bias.reshape([channels, 1, 1])).leaky_relu(slope)
+}
+
+#[track_caller]
 fn require_matrices(operation: &str, a: &Tensor, b: &Tensor) {
     let (a, b) = (a.shape(), b.shape());
     let fits = a.rank() == 2 && b.rank() == 2 && a[1] == b[1];
@@ -408,7 +420,7 @@ fn run_layer(
     launch: impl FnOnce(&DeviceBuffer, &DeviceBuffer, cuda::Epilogue) -> DeviceBuffer,
 ) -> Storage {
     assert_slope(slope);
-    assert!(bias.shape() == [out.c], "{operation}: a bias of shape {:?} for {} channels", bias.shape(), out.c);
+    require_bias(operation, bias, out.c);
     match operands(operation, [a, b, bias]) {
         Operands::F32([a, b, bias]) => {
             let mut y = Buffer::stale(out.len());

@@ -47,6 +47,7 @@ impl Tensor {
     #[track_caller]
     pub fn leaky_relu_grad(&self, output: &Tensor, slope: f64) -> Tensor {
         assert_eq!(self.shape(), output.shape(), "leaky_relu_grad: a gradient and a result of different shapes");
+        assert_slope(slope);
         if slope == 1.0 {
             return self.clone();
         }
