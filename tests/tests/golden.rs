@@ -4,8 +4,8 @@ use approx::relative_eq;
 use mergan_models::{Architecture, Conditions, Critic, ModelConfig, Network, Standing};
 use mergan_strategies::losses::{LossWeights, critic_terms, generator_terms, gradient_penalty, total};
 use mergan_strategies::{
-    Batch, Choice, Config, Draws, Grouping, Learner, Losses, Role, Round, Snapshot, Step, Strategies, Strategy, Tally,
-    Term,
+    Batch, Choice, Config, Draws, Grouping, Learner, Losses, ReplayCounter, Role, Snapshot, Step, StepInputs,
+    Strategies, Strategy, Term,
 };
 use mergan_tensor::{AdamOptions, Device, Tensor};
 use mergan_tests::{
@@ -141,8 +141,8 @@ fn the_generators_loss() {
 #[test]
 fn what_the_strategies_add() {
     let (golden, critic, generator) = (Golden::open("losses"), critic(SIZES), generator(SIZES, GENERATOR));
-    let (old, tally) = (old(SIZES), Tally::default());
-    let round = |weights| Round {
+    let (old, replay_counter) = (old(SIZES), ReplayCounter::default());
+    let round = |weights| StepInputs {
         old: Some(&old),
         past: &PAST,
         conditions: &[CLASS],
@@ -152,9 +152,9 @@ fn what_the_strategies_add() {
         weights,
         rate: 1e-4,
         draws: draws(&Formula::Single, CLASS, 0, 0),
-        tally: &tally,
+        replay_counter: &replay_counter,
     };
-    let step = |role, round| Step { role, generator: &generator, critic: &critic, round };
+    let step = |role, inputs| Step { role, generator: &generator, critic: &critic, inputs };
     let usual = round(LossWeights::default());
     let [on_critic, on_generator] = [Role::Critic, Role::Generator].map(|role| step(role, &usual));
 
@@ -259,9 +259,9 @@ impl Recipe {
             }
             assert_eq!(losses.names().len(), names.len());
         };
-        let (classes, old, tally) = ([task], old(sizes), Tally::default());
+        let (classes, old, replay_counter) = ([task], old(sizes), ReplayCounter::default());
         for iteration in 0..iterations {
-            let round = |inner| Round {
+            let round = |inner| StepInputs {
                 old: Some(&old),
                 conditions: &classes,
                 past: &past,
@@ -271,7 +271,7 @@ impl Recipe {
                 weights: LossWeights::default(),
                 rate: 1e-4,
                 draws: draws(&Formula::Training, task, iteration, inner),
-                tally: &tally,
+                replay_counter: &replay_counter,
             };
             if iteration > 0 {
                 let losses = generator.step(&critic.network, strategy, &round(0));

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use mergan_models::{Architecture, Critic, Generator, ModelConfig};
 use mergan_strategies::losses::LossWeights;
-use mergan_strategies::{Batch, Draws, Grouping, Learner, Recorder, Round, Strategies, Tally};
+use mergan_strategies::{Batch, Draws, Grouping, Learner, Recorder, ReplayCounter, StepInputs, Strategies};
 use mergan_tensor::cuda::{self, Options, Precision};
 use mergan_tensor::{AdamOptions, Address, Random};
 
@@ -24,7 +24,7 @@ fn main() -> Result<()> {
     let precision = precisions.find(|known| known.to_string() == *precision).context(usage)?;
     let device = cuda::open(0, Options { precision, graphs })?;
     let sizes = ModelConfig { architecture: Architecture::Digit, width, channels: 1, classes: 10, latent: 128 };
-    let (random, tally) = (Random::new(0), Tally::default());
+    let (random, replay_counter) = (Random::new(0), ReplayCounter::default());
     let (generator, critic) = (Generator::new(sizes, random, device), Critic::new(sizes, random, device));
     let mut learner =
         Learner::new(&generator, &critic, AdamOptions { beta1: 0.0, beta2: 0.9, epsilon: 1e-8 }, |_| true);
@@ -32,7 +32,7 @@ fn main() -> Result<()> {
     let strategy = Strategies::built_in().build("sft", &toml::Table::new())?;
     let images = random.uniform(Address::default(), [BATCH, 1, 32, 32], device);
     let mut iterate = |iteration| {
-        let round = |inner| Round {
+        let inputs = |inner| StepInputs {
             old: None,
             conditions: &[0],
             past: &[],
@@ -42,15 +42,15 @@ fn main() -> Result<()> {
             weights: LossWeights::default(),
             rate: 1e-4,
             draws: Draws { noise: &random, device, latent: sizes.latent, task: 0, iteration, inner },
-            tally: &tally,
+            replay_counter: &replay_counter,
         };
         let start = Instant::now();
-        let mut losses = recorder.generator_step(&mut learner, &*strategy, &round(0));
+        let mut losses = recorder.generator_step(&mut learner, &*strategy, &inputs(0));
         for inner in 0..CRITIC_STEPS {
             losses = recorder.critic_step(
                 &mut learner,
                 &*strategy,
-                &round(inner),
+                &inputs(inner),
                 Batch { images: images.clone(), labels: vec![0; BATCH] },
             );
         }

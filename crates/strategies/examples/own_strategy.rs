@@ -38,7 +38,7 @@ impl Strategy for MeanAlignment {
 
     fn generator_terms(&self, step: &Step) -> Vec<Term> {
         let Some(Replayed { images: old, latents, conditions }) =
-            step.replay(step.round.past, step.share(step.round.past.len()))
+            step.replay(step.inputs.past, step.share(step.inputs.past.len()))
         else {
             return Vec::new();
         };

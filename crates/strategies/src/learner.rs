@@ -6,7 +6,7 @@ use mergan_tensor::{Adam, AdamOptions, Device, Tensor, no_grad};
 use crate::batches::Batch;
 use crate::draws::Purpose;
 use crate::losses::{self, Term};
-use crate::step::{Role, Round, Step};
+use crate::step::{Role, Step, StepInputs};
 use crate::strategy::Strategy;
 
 /// A generator and a critic in training.
@@ -104,28 +104,28 @@ impl<N: Network> Trainee<N> {
 
 impl Trainee<Generator> {
     /// Trains the generator on one batch of latents.
-    pub fn step(&mut self, critic: &Critic, strategy: &dyn Strategy, round: &Round) -> Losses {
+    pub fn step(&mut self, critic: &Critic, strategy: &dyn Strategy, inputs: &StepInputs) -> Losses {
         let generator = &self.network;
-        let (n, conditions) = (round.images, round.conditions(Purpose::GeneratorLabels));
-        let fake = generator.forward(&round.draws.latents(Purpose::GeneratorLatents, n), &conditions);
-        let mut terms = losses::generator_terms(critic, &fake, &conditions.labels(n), round.weights);
-        terms.extend(strategy.generator_terms(&Step { role: Role::Generator, generator, critic, round }));
-        self.descend(&terms, round.rate)
+        let (n, conditions) = (inputs.images, inputs.conditions(Purpose::GeneratorLabels));
+        let fake = generator.forward(&inputs.draws.latents(Purpose::GeneratorLatents, n), &conditions);
+        let mut terms = losses::generator_terms(critic, &fake, &conditions.labels(n), inputs.weights);
+        terms.extend(strategy.generator_terms(&Step { role: Role::Generator, generator, critic, inputs }));
+        self.descend(&terms, inputs.rate)
     }
 }
 
 impl Trainee<Critic> {
     /// Trains the critic on one batch, which the strategy makes from these real images, and on as many fake images.
-    pub fn step(&mut self, generator: &Generator, strategy: &dyn Strategy, round: &Round, real: Batch) -> Losses {
+    pub fn step(&mut self, generator: &Generator, strategy: &dyn Strategy, inputs: &StepInputs, real: Batch) -> Losses {
         let critic = &self.network;
-        let step = Step { role: Role::Critic, generator, critic, round };
+        let step = Step { role: Role::Critic, generator, critic, inputs };
         let real = strategy.batch(&step, real);
-        let (n, conditions) = (round.images, round.conditions(Purpose::CriticLabels));
-        let latents = round.draws.latents(Purpose::CriticLatents, n);
+        let (n, conditions) = (inputs.images, inputs.conditions(Purpose::CriticLabels));
+        let latents = inputs.draws.latents(Purpose::CriticLatents, n);
         let fake = no_grad(|| generator.forward(&latents, &conditions));
-        let fraction = round.draws.fractions(Purpose::Interpolation, n);
-        let mut terms = losses::critic_terms(critic, &real.images, &fake, &fraction, &real.labels, round.weights);
+        let fraction = inputs.draws.fractions(Purpose::Interpolation, n);
+        let mut terms = losses::critic_terms(critic, &real.images, &fake, &fraction, &real.labels, inputs.weights);
         terms.extend(strategy.critic_terms(&step));
-        self.descend(&terms, round.rate)
+        self.descend(&terms, inputs.rate)
     }
 }

@@ -49,7 +49,7 @@ pub use losses::Term;
 pub use recorder::Recorder;
 pub use sampler::{ClassConditional, Sampler};
 pub use sampling::{Sampling, Source};
-pub use step::{Replayed, Role, Round, Snapshot, Step, Tally};
+pub use step::{ReplayCounter, Replayed, Role, Snapshot, Step, StepInputs};
 pub use strategies::Strategies;
 pub use strategy::{FromOptions, Strategy, TaskEnd};
 pub use trainer::{Advance, Trainer};

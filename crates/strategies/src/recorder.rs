@@ -9,7 +9,7 @@ use mergan_tensor::{Address, Moments, Tensor};
 
 use crate::batches::Batch;
 use crate::learner::{Learner, Losses, Trainee};
-use crate::step::Round;
+use crate::step::StepInputs;
 use crate::strategy::Strategy;
 
 /// The recordings of the steps of one task. The rounds of these steps may differ only in random numbers, learning rate
@@ -44,7 +44,7 @@ struct Work<'a, N, O> {
     images: &'a [Tensor],
     /// The classes of the real images.
     labels: &'a [usize],
-    round: &'a Round<'a>,
+    inputs: &'a StepInputs<'a>,
     step: &'a TrainingStep<'a, N, O>,
 }
 
@@ -58,11 +58,12 @@ struct Recorded {
 
 impl Recorder {
     /// Takes a generator step, by launching its graph if there is one.
-    pub fn generator_step(&mut self, learner: &mut Learner, strategy: &dyn Strategy, round: &Round) -> Losses {
+    pub fn generator_step(&mut self, learner: &mut Learner, strategy: &dyn Strategy, inputs: &StepInputs) -> Losses {
         let Learner { generator, critic } = learner;
-        let step =
-            |generator: &mut Trainee<Generator>, critic: &Critic, _: &[Tensor]| generator.step(critic, strategy, round);
-        self.generator.step(generator, &Work { other: &critic.network, images: &[], labels: &[], round, step: &step })
+        let step = |generator: &mut Trainee<Generator>, critic: &Critic, _: &[Tensor]| {
+            generator.step(critic, strategy, inputs)
+        };
+        self.generator.step(generator, &Work { other: &critic.network, images: &[], labels: &[], inputs, step: &step })
     }
 
     /// Takes a critic step on these real images, by launching its graph if there is one.
@@ -70,17 +71,17 @@ impl Recorder {
         &mut self,
         learner: &mut Learner,
         strategy: &dyn Strategy,
-        round: &Round,
+        inputs: &StepInputs,
         real: Batch,
     ) -> Losses {
         let Learner { generator, critic } = learner;
         let Batch { images, labels } = &real;
         let step = |critic: &mut Trainee<Critic>, generator: &Generator, images: &[Tensor]| {
             let real = Batch { images: images[0].clone(), labels: labels.clone() };
-            critic.step(generator, strategy, round, real)
+            critic.step(generator, strategy, inputs, real)
         };
         let images = std::slice::from_ref(images);
-        self.critic.step(critic, &Work { other: &generator.network, images, labels, round, step: &step })
+        self.critic.step(critic, &Work { other: &generator.network, images, labels, inputs, step: &step })
     }
 
     /// Returns whether the generator's step and the critic's step have been recorded, in this order.
@@ -109,7 +110,7 @@ impl State {
 impl Recorded {
     /// Takes the step and records it if the device can.
     fn new<N: Network, O: Network>(trainee: &mut Trainee<N>, work: &Work<N, O>) -> (Losses, Option<Self>) {
-        let before = work.round.tally.counts();
+        let before = work.inputs.replay_counter.counts();
         let mut names = Vec::new();
         let step = |operands: &[Tensor]| {
             let (mut trainee, mut other) = (trainee.clone(), work.other.clone());
@@ -122,14 +123,14 @@ impl Recorded {
         let operands = work.operands(trainee);
         let (results, graph) = Graph::capture(&work.inputs(trainee), &operands.iter().collect::<Vec<_>>(), step);
         let losses = Losses::new(names.clone(), put(trainee, 1, &results).to_vec());
-        let replayed = work.round.tally.since(&before);
+        let replayed = work.inputs.replay_counter.since(&before);
         (losses, graph.map(|graph| Recorded { graph, labels: work.labels.to_vec(), names, replayed }))
     }
 
     fn step<N: Network, O: Network>(&mut self, trainee: &mut Trainee<N>, work: &Work<N, O>) -> Losses {
         let operands = work.operands(trainee);
         let results = self.graph.launch(&work.inputs(trainee), &operands.iter().collect::<Vec<_>>());
-        self.replayed.iter().for_each(|(class, count)| work.round.tally.add(&[*class], *count as usize));
+        self.replayed.iter().for_each(|(class, count)| work.inputs.replay_counter.add(&[*class], *count as usize));
         let losses = put(trainee, 1, &results);
         Losses::new(self.names.clone(), losses.to_vec())
     }
@@ -138,9 +139,9 @@ impl Recorded {
 impl<N: Network, O: Network> Work<'_, N, O> {
     /// Returns the position of the step's random numbers and the numbers of its optimiser step.
     fn inputs(&self, trainee: &Trainee<N>) -> [GraphInput; 2] {
-        let (iteration, inner) = (self.round.draws.iteration as u32, self.round.draws.inner as u32);
+        let (iteration, inner) = (self.inputs.draws.iteration as u32, self.inputs.draws.inner as u32);
         let address = Address { step: iteration, substep: inner, ..Address::default() };
-        [address.graph_input(), trainee.adam.graph_input(self.round.rate)]
+        [address.graph_input(), trainee.adam.graph_input(self.inputs.rate)]
     }
 
     /// Returns the tensors that the step computes with: the parameters that it trains, the optimiser's moments, the

@@ -29,7 +29,7 @@ pub struct Snapshot {
 }
 
 /// The inputs of one step, apart from the networks in training.
-pub struct Round<'a> {
+pub struct StepInputs<'a> {
     /// Both networks as the last task left them. It is `None` in the first task, and for strategies that do not ask for
     /// the snapshot.
     pub old: Option<&'a Snapshot>,
@@ -51,7 +51,7 @@ pub struct Round<'a> {
     /// The step's random numbers.
     pub draws: Draws<'a>,
     /// The counter of replayed images.
-    pub tally: &'a Tally,
+    pub replay_counter: &'a ReplayCounter,
 }
 
 /// What a strategy can see of a step.
@@ -63,7 +63,7 @@ pub struct Step<'a> {
     /// The critic in training.
     pub critic: &'a Critic,
     /// The other inputs of the step.
-    pub round: &'a Round<'a>,
+    pub inputs: &'a StepInputs<'a>,
 }
 
 /// Replayed images with the latents and conditions they were made from.
@@ -78,9 +78,9 @@ pub struct Replayed {
 
 /// Counts how many images of each class have been replayed.
 #[derive(Debug, Default)]
-pub struct Tally(RefCell<BTreeMap<usize, u64>>);
+pub struct ReplayCounter(RefCell<BTreeMap<usize, u64>>);
 
-impl Round<'_> {
+impl StepInputs<'_> {
     /// Returns the conditions of a step's fake images; `purpose` is that of their random classes in mixed batches.
     pub(crate) fn conditions(&self, purpose: Purpose) -> Conditions {
         match self.grouping {
@@ -97,28 +97,28 @@ impl Step<'_> {
             Role::Critic => Purpose::CriticReplay,
             Role::Generator => Purpose::GeneratorReplay,
         };
-        self.round.draws.latents(purpose, n)
+        self.inputs.draws.latents(purpose, n)
     }
 
     /// Returns how many images each of `classes` classes gets so that together they fill one batch, and at least one.
     pub fn share(&self, classes: usize) -> usize {
-        (self.round.batch / classes.max(1)).max(1)
+        (self.inputs.batch / classes.max(1)).max(1)
     }
 
     /// Generates `n` images of each of `classes` with the old generator. Returns `None` if there is no snapshot or no
     /// class.
     pub fn replay(&self, classes: &[usize], n: usize) -> Option<Replayed> {
-        let old = self.round.old.filter(|_| !classes.is_empty())?;
+        let old = self.inputs.old.filter(|_| !classes.is_empty())?;
         let (latents, conditions) = (self.replay_latents(classes.len() * n), Conditions::pure(classes));
         let images = no_grad(|| old.generator.forward(&latents, &conditions));
-        self.round.tally.add(classes, n);
+        self.inputs.replay_counter.add(classes, n);
         Some(Replayed { images, latents, conditions })
     }
 }
 
-impl Tally {
+impl ReplayCounter {
     pub(crate) fn new(counts: BTreeMap<usize, u64>) -> Self {
-        Tally(counts.into())
+        ReplayCounter(counts.into())
     }
 
     /// Returns the number of replayed images by the class that they were requested for.

@@ -29,7 +29,7 @@ pub struct TaskEnd<'a> {
     pub generator: &'a Generator,
     /// The critic that was trained with it, frozen.
     pub critic: &'a Critic,
-    /// Both networks as the previous task left them; see [`Round::old`](crate::Round::old).
+    /// Both networks as the previous task left them; see [`StepInputs::old`](crate::StepInputs::old).
     pub old: Option<&'a Snapshot>,
     /// The number of images of one class that are normalised together.
     pub batch: usize,

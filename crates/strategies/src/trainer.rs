@@ -20,7 +20,7 @@ use crate::learner::{Learner, Losses};
 use crate::losses::LossWeights;
 use crate::recorder::Recorder;
 use crate::sampling::{Sampling, Source};
-use crate::step::{Round, Snapshot, Tally};
+use crate::step::{ReplayCounter, Snapshot, StepInputs};
 use crate::strategies::Strategies;
 use crate::strategy::{Strategy, TaskEnd};
 
@@ -41,7 +41,7 @@ pub struct Trainer {
     /// The networks as the last task left them, if the strategy asks for them.
     old: Option<Snapshot>,
     /// Counts the images replayed in the current task.
-    tally: Tally,
+    replay_counter: ReplayCounter,
     task: usize,
     iteration: usize,
     /// The batches of the current task, created by its first iteration.
@@ -117,7 +117,7 @@ impl Trainer {
             recorder: Recorder::default(),
             average: generator,
             old: None,
-            tally: Tally::default(),
+            replay_counter: ReplayCounter::default(),
             task: 0,
             iteration: 0,
             batches: None,
@@ -161,7 +161,7 @@ impl Trainer {
         trainer.learner = trainer.saved_learner(&checkpoint)?;
         trainer.average = checkpoint.average(&trainer.average)?;
         trainer.old = checkpoint.old(&trainer.learner)?;
-        trainer.tally = Tally::new(checkpoint.replayed());
+        trainer.replay_counter = ReplayCounter::new(checkpoint.replayed());
         let learned = trainer.tasks.classes_seen(trainer.task);
         trainer.strategy.restore(path, checkpoint.weights(), &trainer.average, &learned)?;
         Ok(trainer)
@@ -299,7 +299,7 @@ impl Trainer {
 
     /// Returns how many images of each class have been replayed in the current task.
     pub fn replayed(&self) -> BTreeMap<usize, u64> {
-        self.tally.counts()
+        self.replay_counter.counts()
     }
 
     /// Returns the settings with which this training's generators are sampled and scored.
@@ -327,7 +327,7 @@ impl Trainer {
             learner: &self.learner,
             average: &self.average,
             old: self.old.as_ref(),
-            replayed: self.tally.counts(),
+            replayed: self.replay_counter.counts(),
         };
         Checkpoint::save(path, weights, &self.config, state)
     }
@@ -392,7 +392,7 @@ impl Trainer {
 
     /// Starts task `task` from the averaged weights. If there is no such task, training is complete.
     fn start_task(&mut self, task: usize) {
-        self.tally = Tally::default();
+        self.replay_counter = ReplayCounter::default();
         let next = self.tasks.tasks().get(task);
         if let (Some(new), NewClasses::Mean) = (next, self.config.training.new_classes) {
             self.average = self.average.start_at_mean(new, &self.tasks.classes_seen(task));
@@ -449,7 +449,7 @@ impl Trainer {
         let conditions = self.strategy.conditions(&members);
         let done = self.iteration as f64 / self.config.iterations(self.task) as f64;
         let device = self.average.device();
-        let round = |inner| Round {
+        let inputs = |inner| StepInputs {
             old: self.old.as_ref(),
             conditions: &conditions,
             past: &past,
@@ -466,11 +466,11 @@ impl Trainer {
                 iteration: self.iteration,
                 inner,
             },
-            tally: &self.tally,
+            replay_counter: &self.replay_counter,
         };
         let mut losses = Losses::default();
         if self.iteration > 0 {
-            losses = self.recorder.generator_step(&mut self.learner, &*self.strategy, &round(0));
+            losses = self.recorder.generator_step(&mut self.learner, &*self.strategy, &inputs(0));
         }
         self.average = match training.average {
             0.0 => self.learner.generator.network.frozen(),
@@ -478,7 +478,7 @@ impl Trainer {
         };
         for inner in 0..training.critic_steps {
             let batch = batches.get(self.iteration * training.critic_steps + inner, &self.noise, device)?;
-            let critic = self.recorder.critic_step(&mut self.learner, &*self.strategy, &round(inner), batch);
+            let critic = self.recorder.critic_step(&mut self.learner, &*self.strategy, &inputs(inner), batch);
             if inner + 1 == training.critic_steps {
                 losses = losses.and(critic);
             }

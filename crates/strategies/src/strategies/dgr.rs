@@ -74,14 +74,14 @@ impl Strategy for DeepGenerativeReplay {
     }
 
     fn batch(&self, step: &Step, real: Batch) -> Batch {
-        let &[condition] = step.round.conditions else {
+        let &[condition] = step.inputs.conditions else {
             unreachable!("an unconditional generator is asked for one class")
         };
-        let images = match step.round.old {
+        let images = match step.inputs.old {
             None => real.images,
             Some(old) => {
                 let current = real.images.shape()[0];
-                let latents = step.replay_latents(step.round.images - current);
+                let latents = step.replay_latents(step.inputs.images - current);
                 let replayed = no_grad(|| old.generator.forward(&latents, &Conditions::pure(&[condition])));
                 Tensor::concat(0, &[&replayed, &real.images])
             }

@@ -80,7 +80,7 @@ impl Strategy for ElasticWeightConsolidation {
     }
 
     fn generator_terms(&self, step: &Step) -> Vec<Term> {
-        let (Some(old), Some(fisher)) = (step.round.old, &self.fisher) else { return Vec::new() };
+        let (Some(old), Some(fisher)) = (step.inputs.old, &self.fisher) else { return Vec::new() };
         let (now, then, fisher) = (step.generator.values(), old.generator.values(), fisher.values());
         let parameters = now.iter().zip(&then).zip(&fisher);
         let parts = parameters.map(|((now, then), fisher)| (&(now - then).square() * fisher).sum());

@@ -42,16 +42,16 @@ impl Strategy for Exemplars {
     }
 
     fn batch(&self, step: &Step, real: Batch) -> Batch {
-        let share = step.share(step.round.conditions.len());
+        let share = step.share(step.inputs.conditions.len());
         let (mut images, mut labels) = (Vec::new(), Vec::new());
-        for (i, class) in step.round.past.iter().enumerate() {
+        for (i, class) in step.inputs.past.iter().enumerate() {
             let kept = &self.buffer[class];
-            let draws = Draws { inner: step.round.draws.inner * step.round.past.len() + i, ..step.round.draws };
+            let draws = Draws { inner: step.inputs.draws.inner * step.inputs.past.len() + i, ..step.inputs.draws };
             let all: Vec<usize> = (0..kept.shape()[0]).collect();
             images.push(kept.index_select(0, &draws.labels(Purpose::CriticExemplars, share, &all)));
             labels.extend(std::iter::repeat_n(*class, share));
         }
-        step.round.tally.add(step.round.past, share);
+        step.inputs.replay_counter.add(step.inputs.past, share);
         images.push(real.images);
         labels.extend(real.labels);
         Batch { images: Tensor::concat(0, &images.iter().collect::<Vec<_>>()), labels }

@@ -59,7 +59,7 @@ impl JointReplay {
 
     /// Returns the number of images of each past class in the separate terms.
     fn per_class(&self, step: &Step) -> usize {
-        if self.options.whole_batches { step.round.batch } else { step.share(step.round.past.len()) }
+        if self.options.whole_batches { step.inputs.batch } else { step.share(step.inputs.past.len()) }
     }
 }
 
@@ -76,8 +76,8 @@ impl Strategy for JointReplay {
         if self.options.replay != Replay::Batch {
             return real;
         }
-        let share = step.share(step.round.conditions.len());
-        let Some(Replayed { images, conditions, .. }) = step.replay(step.round.past, share) else {
+        let share = step.share(step.inputs.conditions.len());
+        let Some(Replayed { images, conditions, .. }) = step.replay(step.inputs.past, share) else {
             return real;
         };
         let labels = [conditions.labels(images.shape()[0]), real.labels].concat();
@@ -85,8 +85,8 @@ impl Strategy for JointReplay {
     }
 
     fn critic_terms(&self, step: &Step) -> Vec<Term> {
-        let Some(weight) = self.weight(step.round.past) else { return Vec::new() };
-        let Some(Replayed { images: old, latents, conditions }) = step.replay(step.round.past, self.per_class(step))
+        let Some(weight) = self.weight(step.inputs.past) else { return Vec::new() };
+        let Some(Replayed { images: old, latents, conditions }) = step.replay(step.inputs.past, self.per_class(step))
         else {
             return Vec::new();
         };
@@ -97,19 +97,19 @@ impl Strategy for JointReplay {
         let class = verdict.logits.slice(0, 0..n).cross_entropy(&conditions.labels(n));
         vec![
             Term::new("replay_wasserstein", weight, wasserstein),
-            Term::new("replay_class_real", weight * step.round.weights.class, class),
+            Term::new("replay_class_real", weight * step.inputs.weights.class, class),
         ]
     }
 
     fn generator_terms(&self, step: &Step) -> Vec<Term> {
-        let Some(weight) = self.weight(step.round.past) else { return Vec::new() };
-        let n = step.round.past.len() * self.per_class(step);
-        let conditions = Conditions::pure(step.round.past);
+        let Some(weight) = self.weight(step.inputs.past) else { return Vec::new() };
+        let n = step.inputs.past.len() * self.per_class(step);
+        let conditions = Conditions::pure(step.inputs.past);
         let verdict = step.critic.forward(&step.generator.forward(&step.replay_latents(n), &conditions));
         let class = verdict.logits.cross_entropy(&conditions.labels(n));
         vec![
             Term::new("replay_adversarial", weight, -&verdict.score.mean()),
-            Term::new("replay_class_fake", weight * step.round.weights.class, class),
+            Term::new("replay_class_fake", weight * step.inputs.weights.class, class),
         ]
     }
 }

@@ -61,9 +61,9 @@ impl Pairs {
     /// Generates pairs of at most `limit` past classes, or of all if there is no limit. The classes share one batch, or
     /// each has a whole batch of its own. Returns `None` in the first task.
     pub(crate) fn new(step: &Step, limit: Option<usize>, whole_batches: bool) -> Option<Self> {
-        let past = step.round.past.len();
-        let classes = step.round.draws.choice(Purpose::GeneratorChoice, limit.unwrap_or(past), step.round.past);
-        let per_class = if whole_batches { step.round.batch } else { step.share(classes.len()) };
+        let past = step.inputs.past.len();
+        let classes = step.inputs.draws.choice(Purpose::GeneratorChoice, limit.unwrap_or(past), step.inputs.past);
+        let per_class = if whole_batches { step.inputs.batch } else { step.share(classes.len()) };
         let Replayed { images: old, latents, conditions } = step.replay(&classes, per_class)?;
         let new = step.generator.forward(&latents, &conditions);
         Some(Pairs { new, old, per_class, represents: past as f64 / classes.len() as f64 })
@@ -82,7 +82,7 @@ impl Strategy for ReplayAlignment {
         };
         let squared = new.squared_distance(&old);
         let value = match self.options.scaling {
-            Scaling::Released => squared * (represents * 0.5 / step.round.past.len() as f64),
+            Scaling::Released => squared * (represents * 0.5 / step.inputs.past.len() as f64),
             Scaling::Sum => squared * (represents * 0.5),
             Scaling::PerClass => squared * (represents / per_class as f64),
         };

@@ -36,7 +36,7 @@ impl Strategy for FeatureAlignment {
 
     fn generator_terms(&self, step: &Step) -> Vec<Term> {
         let pairs = Pairs::new(step, self.options.classes_per_step, false);
-        let (Some(Pairs { new, old, per_class, represents }), Some(snapshot)) = (pairs, step.round.old) else {
+        let (Some(Pairs { new, old, per_class, represents }), Some(snapshot)) = (pairs, step.inputs.old) else {
             return Vec::new();
         };
         let target = no_grad(|| snapshot.critic.features(&old));

@@ -2,7 +2,7 @@
 //! elements, so the result does not depend on the other images of the batch, which a critic under a gradient penalty
 //! requires.
 
-use super::batch_norm::{Cut, normalised};
+use super::batch_norm::{NormGroups, normalised};
 use crate::tensor::Tensor;
 
 impl Tensor {
@@ -22,7 +22,7 @@ impl Tensor {
             assert!(fits, "layer_norm_leaky_relu: a table of shape {:?} for {} channels", table.shape(), shape.c);
         }
         // The kernels of batch normalisation are used with each image as a group of its own.
-        let cut = Cut { shape, groups: shape.n, rows: shape.n, across_channels: true };
+        let cut = NormGroups { shape, groups: shape.n, rows: shape.n, across_channels: true };
         let [scale, shift] = [scale, shift].map(|table| table.broadcast_to([shape.n, shape.c]));
         normalised(self, [&scale, &shift], cut, epsilon, slope)
     }

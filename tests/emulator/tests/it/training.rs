@@ -4,7 +4,8 @@ use mergan_emulator::ledger::Tier;
 use mergan_models::{Architecture, Critic, Generator, ModelConfig, Network};
 use mergan_strategies::losses::LossWeights;
 use mergan_strategies::{
-    Batch, Choice, Config, Draws, Grouping, Learner, Losses, Recorder, Round, Snapshot, Strategies, Strategy, Tally,
+    Batch, Choice, Config, Draws, Grouping, Learner, Losses, Recorder, ReplayCounter, Snapshot, StepInputs, Strategies,
+    Strategy,
 };
 use mergan_tensor::cuda::Precision;
 use mergan_tensor::{AdamOptions, Address, Device, Random};
@@ -76,8 +77,8 @@ impl Recipe {
         iteration: usize,
     ) -> Vec<Losses> {
         let device = old.generator.values()[0].device();
-        let (noise, tally) = (Random::new(5), Tally::default());
-        let round = |inner| Round {
+        let (noise, replay_counter) = (Random::new(5), ReplayCounter::default());
+        let inputs = |inner| StepInputs {
             old: Some(old),
             conditions: &[TASK],
             past: &[0, 1],
@@ -87,19 +88,19 @@ impl Recipe {
             weights: LossWeights::default(),
             rate: self.rate,
             draws: Draws { noise: &noise, device, latent: self.sizes.latent, task: TASK, iteration, inner },
-            tally: &tally,
+            replay_counter: &replay_counter,
         };
         let mut losses = vec![match &mut recorder {
-            Some(recorder) => recorder.generator_step(learner, strategy, &round(0)),
-            None => learner.generator.step(&learner.critic.network, strategy, &round(0)),
+            Some(recorder) => recorder.generator_step(learner, strategy, &inputs(0)),
+            None => learner.generator.step(&learner.critic.network, strategy, &inputs(0)),
         }];
         for inner in 0..self.critic_steps {
             let address = Address { stream: 99, step: iteration as u32, substep: inner as u32, ..Address::default() };
             let images = noise.normal(address, [self.batch, 1, 32, 32], device).tanh();
             let real = Batch { images, labels: vec![TASK; self.batch] };
             losses.push(match &mut recorder {
-                Some(recorder) => recorder.critic_step(learner, strategy, &round(inner), real),
-                None => learner.critic.step(&learner.generator.network, strategy, &round(inner), real),
+                Some(recorder) => recorder.critic_step(learner, strategy, &inputs(inner), real),
+                None => learner.critic.step(&learner.generator.network, strategy, &inputs(inner), real),
             });
         }
         losses

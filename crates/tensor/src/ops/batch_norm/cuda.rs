@@ -1,20 +1,20 @@
 //! The CUDA kernels of the same passes.
 
-use super::Cut;
+use super::NormGroups;
 use crate::cuda::{Argument, Buffer};
 use crate::ops::broadcast::cuda::part_length;
 
 /// Returns the number of parts into which the pixels and images that share one of `rows` rows of a table are cut, and
 /// the number of rows of channels in a part.
-fn parts_of(cut: &Cut, rows: usize) -> (usize, usize) {
+fn parts_of(cut: &NormGroups, rows: usize) -> (usize, usize) {
     let all = cut.shape.pixels() * cut.shape.n / rows;
     let length = part_length(all, rows * cut.shape.c.div_ceil(32), 64);
     (all.div_ceil(length), length)
 }
 
 /// Returns the means and the inverse standard deviations of the groups.
-pub(super) fn moments(cut: &Cut, x: &Buffer, epsilon: f64) -> [Buffer; 2] {
-    let Cut { shape, groups, across_channels, .. } = *cut;
+pub(super) fn moments(cut: &NormGroups, x: &Buffer, epsilon: f64) -> [Buffer; 2] {
+    let NormGroups { shape, groups, across_channels, .. } = *cut;
     let (context, len) = (x.context(), groups * shape.c);
     let (count, length) = parts_of(cut, groups);
     let parts = Buffer::stale(context, count * 2 * len);
@@ -34,7 +34,7 @@ pub(super) fn moments(cut: &Cut, x: &Buffer, epsilon: f64) -> [Buffer; 2] {
 }
 
 pub(super) fn forward(
-    cut: &Cut,
+    cut: &NormGroups,
     x: &Buffer,
     [scale, shift]: [&Buffer; 2],
     [mean, inverse]: [&Buffer; 2],
@@ -50,7 +50,7 @@ pub(super) fn forward(
 
 /// Returns the gradients of x, scale and shift.
 pub(super) fn backward(
-    cut: &Cut,
+    cut: &NormGroups,
     [g, y, x]: [&Buffer; 3],
     scale: &Buffer,
     [mean, inverse]: [&Buffer; 2],
@@ -83,6 +83,6 @@ pub(super) fn backward(
 }
 
 /// Returns the numbers of groups, of rows of the tables and of elements of the images, as kernels take them.
-fn sizes(cut: &Cut) -> [i32; 3] {
+fn sizes(cut: &NormGroups) -> [i32; 3] {
     [cut.groups, cut.rows, cut.shape.len()].map(|number| number as i32)
 }

@@ -59,17 +59,23 @@ impl Tensor {
             scale.shape(),
             shift.shape()
         );
-        let cut = Cut { shape, groups, rows, across_channels: false };
+        let cut = NormGroups { shape, groups, rows, across_channels: false };
         normalised(self, [scale, shift], cut, epsilon, slope)
     }
 }
 
 /// Normalises images as `cut` says and applies the scales and shifts of its rows and a leaky rectifier.
 #[track_caller]
-pub(super) fn normalised(images: &Tensor, [scale, shift]: [&Tensor; 2], cut: Cut, epsilon: f64, slope: f64) -> Tensor {
+pub(super) fn normalised(
+    images: &Tensor,
+    [scale, shift]: [&Tensor; 2],
+    cut: NormGroups,
+    epsilon: f64,
+    slope: f64,
+) -> Tensor {
     assert_slope(slope);
-    let Cut { shape, groups, .. } = cut;
-    let by_group = Cut { rows: groups, ..cut };
+    let NormGroups { shape, groups, .. } = cut;
+    let by_group = NormGroups { rows: groups, ..cut };
     let moments =
         dispatch!(operands("normalisation", [images]), |[x]| by_group.moments(x, epsilon), |[x]| cuda::moments(
             &cut, x, epsilon
@@ -88,7 +94,7 @@ pub(super) fn normalised(images: &Tensor, [scale, shift]: [&Tensor; 2], cut: Cut
 
 /// The values that the gradient keeps, apart from the result.
 struct Saved {
-    cut: Cut,
+    cut: NormGroups,
     x: Tensor,
     scale: Tensor,
     mean: Tensor,
@@ -140,7 +146,7 @@ impl Saved {
 /// How the images of a batch share the rows of tables with C columns: there are `groups` rows of statistics, and `rows`
 /// rows of scales and shifts, which is a multiple of `groups`.
 #[derive(Clone, Copy)]
-pub(super) struct Cut {
+pub(super) struct NormGroups {
     pub(super) shape: Nchw,
     pub(super) groups: usize,
     pub(super) rows: usize,
@@ -218,10 +224,10 @@ impl Block {
     }
 }
 
-impl Cut {
+impl NormGroups {
     /// Returns all blocks of a plane.
     fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
-        let Cut { shape: Nchw { n, c, .. }, groups, rows, .. } = *self;
+        let NormGroups { shape: Nchw { n, c, .. }, groups, rows, .. } = *self;
         let images = n / rows;
         (0..rows).flat_map(move |row| {
             (0..c).step_by(LANES).map(move |channel| Block {
