@@ -62,9 +62,8 @@ fn dot(a: &Tensor, b: &Tensor) -> f64 {
 fn main() {
     // The reference device computes in f64, so that finite differences have digits to spare.
     let random = Random::new(0);
-    let normal = |step, shape: [usize; 2]| {
-        random.normal(Address { step, ..Address::default() }, shape, Device::Reference)
-    };
+    let normal =
+        |step, shape: [usize; 2]| random.normal(Address { step, ..Address::default() }, shape, Device::Reference);
     let scales = (0..FEATURES).map(|i| 10f64.powf(2.0 * i as f64 / FEATURES as f64 - 1.0)).collect();
     let features = normal(0, [ROWS, FEATURES]) * Tensor::from_vec::<f64>(scales, [FEATURES], Device::Reference);
     let labels = (features.matmul(&normal(1, [FEATURES, 1])) + normal(2, [ROWS, 1])).sign();

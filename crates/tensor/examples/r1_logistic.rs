@@ -49,7 +49,7 @@ impl Network {
 
 /// A point of the spiral, which winds outwards as `share` grows from 0 to 1.
 fn spiral(share: f64) -> [f64; 2] {
-    let (radius, angle) = (0.5 + 1.5 * share, 1.25 * TAU * share);
+    let (radius, angle) = (0.5 + 1.5 * share, 0.75 * TAU * share);
     [radius * angle.cos(), radius * angle.sin()]
 }
 

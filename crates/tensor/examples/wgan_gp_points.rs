@@ -15,7 +15,8 @@ use mergan_tensor::{Adam, AdamOptions, Address, Device, Random, Tensor};
 
 const BATCH: usize = 128;
 const CLUSTERS: usize = 8;
-const CRITIC_STEPS: u32 = 4;
+const ITERATIONS: u32 = 800;
+const CRITIC_STEPS: u32 = 3;
 
 /// Linear layers with leaky rectifiers between them, and their optimiser. Weights and biases alternate.
 struct Network {
@@ -43,9 +44,9 @@ impl Network {
         })
     }
 
-    fn descend(&mut self, loss: &Tensor) {
+    fn descend(&mut self, loss: &Tensor, rate: f64) {
         let gradients = loss.gradients(&self.parameters.iter().collect::<Vec<_>>());
-        self.adam.step(2e-3, self.parameters.iter_mut().collect(), &gradients);
+        self.adam.step(rate, self.parameters.iter_mut().collect(), &gradients);
     }
 }
 
@@ -62,11 +63,12 @@ fn main() {
         let centres = random.below(at(1, step), BATCH, CLUSTERS).into_iter().flat_map(centre).collect();
         Tensor::from_vec(centres, [BATCH, 2], Device::Cpu) + random.normal(at(2, step), [BATCH, 2], Device::Cpu) * 0.1
     };
-    let mut generator = Network::new(random.split(1), &[2, 64, 64, 2]);
-    let mut critic = Network::new(random.split(2), &[2, 64, 64, 1]);
+    let mut generator = Network::new(random.split(1), &[2, 64, 64, 64, 2]);
+    let mut critic = Network::new(random.split(2), &[2, 64, 64, 64, 1]);
 
-    for iteration in 1..=600 {
+    for iteration in 1..=ITERATIONS {
         let mut distance = 0.0;
+        let rate = 3e-3 * (1.0 - f64::from(iteration - 1) / f64::from(ITERATIONS));
         for step in CRITIC_STEPS * iteration..CRITIC_STEPS * (iteration + 1) {
             let (real, generated) = (real(step), generator.forward(&latents(step)).detach());
             let share = random.uniform(at(3, step), [BATCH, 1], Device::Cpu);
@@ -75,9 +77,9 @@ fn main() {
             let penalty = (slopes.square().sum_axes(&[1]).sqrt() - 1.0).square().mean();
             let difference = critic.forward(&real).mean() - critic.forward(&generated).mean();
             distance = difference.item();
-            critic.descend(&(penalty - difference));
+            critic.descend(&(penalty - difference), rate);
         }
-        generator.descend(&-critic.forward(&generator.forward(&latents(CRITIC_STEPS * iteration))).mean());
+        generator.descend(&-critic.forward(&generator.forward(&latents(CRITIC_STEPS * iteration))).mean(), rate);
         if iteration % 100 == 0 {
             println!("iteration {iteration}: the critic tells real from generated points by {distance:.3}");
         }
@@ -93,5 +95,8 @@ fn main() {
     let total = 16 * BATCH;
     println!("of {total} samples, the eight clusters have received {counts:?}");
     assert!(counts.iter().all(|count| count * 20 > total), "a cluster received less than a twentieth of the samples");
-    assert!(counts.iter().sum::<usize>() * 4 > total * 3, "more than a quarter of the samples lie between the clusters");
+    assert!(
+        counts.iter().sum::<usize>() * 4 > total * 3,
+        "more than a quarter of the samples lie between the clusters"
+    );
 }

@@ -128,7 +128,7 @@ impl Tensor {
     #[track_caller]
     pub fn gradients(&self, variables: &[&Tensor]) -> Vec<Tensor> {
         let targets = targets(self, variables);
-        require_all(with_recording(false, || backward(self, &targets)), variables)
+        require_all(with_recording(false, || backward(self, &targets)), self, variables)
     }
 
     /// As [`Tensor::gradients`], with the history of the gradients recorded, so that they can be differentiated again.
@@ -138,7 +138,7 @@ impl Tensor {
     #[track_caller]
     pub fn differentiable_gradients(&self, variables: &[&Tensor]) -> Vec<Tensor> {
         let targets = targets(self, variables);
-        require_all(with_recording(true, || backward(self, &targets)), variables)
+        require_all(with_recording(true, || backward(self, &targets)), self, variables)
     }
 
     /// As [`Tensor::gradients`], with zeros for variables that the scalar does not depend on.
@@ -181,8 +181,13 @@ fn targets(of: &Tensor, variables: &[&Tensor]) -> Vec<u64> {
 }
 
 #[track_caller]
-fn require_all(found: Vec<Option<Tensor>>, variables: &[&Tensor]) -> Vec<Tensor> {
+fn require_all(found: Vec<Option<Tensor>>, of: &Tensor, variables: &[&Tensor]) -> Vec<Tensor> {
     if let Some(i) = found.iter().position(Option::is_none) {
+        assert!(
+            of.is_tracked(),
+            "the scalar is a constant: it was computed inside no_grad or from constants alone. What Tensor::gradients \
+             returns is constant, too; Tensor::differentiable_gradients returns tensors that have gradients"
+        );
         panic!(
             "the scalar does not depend on {}. An optimiser's step replaces its variables, so that a clone of an earlier one \
              is another variable. Where independence is meant, use Tensor::gradients_or_zeros",

@@ -52,8 +52,10 @@ impl Shape {
     /// When there is another number of axes.
     #[track_caller]
     pub fn dims<const N: usize>(&self) -> [usize; N] {
-        let dims = self.axes().try_into();
-        dims.unwrap_or_else(|_| panic!("a tensor of {N} axes was expected, this one has the shape {self:?}"))
+        let Ok(dims) = self.axes().try_into() else {
+            panic!("a tensor of {N} axes was expected, this one has the shape {self:?}")
+        };
+        dims
     }
 
     /// How many numbers a tensor of this shape holds.

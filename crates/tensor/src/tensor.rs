@@ -41,8 +41,9 @@ impl Tensor {
     /// When the array has more than four axes.
     #[track_caller]
     pub fn from_array<T: Element, S: Data<Elem = T>, D: Dimension>(array: &ArrayBase<S, D>, device: Device) -> Tensor {
-        let shape = Shape::of(array.shape());
-        let shape = shape.unwrap_or_else(|| panic!("a tensor has at most four axes, the array has {}", array.ndim()));
+        let Some(shape) = Shape::of(array.shape()) else {
+            panic!("from_array: a tensor has at most four axes, the array has {}", array.ndim())
+        };
         let numbers = array.as_standard_layout();
         let numbers = numbers.as_slice().expect("an array in standard layout is a slice");
         Tensor::constant(shape, Storage::from_nchw(device, shape.nchw(), numbers))
@@ -55,7 +56,12 @@ impl Tensor {
     #[track_caller]
     pub fn from_vec<T: Element>(values: Vec<T>, shape: impl Into<Shape>, device: Device) -> Tensor {
         let shape = shape.into();
-        assert_eq!(values.len(), shape.len(), "values given for a tensor of shape {shape:?}");
+        assert!(
+            values.len() == shape.len(),
+            "from_vec: {} values were given for a tensor of shape {shape:?}, which holds {}",
+            values.len(),
+            shape.len()
+        );
         Tensor::constant(shape, Storage::from_nchw(device, shape.nchw(), &values))
     }
 
@@ -113,9 +119,11 @@ impl Tensor {
     pub fn to_array<T: Element, D: Dimension>(&self) -> Array<T, D> {
         let array = ArrayD::from_shape_vec(self.shape.axes(), self.to_vec());
         let array = array.expect("a tensor holds as many numbers as its shape says").into_dimensionality();
-        array.unwrap_or_else(|_| {
-            panic!("to_array: the tensor's shape is {:?}, which is of another dimension", self.shape)
-        })
+        let Ok(array) = array else {
+            let axes = D::NDIM.unwrap_or_default();
+            panic!("to_array: a tensor of shape {:?} was asked for as an array of {axes} axes", self.shape)
+        };
+        array
     }
 
     /// The only number of a tensor.
@@ -124,7 +132,12 @@ impl Tensor {
     /// When the tensor holds more than one.
     #[track_caller]
     pub fn item(&self) -> f64 {
-        assert_eq!(self.shape.len(), 1, "item of a tensor of shape {:?}, which holds not one number", self.shape);
+        let count = self.shape.len();
+        assert!(
+            count == 1,
+            "item: a tensor of shape {:?} holds {count} numbers, not one; take its sum or its mean first, or use to_vec",
+            self.shape
+        );
         self.to_vec::<f64>()[0]
     }
 
