@@ -72,7 +72,7 @@ fn main() {
     let [_, untrained] = evaluate(&parameters, new_tasks);
 
     let mut adam = Adam::default();
-    for iteration in 0..1000 {
+    for iteration in 0..800 {
         let tasks = (0..TASKS).map(|task| Task::draw(training_tasks, iteration * TASKS + task));
         let losses: Vec<Tensor> = tasks.map(|task| loss_after_a_step(&parameters, &task)).collect();
         let loss = Tensor::stack(&losses.iter().collect::<Vec<_>>()).mean();
