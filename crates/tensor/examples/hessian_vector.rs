@@ -4,9 +4,9 @@
 //! with a vector v has only n, and no Hessian is needed to compute it: the product is the gradient of the number
 //! `gradient . v`, with v held constant (Pearlmutter, 1994). That is a gradient of a gradient.
 //!
-//! Newton's method moves by the solution of `Hessian * step = -gradient`. The method of conjugate gradients finds it from
-//! products of the Hessian with vectors alone. Here the two fit a logistic regression whose features are scaled so
-//! differently that plain gradient descent would take thousands of steps.
+//! Newton's method moves by the solution of `Hessian * step = -gradient`. The method of conjugate gradients finds it
+//! from products of the Hessian with vectors alone. Here the two fit a logistic regression whose features are scaled so
+//! differently that gradient descent takes tens of thousands of steps.
 
 use mergan_tensor::{Address, Device, Random, Tensor};
 

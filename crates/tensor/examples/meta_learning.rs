@@ -1,10 +1,11 @@
-//! Meta-learning: a network learns a starting point from which one gradient step fits a new task (MAML; Finn et al., 2017).
+//! Meta-learning: a network learns a starting point from which one gradient step fits a new task (MAML; Finn et al.,
+//! 2017).
 //!
-//! A task is a sine curve of unknown amplitude and phase, of which ten points are given. Ten points are too few to train a
-//! network from random weights. So the weights are trained over many tasks for one purpose: that after one gradient step
-//! on ten points of a task, the network fits other points of it. That loss is a function of the weights before the step, and
-//! the step is made of a gradient. The gradient of the loss thus goes through a gradient step, which takes second
-//! derivatives: `differentiable_gradients` makes the step, `gradients` trains what came before it.
+//! A task is a sine curve of unknown amplitude and phase, of which ten points are given. Ten points are too few to
+//! train a network from random weights. So the weights are trained over many tasks for one purpose: that after one
+//! gradient step on ten points of a task, the network fits other points of it. That loss is a function of the weights
+//! before the step, and the step is made of a gradient. The gradient of the loss thus goes through a gradient step,
+//! which takes second derivatives: `differentiable_gradients` makes the step, `gradients` trains what came before it.
 
 use std::f64::consts::PI;
 

@@ -1,12 +1,12 @@
 //! A GAN with the logistic loss and the R1 penalty: a generator learns to make points of a spiral.
 //!
-//! A generator turns random numbers into samples; a critic, here called discriminator, learns to tell them from real ones. For
-//! each sample it gives a logit: the logistic function of it is the probability that the sample is real. The discriminator
-//! is trained as any classifier is, and the generator is trained to be taken for real (Goodfellow et al., 2014).
+//! A generator turns random numbers into samples, and a discriminator learns to tell them from real ones. Its result is
+//! a logit, of which the logistic function is the probability that a sample is real. It is trained as any classifier
+//! is, and the generator is trained so that its samples are taken for real (Goodfellow et al., 2014).
 //!
-//! Left to themselves the two chase each other in circles. R1 (Mescheder et al., 2018) makes them settle: it penalises the
-//! squared gradient of the logit with respect to the real samples, so that once generated samples lie where real ones do,
-//! the discriminator pushes them nowhere. A loss that contains a gradient takes derivatives of second order to train by.
+//! Left to themselves the two chase each other in circles. R1 (Mescheder et al., 2018) makes them settle: it penalises
+//! the squared gradient of the logit with respect to real samples, so that generated samples which lie where real ones
+//! do are pushed nowhere. The loss contains a gradient, so its own gradient takes derivatives of second order.
 
 use std::f64::consts::TAU;
 
@@ -24,10 +24,9 @@ struct Network {
 impl Network {
     fn new(random: Random, widths: &[usize]) -> Network {
         let layer = |(i, widths): (usize, &[usize])| {
-            let (inputs, outputs) = (widths[0], widths[1]);
             let address = Address { step: i as u32, ..Address::default() };
-            let weight = random.normal(address, [outputs, inputs], Device::Cpu) * (2.0 / inputs as f64).sqrt();
-            [weight.variable(), Tensor::zeros([outputs], Device::Cpu).variable()]
+            let weight = random.normal(address, [widths[1], widths[0]], Device::Cpu) * (2.0 / widths[0] as f64).sqrt();
+            [weight.variable(), Tensor::zeros([widths[1]], Device::Cpu).variable()]
         };
         let parameters = widths.windows(2).enumerate().flat_map(layer).collect();
         Network { parameters, adam: Adam::new(AdamOptions { beta1: 0.0, beta2: 0.99, ..AdamOptions::default() }) }
@@ -36,8 +35,7 @@ impl Network {
     fn forward(&self, x: &Tensor) -> Tensor {
         let last = self.parameters.len() / 2 - 1;
         self.parameters.chunks_exact(2).enumerate().fold(x.clone(), |x, (i, layer)| {
-            let slope = if i == last { 1.0 } else { 0.2 };
-            x.linear_leaky_relu(&layer[0], &layer[1], slope)
+            x.linear_leaky_relu(&layer[0], &layer[1], if i == last { 1.0 } else { 0.2 })
         })
     }
 

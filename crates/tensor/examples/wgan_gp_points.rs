@@ -27,10 +27,9 @@ struct Network {
 impl Network {
     fn new(random: Random, widths: &[usize]) -> Network {
         let layer = |(i, widths): (usize, &[usize])| {
-            let (inputs, outputs) = (widths[0], widths[1]);
             let address = Address { step: i as u32, ..Address::default() };
-            let weight = random.normal(address, [outputs, inputs], Device::Cpu) * (2.0 / inputs as f64).sqrt();
-            [weight.variable(), Tensor::zeros([outputs], Device::Cpu).variable()]
+            let weight = random.normal(address, [widths[1], widths[0]], Device::Cpu) * (2.0 / widths[0] as f64).sqrt();
+            [weight.variable(), Tensor::zeros([widths[1]], Device::Cpu).variable()]
         };
         let parameters = widths.windows(2).enumerate().flat_map(layer).collect();
         Network { parameters, adam: Adam::new(AdamOptions { beta1: 0.5, beta2: 0.9, ..AdamOptions::default() }) }
@@ -39,8 +38,7 @@ impl Network {
     fn forward(&self, x: &Tensor) -> Tensor {
         let last = self.parameters.len() / 2 - 1;
         self.parameters.chunks_exact(2).enumerate().fold(x.clone(), |x, (i, layer)| {
-            let slope = if i == last { 1.0 } else { 0.2 };
-            x.linear_leaky_relu(&layer[0], &layer[1], slope)
+            x.linear_leaky_relu(&layer[0], &layer[1], if i == last { 1.0 } else { 0.2 })
         })
     }
 
@@ -85,7 +83,7 @@ fn main() {
         }
     }
 
-    // Each generated point belongs to the cluster whose centre is nearest, if that is near enough.
+    // A sample belongs to the cluster whose centre is near.
     let mut counts = [0; CLUSTERS];
     let samples: Vec<f64> = (0..16).flat_map(|step| generator.forward(&latents(step)).to_vec::<f64>()).collect();
     for point in samples.chunks_exact(2) {
@@ -94,9 +92,6 @@ fn main() {
     }
     let total = 16 * BATCH;
     println!("of {total} samples, the eight clusters have received {counts:?}");
-    assert!(
-        counts.iter().all(|count| count * 30 > total),
-        "every cluster should receive an eighth of the samples or nearly so"
-    );
+    assert!(counts.iter().all(|count| count * 30 > total), "every cluster should receive its share of the samples");
     assert!(counts.iter().sum::<usize>() * 3 > total * 2, "most samples should lie in a cluster");
 }

@@ -40,7 +40,7 @@ impl fmt::Display for Device {
     }
 }
 
-/// A floating-point type that some device computes in.
+/// A floating-point type that some device computes in: `f32` or `f64`.
 pub trait Element: Float + Pooled + std::iter::Sum + std::ops::AddAssign {
     /// The nearest value of this type.
     fn from_f64(value: f64) -> Self;
@@ -108,6 +108,7 @@ impl Storage {
         buffer
     }
 
+    /// The device that holds the numbers.
     pub(crate) fn device(&self) -> Device {
         match self {
             Storage::F32(_) => Device::Cpu,
@@ -116,6 +117,7 @@ impl Storage {
         }
     }
 
+    /// `len` copies of one number.
     pub(crate) fn filled(device: Device, len: usize, value: f64) -> Storage {
         fn filled<T: Element>(len: usize, value: f64) -> Buffer<T> {
             let mut buffer = Buffer::stale(len);
@@ -160,8 +162,8 @@ impl Storage {
     }
 }
 
-/// The transpose of a matrix with `columns` columns: a tensor is one of N * C rows and H * W columns, and its storage the
-/// transpose. A job reads a cache line of every row.
+/// The transpose of a matrix with `columns` columns: a tensor is one of N * C rows and H * W columns, and its storage
+/// the transpose. A job reads a cache line of every row.
 pub(crate) fn transpose<T: Copy + Sync, U: Send>(
     x: &[T],
     columns: usize,
@@ -196,10 +198,10 @@ pub(crate) type Fixed<'t, const N: usize> = Operands<[&'t [f32]; N], [&'t [f64];
 /// The operands of an operation that has any number.
 pub(crate) type Many<'t> = Operands<Vec<&'t [f32]>, Vec<&'t [f64]>, Vec<&'t cuda::Buffer>>;
 
-/// The operands of an operation.
+/// The numbers of an operation's operands; the message of a panic names the operation.
 ///
 /// # Panics
-/// When they are on different devices.
+/// When the operands are on different devices.
 #[track_caller]
 pub(crate) fn operands<'t, const N: usize>(operation: &str, tensors: [&'t Tensor; N]) -> Fixed<'t, N> {
     match one_device(operation, &tensors) {
@@ -221,8 +223,8 @@ pub(crate) fn many_operands<'t>(operation: &str, tensors: &[&'t Tensor]) -> Many
     }
 }
 
-/// The device that all operands of an operation are on. A loop looks for it, because a panic in a closure would not be located
-/// at the operation's caller.
+/// The device that all operands of an operation are on. A loop looks for it, because a panic in a closure would not be
+/// located at the operation's caller.
 #[track_caller]
 fn one_device(operation: &str, tensors: &[&Tensor]) -> Device {
     let first = tensors[0].device();
@@ -236,7 +238,7 @@ fn one_device(operation: &str, tensors: &[&Tensor]) -> Device {
     first
 }
 
-/// What a kernel leaves, as storage: one buffer, or some.
+/// The results of a kernel as storage: a buffer, an array of buffers or a vector of them.
 pub(crate) trait IntoStorage {
     type Storage;
     fn into_storage(self) -> Self::Storage;
@@ -270,8 +272,8 @@ impl<B: IntoStorage> IntoStorage for Vec<B> {
     }
 }
 
-/// Runs an operation on the device of its [`operands`]: a kernel for each kind of device, or one that is generic over the
-/// element type for the processor and one for CUDA devices. A kernel leaves one buffer or an array of them.
+/// Runs an operation on the device of its [`operands`]: a kernel for each kind of device, or one that is generic over
+/// the element type for the processor and one for CUDA devices. A kernel leaves one buffer or an array of them.
 macro_rules! dispatch {
     ($operands:expr, |$x:pat_param| $kernel:expr, |$dx:pat_param| $launch:expr) => {
         $crate::storage::dispatch!($operands, |$x| $kernel, |$x| $kernel, |$dx| $launch)

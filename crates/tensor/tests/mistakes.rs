@@ -1,4 +1,5 @@
-//! Mistakes that users of PyTorch make at first. Each is refused with a message that names it, at the line that made it.
+//! Mistakes that users of PyTorch make at first. Each is refused with a message that names it, at the line that made
+//! it.
 //!
 //! The messages are compared as a whole, since they are part of the interface. What the compiler refuses is in the
 //! documentation of `Tensor` and `Shape`.
@@ -61,8 +62,8 @@ fn a_bias_per_channel_added_to_images() {
     let (images, bias) = (ones([2, 3, 8, 8]), ones([3]));
     assert_eq!(
         refused_somewhere(|| &images + &bias),
-        "add: the shapes [2, 3, 8, 8] and [3] cannot be broadcast together: counted from the last axis, lengths must be equal \
-         or one of them 1 (for a number per channel of images, reshape [c] to [c, 1, 1])"
+        "add: the shapes [2, 3, 8, 8] and [3] cannot be broadcast together: counted from the last axis, lengths must \
+         be equal or one of them 1 (for a number per channel of images, reshape [c] to [c, 1, 1])"
     );
     assert_eq!((images + bias.reshape([3, 1, 1])).shape(), [2, 3, 8, 8]);
 }
@@ -134,16 +135,18 @@ fn a_gradient_with_respect_to_a_clone_from_before_a_step() {
     Adam::default().step(0.1, vec![&mut weight], &gradients);
     assert_eq!(
         refused(|| weight.square().sum().gradients(&[&kept])),
-        "the scalar does not depend on variable 1 of 1 (shape [4, 3]). An optimiser's step replaces its variables, so that a \
-         clone of an earlier one is another variable. Where independence is meant, use Tensor::gradients_or_zeros"
+        "the scalar does not depend on variable 1 of 1 (shape [4, 3]). An optimiser's step replaces its variables, so \
+         that a clone of an earlier one is another variable. Where independence is meant, use \
+         Tensor::gradients_or_zeros"
     );
 }
 
 #[test]
 fn a_loss_computed_without_a_graph() {
     let x = ones([4, 3]).variable();
-    let message = "the scalar is a constant: it was computed inside no_grad or from constants alone. What Tensor::gradients \
-                   returns is constant, too; Tensor::differentiable_gradients returns tensors that have gradients";
+    let message = "the scalar is a constant: it was computed inside no_grad or from constants alone. What \
+                   Tensor::gradients returns is constant, too; Tensor::differentiable_gradients returns tensors that \
+                   have gradients";
     let loss = no_grad(|| x.square().sum());
     assert_eq!(refused(|| loss.gradients(&[&x])), message);
     let penalty = x.pow(3.0).sum().gradients(&[&x]).remove(0).square().sum();
@@ -155,8 +158,8 @@ fn a_kernel_with_its_channels_swapped() {
     let (images, kernel) = (ones([2, 3, 8, 8]), ones([3, 16, 3, 3]));
     assert_eq!(
         refused_somewhere(|| images.conv2d(&kernel, Conv2d::square(1, 1))),
-        "conv2d of images [2, 3, 8, 8] with a kernel [3, 16, 3, 3] and Conv2d { stride: [1, 1], padding: [1, 1] }: the kernel \
-         takes 16 channels, the images have 3"
+        "conv2d of images [2, 3, 8, 8] with a kernel [3, 16, 3, 3] and Conv2d { stride: [1, 1], padding: [1, 1] }: the \
+         kernel takes 16 channels, the images have 3"
     );
 }
 
@@ -165,8 +168,8 @@ fn a_kernel_larger_than_the_images() {
     let (images, kernel) = (ones([2, 3, 2, 2]), ones([16, 3, 3, 3]));
     assert_eq!(
         refused_somewhere(|| images.conv2d(&kernel, Conv2d::square(1, 0))),
-        "conv2d of images [2, 3, 2, 2] with a kernel [16, 3, 3, 3] and Conv2d { stride: [1, 1], padding: [0, 0] }: the kernel \
-         is larger than the padded images, or a length is zero"
+        "conv2d of images [2, 3, 2, 2] with a kernel [16, 3, 3, 3] and Conv2d { stride: [1, 1], padding: [0, 0] }: the \
+         kernel is larger than the padded images, or a length is zero"
     );
 }
 
@@ -175,7 +178,8 @@ fn a_transposed_convolution_with_a_kernel_in_the_order_of_a_convolution() {
     let (images, kernel) = (ones([2, 3, 8, 8]), ones([16, 3, 4, 4]));
     assert_eq!(
         refused(|| images.conv_transpose2d(&kernel, Conv2d::square(2, 1), [16, 16])),
-        "conv_transpose2d of images [2, 3, 8, 8] with a kernel [16, 3, 4, 4]: the kernel takes 16 channels, the images have 3"
+        "conv_transpose2d of images [2, 3, 8, 8] with a kernel [16, 3, 4, 4]: the kernel takes 16 channels, the images \
+         have 3"
     );
 }
 
@@ -184,8 +188,8 @@ fn a_transposed_convolution_to_another_size() {
     let (images, kernel) = (ones([2, 3, 8, 8]), ones([3, 16, 4, 4]));
     assert_eq!(
         refused(|| images.conv_transpose2d(&kernel, Conv2d::square(2, 1), [8, 8])),
-        "assertion `left == right` failed: conv_transpose2d to images of shape [2, 16, 8, 8] with Conv2d { stride: [2, 2], \
-         padding: [1, 1] }: these would come from others\n  left: [2, 3, 8, 8]\n right: [2, 3, 4, 4]"
+        "assertion `left == right` failed: conv_transpose2d to images of shape [2, 16, 8, 8] with Conv2d { stride: [2, \
+         2], padding: [1, 1] }: these would come from others\n  left: [2, 3, 8, 8]\n right: [2, 3, 4, 4]"
     );
 }
 
@@ -216,8 +220,8 @@ fn a_norm_with_scales_for_the_wrong_axis() {
     let images = ones([2, 3, 8, 8]);
     assert_eq!(
         refused_somewhere(|| images.batch_norm_leaky_relu(&ones([8]), &ones([8]), 1, 1e-5, 0.0)),
-        "batch_norm_leaky_relu: a table of shape [8] for 2 images of 3 channels; it must be [3], or [r, 3] with r a divisor of \
-         the images"
+        "batch_norm_leaky_relu: a table of shape [8] for 2 images of 3 channels; it must be [3], or [r, 3] with r a \
+         divisor of the images"
     );
     assert_eq!(
         refused(|| images.layer_norm_leaky_relu(&ones([3, 8, 8]), &ones([3, 8, 8]), 1e-5, 0.0)),
@@ -253,8 +257,8 @@ fn tensors_on_different_devices() {
 fn another_number_of_elements() {
     assert_eq!(
         refused(|| ones([2, 6]).reshape([3, 5])),
-        "assertion `left == right` failed: reshape: a tensor of shape [2, 6] has not as many elements as the shape [3, 5]\n  \
-         left: 12\n right: 15"
+        "assertion `left == right` failed: reshape: a tensor of shape [2, 6] has not as many elements as the shape [3, \
+         5]\n  left: 12\n right: 15"
     );
     assert_eq!(
         refused(|| Tensor::from_vec(vec![1.0f32; 5], [2, 3], Device::Cpu)),
