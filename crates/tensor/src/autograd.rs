@@ -1,8 +1,8 @@
 //! Reverse-mode differentiation of any order.
 //!
-//! Every operation's gradient can be made of public operations alone, and is wherever its own history is recorded. So a
-//! gradient is a tensor like any other and can be differentiated again. WGAN-GP needs that: its penalty is made
-//! of a gradient, and training needs the penalty's gradient.
+//! Every operation's gradient can be made of public operations alone, and it is made so wherever its own history is
+//! recorded. A gradient is then a tensor like any other and can be differentiated again. A penalty on a gradient needs
+//! that, because training takes the penalty's own gradient.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -17,10 +17,10 @@ type Gradient = Box<dyn Fn(&Backward) -> Vec<Option<Tensor>> + Send + Sync>;
 /// A node of the graph. It knows the nodes of its operands, not their numbers: a gradient that needs numbers keeps just
 /// those, so everything else is freed as soon as the forward computation is done with it.
 pub(crate) struct Node {
-    /// Grows with time: an operand's number is always smaller than that of what is computed from it.
+    /// Identifiers grow with time, so that an operand's is always smaller than that of what is computed from it.
     id: u64,
     operands: Vec<Option<Arc<Node>>>,
-    /// `None` for a variable.
+    /// The operation's gradient; `None` for a variable.
     gradient: Option<Gradient>,
 }
 
@@ -58,7 +58,16 @@ pub(crate) fn is_recording() -> bool {
     RECORDING.get()
 }
 
-/// Runs `f` without recording: what it computes is constant, and its intermediate results are freed at once.
+/// Runs `f` without recording: what it computes on this thread is constant, and its intermediate results are freed at
+/// once.
+///
+/// ```
+/// use mergan_tensor::{Device, Tensor, no_grad};
+///
+/// let x = Tensor::full(3.0, [2], Device::Cpu).variable();
+/// assert!(x.square().is_tracked());
+/// assert!(!no_grad(|| x.square()).is_tracked());
+/// ```
 pub fn no_grad<R>(f: impl FnOnce() -> R) -> R {
     with_recording(false, f)
 }
@@ -93,6 +102,7 @@ impl Node {
         tracked.then(|| Arc::new(Node { id: next_id(), operands, gradient: Some(gradient()) }))
     }
 
+    /// Moves the operands to `pending`, and drops the gradient, which may hold the last tensors that refer to them.
     fn release_into(&mut self, pending: &mut Vec<Arc<Node>>) {
         pending.extend(self.operands.drain(..).flatten());
         self.gradient = None;
@@ -119,32 +129,52 @@ impl Drop for Node {
 }
 
 impl Tensor {
-    /// The gradients of this scalar with respect to each of `variables`, as constants.
+    /// The gradients of this scalar with respect to each of `variables`, as constants. Each has the shape of its
+    /// variable.
     ///
-    /// Only the paths that lead to one of the variables are computed.
+    /// Only the paths that lead to one of the variables are computed. A variable need not be a leaf: gradients are also
+    /// taken with respect to tensors that were computed.
+    ///
+    /// ```
+    /// use mergan_tensor::{Device, Tensor};
+    ///
+    /// let x = Tensor::from_vec(vec![1.0, 2.0], [2], Device::Cpu).variable();
+    /// let loss = (&x * 3.0).square().sum();
+    /// assert_eq!(loss.gradients(&[&x])[0].to_vec::<f32>(), [18.0, 36.0]);
+    /// ```
     ///
     /// # Panics
-    /// When this tensor holds more than one number, one of `variables` is a constant, or the scalar does not depend on it.
+    /// When this tensor does not hold exactly one number, one of `variables` is a constant, or the scalar does not
+    /// depend on it.
     #[track_caller]
     pub fn gradients(&self, variables: &[&Tensor]) -> Vec<Tensor> {
         let targets = targets(self, variables);
-        require_all(with_recording(false, || backward(self, &targets)), variables)
+        require_all(with_recording(false, || backward(self, &targets)), self, variables)
     }
 
     /// As [`Tensor::gradients`], with the history of the gradients recorded, so that they can be differentiated again.
+    ///
+    /// ```
+    /// use mergan_tensor::{Device, Tensor};
+    ///
+    /// let x = Tensor::from_vec(vec![1.0, 2.0], [2], Device::Cpu).variable();
+    /// let slopes = x.pow(3.0).sum().differentiable_gradients(&[&x]).remove(0);
+    /// let curvatures = slopes.sum().gradients(&[&x]).remove(0);
+    /// assert_eq!(curvatures.to_vec::<f32>(), [6.0, 12.0]);
+    /// ```
     ///
     /// # Panics
     /// As [`Tensor::gradients`].
     #[track_caller]
     pub fn differentiable_gradients(&self, variables: &[&Tensor]) -> Vec<Tensor> {
         let targets = targets(self, variables);
-        require_all(with_recording(true, || backward(self, &targets)), variables)
+        require_all(with_recording(true, || backward(self, &targets)), self, variables)
     }
 
     /// As [`Tensor::gradients`], with zeros for variables that the scalar does not depend on.
     ///
     /// # Panics
-    /// When this tensor holds more than one number, or one of `variables` is a constant.
+    /// When this tensor does not hold exactly one number, or one of `variables` is a constant.
     #[track_caller]
     pub fn gradients_or_zeros(&self, variables: &[&Tensor]) -> Vec<Tensor> {
         let targets = targets(self, variables);
@@ -154,7 +184,7 @@ impl Tensor {
     /// As [`Tensor::differentiable_gradients`], with zeros for variables that the scalar does not depend on.
     ///
     /// # Panics
-    /// When this tensor holds more than one number, or one of `variables` is a constant.
+    /// When this tensor does not hold exactly one number, or one of `variables` is a constant.
     #[track_caller]
     pub fn differentiable_gradients_or_zeros(&self, variables: &[&Tensor]) -> Vec<Tensor> {
         let targets = targets(self, variables);
@@ -162,7 +192,7 @@ impl Tensor {
     }
 }
 
-/// The numbers of the variables' nodes.
+/// The identifiers of the variables' nodes.
 #[track_caller]
 fn targets(of: &Tensor, variables: &[&Tensor]) -> Vec<u64> {
     let shape = of.shape();
@@ -181,11 +211,16 @@ fn targets(of: &Tensor, variables: &[&Tensor]) -> Vec<u64> {
 }
 
 #[track_caller]
-fn require_all(found: Vec<Option<Tensor>>, variables: &[&Tensor]) -> Vec<Tensor> {
+fn require_all(found: Vec<Option<Tensor>>, of: &Tensor, variables: &[&Tensor]) -> Vec<Tensor> {
     if let Some(i) = found.iter().position(Option::is_none) {
+        assert!(
+            of.is_tracked(),
+            "the scalar is a constant: it was computed inside no_grad or from constants alone. What Tensor::gradients \
+             returns is constant, too; Tensor::differentiable_gradients returns tensors that have gradients"
+        );
         panic!(
-            "the scalar does not depend on {}. An optimiser's step replaces its variables, so that a clone of an earlier one \
-             is another variable. Where independence is meant, use Tensor::gradients_or_zeros",
+            "the scalar does not depend on {}. An optimiser's step replaces its variables, so that a clone of an \
+             earlier one is another variable. Where independence is meant, use Tensor::gradients_or_zeros",
             named(i, variables)
         );
     }
@@ -197,7 +232,7 @@ fn or_zeros(found: Vec<Option<Tensor>>, variables: &[&Tensor]) -> Vec<Tensor> {
     found.into_iter().zip(variables).map(|(gradient, variable)| gradient.unwrap_or_else(|| zeros(variable))).collect()
 }
 
-/// What errors call a variable.
+/// The name that messages give a variable.
 fn named(i: usize, variables: &[&Tensor]) -> String {
     format!("variable {} of {} (shape {:?})", i + 1, variables.len(), variables[i].shape())
 }
@@ -241,7 +276,7 @@ fn backward(of: &Tensor, targets: &[u64]) -> Vec<Option<Tensor>> {
     targets.iter().map(|id| found.get(id).cloned()).collect()
 }
 
-/// All nodes that `of` was computed from, by ascending number.
+/// All nodes that `of` was computed from, by ascending identifier.
 fn reachable(of: &Tensor) -> BTreeMap<u64, Arc<Node>> {
     let mut seen = BTreeMap::new();
     let mut pending: Vec<Arc<Node>> = of.node().cloned().into_iter().collect();

@@ -141,7 +141,7 @@ pub fn layer_cases(n: usize) -> Vec<Case> {
         .collect()
 }
 
-/// A function's value and its derivatives up to this order.
+/// The comparison of a function's value and of its derivatives up to this order.
 fn operation(case: cases::Case, orders: usize) -> Case {
     let name = case.name;
     let compute = move |device| {
@@ -159,8 +159,9 @@ fn operation(case: cases::Case, orders: usize) -> Case {
         name,
         error: Box::new(move |device| {
             let (results, summands) = compute(device);
-            // Numbers near zero pass a rectifier on its other side: a share of them as large as the operands' error. So many
-            // summands of a gradient change, at random, and the sum by the root of that share.
+            // Rounding moves numbers near zero to the other side of a rectifier: a share of them as large as the
+            // operands' error. That share of a gradient's summands changes, at random, so the sum changes by the root
+            // of the share.
             let rounding = Rounding { operands: operand_rounding(device).sqrt() / Rounding::OPERATIONS, summands };
             rounding.largest_error(&results, &compute(Device::Reference).0)
         }),
@@ -186,8 +187,8 @@ fn maps_of([x, w, dy]: [&Tensor; 3], conv: Conv2d) -> [Tensor; 3] {
     ]
 }
 
-/// The three maps of a convolution of images `x` with a kernel `w` in some ways: of numbers that TF32 holds, whose products
-/// no precision rounds, and of numbers that it does not hold.
+/// The three maps of a convolution of images `x` with a kernel `w` in some ways: of numbers that TF32 holds, whose
+/// products no precision rounds, and of numbers that it does not hold.
 fn maps(
     name: &'static str,
     x: [usize; 4],
@@ -331,9 +332,9 @@ impl Rounding {
     /// Operations whose roundings a result may have gathered besides those of its sums.
     const OPERATIONS: f64 = 4.0;
 
-    /// The largest error of some results, as a multiple of what rounding explains. Each is compared with the largest number
-    /// of its tensor: a sum of m numbers errs by about sqrt(m) roundings of the largest. Errors of the summands themselves
-    /// are as random as the summands are, so that relative to the sum they stay what they are.
+    /// The largest error of some results, as a multiple of what rounding explains. Each is compared with the largest
+    /// number of its tensor: a sum of m numbers errs by about sqrt(m) roundings of the largest. Errors of the summands
+    /// themselves are as random as the summands are, so that relative to the sum they stay what they are.
     fn largest_error(&self, results: &[Tensor], expected: &[Tensor]) -> f64 {
         let sums = f64::from(f32::EPSILON) * (2.0 + (self.summands as f64).sqrt());
         let tolerance = Self::OPERATIONS * (self.operands + sums);

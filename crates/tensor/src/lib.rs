@@ -1,33 +1,14 @@
-//! Arrays with derivatives of any order, and the kernels of a GAN's training step.
+#![doc = include_str!("../README.md")]
 //!
-//! A [`Tensor`] is an immutable array of images or a matrix. Gradients are made of the same operations as everything
-//! else, so they can be differentiated again; that is what a gradient penalty needs and what most tensor libraries for
-//! Rust cannot do.
+//! ## Where to begin
 //!
-//! ```
-//! use mergan_tensor::{Adam, Address, Conv2d, Device, Random, Tensor};
-//!
-//! // Train a small critic to have input gradients of norm one: a derivative of a derivative.
-//! let random = Random::new(0);
-//! let draw = |step, shape: [usize; 4]| random.normal(Address { step, ..Address::default() }, shape, Device::Cpu);
-//! let mut kernel = draw(0, [4, 1, 3, 3]).variable();
-//! let mut adam = Adam::default();
-//! let mut penalties = Vec::new();
-//! for iteration in 1..200 {
-//!     let images = draw(iteration, [16, 1, 8, 8]).variable();
-//!     let score = images.conv2d(&kernel, Conv2d::square(2, 1)).leaky_relu(0.2).sum();
-//!     let slopes = score.differentiable_gradients(&[&images]).remove(0);
-//!     let norms = slopes.square().sum_axes(&[1, 2, 3]).sqrt();
-//!     let penalty = (norms - 1.0).square().mean();
-//!     let gradient = penalty.gradients(&[&kernel]);
-//!     adam.step(0.02, vec![&mut kernel], &gradient);
-//!     penalties.push(penalty.item());
-//! }
-//! assert!(penalties[198] < 0.1 * penalties[0]);
-//! ```
-//!
-//! Modules: `tensor` the handle, `autograd` differentiation, `ops` one room per operation, `cpu` what the fast kernels
-//! are built from, [`cuda`] GPUs, `pool` memory that is used again.
+//! [`Tensor`] has all operations, [`Tensor::gradients`] and [`Tensor::differentiable_gradients`] among them; [`no_grad`]
+//! computes without a history. [`Shape`], [`Device`], [`Conv2d`] and [`Pool2d`] are what operations are told. [`Adam`]
+//! moves variables against their gradients, [`Random`] draws numbers, [`FrozenConv2d`] is a layer that is no longer
+//! trained. [`cuda`] opens GPUs and records graphs for them, and [`conformance`] checks a device.
+
+// The modules: `tensor` is the handle, `autograd` differentiates, `ops` has a folder or a file for each kind of
+// operation, `cpu` has what the fast kernels are built from, `cuda` has GPUs, `pool` has memory that is used again.
 
 mod adam;
 mod autograd;

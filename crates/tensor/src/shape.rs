@@ -17,6 +17,14 @@ pub(crate) const MAX_RANK: usize = 4;
 /// let [images, channels, height, width] = shape.dims();
 /// assert_eq!((shape.rank(), shape.len(), shape[1]), (4, images * channels * height * width, channels));
 /// ```
+///
+/// An array of lengths becomes a shape by itself wherever an operation takes one. The compiler refuses a fifth axis:
+///
+/// ```compile_fail,E0080
+/// use mergan_tensor::{Device, Tensor};
+///
+/// let volumes = Tensor::zeros([1, 1, 1, 1, 1], Device::Cpu);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// Those beyond the rank are 1.
@@ -28,7 +36,8 @@ impl Shape {
     /// The shape of a single number, which has no axes.
     pub const SCALAR: Shape = Shape { lengths: [1; MAX_RANK], rank: 0 };
 
-    /// The shape with these lengths, or `None` where there are more than four, or more numbers than memory has addresses.
+    /// The shape with these lengths, or `None` where there are more than four, or more numbers than memory has
+    /// addresses.
     pub fn of(axes: &[usize]) -> Option<Shape> {
         axes.iter().try_fold(1usize, |len, &axis| len.checked_mul(axis))?;
         let mut shape = Shape { rank: axes.len(), ..Shape::SCALAR };
@@ -46,14 +55,16 @@ impl Shape {
         &self.lengths[..self.rank]
     }
 
-    /// The lengths of exactly `N` axes.
+    /// The lengths of exactly `N` axes, to be taken apart by a pattern: `let [n, c, h, w] = x.shape().dims();`
     ///
     /// # Panics
     /// When there is another number of axes.
     #[track_caller]
     pub fn dims<const N: usize>(&self) -> [usize; N] {
-        let dims = self.axes().try_into();
-        dims.unwrap_or_else(|_| panic!("a tensor of {N} axes was expected, this one has the shape {self:?}"))
+        let Ok(dims) = self.axes().try_into() else {
+            panic!("a tensor of {N} axes was expected, this one has the shape {self:?}")
+        };
+        dims
     }
 
     /// How many numbers a tensor of this shape holds.
@@ -66,7 +77,7 @@ impl Shape {
         self.len() == 0
     }
 
-    /// This shape with another length of one axis.
+    /// This shape with `length` for the length of one axis.
     ///
     /// # Panics
     /// When there is no such axis.
@@ -77,8 +88,8 @@ impl Shape {
         self
     }
 
-    /// The shape that tensors of both shapes are broadcast to by NumPy's rule, or `None`: axes are compared from the last to
-    /// the first, and of each pair the lengths are equal or one of them is 1.
+    /// The shape that tensors of both shapes are broadcast to by NumPy's rule, or `None`: axes are compared from the
+    /// last to the first, and of each pair the lengths are equal or one of them is 1.
     pub fn broadcast(&self, other: &Shape) -> Option<Shape> {
         let rank = self.rank.max(other.rank);
         let (mut shape, [a, b]) = (Shape { rank, ..Shape::SCALAR }, [self, other].map(|shape| shape.aligned(rank)));
@@ -99,8 +110,8 @@ impl Shape {
         lengths
     }
 
-    /// The axes that kernels take these for: a matrix has rows N and columns C, a vector is one such row, and three axes are
-    /// those of one image.
+    /// The axes that kernels take these for: a matrix has rows N and columns C, a vector is one such row, and three
+    /// axes are those of one image.
     pub(crate) fn nchw(&self) -> Nchw {
         let [a, b, c, d] = self.lengths;
         match self.rank {
@@ -111,8 +122,8 @@ impl Shape {
         }
     }
 
-    /// The same, as one of two operands of this rank. The numbers lie in memory in the same order: axes of length 1 can be
-    /// put before the others without a move.
+    /// The same, as one of two operands of this rank. The numbers lie in memory in the same order: axes of length 1 can
+    /// be put before the others without a move.
     pub(crate) fn nchw_among(&self, rank: usize) -> Nchw {
         Shape { lengths: self.aligned(rank), rank }.nchw()
     }
@@ -141,7 +152,8 @@ impl Shape {
     }
 }
 
-/// The numbers of a tensor in memory as `outer` blocks of `length` rows of `inner` numbers, the rows being those of one axis.
+/// The numbers of a tensor in memory as `outer` blocks of `length` rows of `inner` numbers, the rows being those of one
+/// axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Strided {
     pub(crate) outer: usize,

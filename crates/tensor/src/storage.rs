@@ -40,7 +40,7 @@ impl fmt::Display for Device {
     }
 }
 
-/// A floating-point type that some device computes in.
+/// A floating-point type that some device computes in: `f32` or `f64`.
 pub trait Element: Float + Pooled + std::iter::Sum + std::ops::AddAssign {
     /// The nearest value of this type.
     fn from_f64(value: f64) -> Self;
@@ -90,27 +90,25 @@ pub(crate) enum Storage {
 }
 
 impl Storage {
-    /// The numbers of an operand on the device of the first one.
-    #[track_caller]
-    fn f32<'t>(tensor: &'t Tensor, operation: &str, first: Device) -> &'t [f32] {
-        let Storage::F32(numbers) = tensor.storage() else { elsewhere(tensor, operation, first) };
+    /// The numbers of a tensor on the CPU device.
+    fn f32(tensor: &Tensor) -> &[f32] {
+        let Storage::F32(numbers) = tensor.storage() else { unreachable!("the operands are on one device") };
         numbers
     }
 
-    #[track_caller]
-    fn f64<'t>(tensor: &'t Tensor, operation: &str, first: Device) -> &'t [f64] {
-        let Storage::F64(numbers) = tensor.storage() else { elsewhere(tensor, operation, first) };
+    /// The numbers of a tensor on the reference device.
+    fn f64(tensor: &Tensor) -> &[f64] {
+        let Storage::F64(numbers) = tensor.storage() else { unreachable!("the operands are on one device") };
         numbers
     }
 
-    #[track_caller]
-    fn cuda<'t>(tensor: &'t Tensor, operation: &str, first: Device) -> &'t cuda::Buffer {
-        match tensor.storage() {
-            Storage::Cuda(buffer) if tensor.device() == first => buffer,
-            _ => elsewhere(tensor, operation, first),
-        }
+    /// The numbers of a tensor on a CUDA device.
+    fn cuda(tensor: &Tensor) -> &cuda::Buffer {
+        let Storage::Cuda(buffer) = tensor.storage() else { unreachable!("the operands are on one device") };
+        buffer
     }
 
+    /// The device that holds the numbers.
     pub(crate) fn device(&self) -> Device {
         match self {
             Storage::F32(_) => Device::Cpu,
@@ -119,6 +117,7 @@ impl Storage {
         }
     }
 
+    /// `len` copies of one number.
     pub(crate) fn filled(device: Device, len: usize, value: f64) -> Storage {
         fn filled<T: Element>(len: usize, value: f64) -> Buffer<T> {
             let mut buffer = Buffer::stale(len);
@@ -163,8 +162,8 @@ impl Storage {
     }
 }
 
-/// The transpose of a matrix with `columns` columns: a tensor is one of N * C rows and H * W columns, and its storage the
-/// transpose. A job reads a cache line of every row.
+/// The transpose of a matrix with `columns` columns: a tensor is one of N * C rows and H * W columns, and its storage
+/// the transpose. A job reads a cache line of every row.
 pub(crate) fn transpose<T: Copy + Sync, U: Send>(
     x: &[T],
     columns: usize,
@@ -199,37 +198,47 @@ pub(crate) type Fixed<'t, const N: usize> = Operands<[&'t [f32]; N], [&'t [f64];
 /// The operands of an operation that has any number.
 pub(crate) type Many<'t> = Operands<Vec<&'t [f32]>, Vec<&'t [f64]>, Vec<&'t cuda::Buffer>>;
 
-/// The operands of an operation.
+/// The numbers of an operation's operands; the message of a panic names the operation.
 ///
 /// # Panics
-/// When they are on different devices.
+/// When the operands are on different devices.
 #[track_caller]
 pub(crate) fn operands<'t, const N: usize>(operation: &str, tensors: [&'t Tensor; N]) -> Fixed<'t, N> {
-    let first = tensors[0].device();
-    match first {
-        Device::Cpu => Operands::F32(tensors.map(|tensor| Storage::f32(tensor, operation, first))),
-        Device::Reference => Operands::F64(tensors.map(|tensor| Storage::f64(tensor, operation, first))),
-        Device::Cuda(_) => Operands::Cuda(tensors.map(|tensor| Storage::cuda(tensor, operation, first))),
+    match one_device(operation, &tensors) {
+        Device::Cpu => Operands::F32(tensors.map(Storage::f32)),
+        Device::Reference => Operands::F64(tensors.map(Storage::f64)),
+        Device::Cuda(_) => Operands::Cuda(tensors.map(Storage::cuda)),
     }
 }
 
 /// The same for any number of operands, at least one.
 #[track_caller]
 pub(crate) fn many_operands<'t>(operation: &str, tensors: &[&'t Tensor]) -> Many<'t> {
-    let (first, tensors) = (tensors[0].device(), tensors.iter().copied());
-    match first {
-        Device::Cpu => Operands::F32(tensors.map(|tensor| Storage::f32(tensor, operation, first)).collect()),
-        Device::Reference => Operands::F64(tensors.map(|tensor| Storage::f64(tensor, operation, first)).collect()),
-        Device::Cuda(_) => Operands::Cuda(tensors.map(|tensor| Storage::cuda(tensor, operation, first)).collect()),
+    let device = one_device(operation, tensors);
+    let tensors = tensors.iter().copied();
+    match device {
+        Device::Cpu => Operands::F32(tensors.map(Storage::f32).collect()),
+        Device::Reference => Operands::F64(tensors.map(Storage::f64).collect()),
+        Device::Cuda(_) => Operands::Cuda(tensors.map(Storage::cuda).collect()),
     }
 }
 
+/// The device that all operands of an operation are on. A loop looks for it, because a panic in a closure would not be
+/// located at the operation's caller.
 #[track_caller]
-fn elsewhere(tensor: &Tensor, operation: &str, first: Device) -> ! {
-    panic!("{operation}: the first operand is on {first}, another on {}; see Tensor::to_device", tensor.device())
+fn one_device(operation: &str, tensors: &[&Tensor]) -> Device {
+    let first = tensors[0].device();
+    for tensor in tensors {
+        let device = tensor.device();
+        assert!(
+            device == first,
+            "{operation}: the first operand is on {first}, another on {device}; see Tensor::to_device"
+        );
+    }
+    first
 }
 
-/// What a kernel leaves, as storage: one buffer, or some.
+/// The results of a kernel as storage: a buffer, an array of buffers or a vector of them.
 pub(crate) trait IntoStorage {
     type Storage;
     fn into_storage(self) -> Self::Storage;
@@ -263,8 +272,8 @@ impl<B: IntoStorage> IntoStorage for Vec<B> {
     }
 }
 
-/// Runs an operation on the device of its [`operands`]: a kernel for each kind of device, or one that is generic over the
-/// element type for the processor and one for CUDA devices. A kernel leaves one buffer or an array of them.
+/// Runs an operation on the device of its [`operands`]: a kernel for each kind of device, or one that is generic over
+/// the element type for the processor and one for CUDA devices. A kernel leaves one buffer or an array of them.
 macro_rules! dispatch {
     ($operands:expr, |$x:pat_param| $kernel:expr, |$dx:pat_param| $launch:expr) => {
         $crate::storage::dispatch!($operands, |$x| $kernel, |$x| $kernel, |$dx| $launch)

@@ -9,15 +9,39 @@ use crate::autograd::{Backward, Node};
 use crate::shape::Shape;
 use crate::storage::{Device, Element, Storage};
 
-/// An immutable array of up to four axes on a device, with its axes read as NumPy and PyTorch read them: a batch of images
-/// is `[n, c, h, w]`, a batch of rows `[n, c]`, a vector `[c]` and a scalar `[]`.
+/// An immutable array of up to four axes on a device, with its axes read as NumPy and PyTorch read them: a batch of
+/// images is `[n, c, h, w]`, a batch of rows `[n, c]`, a vector `[c]` and a scalar `[]`.
 ///
 /// Cloning is cheap: clones share the numbers. Operations are methods that return new tensors; when an operand is
 /// tracked (made by [`Tensor::variable`] or computed from one that was) the result remembers how it was made, and
 /// [`Tensor::gradients`] differentiates it.
 ///
-/// Operations panic when shapes or devices do not fit, as ndarray's do: it is a mistake in the program, not in its
-/// input. The message names the operation and the shapes.
+/// ```
+/// use mergan_tensor::{Device, Tensor};
+///
+/// let images = Tensor::full(0.5, [16, 3, 8, 8], Device::Cpu);
+/// let per_channel = Tensor::from_vec(vec![1.0, 2.0, 3.0], [3, 1, 1], Device::Cpu).variable();
+/// let brightness = (&images * &per_channel).mean();
+/// assert_eq!(brightness.item(), 1.0);
+/// assert_eq!(brightness.gradients(&[&per_channel])[0].shape(), [3, 1, 1]);
+/// ```
+///
+/// Operations panic when shapes or devices do not fit, as ndarray's do, because that is a mistake in the program and
+/// not in its input. The message names the operation and the shapes. The compiler refuses some mistakes earlier. The
+/// number beside an operator is an `f64`, also where the tensor holds `f32`:
+///
+/// ```compile_fail,E0277
+/// # use mergan_tensor::{Device, Tensor};
+/// let twice = Tensor::zeros([2], Device::Cpu) * 2; // `* 2.0` is accepted
+/// ```
+///
+/// Two tensors have no `==`, which could mean a tensor of answers or one answer:
+///
+/// ```compile_fail,E0369
+/// # use mergan_tensor::{Device, Tensor};
+/// let (a, b) = (Tensor::zeros([2], Device::Cpu), Tensor::zeros([2], Device::Cpu));
+/// assert!(a == b); // `a.to_vec::<f32>() == b.to_vec::<f32>()` is accepted
+/// ```
 #[derive(Clone)]
 pub struct Tensor {
     shape: Shape,
@@ -35,52 +59,61 @@ pub(crate) struct SavedOutput {
 }
 
 impl Tensor {
-    /// A tensor on `device` with the numbers and the axes of an ndarray.
+    /// A tensor on `device` with the numbers and the axes of an ndarray. The numbers are rounded where the device
+    /// computes in a shorter type.
     ///
     /// # Panics
     /// When the array has more than four axes.
     #[track_caller]
     pub fn from_array<T: Element, S: Data<Elem = T>, D: Dimension>(array: &ArrayBase<S, D>, device: Device) -> Tensor {
-        let shape = Shape::of(array.shape());
-        let shape = shape.unwrap_or_else(|| panic!("a tensor has at most four axes, the array has {}", array.ndim()));
+        let Some(shape) = Shape::of(array.shape()) else {
+            panic!("from_array: a tensor has at most four axes, the array has {}", array.ndim())
+        };
         let numbers = array.as_standard_layout();
         let numbers = numbers.as_slice().expect("an array in standard layout is a slice");
         Tensor::constant(shape, Storage::from_nchw(device, shape.nchw(), numbers))
     }
 
-    /// A tensor from numbers in logical order: those of the last axis lie side by side.
+    /// A tensor of this shape from numbers in logical order: those of the last axis lie side by side, as in C and in
+    /// NumPy. The numbers are rounded where the device computes in a shorter type.
     ///
     /// # Panics
-    /// When the number of values is not the shape's.
+    /// When there are more or fewer values than the shape holds.
     #[track_caller]
     pub fn from_vec<T: Element>(values: Vec<T>, shape: impl Into<Shape>, device: Device) -> Tensor {
         let shape = shape.into();
-        assert_eq!(values.len(), shape.len(), "values given for a tensor of shape {shape:?}");
+        assert!(
+            values.len() == shape.len(),
+            "from_vec: {} values were given for a tensor of shape {shape:?}, which holds {}",
+            values.len(),
+            shape.len()
+        );
         Tensor::constant(shape, Storage::from_nchw(device, shape.nchw(), &values))
     }
 
-    /// A tensor with the same number everywhere.
+    /// A tensor of this shape with the same number everywhere.
     pub fn full(value: f64, shape: impl Into<Shape>, device: Device) -> Tensor {
         let shape = shape.into();
         Tensor::constant(shape, Storage::filled(device, shape.len(), value))
     }
 
-    /// A tensor of zeros.
+    /// A tensor of zeros of this shape.
     pub fn zeros(shape: impl Into<Shape>, device: Device) -> Tensor {
         Tensor::full(0.0, shape, device)
     }
 
-    /// The same numbers as a variable: a leaf that gradients can be taken with respect to.
+    /// The same numbers as a variable, which gradients can be taken with respect to. Every call makes another variable;
+    /// clones of the result are the same one.
     pub fn variable(&self) -> Tensor {
         Tensor { node: Some(Arc::new(Node::leaf())), ..self.clone() }
     }
 
-    /// The same numbers as a constant: gradients stop here.
+    /// The same numbers as a constant, through which no gradient flows.
     pub fn detach(&self) -> Tensor {
         Tensor { node: None, ..self.clone() }
     }
 
-    /// Whether gradients can flow through this tensor.
+    /// Whether gradients can flow through this tensor, because it is a variable or was computed from one.
     pub fn is_tracked(&self) -> bool {
         self.node.is_some()
     }
@@ -100,12 +133,14 @@ impl Tensor {
         if device == self.device() { self.detach() } else { Tensor::from_vec(self.to_vec::<f64>(), self.shape, device) }
     }
 
-    /// The numbers in logical order: those of the last axis lie side by side.
+    /// The numbers in logical order: those of the last axis lie side by side. On a CUDA device this waits for the work
+    /// that was asked for before.
     pub fn to_vec<T: Element>(&self) -> Vec<T> {
         self.storage.to_nchw(self.shape.nchw())
     }
 
-    /// The numbers as an ndarray with the same axes: `to_array::<f32, Ix4>()` of images, [`ndarray::IxDyn`] of anything.
+    /// The numbers as an ndarray with the same axes: `to_array::<f32, Ix4>()` of images, [`ndarray::IxDyn`] of
+    /// anything.
     ///
     /// # Panics
     /// When the dimension has another number of axes.
@@ -113,21 +148,30 @@ impl Tensor {
     pub fn to_array<T: Element, D: Dimension>(&self) -> Array<T, D> {
         let array = ArrayD::from_shape_vec(self.shape.axes(), self.to_vec());
         let array = array.expect("a tensor holds as many numbers as its shape says").into_dimensionality();
-        array.unwrap_or_else(|_| {
-            panic!("to_array: the tensor's shape is {:?}, which is of another dimension", self.shape)
-        })
+        let Ok(array) = array else {
+            let axes = D::NDIM.unwrap_or_default();
+            panic!("to_array: a tensor of shape {:?} was asked for as an array of {axes} axes", self.shape)
+        };
+        array
     }
 
-    /// The only number of a tensor.
+    /// The only number of a tensor, which may have any number of axes of length 1.
     ///
     /// # Panics
-    /// When the tensor holds more than one.
+    /// When the tensor holds no number or more than one.
     #[track_caller]
     pub fn item(&self) -> f64 {
-        assert_eq!(self.shape.len(), 1, "item of a tensor of shape {:?}, which holds not one number", self.shape);
+        let count = self.shape.len();
+        assert!(
+            count == 1,
+            "item: a tensor of shape {:?} holds {count} numbers, not one; take its sum or its mean first, or use \
+             to_vec",
+            self.shape
+        );
         self.to_vec::<f64>()[0]
     }
 
+    /// A constant from numbers that lie in memory as [`Storage`] says.
     pub(crate) fn constant(shape: Shape, storage: Storage) -> Tensor {
         Tensor { shape, storage: Arc::new(storage), node: None }
     }

@@ -10,7 +10,7 @@ use super::simd::Routine;
 /// How many numbers a [`Lanes`] holds: the width of a tile and of a packed panel.
 pub(crate) const LANES: usize = 16;
 
-/// Sixteen numbers, and the tile of the microkernel compiled for the instructions that handle them.
+/// Sixteen numbers in registers, and the tile of the microkernel compiled for the instructions that handle them.
 pub(crate) trait Lanes: Copy {
     /// The tallest tile whose accumulators stay in registers.
     const ROWS: usize;

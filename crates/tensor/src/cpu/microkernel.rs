@@ -44,8 +44,8 @@ pub(crate) struct Product<'a> {
 }
 
 impl Product<'_> {
-    /// Computes all rows, in tiles of nearly equal height: 7 rows are 4 + 3, for a tile of one row waits on each of its
-    /// multiply-adds.
+    /// Computes all rows, in tiles of nearly equal height. Where a tile has six rows at most, 7 rows are 4 + 3 and not
+    /// 6 + 1, because a tile of one row waits on each of its multiply-adds.
     ///
     /// # Safety
     ///

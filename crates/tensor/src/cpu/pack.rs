@@ -81,8 +81,8 @@ const BLOCK: usize = 4;
 #[inline(always)]
 unsafe fn transpose_block(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
     use std::arch::x86_64::*;
-    // The compiler makes sixteen moves of single numbers of the plain loops below. These instructions need no check,
-    // every x86-64 has them.
+    // From plain loops the compiler would make sixteen moves of single numbers. These instructions need no check,
+    // because every x86-64 has them.
     // SAFETY: the caller vouches for both squares.
     unsafe {
         let [mut a, mut b, mut c, mut d] = [0, 1, 2, 3].map(|r| _mm_loadu_ps(from.add(r * from_step)));

@@ -142,9 +142,9 @@ impl Simd {
 
 /// Runs `f` where the compiler may use the chosen vector instructions, so that the loops inside it become wide ones.
 ///
-/// Only what is inlined into `f` profits: write `vectorised(#[inline(always)] || ...)`, inside a rayon job and not around
-/// one. The result has the same bits with every choice, for the compiler neither reorders nor fuses floating-point
-/// operations.
+/// Only what is inlined into `f` profits: write `vectorised(#[inline(always)] || ...)`, inside a rayon job and not
+/// around one. The result has the same bits with every choice, for the compiler neither reorders nor fuses
+/// floating-point operations.
 #[inline]
 pub(crate) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
     match Simd::chosen() {

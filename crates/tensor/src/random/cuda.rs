@@ -6,8 +6,8 @@ use crate::shape::Shape;
 use crate::storage::Storage;
 
 impl Address {
-    /// Returns the iteration and the inner step as the input of a graph that draws random numbers there. Stream and
-    /// task remain those of the recording.
+    /// The step and the substep as the input of a graph that draws random numbers there. Stream and part remain those
+    /// of the recording.
     pub fn graph_input(self) -> GraphInput {
         GraphInput::new("position of random numbers", [self.substep, self.step])
     }

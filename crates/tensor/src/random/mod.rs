@@ -1,8 +1,8 @@
 //! Random numbers that are a function of where they are used: Philox4x32-10 (Salmon et al., 2011).
 //!
-//! A generator with a state must be saved to resume and gives other numbers to everybody once somebody draws more. Here
-//! a number depends only on the seed and its address - stream, part, step, substep and element - so a resumed
-//! run continues with the same numbers, and a strategy that draws more leaves everybody else's alone.
+//! A generator with a state must be saved to resume, and gives other numbers to everybody once somebody draws more.
+//! Here a number depends only on the seed and its address (stream, part, step, substep and element). A resumed run thus
+//! continues with the same numbers, and a part of a program that draws more leaves everybody else's alone.
 //!
 //! Normals are made with additions, multiplications, divisions, fused multiply-adds and square roots only, which are
 //! exactly rounded everywhere, so that other devices can make the same bits.
@@ -17,7 +17,17 @@ use crate::shape::Shape;
 use crate::storage::Device;
 use crate::tensor::Tensor;
 
-/// The source of all randomness of a run.
+/// The source of a program's random numbers: Philox4x32-10 (Salmon et al., 2011), a function of a seed and an
+/// [`Address`]. It has no state.
+///
+/// ```
+/// use mergan_tensor::{Address, Device, Random};
+///
+/// let random = Random::new(0);
+/// let latents = |step| random.normal(Address { step, ..Address::default() }, [64, 128], Device::Cpu).to_vec::<f32>();
+/// assert_eq!(latents(1), latents(1));
+/// assert_ne!(latents(1), latents(2));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Random {
     seed: u64,
@@ -26,13 +36,13 @@ pub struct Random {
 /// Where random numbers are used. Different addresses give independent numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Address {
-    /// What the numbers are for.
+    /// The purpose of the numbers: such as 0 for latents, 1 for batches.
     pub stream: u16,
     /// A part of the work, such as an epoch or a task.
     pub part: u16,
-    /// A step of it.
+    /// A step of the part, such as an iteration of training.
     pub step: u32,
-    /// A step within the step.
+    /// A step within the step, such as one of several steps of a critic in an iteration.
     pub substep: u32,
 }
 
@@ -42,8 +52,8 @@ impl Random {
         Random { seed }
     }
 
-    /// Numbers from the standard normal distribution. Element i of the logical order N, C, H, W is the i-th number of the
-    /// address on every device.
+    /// Numbers from the standard normal distribution (Box and Muller, 1958). Element i in logical order is the i-th
+    /// number of the address on every device, to the same bits.
     pub fn normal(&self, address: Address, shape: impl Into<Shape>, device: Device) -> Tensor {
         let shape = shape.into();
         if let Device::Cuda(index) = device {
@@ -61,7 +71,8 @@ impl Random {
         Tensor::from_vec(numbers, shape, device)
     }
 
-    /// Numbers distributed evenly over [0, 1).
+    /// Numbers distributed evenly over [0, 1), in steps of 2^-24. Element i in logical order is the i-th number of the
+    /// address on every device, to the same bits.
     pub fn uniform(&self, address: Address, shape: impl Into<Shape>, device: Device) -> Tensor {
         let shape = shape.into();
         if let Device::Cuda(index) = device {
@@ -74,12 +85,13 @@ impl Random {
     /// `count` whole numbers distributed evenly over `0..bound`.
     pub fn below(&self, address: Address, count: usize, bound: usize) -> Vec<usize> {
         refuse_capture();
-        // The high half of a 32 x 32 bit product; its bias, at most bound / 2^32, is far below anything measurable here.
+        // The high half of a 32 x 32 bit product; its bias, at most bound / 2^32, is far below anything measurable
+        // here.
         let scale = |word: u32| ((u64::from(word) * bound as u64) >> 32) as usize;
         self.words(address, count).map(scale).collect()
     }
 
-    /// Random numbers that have nothing to do with these, nor with those of another `number` from 1 on.
+    /// A source that is independent of this one, and of those of other numbers; `number` is 1 or more.
     pub fn split(&self, number: u64) -> Random {
         // Philox tells any two keys apart; the odd factor spreads neighbouring numbers over all of them.
         Random::new(self.seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15))
@@ -129,7 +141,7 @@ impl Random {
 }
 
 impl Address {
-    /// Stream and task in one word.
+    /// Stream and part in one word.
     fn purpose(&self) -> u32 {
         u32::from(self.stream) << 16 | u32::from(self.part)
     }
