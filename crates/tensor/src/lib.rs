@@ -28,6 +28,8 @@
 //!
 //! Modules: `tensor` the handle, `autograd` differentiation, `ops` one room per operation, `cpu` what the fast kernels
 //! are built from, [`cuda`] GPUs, `pool` memory that is used again.
+//!
+//! NVIDIA GPUs need the feature `cuda`. In WebAssembly (wasm32) the CPU's portable kernels run on the calling thread.
 
 mod adam;
 mod autograd;
