@@ -16,7 +16,7 @@ use crate::{browser, hdf5, interop, kernels, outside, reproduce};
 /// A step, which returns how many tests it ran.
 type Step = fn() -> Result<usize>;
 
-const STEPS: [(&str, Step); 13] = [
+const STEPS: [(&str, Step); 14] = [
     ("what the system has to have", || hdf5::install().and_then(|()| browser::install()).map(|()| 0)),
     ("format", || check(cargo().args(["fmt", "--all", "--check"]))),
     ("lints", || {
@@ -37,6 +37,7 @@ const STEPS: [(&str, Step); 13] = [
     ("examples", examples),
     ("programs outside the workspace", outside::run),
     ("packages", packages),
+    ("wasm32", wasm32),
     ("smoke reproduction, opened in a browser", smoke_reproduction),
     ("exports in other programs", || interop::run(&interop::Arguments::default()).map(|()| 0)),
 ];
@@ -91,6 +92,13 @@ fn packages() -> Result<usize> {
     let own =
         ["xtask", "mergan-tests", "mergan-emulator", "mergan-benches"].map(|package| ["--exclude", package]).concat();
     check(cargo().args(["package", "--workspace", "--no-verify", "--allow-dirty"]).args(own))
+}
+
+/// Builds the crates that programs in a browser use. rustup adds the target if it is missing.
+fn wasm32() -> Result<usize> {
+    const TARGET: &str = "wasm32-unknown-unknown";
+    check(Command::new("rustup").args(["target", "add", TARGET]))?;
+    check(cargo().args(["build", "--target", TARGET, "-p", "mergan-tensor", "-p", "mergan-models"]))
 }
 
 /// Trains, scores and reports on a dataset that takes seconds, and opens the report.

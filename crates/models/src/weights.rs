@@ -3,10 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use atomic_write_file::AtomicWriteFile;
 use mergan_tensor::{Device, Shape, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use sha2::{Digest, Sha256};
@@ -232,14 +230,21 @@ impl Weights {
 }
 
 /// Writes `contents` under a temporary name, flushes them to the disk and renames the file: `path` holds either its old or
-/// its new contents, whatever happens.
+/// its new contents, whatever happens. In WebAssembly, where files cannot be flushed and renamed, `path` is written plainly.
 ///
 /// # Errors
 /// When the directory cannot be written or the disk is full.
 pub fn write_whole(path: &Path, contents: &[u8]) -> std::io::Result<()> {
-    let mut file = AtomicWriteFile::open(path)?;
-    file.write_all(contents)?;
-    file.commit()
+    #[cfg(target_family = "wasm")]
+    {
+        fs::write(path, contents)
+    }
+    #[cfg(not(target_family = "wasm"))]
+    {
+        let mut file = atomic_write_file::AtomicWriteFile::open(path)?;
+        std::io::Write::write_all(&mut file, contents)?;
+        file.commit()
+    }
 }
 
 /// The numbers of a tensor as they stand in a file.

@@ -1,7 +1,5 @@
 //! Tests `--device` on a machine without a GPU, which any machine becomes when CUDA is told to show none.
 
-use std::process::Command as Process;
-
 use assert_cmd::Command;
 
 use crate::{complaint, finished_run, mergan, run_of};
@@ -60,6 +58,7 @@ fn tensor_cores_without_a_gpu_are_one_clear_error() {
 }
 
 /// A driver that answers as on a machine whose GPU is gone.
+#[cfg(feature = "cuda")]
 const DRIVER: &str = r#"
 int cuInit(unsigned flags) { return 100; }
 int cuGetErrorString(int error, const char** text) { *text = "no CUDA-capable device is detected"; return 0; }
@@ -67,7 +66,10 @@ int cuGetErrorName(int error, const char** text) { *text = "CUDA_ERROR_NO_DEVICE
 "#;
 
 #[test]
+#[cfg(feature = "cuda")]
 fn a_driver_without_a_device_is_no_reason_to_panic() {
+    use std::process::Command as Process;
+
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("driver.c");
     std::fs::write(&source, DRIVER).unwrap();

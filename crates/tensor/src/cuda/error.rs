@@ -9,6 +9,9 @@ use super::driver::DriverError;
 /// Why a CUDA device cannot be used, or could not do its work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
+    /// The program was built without the kernels and without the calls of the driver.
+    #[error("there is no CUDA device: the program was built without CUDA; build it with the feature `cuda`")]
+    NotBuilt,
     /// There is no driver on this machine.
     #[error("there is no CUDA device: NVIDIA's driver (libcuda) is not installed")]
     NoDriver,

@@ -10,7 +10,7 @@ use cudarc::driver::{result, sys};
 use super::context::Precision;
 use super::driver::{Driver, DriverError, Graphs, Launch, Peak};
 use super::error::DeviceError;
-use super::modules::MODULES;
+use super::modules::{MODULES, Module};
 
 /// The oldest compute capability that the kernels are compiled for.
 const OLDEST: (u32, u32) = (7, 5);
@@ -105,8 +105,8 @@ impl Gpu {
         let module = match loaded.modules.get(launch.module) {
             Some(module) => *module,
             None => {
-                let ptx = MODULES.iter().find(|module| module.name == launch.module);
-                let ptx = ptx.ok_or_else(|| DriverError::Failed(format!("there is no module {}", launch.module)))?.ptx;
+                let ptx = MODULES.iter().find(|module| module.name == launch.module).map(Module::ptx);
+                let ptx = ptx.ok_or_else(|| DriverError::Failed(format!("there is no module {}", launch.module)))?;
                 let image = CString::new(ptx).map_err(|error| DriverError::Failed(error.to_string()))?;
                 // SAFETY: the image is PTX and ends with a zero.
                 let module = unsafe { result::module::load_data(image.as_ptr().cast()) }.map_err(failed)?;

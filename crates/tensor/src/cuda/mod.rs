@@ -16,6 +16,9 @@
 //! ([`MODULES`]), so that a machine needs nothing but the driver, which is looked for when a device is opened. [`Driver`]
 //! is what a device can do; [`install`] makes a tensor device of anything that can do it.
 //!
+//! The kernels and the calls of NVIDIA's driver are in builds with the feature `cuda` only. Without it there is all that
+//! is here, but a device cannot be had: [`open`] and [`install`] are errors.
+//!
 //! *Invariant*: work is done in the order in which it was asked for, so freed memory is used again at once, and sums are
 //! added in an order that only their shapes decide: the same work gives the same bits again.
 
@@ -24,10 +27,11 @@ mod capture;
 mod context;
 mod driver;
 mod error;
+#[cfg(feature = "cuda")]
 mod gpu;
 mod graph;
 mod modules;
-#[cfg(test)]
+#[cfg(all(test, feature = "cuda"))]
 mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
@@ -52,7 +56,7 @@ static CONTEXTS: RwLock<Vec<&'static Context>> = RwLock::new(Vec::new());
 /// again returns the same device.
 ///
 /// # Errors
-/// When there is no driver, no such GPU, or it is too old for the kernels.
+/// When there is no driver, no such GPU, or it is too old for the kernels; in a build without the feature `cuda`, always.
 pub fn open(ordinal: usize, options: impl Into<Options>) -> Result<Device, DeviceError> {
     static OPENED: Mutex<Vec<(usize, Options, Device)>> = Mutex::new(Vec::new());
     let options = options.into();
@@ -60,17 +64,30 @@ pub fn open(ordinal: usize, options: impl Into<Options>) -> Result<Device, Devic
     if let Some(&(.., device)) = opened.iter().find(|&&(number, other, _)| (number, other) == (ordinal, options)) {
         return Ok(device);
     }
-    let device = install(Arc::new(gpu::Gpu::new(ordinal)?), options)?;
+    let device = install(gpu(ordinal)?, options)?;
     opened.push((ordinal, options, device));
     Ok(device)
+}
+
+#[cfg(feature = "cuda")]
+fn gpu(ordinal: usize) -> Result<Arc<dyn Driver>, DeviceError> {
+    Ok(Arc::new(gpu::Gpu::new(ordinal)?))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn gpu(_: usize) -> Result<Arc<dyn Driver>, DeviceError> {
+    Err(DeviceError::NotBuilt)
 }
 
 /// Makes a device of tensors that computes with this driver, with these options or in this [`Precision`]. It exists
 /// until the process ends.
 ///
 /// # Errors
-/// When the driver's device is too old for the precision.
+/// When the driver's device is too old for the precision; in a build without the feature `cuda`, always.
 pub fn install(driver: Arc<dyn Driver>, options: impl Into<Options>) -> Result<Device, DeviceError> {
+    if MODULES.is_empty() {
+        return Err(DeviceError::NotBuilt);
+    }
     let (options, capability) = (options.into(), driver.compute_capability());
     if options.precision == Precision::Tf32 && capability < TENSOR_CORES {
         return Err(DeviceError::NoTensorCores { device: driver.name(), capability });

@@ -2,10 +2,10 @@
 //!
 //! `cargo xtask ptx` makes `ptx/<set>/<module>.ptx` of every `.cu` file, with the prelude and the `.cuh` files of its folder
 //! before it. A module is in the set `compute_80` when its name ends in `_tf32`, else in `compute_75`; a kernel's name is
-//! its own in all modules.
+//! its own in all modules. The build script finds these files and embeds them deflated, a seventh of their size.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 /// The PTX of one `.cu` file.
 #[derive(Clone, Copy, Debug)]
@@ -14,25 +14,29 @@ pub struct Module {
     pub name: &'static str,
     /// The virtual architecture that it is compiled for: `compute_75` or `compute_80`.
     pub set: &'static str,
-    /// The PTX.
-    pub ptx: &'static str,
+    ptx: &'static LazyLock<String>,
 }
 
-macro_rules! modules {
-    ($($set:ident: $($name:ident),*;)*) => {
-        &[$($(Module {
-            name: stringify!($name),
-            set: stringify!($set),
-            ptx: include_str!(concat!("../../ptx/", stringify!($set), "/", stringify!($name), ".ptx")),
-        }),*),*]
-    };
+impl Module {
+    /// Returns the PTX, which is inflated when it is first asked for.
+    pub fn ptx(&self) -> &'static str {
+        self.ptx
+    }
 }
 
 /// All modules.
-pub const MODULES: &[Module] = modules! {
-    compute_75: adam, batch_norm, broadcast, conv2d, copies, cross_entropy, distances, elementwise, indexing, leaky_relu, philox, pool2d, reshape;
-    compute_80: conv2d_tf32;
-};
+#[cfg(feature = "cuda")]
+pub const MODULES: &[Module] = include!(concat!(env!("OUT_DIR"), "/modules.rs"));
+
+/// No modules, because this build is without the feature `cuda`.
+#[cfg(not(feature = "cuda"))]
+pub const MODULES: &[Module] = &[];
+
+#[cfg(feature = "cuda")]
+fn inflate(deflated: &[u8]) -> String {
+    let ptx = std::io::read_to_string(flate2::read::DeflateDecoder::new(deflated));
+    ptx.expect("the build script deflated a text")
+}
 
 /// A kernel of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +52,7 @@ pub struct Kernel {
 /// Every kernel, in the order of the modules.
 pub fn kernels() -> impl Iterator<Item = Kernel> {
     MODULES.iter().flat_map(|module| {
-        module.ptx.split(".entry ").skip(1).map(|entry| {
+        module.ptx().split(".entry ").skip(1).map(|entry| {
             let (name, rest) = entry.split_once('(').expect("an entry has a list of parameters");
             let (parameters, _) = rest.split_once(')').expect("the list of parameters ends");
             Kernel {

@@ -1,7 +1,9 @@
 //! The backend without kernels: a device that is memory and nothing else.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::c_void;
+use std::fs;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::*;
@@ -145,9 +147,26 @@ fn an_old_device_has_no_tensor_cores() {
 }
 
 #[test]
+fn every_file_of_ptx_is_embedded() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("ptx");
+    let names = |path: &Path| -> Vec<String> {
+        let entries = fs::read_dir(path).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let sets = names(&folder).into_iter().filter(|set| set != "manifest.toml");
+    let files = sets.flat_map(|set| names(&folder.join(&set)).into_iter().map(move |file| format!("{set}/{file}")));
+    let embedded = MODULES.iter().map(|module| (format!("{}/{}.ptx", module.set, module.name), module.ptx()));
+    let embedded: BTreeMap<String, &str> = embedded.collect();
+    assert_eq!(files.collect::<BTreeSet<_>>(), embedded.keys().cloned().collect());
+    for (file, ptx) in embedded {
+        assert!(fs::read_to_string(folder.join(&file)).unwrap() == ptx, "{file}");
+    }
+}
+
+#[test]
 fn kernels_and_their_parameters_are_read_from_the_ptx() {
     let names: Vec<&str> = kernels().map(|kernel| kernel.name).collect();
-    let unique: std::collections::BTreeSet<&str> = names.iter().copied().collect();
+    let unique: BTreeSet<&str> = names.iter().copied().collect();
     assert_eq!(names.len(), unique.len());
     let repeat = kernels().find(|kernel| kernel.name == "repeat_f32").expect("the kernel of broadcast_to");
     assert_eq!((repeat.module, repeat.parameters), ("broadcast", vec![8, 8, 16, 16, 4]));
