@@ -9,7 +9,7 @@ fn main() {
     let mut penalty = f64::INFINITY;
     for _ in 0..300 {
         let score = image.conv2d(&kernel, Conv2d::square(2, 1)).square().sum();
-        let slope = score.differentiable_gradients(&[&image]).remove(0);
+        let slope = score.differentiable_gradient(&image);
         let loss = (slope.square().sum().sqrt() - 1.0).square();
         let gradients = loss.gradients(&[&kernel]);
         adam.step(0.003, vec![&mut kernel], &gradients);

@@ -100,7 +100,7 @@ fn wrong_penalties_are_told_from_the_right_one() {
     let (real, fraction) = (images(1, 4), uniform(3, [4, 1, 1, 1], |u| (u + 1.0) / 2.0));
     let fake = generator.forward(&latents(2, 4), &Conditions::pure(&[CLASS])).detach();
     let between = (&real + &(&(&fake - &real) * &fraction)).variable();
-    let slope = |score: &Tensor| score.sum().differentiable_gradients(&[&between]).remove(0);
+    let slope = |score: &Tensor| score.sum().differentiable_gradient(&between);
     let penalty = |norm: Tensor| (norm - 1.0).square().mean();
     let per_image = |slope: &Tensor| penalty(slope.square().sum_axes(&[1, 2, 3]).sqrt());
     let verdict = critic.forward(&between);

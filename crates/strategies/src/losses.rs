@@ -67,7 +67,7 @@ pub fn critic_terms(
 /// The penalty itself is differentiable with respect to the critic's weights.
 pub fn gradient_penalty(critic: &Critic, real: &Tensor, fake: &Tensor, fraction: &Tensor) -> Tensor {
     let between = (real + (fake - real) * fraction).variable();
-    let slope = critic.score(&between).sum().differentiable_gradients(&[&between]).remove(0);
+    let slope = critic.score(&between).sum().differentiable_gradient(&between);
     slope.unit_norm_penalty()
 }
 

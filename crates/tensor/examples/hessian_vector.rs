@@ -27,13 +27,13 @@ impl Regression {
 
     fn gradient(&self, weights: &Tensor) -> Tensor {
         let weights = weights.variable();
-        self.loss(&weights).gradients(&[&weights]).remove(0)
+        self.loss(&weights).gradient(&weights)
     }
 
     fn hessian_times(&self, weights: &Tensor, vector: &Tensor) -> Tensor {
         let weights = weights.variable();
-        let gradient = self.loss(&weights).differentiable_gradients(&[&weights]).remove(0);
-        (gradient * vector).sum().gradients(&[&weights]).remove(0)
+        let gradient = self.loss(&weights).differentiable_gradient(&weights);
+        (gradient * vector).sum().gradient(&weights)
     }
 
     /// The solution of `Hessian * step = -gradient` by conjugate gradients (Hestenes and Stiefel, 1952).

@@ -83,7 +83,7 @@ fn main() {
     for iteration in 1..=2000 {
         let (real, generated) = (real(iteration).variable(), generator.forward(&latents(iteration)));
         let on_real = discriminator.forward(&real);
-        let slopes = on_real.sum().differentiable_gradients(&[&real]).remove(0);
+        let slopes = on_real.sum().differentiable_gradient(&real);
         let penalty = slopes.square().sum_axes(&[1]).mean() * (0.5 * GAMMA);
         let on_generated = discriminator.forward(&generated.detach());
         discriminator.descend(&((-on_real).softplus().mean() + on_generated.softplus().mean() + penalty));

@@ -71,7 +71,7 @@ fn main() {
             let (real, generated) = (real(step), generator.forward(&latents(step)).detach());
             let share = random.uniform(at(3, step), [BATCH, 1], Device::Cpu);
             let between = (&generated + share * (&real - &generated)).variable();
-            let slopes = critic.forward(&between).sum().differentiable_gradients(&[&between]).remove(0);
+            let slopes = critic.forward(&between).sum().differentiable_gradient(&between);
             let penalty = (slopes.square().sum_axes(&[1]).sqrt() - 1.0).square().mean();
             let difference = critic.forward(&real).mean() - critic.forward(&generated).mean();
             distance = difference.item();

@@ -129,6 +129,25 @@ impl Drop for Node {
 }
 
 impl Tensor {
+    /// Returns the gradient of this scalar with respect to one variable, as a constant; see [`Tensor::gradients`].
+    ///
+    /// # Panics
+    /// Panics as [`Tensor::gradients`] does.
+    #[track_caller]
+    pub fn gradient(&self, variable: &Tensor) -> Tensor {
+        self.gradients(&[variable]).remove(0)
+    }
+
+    /// Returns the gradient of this scalar with respect to one variable with its history, so that it can be differentiated
+    /// again; see [`Tensor::differentiable_gradients`].
+    ///
+    /// # Panics
+    /// Panics as [`Tensor::gradients`] does.
+    #[track_caller]
+    pub fn differentiable_gradient(&self, variable: &Tensor) -> Tensor {
+        self.differentiable_gradients(&[variable]).remove(0)
+    }
+
     /// The gradients of this scalar with respect to each of `variables`, as constants. Each has the shape of its
     /// variable.
     ///
@@ -158,8 +177,8 @@ impl Tensor {
     /// use mergan_tensor::{Device, Tensor};
     ///
     /// let x = Tensor::from_vec(vec![1.0, 2.0], [2], Device::Cpu).variable();
-    /// let slopes = x.pow(3.0).sum().differentiable_gradients(&[&x]).remove(0);
-    /// let curvatures = slopes.sum().gradients(&[&x]).remove(0);
+    /// let slopes = x.pow(3.0).sum().differentiable_gradient(&x);
+    /// let curvatures = slopes.sum().gradient(&x);
     /// assert_eq!(curvatures.to_vec::<f32>(), [6.0, 12.0]);
     /// ```
     ///

@@ -179,9 +179,8 @@ impl fmt::Debug for Shape {
 impl<const N: usize> From<[usize; N]> for Shape {
     fn from(axes: [usize; N]) -> Self {
         const { assert!(N <= MAX_RANK, "a tensor has at most four axes") };
-        let mut shape = Shape { rank: N, ..Shape::SCALAR };
-        shape.lengths[..N].copy_from_slice(&axes);
-        shape
+        Shape::of(&axes)
+            .unwrap_or_else(|| panic!("a tensor of shape {axes:?} has more elements than memory has addresses"))
     }
 }
 

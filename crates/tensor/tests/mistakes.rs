@@ -47,11 +47,6 @@ fn refused<R>(program: impl FnOnce() -> R) -> String {
     message
 }
 
-/// The message with which a program is refused, for operations whose panic still points into the library.
-fn refused_somewhere<R>(program: impl FnOnce() -> R) -> String {
-    refusal(program).0
-}
-
 /// A tensor of ones.
 fn ones<const N: usize>(shape: [usize; N]) -> Tensor {
     Tensor::full(1.0, shape, Device::Cpu)
@@ -61,7 +56,7 @@ fn ones<const N: usize>(shape: [usize; N]) -> Tensor {
 fn a_bias_per_channel_added_to_images() {
     let (images, bias) = (ones([2, 3, 8, 8]), ones([3]));
     assert_eq!(
-        refused_somewhere(|| &images + &bias),
+        refused(|| &images + &bias),
         "add: the shapes [2, 3, 8, 8] and [3] cannot be broadcast together: counted from the last axis, lengths must \
          be equal or one of them 1 (for a number per channel of images, reshape [c] to [c, 1, 1])"
     );
@@ -106,7 +101,7 @@ fn one_hot_labels() {
     let (logits, one_hot) = (ones([2, 3]), [0, 1, 0, 1, 0, 0]);
     assert_eq!(
         refused(|| logits.cross_entropy(&one_hot)),
-        "assertion `left == right` failed: cross_entropy: labels for 2 rows of logits\n  left: 6\n right: 2"
+        "cross_entropy: 6 labels for 2 rows of logits; a label is the number of a class, not one-hot"
     );
 }
 
@@ -149,7 +144,7 @@ fn a_loss_computed_without_a_graph() {
                    have gradients";
     let loss = no_grad(|| x.square().sum());
     assert_eq!(refused(|| loss.gradients(&[&x])), message);
-    let penalty = x.pow(3.0).sum().gradients(&[&x]).remove(0).square().sum();
+    let penalty = x.pow(3.0).sum().gradient(&x).square().sum();
     assert_eq!(refused(|| penalty.gradients(&[&x])), message);
 }
 
@@ -157,9 +152,9 @@ fn a_loss_computed_without_a_graph() {
 fn a_kernel_with_its_channels_swapped() {
     let (images, kernel) = (ones([2, 3, 8, 8]), ones([3, 16, 3, 3]));
     assert_eq!(
-        refused_somewhere(|| images.conv2d(&kernel, Conv2d::square(1, 1))),
-        "conv2d of images [2, 3, 8, 8] with a kernel [3, 16, 3, 3] and Conv2d { stride: [1, 1], padding: [1, 1] }: the \
-         kernel takes 16 channels, the images have 3"
+        refused(|| images.conv2d(&kernel, Conv2d::square(1, 1))),
+        "conv2d of images [2, 3, 8, 8] with a kernel [3, 16, 3, 3] and Conv2d { stride: [1, 1], padding: [1, 1], \
+         dilation: [1, 1], groups: 1 }: the kernel takes 16 channels, the images have 3"
     );
 }
 
@@ -167,9 +162,9 @@ fn a_kernel_with_its_channels_swapped() {
 fn a_kernel_larger_than_the_images() {
     let (images, kernel) = (ones([2, 3, 2, 2]), ones([16, 3, 3, 3]));
     assert_eq!(
-        refused_somewhere(|| images.conv2d(&kernel, Conv2d::square(1, 0))),
-        "conv2d of images [2, 3, 2, 2] with a kernel [16, 3, 3, 3] and Conv2d { stride: [1, 1], padding: [0, 0] }: the \
-         kernel is larger than the padded images, or a length is zero"
+        refused(|| images.conv2d(&kernel, Conv2d::square(1, 0))),
+        "conv2d of images [2, 3, 2, 2] with a kernel [16, 3, 3, 3] and Conv2d { stride: [1, 1], padding: [0, 0], \
+         dilation: [1, 1], groups: 1 }: the kernel is larger than the padded images"
     );
 }
 
@@ -179,7 +174,7 @@ fn a_transposed_convolution_with_a_kernel_in_the_order_of_a_convolution() {
     assert_eq!(
         refused(|| images.conv_transpose2d(&kernel, Conv2d::square(2, 1), [16, 16])),
         "conv_transpose2d of images [2, 3, 8, 8] with a kernel [16, 3, 4, 4]: the kernel takes 16 channels, the images \
-         have 3"
+         have 3; its axes are [channels of these images, channels of the result, kh, kw]"
     );
 }
 
@@ -188,8 +183,8 @@ fn a_transposed_convolution_to_another_size() {
     let (images, kernel) = (ones([2, 3, 8, 8]), ones([3, 16, 4, 4]));
     assert_eq!(
         refused(|| images.conv_transpose2d(&kernel, Conv2d::square(2, 1), [8, 8])),
-        "assertion `left == right` failed: conv_transpose2d to images of shape [2, 16, 8, 8] with Conv2d { stride: [2, \
-         2], padding: [1, 1] }: these would come from others\n  left: [2, 3, 8, 8]\n right: [2, 3, 4, 4]"
+        "conv_transpose2d to images of shape [2, 16, 8, 8] with Conv2d { stride: [2, 2], padding: [1, 1], dilation: [1, \
+         1], groups: 1 }: a convolution of such images has the shape [2, 3, 4, 4], these images have [2, 3, 8, 8]"
     );
 }
 
@@ -207,11 +202,11 @@ fn a_bias_with_the_axes_of_images_in_a_layer() {
     let (images, kernel) = (ones([2, 3, 8, 8]), ones([16, 3, 3, 3]));
     assert_eq!(
         refused(|| images.conv2d_leaky_relu(&kernel, &ones([16, 1, 1]), Conv2d::square(1, 1), 0.2)),
-        "conv2d_leaky_relu: a bias of shape [16, 1, 1] for 16 channels"
+        "conv2d_leaky_relu: a bias of shape [16, 1, 1] for 16 channels; [16] is expected"
     );
     assert_eq!(
-        refused_somewhere(|| FrozenConv2d::new(&kernel, &ones([3]), Conv2d::square(1, 1), 0.2)),
-        "FrozenConv2d::new: a bias of shape [3] for [16, 3, 3, 3]"
+        refused(|| FrozenConv2d::new(&kernel, &ones([3]), Conv2d::square(1, 1), 0.2)),
+        "FrozenConv2d::new: a bias of shape [3] for 16 channels; [16] is expected"
     );
 }
 
@@ -219,7 +214,7 @@ fn a_bias_with_the_axes_of_images_in_a_layer() {
 fn a_norm_with_scales_for_the_wrong_axis() {
     let images = ones([2, 3, 8, 8]);
     assert_eq!(
-        refused_somewhere(|| images.batch_norm_leaky_relu(&ones([8]), &ones([8]), 1, 1e-5, 0.0)),
+        refused(|| images.batch_norm_leaky_relu(&ones([8]), &ones([8]), 1, 1e-5, 0.0)),
         "batch_norm_leaky_relu: a table of shape [8] for 2 images of 3 channels; it must be [3], or [r, 3] with r a \
          divisor of the images"
     );
@@ -237,8 +232,9 @@ fn a_negative_slope_with_its_sign() {
 #[test]
 fn padding_of_a_whole_window() {
     assert_eq!(
-        refused_somewhere(|| ones([2, 3, 8, 8]).max_pool2d(Pool2d::square(2, 2, 2))),
-        "max_pool2d of images [2, 3, 8, 8] with Pool2d { kernel: [2, 2], stride: [2, 2], padding: [2, 2] }"
+        refused(|| ones([2, 3, 8, 8]).max_pool2d(Pool2d::square(2, 2, 2))),
+        "max_pool2d of images [2, 3, 8, 8] with Pool2d { kernel: [2, 2], stride: [2, 2], padding: [2, 2] }: the padding \
+         is more than half of the window"
     );
 }
 
@@ -257,8 +253,7 @@ fn tensors_on_different_devices() {
 fn another_number_of_elements() {
     assert_eq!(
         refused(|| ones([2, 6]).reshape([3, 5])),
-        "assertion `left == right` failed: reshape: a tensor of shape [2, 6] has not as many elements as the shape [3, \
-         5]\n  left: 12\n right: 15"
+        "reshape: a tensor of shape [2, 6] has 12 elements, the shape [3, 5] has 15"
     );
     assert_eq!(
         refused(|| Tensor::from_vec(vec![1.0f32; 5], [2, 3], Device::Cpu)),
@@ -277,7 +272,7 @@ fn indices_out_of_range() {
         refused(|| rows.gather(&[0, 1, 2, 3])),
         "gather: number 3 for axis 1, which has length 3; the tensor's shape is [4, 3]"
     );
-    assert_eq!(refused(|| rows.slice(0, 2..5)), "slice 2..5 of axis 0 of a tensor of shape [4, 3]");
+    assert_eq!(refused(|| rows.slice(0, 2..5)), "slice 2..5 of axis 0 of a tensor of shape [4, 3], which has length 4");
 }
 
 #[test]
@@ -286,8 +281,8 @@ fn axes_counted_from_one() {
     let message = "axis 2 of a tensor of shape [4, 3], whose axes are counted from 0";
     assert_eq!(refused(|| rows.slice(2, 0..1)), message);
     assert_eq!(refused(|| rows.shape()[2]), message);
-    assert_eq!(refused_somewhere(|| rows.sum_axes(&[2])), message);
-    assert_eq!(refused_somewhere(|| rows.softmax(2)), message);
+    assert_eq!(refused(|| rows.sum_axes(&[2])), message);
+    assert_eq!(refused(|| rows.softmax(2)), message);
 }
 
 #[test]
@@ -303,15 +298,15 @@ fn tensors_of_other_shapes_joined() {
     let (rows, wider) = (ones([4, 3]), ones([4, 5]));
     assert_eq!(
         refused(|| Tensor::concat(0, &[&rows, &wider])),
-        "concat along axis 0 of tensors of shapes [[4, 3], [4, 5]]"
+        "concat along axis 0 of tensors of shapes [[4, 3], [4, 5]]: all other axes must be equal"
     );
     assert_eq!(
         refused(|| Tensor::stack(&[&rows, &wider])),
-        "concat along axis 0 of tensors of shapes [[1, 4, 3], [1, 4, 5]]"
+        "stack of tensors of shapes [[4, 3], [4, 5]], which must be equal"
     );
     let images = ones([2, 3, 8, 8]);
     assert_eq!(
-        refused_somewhere(|| Tensor::stack(&[&images, &images])),
+        refused(|| Tensor::stack(&[&images, &images])),
         "stack of tensors of shape [2, 3, 8, 8]: four axes are the most"
     );
 }
@@ -348,7 +343,7 @@ fn a_step_with_too_few_gradients() {
     let (mut weight, mut bias) = (ones([4, 3]).variable(), ones([4]).variable());
     let gradients = [ones([4, 3])];
     assert_eq!(
-        refused_somewhere(|| Adam::default().step(0.1, vec![&mut weight, &mut bias], &gradients)),
+        refused(|| Adam::default().step(0.1, vec![&mut weight, &mut bias], &gradients)),
         "assertion `left == right` failed: Adam needs one gradient for every parameter\n  left: 2\n right: 1"
     );
 }
@@ -360,7 +355,7 @@ fn a_step_with_the_parameters_in_another_order() {
     let mut adam = Adam::default();
     adam.step(0.1, vec![&mut weight, &mut bias], &[for_weight.clone(), for_bias.clone()]);
     assert_eq!(
-        refused_somewhere(|| adam.step(0.1, vec![&mut bias, &mut weight], &[for_bias, for_weight])),
+        refused(|| adam.step(0.1, vec![&mut bias, &mut weight], &[for_bias, for_weight])),
         "Adam step of a parameter [4] with a gradient [4] and means [4, 3]"
     );
 }

@@ -106,6 +106,7 @@ impl Adam {
     /// # Panics
     /// Panics if there is not one gradient of the same shape for every parameter, or if the number or the shapes of the
     /// parameters differ from those of earlier steps.
+    #[track_caller]
     pub fn step(&mut self, rate: f64, parameters: Vec<&mut Tensor>, gradients: &[Tensor]) {
         assert_eq!(parameters.len(), gradients.len(), "Adam needs one gradient for every parameter");
         if self.moments.is_empty() {

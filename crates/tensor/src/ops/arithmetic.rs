@@ -60,7 +60,8 @@ impl Tensor {
     /// Panics if the shapes cannot be broadcast together.
     #[track_caller]
     pub fn minimum(&self, other: &Tensor) -> Tensor {
-        -(-self).maximum(&-other)
+        let [a, b] = broadcast("minimum", self, other);
+        -(-a).maximum(&-b)
     }
 
     #[track_caller]
@@ -129,15 +130,14 @@ impl Tensor {
 /// Broadcasts both operands of an operation to their common shape by NumPy's rule.
 #[track_caller]
 fn broadcast(operation: &str, a: &Tensor, b: &Tensor) -> [Tensor; 2] {
-    let shape = a.shape().broadcast(&b.shape()).unwrap_or_else(|| {
+    let (left, right) = (a.shape(), b.shape());
+    let Some(shape) = left.broadcast(&right) else {
         panic!(
-            "{operation}: the shapes {:?} and {:?} cannot be broadcast together: counted from the last axis, lengths must be \
-             equal or one of them 1 (for a number per channel of images, reshape [c] to [c, 1, 1])",
-            a.shape(),
-            b.shape()
+            "{operation}: the shapes {left:?} and {right:?} cannot be broadcast together: counted from the last axis, lengths \
+             must be equal or one of them 1 (for a number per channel of images, reshape [c] to [c, 1, 1])"
         )
-    });
-    [a, b].map(|operand| operand.broadcast_to(shape))
+    };
+    [a, b].map(|operand| operand.repeat_to(shape))
 }
 
 /// Implements an operator for owned and borrowed tensors, and for a tensor and a number in either order.

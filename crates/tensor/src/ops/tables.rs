@@ -28,6 +28,14 @@ impl Tensor {
         shape.nchw()
     }
 
+    /// Returns the lengths of a matrix, which is what the operation takes.
+    #[track_caller]
+    pub(super) fn matrix(&self, operation: &str) -> [usize; 2] {
+        let shape = self.shape();
+        assert!(shape.rank() == 2, "{operation} takes a matrix [n, k], not a tensor of shape {shape:?}");
+        [shape[0], shape[1]]
+    }
+
     /// Returns the number of rows of this table for the channels of `images`. Panics if the table does not fit.
     #[track_caller]
     pub(super) fn table_rows(&self, operation: &str, images: Nchw) -> usize {

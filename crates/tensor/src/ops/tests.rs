@@ -116,7 +116,7 @@ fn third_derivatives_exist() {
     let x = Tensor::full(0.5, Shape::SCALAR, Device::Reference).variable();
     let mut derivative = x.tanh();
     for _ in 0..3 {
-        derivative = derivative.differentiable_gradients(&[&x]).remove(0);
+        derivative = derivative.differentiable_gradient(&x);
     }
     let t = 0.5f64.tanh();
     assert_relative_eq!(derivative.item(), -2.0 * (1.0 - t * t) * (1.0 - 3.0 * t * t), max_relative = 1e-12);

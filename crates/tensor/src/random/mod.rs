@@ -83,7 +83,9 @@ impl Random {
     }
 
     /// `count` whole numbers distributed evenly over `0..bound`.
+    #[track_caller]
     pub fn below(&self, address: Address, count: usize, bound: usize) -> Vec<usize> {
+        assert!(bound > 0, "below: no whole number lies below 0");
         refuse_capture();
         // The high half of a 32 x 32 bit product; its bias, at most bound / 2^32, is far below anything measurable
         // here.

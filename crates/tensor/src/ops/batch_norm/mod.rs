@@ -51,7 +51,8 @@ impl Tensor {
         slope: f64,
     ) -> Tensor {
         let shape = self.images_or_rows("batch_norm_leaky_relu");
-        let rows = [scale, shift].map(|table| table.table_rows("batch_norm_leaky_relu", shape))[0];
+        let rows = scale.table_rows("batch_norm_leaky_relu", shape);
+        shift.table_rows("batch_norm_leaky_relu", shape);
         assert!(
             groups > 0 && rows.is_multiple_of(groups) && scale.shape() == shift.shape(),
             "batch_norm_leaky_relu in {groups} groups with tables of shapes {:?} and {:?}: these must be equal, and their rows \

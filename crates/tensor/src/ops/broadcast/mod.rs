@@ -25,7 +25,7 @@ impl Tensor {
     #[track_caller]
     pub fn broadcast_to(&self, shape: impl Into<Shape>) -> Tensor {
         let (from, to) = (self.shape(), shape.into());
-        assert_eq!(from.broadcast(&to), Some(to), "{from:?} cannot be broadcast to {to:?}");
+        assert!(from.broadcast(&to) == Some(to), "broadcast_to: the shape {from:?} cannot be broadcast to {to:?}");
         self.repeat_to(to)
     }
 
@@ -36,7 +36,7 @@ impl Tensor {
     #[track_caller]
     pub fn sum_to(&self, shape: impl Into<Shape>) -> Tensor {
         let (from, to) = (self.shape(), shape.into());
-        assert_eq!(to.broadcast(&from), Some(from), "a tensor of shape {from:?} cannot be summed to {to:?}");
+        assert!(to.broadcast(&from) == Some(from), "sum_to: a tensor of shape {from:?} cannot be summed to {to:?}");
         self.sum_rows_to(to)
     }
 
@@ -95,7 +95,11 @@ impl Tensor {
     /// Returns this tensor's shape with length 1 along some axes.
     #[track_caller]
     pub(super) fn shape_over(&self, axes: &[usize]) -> Shape {
-        axes.iter().fold(self.shape(), |shape, &axis| shape.with(axis, 1))
+        let mut shape = self.shape();
+        for &axis in axes {
+            shape = shape.with(axis, 1);
+        }
+        shape
     }
 
     /// Removes some axes, which have length 1.
@@ -110,6 +114,9 @@ impl Tensor {
         if self.shape() == shape {
             return self.clone();
         }
+        if shape.is_empty() {
+            return Tensor::zeros(shape, self.device());
+        }
         let (from, to) = (self.shape().nchw_among(shape.rank()), shape.nchw());
         debug_assert!(from.repeats_to(to), "{from:?} repeated to {to:?}");
         let storage =
@@ -122,6 +129,9 @@ impl Tensor {
     pub(crate) fn sum_rows_to(&self, shape: Shape) -> Tensor {
         if self.shape() == shape {
             return self.clone();
+        }
+        if self.shape().is_empty() {
+            return Tensor::zeros(shape, self.device());
         }
         let (from, to) = (self.shape().nchw(), shape.nchw_among(self.shape().rank()));
         debug_assert!(to.repeats_to(from), "{from:?} summed to {to:?}");

@@ -32,11 +32,12 @@ impl FrozenConv2d {
     ///
     /// # Panics
     /// Panics if the bias has another shape, or the slope does not lie in `[0, 1]`.
+    #[track_caller]
     pub fn new(weight: &Tensor, bias: &Tensor, conv: Conv2d, slope: f64) -> Self {
         super::assert_slope(slope);
-        let shape = weight.shape();
-        let kernel = weight.images("FrozenConv2d::new");
-        assert!(bias.shape() == [kernel.n], "FrozenConv2d::new: a bias of shape {:?} for {shape:?}", bias.shape());
+        super::require_kernel("FrozenConv2d::new", weight);
+        let kernel = weight.shape().nchw();
+        super::require_bias("FrozenConv2d::new", bias, kernel.n);
         let weight = match weight.storage() {
             Storage::F32(numbers) if conv.groups == 1 => {
                 // The order of packed weights does not depend on the size of the images.
@@ -53,6 +54,7 @@ impl FrozenConv2d {
     ///
     /// # Panics
     /// Panics if the channels differ, the kernel is larger than the padded image, or the images are on another device.
+    #[track_caller]
     pub fn forward(&self, images: &Tensor) -> Tensor {
         match (&self.weight, images.storage(), self.bias.storage()) {
             (Weight::Packed(shape, packed), Storage::F32(x), Storage::F32(bias)) => {
@@ -63,7 +65,11 @@ impl FrozenConv2d {
                 Tensor::constant(g.output().into(), Storage::F32(y))
             }
             (Weight::Plain(weight), ..) => images.detach().conv2d_leaky_relu(weight, &self.bias, self.conv, self.slope),
-            _ => panic!("a layer on {} of images on {}", self.bias.device(), images.device()),
+            _ => panic!(
+                "FrozenConv2d::forward: the layer is on {}, the images on {}; see Tensor::to_device",
+                self.bias.device(),
+                images.device()
+            ),
         }
     }
 }

@@ -78,13 +78,11 @@ impl Tensor {
     /// Panics if a convolution of such images with `weight` does not have this tensor's shape.
     #[track_caller]
     pub fn conv_transpose2d(&self, weight: &Tensor, conv: Conv2d, size: [usize; 2]) -> Tensor {
-        let transposed = |x: &Tensor, w: &Tensor, conv| {
-            x.convolved_transposed("conv_transpose2d", w, conv, x.transposed_shape("conv_transpose2d", w, size))
-        };
-        match conv.groups {
-            1 => transposed(self, weight, conv),
-            _ => self.by_group("conv_transpose2d", weight, conv, transposed),
+        if conv.groups != 1 {
+            return self.by_group("conv_transpose2d", weight, conv, |x, w, conv| x.conv_transpose2d(w, conv, size));
         }
+        let input = self.transposed_shape("conv_transpose2d", weight, size);
+        self.convolved_transposed("conv_transpose2d", weight, conv, input)
     }
 
     /// Applies a layer with a transposed convolution, as [`Tensor::conv2d_leaky_relu`] does with a convolution:
@@ -137,7 +135,9 @@ impl Tensor {
     /// Panics if a convolution with such a kernel does not have `output_grad`'s shape, or has several groups.
     #[track_caller]
     pub fn conv2d_weight_grad(&self, output_grad: &Tensor, conv: Conv2d, weight: [usize; 4]) -> Tensor {
-        require_images("conv2d_weight_grad", [self, output_grad]);
+        for images in [self, output_grad] {
+            images.images("conv2d_weight_grad");
+        }
         assert_eq!(conv.groups, 1, "conv2d_weight_grad with several groups of channels: take each group by itself");
         self.weight_gradient("conv2d_weight_grad", output_grad, conv, weight.into())
     }
@@ -288,10 +288,11 @@ impl Tensor {
     #[track_caller]
     fn weight_gradient(&self, operation: &'static str, output_grad: &Tensor, conv: Conv2d, weight: Shape) -> Tensor {
         let g = geometry(operation, self.shape().nchw(), weight.nchw(), conv);
-        assert_eq!(
-            output_grad.shape().nchw(),
+        assert!(
+            output_grad.shape().nchw() == g.output(),
+            "{operation} to a kernel of shape {weight:?}: the convolution has the shape {:?}, the gradient of its result {:?}",
             g.output(),
-            "{operation}: a weight gradient to a kernel of shape {weight:?}"
+            output_grad.shape()
         );
         let storage = run(
             operands(operation, [self, output_grad]),
@@ -318,21 +319,30 @@ impl Tensor {
     /// Returns the shape of the images that a transposed convolution of one group makes.
     #[track_caller]
     fn transposed_shape(&self, operation: &str, weight: &Tensor, [h, w]: [usize; 2]) -> Shape {
-        let (images, kernel) = (self.images(operation), weight.images(operation));
-        [images.n, kernel.c, h, w].into()
+        require_images(operation, [self, weight]);
+        [self.shape()[0], weight.shape()[1], h, w].into()
     }
 }
 
 #[track_caller]
-fn require_images(operation: &str, tensors: [&Tensor; 2]) {
-    for tensor in tensors {
-        tensor.images(operation);
-    }
+fn require_images(operation: &str, [images, kernel]: [&Tensor; 2]) {
+    images.images(operation);
+    require_kernel(operation, kernel);
+}
+
+#[track_caller]
+fn require_kernel(operation: &str, kernel: &Tensor) {
+    let shape = kernel.shape();
+    assert!(shape.rank() == 4, "{operation} takes a kernel [co, ci, kh, kw], not a tensor of shape {shape:?}");
 }
 
 #[track_caller]
 fn require_bias(operation: &str, bias: &Tensor, channels: usize) {
-    assert!(bias.shape() == [channels], "{operation}: a bias of shape {:?} for {channels} channels", bias.shape());
+    assert!(
+        bias.shape() == [channels],
+        "{operation}: a bias of shape {:?} for {channels} channels; [{channels}] is expected",
+        bias.shape()
+    );
 }
 
 /// Adds the bias and applies the rectifier in passes of their own.
@@ -362,13 +372,18 @@ pub(crate) fn conv2d_by_every_tile([x, w, dy]: [&Tensor; 3], conv: Conv2d) -> Ve
 /// Returns the geometry of an operation that is about to run, and counts its operations.
 #[track_caller]
 fn geometry(operation: &str, input: Nchw, weight: Nchw, conv: Conv2d) -> Geometry {
-    let g = Geometry::new(input, weight, conv).unwrap_or_else(|| {
-        let mistake = match input.c == weight.c {
-            true => "the kernel is larger than the padded images, or a length is zero".into(),
-            false => format!("the kernel takes {} channels, the images have {}", weight.c, input.c),
+    let Some(g) = Geometry::new(input, weight, conv) else {
+        let mistake = if input.c != weight.c {
+            format!("the kernel takes {} channels, the images have {}", weight.c, input.c)
+        } else if [conv.stride, conv.dilation].concat().contains(&0) {
+            "stride and dilation are at least 1".into()
+        } else if input.len() == 0 || weight.len() == 0 {
+            "a length is zero".into()
+        } else {
+            "the kernel is larger than the padded images".into()
         };
         panic!("{operation} of images {input:?} with a kernel {weight:?} and {conv:?}: {mistake}")
-    });
+    };
     FLOPS.set(FLOPS.get() + g.flops() as u64);
     g
 }
@@ -379,15 +394,17 @@ fn transposed_geometry(operation: &str, output: &Tensor, weight: &Tensor, conv: 
     let (output, kernel) = (output.shape().nchw(), weight.shape().nchw());
     assert!(
         output.c == kernel.n,
-        "{operation} of images {output:?} with a kernel {kernel:?}: the kernel takes {} channels, the images have {}",
+        "{operation} of images {output:?} with a kernel {kernel:?}: the kernel takes {} channels, the images have {}; its axes are \
+         [channels of these images, channels of the result, kh, kw]",
         kernel.n,
         output.c
     );
     let g = geometry(operation, input.nchw(), kernel, conv);
-    assert_eq!(
-        output,
-        g.output(),
-        "{operation} to images of shape {input:?} with {conv:?}: these would come from others"
+    assert!(
+        output == g.output(),
+        "{operation} to images of shape {input:?} with {conv:?}: a convolution of such images has the shape {:?}, these images \
+         have {output:?}",
+        g.output()
     );
     g
 }

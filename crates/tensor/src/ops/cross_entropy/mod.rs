@@ -19,8 +19,13 @@ impl Tensor {
     /// Panics if this tensor is not a matrix, or there is not exactly one label below k for every row.
     #[track_caller]
     pub fn cross_entropy(&self, labels: &[usize]) -> Tensor {
-        let [n, classes] = self.shape().dims();
-        assert_eq!(labels.len(), n, "cross_entropy: labels for {n} rows of logits");
+        let [n, classes] = self.matrix("cross_entropy");
+        let count = labels.len();
+        assert!(
+            count == n,
+            "cross_entropy: {count} labels for {n} rows of logits; a label is the number of a class, not one-hot"
+        );
+        assert!(n > 0, "cross_entropy of no rows has no mean");
         if let Some(label) = labels.iter().find(|&&label| label >= classes) {
             panic!("cross_entropy: label {label} for logits of {classes} classes, which are counted from 0");
         }

@@ -19,7 +19,8 @@ impl Tensor {
     /// Panics if the shapes differ.
     #[track_caller]
     pub fn squared_distance(&self, other: &Tensor) -> Tensor {
-        assert_eq!(self.shape(), other.shape(), "squared_distance: the shapes differ");
+        let (left, right) = (self.shape(), other.shape());
+        assert!(left == right, "squared_distance: the shapes {left:?} and {right:?} differ");
         let (Storage::Cuda(x), Storage::Cuda(y)) = (self.storage(), other.storage()) else {
             return (self - other).square().sum();
         };

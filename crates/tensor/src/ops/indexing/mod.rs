@@ -27,7 +27,7 @@ impl Tensor {
         let length = from[axis];
         assert!(
             range.start <= range.end && range.end <= length,
-            "slice {range:?} of axis {axis} of a tensor of shape {from:?}"
+            "slice {range:?} of axis {axis} of a tensor of shape {from:?}, which has length {length}"
         );
         if range == (0..length) {
             return self.clone();
@@ -50,9 +50,13 @@ impl Tensor {
     #[track_caller]
     pub fn concat(axis: usize, parts: &[&Tensor]) -> Tensor {
         let first = parts.first().expect("concat of no tensors").shape();
+        first.require_axis(axis);
         let shapes: Vec<Shape> = parts.iter().map(|part| part.shape()).collect();
         let fits = |shape: &Shape| shape.rank() == first.rank() && shape.with(axis, first[axis]) == first;
-        assert!(shapes.iter().all(fits), "concat along axis {axis} of tensors of shapes {shapes:?}");
+        assert!(
+            shapes.iter().all(fits),
+            "concat along axis {axis} of tensors of shapes {shapes:?}: all other axes must be equal"
+        );
         let shape = first.with(axis, shapes.iter().map(|shape| shape[axis]).sum());
         let (to, widths) = (shape.strided(axis), shapes.iter().map(|shape| shape[axis] * shape.strided(axis).inner));
         let widths: Vec<usize> = widths.collect();
@@ -76,14 +80,16 @@ impl Tensor {
     /// Panics if there is no tensor, if the shapes or the devices differ, or if the tensors have four axes.
     #[track_caller]
     pub fn stack(parts: &[&Tensor]) -> Tensor {
-        let row = |part: &&Tensor| {
-            let shape = part.shape();
-            let row = Shape::of(&[&[1], shape.axes()].concat());
-            part.reshape_to(
-                row.unwrap_or_else(|| panic!("stack of tensors of shape {shape:?}: four axes are the most")),
-            )
+        let shapes: Vec<Shape> = parts.iter().map(|part| part.shape()).collect();
+        let first = *shapes.first().expect("stack of no tensors");
+        assert!(
+            shapes.iter().all(|shape| *shape == first),
+            "stack of tensors of shapes {shapes:?}, which must be equal"
+        );
+        let Some(row) = Shape::of(&[&[1], first.axes()].concat()) else {
+            panic!("stack of tensors of shape {first:?}: a tensor has at most four axes")
         };
-        let rows: Vec<Tensor> = parts.iter().map(row).collect();
+        let rows: Vec<Tensor> = parts.iter().map(|part| part.reshape_to(row)).collect();
         Tensor::concat(0, &rows.iter().collect::<Vec<_>>())
     }
 
@@ -116,7 +122,11 @@ impl Tensor {
     #[track_caller]
     pub fn index_add(&self, axis: usize, indices: &[usize], length: usize) -> Tensor {
         let from = self.shape();
-        assert_eq!(indices.len(), from[axis], "index_add: numbers for axis {axis} of a tensor of shape {from:?}");
+        let (count, rows) = (indices.len(), from[axis]);
+        assert!(
+            count == rows,
+            "index_add: {count} numbers for the {rows} rows of axis {axis} of a tensor of shape {from:?}"
+        );
         require_below(indices, length, "index_add", axis, from);
         let at = from.strided(axis);
         let storage = dispatch!(operands("index_add", [self]), |[x]| added(x, at, indices, length), |[x]| cuda::added(
@@ -134,8 +144,8 @@ impl Tensor {
     /// Panics if this tensor is not a matrix, or there is not exactly one column below k for every row.
     #[track_caller]
     pub fn gather(&self, columns: &[usize]) -> Tensor {
-        let [rows, width] = self.shape().dims();
-        assert_eq!(columns.len(), rows, "gather: columns for a matrix of shape {:?}", self.shape());
+        let [rows, width] = self.matrix("gather");
+        assert!(columns.len() == rows, "gather: {} columns for a matrix of {rows} rows", columns.len());
         require_below(columns, width, "gather", 1, self.shape());
         let places: Vec<usize> = columns.iter().enumerate().map(|(row, column)| row * width + column).collect();
         self.reshape([rows * width]).index_select(0, &places)

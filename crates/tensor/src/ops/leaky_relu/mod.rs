@@ -46,7 +46,11 @@ impl Tensor {
     /// Panics if the shapes differ.
     #[track_caller]
     pub fn leaky_relu_grad(&self, output: &Tensor, slope: f64) -> Tensor {
-        assert_eq!(self.shape(), output.shape(), "leaky_relu_grad: a gradient and a result of different shapes");
+        let (gradient, result) = (self.shape(), output.shape());
+        assert!(
+            gradient == result,
+            "leaky_relu_grad: a gradient of shape {gradient:?} of a result of shape {result:?}"
+        );
         assert_slope(slope);
         if slope == 1.0 {
             return self.clone();

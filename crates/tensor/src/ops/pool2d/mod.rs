@@ -110,7 +110,11 @@ impl Tensor {
     pub fn avg_pool2d_input_grad(&self, pool: Pool2d, [h, w]: [usize; 2]) -> Tensor {
         let output = self.images("avg_pool2d_input_grad");
         let g = geometry("avg_pool2d_input_grad", Nchw { h, w, ..output }, pool);
-        assert_eq!(output, g.output(), "avg_pool2d_input_grad to images of {h} x {w} pixels with {pool:?}");
+        assert!(
+            output == g.output(),
+            "avg_pool2d_input_grad to images of {h} x {w} pixels with {pool:?}: their means have the shape {:?}, not {output:?}",
+            g.output()
+        );
         let storage =
             dispatch!(operands("avg_pool2d_input_grad", [self]), |[dy]| kernels::mean_input_grad(&g, dy), |[dy]| {
                 cuda::mean_input_grad(&g, dy)
@@ -155,7 +159,14 @@ fn geometry(operation: &str, input: Nchw, pool: Pool2d) -> Geometry {
     let fits = padding[0] <= height / 2 && padding[1] <= width / 2;
     let kernel = Nchw::new(input.c, input.c, height, width);
     let geometry = Geometry::new(input, kernel, Conv2d::new(stride, padding)).filter(|_| fits);
-    geometry.unwrap_or_else(|| panic!("{operation} of images {input:?} with {pool:?}"))
+    let Some(geometry) = geometry else {
+        let mistake = match fits {
+            true => "the window is larger than the padded images, or a length is zero",
+            false => "the padding is more than half of the window",
+        };
+        panic!("{operation} of images {input:?} with {pool:?}: {mistake}")
+    };
+    geometry
 }
 
 #[cfg(test)]
@@ -183,7 +194,7 @@ mod tests {
     #[test]
     fn the_first_of_equal_numbers_receives_the_gradient() {
         let x = image([[2.0, 7.0, 7.0], [7.0, 1.0, 0.0]], Device::Reference).variable();
-        let gradient = x.max_pool2d(Pool2d::square(2, 1, 0)).sum().gradients(&[&x]).remove(0);
+        let gradient = x.max_pool2d(Pool2d::square(2, 1, 0)).sum().gradient(&x);
         assert_eq!(gradient.to_vec::<f64>(), [0.0, 2.0, 0.0, 0.0, 0.0, 0.0]);
     }
 

@@ -24,10 +24,10 @@ impl Tensor {
     #[track_caller]
     pub fn reshape(&self, shape: impl Into<Shape>) -> Tensor {
         let (from, to) = (self.shape(), shape.into());
-        assert_eq!(
-            from.len(),
-            to.len(),
-            "reshape: a tensor of shape {from:?} has not as many elements as the shape {to:?}"
+        let (count, asked) = (from.len(), to.len());
+        assert!(
+            count == asked,
+            "reshape: a tensor of shape {from:?} has {count} elements, the shape {to:?} has {asked}"
         );
         self.reshape_to(to)
     }
@@ -75,7 +75,7 @@ impl Tensor {
     /// Panics if this tensor is not a matrix; see [`Tensor::permute`] for other tensors.
     #[track_caller]
     pub fn t(&self) -> Tensor {
-        let [_, _] = self.shape().dims();
+        self.matrix("t");
         self.permute(&[1, 0])
     }
 
