@@ -36,6 +36,7 @@ mod cpu;
 pub mod cuda;
 mod layout;
 mod ops;
+mod optim;
 mod pool;
 mod random;
 mod shape;
@@ -46,6 +47,9 @@ pub use adam::{Adam, AdamOptions, Moments};
 pub use autograd::no_grad;
 pub use cpu::simd::{SimdError, microkernel};
 pub use ops::{Conv2d, FrozenConv2d, Pool2d, conv2d_flops};
+pub use optim::{
+    AdamW, Averages, Optimizer, RmsProp, RmsPropOptions, Sgd, SgdOptions, clip_grad_norm, clip_grad_value,
+};
 pub use random::{Address, Random};
 pub use shape::Shape;
 pub use storage::{Device, Element};
