@@ -225,6 +225,18 @@ mod tests {
     }
 
     #[test]
+    fn names_and_axes_are_those_of_a_pytorch_state_dict() {
+        let sizes = ModelConfig { width: 2, latent: 4, ..ModelConfig::default() };
+        let weights = saved(&networks(sizes).0);
+        let axes = |name: &str| weights.get(name).unwrap().shape().axes().to_vec();
+        assert_eq!(axes("fc.weight"), [128, 4]);
+        assert_eq!(axes("fc.bias"), [128]);
+        assert_eq!(axes("n1.g.weight"), [10, 8]);
+        assert_eq!(axes("c1.weight"), [8, 4, 5, 5]);
+        assert_eq!(weights.names().count(), 14);
+    }
+
+    #[test]
     fn parameters_know_whether_they_belong_to_classes() {
         fn assert_marked(three: impl Network, four: impl Network) {
             for (three, four) in three.parameters().iter().zip(&four.parameters()) {

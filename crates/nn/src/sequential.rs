@@ -1,5 +1,7 @@
 //! Layers one after another.
 
+use std::fmt;
+
 use mergan_tensor::Tensor;
 
 use crate::network::{Layer, Network, Parameter};
@@ -83,6 +85,12 @@ impl Sequential {
 impl Clone for Sequential {
     fn clone(&self) -> Self {
         Sequential { prefix: self.prefix.clone(), layers: self.layers.iter().map(|layer| layer.boxed()).collect() }
+    }
+}
+
+impl fmt::Debug for Sequential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Sequential").field(&self.parameters()).finish()
     }
 }
 

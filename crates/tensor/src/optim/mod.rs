@@ -1,6 +1,7 @@
 //! Optimisers: rules by which parameters follow their gradients.
 //!
-//! [`Adam`] has kernels of its own (`adam/`). The others are made of tensor operations, so every device has them.
+//! [`Adam`] has kernels of its own (`adam/`). The others are made of tensor operations, so every device has them. In a recorded
+//! graph ([`cuda::Graph`](crate::cuda::Graph)) their numbers are those of the recording; only Adam's are inputs of a launch.
 
 mod adam_w;
 mod clip;
