@@ -98,7 +98,7 @@ fn packages() -> Result<usize> {
 fn wasm32() -> Result<usize> {
     const TARGET: &str = "wasm32-unknown-unknown";
     check(Command::new("rustup").args(["target", "add", TARGET]))?;
-    check(cargo().args(["build", "--target", TARGET, "-p", "mergan-tensor", "-p", "mergan-models"]))
+    check(cargo().args(["build", "--target", TARGET, "-p", "mergan-tensor", "-p", "mergan-nn", "-p", "mergan-models"]))
 }
 
 /// Trains, scores and reports on a dataset that takes seconds, and opens the report.

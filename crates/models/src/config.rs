@@ -1,9 +1,10 @@
 //! The sizes of networks, and where they stand in a file.
 
+use mergan_nn::Weights;
+
 use crate::architectures::Architecture;
 use crate::declaration::{Declaration, Sizes};
 use crate::layers::{CriticLayers, GeneratorLayers};
-use crate::weights::Weights;
 
 /// Sizes of a generator and its critic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,11 +6,10 @@
 use std::fmt::Display;
 use std::path::Path;
 
+use mergan_nn::{Parameter, Rows, Weights, WeightsError};
 use mergan_tensor::{Address, Device, Random, Shape, Tensor};
 
 use crate::layers::{CriticLayers, GeneratorLayers, Kernel, Layers};
-use crate::parameters::{Parameter, Rows};
-use crate::weights::{Weights, WeightsError};
 
 /// The parameters of the layers that were walked through, in the order of the state dictionary.
 pub(crate) struct Declaration {
@@ -68,7 +67,7 @@ impl Declaration {
                 }
                 Start::Constant(number) => Tensor::full(number, shape, device),
             };
-            Parameter { name, rows, value }
+            Parameter { rows, ..Parameter::new(name, value) }
         };
         self.parameters.into_iter().map(fresh).collect()
     }
@@ -80,7 +79,7 @@ impl Declaration {
     pub(crate) fn read(self, path: &Path, weights: &Weights) -> Result<Vec<Parameter>, WeightsError> {
         let read = |Declared { name, rows, axes, .. }| {
             let value = weights.require(path, &name, shape_of(&axes))?;
-            Ok(Parameter { name, rows, value })
+            Ok(Parameter { rows, ..Parameter::new(name, value) })
         };
         self.parameters.into_iter().map(read).collect()
     }

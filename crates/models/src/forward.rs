@@ -3,12 +3,12 @@
 use std::fmt::Display;
 use std::slice;
 
+use mergan_nn::{Parameter, Rows};
 use mergan_tensor::{Conv2d, Pool2d, Tensor};
 
 use crate::conditions::Conditions;
 use crate::layers::{CriticLayers, GeneratorLayers, Kernel, Layers};
 use crate::norm::{EPSILON, Norm};
-use crate::parameters::{Parameter, Rows};
 
 /// Kernel size 5, stride 2, padding 2: halves an image, and transposed doubles it.
 const HALVING: Conv2d = Conv2d::square(2, 2);

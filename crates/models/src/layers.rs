@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use crate::parameters::Rows;
+use mergan_nn::Rows;
 
 /// The two walks of an architecture; a file in `architectures` says both.
 pub(crate) trait Design {

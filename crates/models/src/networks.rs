@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use mergan_nn::{Network, Parameter, Rows, Weights, WeightsError};
 use mergan_tensor::{Device, Random, Tensor};
 
 use crate::conditions::Conditions;
@@ -10,8 +11,6 @@ use crate::declaration::{Declaration, Sizes};
 use crate::forward::Forward;
 use crate::layers::CriticLayers;
 use crate::norm::Norm;
-use crate::parameters::{Network, Parameter, Rows};
-use crate::weights::{Weights, WeightsError};
 
 const GENERATOR_STREAM: u16 = 0x100;
 const CRITIC_STREAM: u16 = 0x101;
@@ -51,7 +50,10 @@ impl Generator {
                 Err(error) => refusal = refusal.or(Some(error)),
             }
         }
-        Err(refusal.unwrap_or_else(|| WeightsError::NoGenerator { path: path.into() }))
+        Err(refusal.unwrap_or_else(|| WeightsError::Unsuitable {
+            path: path.into(),
+            reason: "holds no generator; give a generator.safetensors".into(),
+        }))
     }
 
     /// The sizes.
@@ -96,12 +98,12 @@ impl Generator {
 }
 
 impl Network for Generator {
-    fn parameters(&self) -> &[Parameter] {
-        &self.parameters
+    fn parameters(&self) -> Vec<Parameter> {
+        self.parameters.clone()
     }
 
-    fn parameters_mut(&mut self) -> &mut [Parameter] {
-        &mut self.parameters
+    fn parameters_mut(&mut self) -> Vec<&mut Parameter> {
+        self.parameters.iter_mut().collect()
     }
 }
 
@@ -163,12 +165,12 @@ fn logits<L: CriticLayers>(net: &mut L, features: &L::Value, classes: usize) -> 
 }
 
 impl Network for Critic {
-    fn parameters(&self) -> &[Parameter] {
-        &self.parameters
+    fn parameters(&self) -> Vec<Parameter> {
+        self.parameters.clone()
     }
 
-    fn parameters_mut(&mut self) -> &mut [Parameter] {
-        &mut self.parameters
+    fn parameters_mut(&mut self) -> Vec<&mut Parameter> {
+        self.parameters.iter_mut().collect()
     }
 }
 
@@ -223,9 +225,21 @@ mod tests {
     }
 
     #[test]
+    fn names_and_axes_are_those_of_a_pytorch_state_dict() {
+        let sizes = ModelConfig { width: 2, latent: 4, ..ModelConfig::default() };
+        let weights = saved(&networks(sizes).0);
+        let axes = |name: &str| weights.get(name).unwrap().shape().axes().to_vec();
+        assert_eq!(axes("fc.weight"), [128, 4]);
+        assert_eq!(axes("fc.bias"), [128]);
+        assert_eq!(axes("n1.g.weight"), [10, 8]);
+        assert_eq!(axes("c1.weight"), [8, 4, 5, 5]);
+        assert_eq!(weights.names().count(), 14);
+    }
+
+    #[test]
     fn parameters_know_whether_they_belong_to_classes() {
         fn assert_marked(three: impl Network, four: impl Network) {
-            for (three, four) in three.parameters().iter().zip(four.parameters()) {
+            for (three, four) in three.parameters().iter().zip(&four.parameters()) {
                 let [three_rows, four_rows] = [three, four].map(|parameter| parameter.value.shape().axes().to_vec());
                 let expected = if (three_rows[0], four_rows[0]) == (3, 4) { Rows::PerClass } else { Rows::Shared };
                 assert_eq!((three.rows, four.rows), (expected, expected), "{}", three.name);
@@ -274,7 +288,7 @@ mod tests {
                     weights.insert(name, &Tensor::from_vec(vec![0.0_f32; numbers], axes, Device::Cpu));
                     let error = read(&weights).unwrap_err();
                     // Some tensors are the only ones to say a size.
-                    let refused = matches!(error, WeightsError::Shape { .. } | WeightsError::NoGenerator { .. });
+                    let refused = matches!(error, WeightsError::Shape { .. } | WeightsError::Unsuitable { .. });
                     assert!(refused, "{name} of {axes:?}: {error}");
                 }
             }
@@ -296,7 +310,7 @@ mod tests {
             }
         }
         let error = read(&Weights::default()).unwrap_err();
-        assert!(matches!(error, WeightsError::NoGenerator { .. }), "{error}");
+        assert!(matches!(error, WeightsError::Unsuitable { .. }), "{error}");
     }
 
     #[test]
@@ -321,7 +335,7 @@ mod tests {
     fn new_classes_can_start_at_the_mean_of_the_learned_ones() {
         for generator in every().map(generator_of_different_classes) {
             let started = generator.start_at_mean(&[5], &[0, 2]);
-            for (before, after) in generator.parameters().iter().zip(started.parameters()) {
+            for (before, after) in generator.parameters().iter().zip(&started.parameters()) {
                 let row =
                     |parameter: &Parameter, class: usize| parameter.value.slice(0, class..class + 1).to_vec::<f32>();
                 if before.rows == Rows::Shared {

@@ -1,9 +1,9 @@
 //! Scale and shift after a normalisation, and the rectifier that follows.
 
+use mergan_nn::Rows;
 use mergan_tensor::Tensor;
 
 use crate::conditions::Conditions;
-use crate::parameters::Rows;
 
 /// Added to variances before their root is divided by.
 pub(crate) const EPSILON: f64 = 1e-5;

@@ -3,13 +3,12 @@
 
 use std::path::Path;
 
+use mergan_nn::{Network, Parameter, Rows, Weights, WeightsError};
 use mergan_tensor::{Tensor, no_grad};
 
 use crate::conditions::Conditions;
 use crate::networks::Generator;
 use crate::norm::Norm;
-use crate::parameters::{Network, Parameter, Rows};
-use crate::weights::{Weights, WeightsError};
 
 /// Mean and variance of every channel before each of a generator's normalisations, one row a class.
 #[derive(Clone, Debug)]
@@ -99,6 +98,7 @@ impl Standing {
             [("mean", mean), ("variance", variance)].map(|(name, value)| Parameter {
                 name: format!("{layer}.{name}"),
                 rows: Rows::PerClass,
+                buffer: true,
                 value,
             })
         };
@@ -118,12 +118,12 @@ impl Generator {
 
 /// Nothing trains the tables; as named tensors they go into files the way networks do.
 impl Network for Standing {
-    fn parameters(&self) -> &[Parameter] {
-        &self.tables
+    fn parameters(&self) -> Vec<Parameter> {
+        self.tables.clone()
     }
 
-    fn parameters_mut(&mut self) -> &mut [Parameter] {
-        &mut self.tables
+    fn parameters_mut(&mut self) -> Vec<&mut Parameter> {
+        self.tables.iter_mut().collect()
     }
 }
 

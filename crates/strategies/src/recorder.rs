@@ -171,7 +171,7 @@ fn put<'t, N: Network>(trainee: &mut Trainee<N>, steps: u32, tensors: &'t [Tenso
 fn put_values<'t, N: Network>(network: &mut N, tensors: &'t [Tensor]) -> &'t [Tensor] {
     let parameters = network.parameters_mut();
     let (values, rest) = tensors.split_at(parameters.len());
-    for (parameter, value) in parameters.iter_mut().zip(values) {
+    for (parameter, value) in parameters.into_iter().zip(values) {
         parameter.value = if parameter.value.is_tracked() { value.variable() } else { value.clone() };
     }
     rest

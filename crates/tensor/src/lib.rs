@@ -17,6 +17,7 @@ mod cpu;
 pub mod cuda;
 mod layout;
 mod ops;
+mod optim;
 mod pool;
 mod random;
 mod shape;
@@ -27,6 +28,9 @@ pub use adam::{Adam, AdamOptions, Moments};
 pub use autograd::no_grad;
 pub use cpu::simd::{SimdError, microkernel, use_microkernel};
 pub use ops::{Conv2d, FrozenConv2d, Interpolation, Pool2d, count_conv2d_flops};
+pub use optim::{
+    AdamW, Averages, Optimizer, RmsProp, RmsPropOptions, Sgd, SgdOptions, clip_grad_norm, clip_grad_value,
+};
 pub use random::{Address, Random};
 pub use shape::Shape;
 pub use storage::{Device, Element};

@@ -1,8 +1,9 @@
 //! The networks for 32x32 images: a three-layer DCGAN with conditional batch norm (MNIST, SVHN; the released code's
 //! `gan32_model.py`).
 
+use mergan_nn::Rows;
+
 use crate::layers::{CriticLayers, Design, GeneratorLayers};
-use crate::parameters::Rows;
 
 /// Pixels on a side of the smallest feature maps.
 const BASE: usize = 4;

@@ -6,8 +6,9 @@
 //! parameters can be told from the others'. The shortcuts are 1x1 convolutions, which commute with nearest-neighbour
 //! upsampling and with mean pooling; they run where there are fewer pixels.
 
+use mergan_nn::Rows;
+
 use crate::layers::{CriticLayers, Design, GeneratorLayers, Kernel};
-use crate::parameters::Rows;
 
 /// Pixels on a side of the smallest feature maps.
 const BASE: usize = 4;

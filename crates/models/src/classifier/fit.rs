@@ -2,11 +2,11 @@
 
 use std::convert::Infallible;
 
+use mergan_nn::Network;
 use mergan_tensor::{Adam, AdamOptions, Address, Device, Random, Tensor};
 use ndarray::{Array4, ArrayView4, Axis};
 
 use super::Classifier;
-use crate::parameters::Network;
 use crate::pixels;
 
 const ORDER_STREAM: u16 = 0x103;

@@ -1,9 +1,9 @@
 //! Which layers classifiers of which images have.
 
+use mergan_nn::{Rows, Weights};
+
 use crate::declaration::{Declaration, Sizes};
 use crate::layers::{Kernel, Layers};
-use crate::parameters::Rows;
-use crate::weights::Weights;
 
 /// The layers of a classifier.
 #[derive(Debug)]

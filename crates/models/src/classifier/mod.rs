@@ -12,13 +12,12 @@ mod reading;
 use std::convert::Infallible;
 use std::path::Path;
 
+use mergan_nn::{Network, Parameter, Weights, WeightsError};
 use mergan_tensor::{Device, Pool2d, Random, Tensor, no_grad};
 use ndarray::{Array2, ArrayBase, ArrayView4, Axis, Data, Ix4};
 
 use crate::forward::{Forward, LINEAR, RELU};
-use crate::parameters::{Network, Parameter};
 use crate::pixels;
-use crate::weights::{Weights, WeightsError};
 use layout::Layout;
 
 pub use fit::{FitOptions, FitProgress};
@@ -198,12 +197,12 @@ impl Classifier {
 }
 
 impl Network for Classifier {
-    fn parameters(&self) -> &[Parameter] {
-        &self.parameters
+    fn parameters(&self) -> Vec<Parameter> {
+        self.parameters.clone()
     }
 
-    fn parameters_mut(&mut self) -> &mut [Parameter] {
-        &mut self.parameters
+    fn parameters_mut(&mut self) -> Vec<&mut Parameter> {
+        self.parameters.iter_mut().collect()
     }
 }
 

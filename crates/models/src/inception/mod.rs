@@ -8,10 +8,10 @@ mod resize;
 
 use std::path::Path;
 
+use mergan_nn::{Weights, WeightsError};
 use mergan_tensor::{Address, Device, FrozenConv2d, Pool2d, Random, Shape, Tensor, no_grad};
 use ndarray::{Array2, ArrayView4};
 
-use crate::weights::{Weights, WeightsError};
 use layout::{INPUTS, OUTPUTS, Part};
 
 pub use resize::Resize;

@@ -158,7 +158,7 @@ fn fisher_diagonal(
         sums.iter_mut().zip(&gradients).for_each(|(sum, gradient)| *sum = &*sum + gradient.square() * share);
     }
     let mut fisher = generator.frozen();
-    fisher.parameters_mut().iter_mut().zip(sums).for_each(|(parameter, sum)| parameter.value = sum);
+    fisher.parameters_mut().into_iter().zip(sums).for_each(|(parameter, sum)| parameter.value = sum);
     fisher
 }
 
@@ -209,7 +209,7 @@ mod tests {
                     .map(|(class, latent)| {
                         let at = |offset: f64| {
                             let mut moved = generator.clone();
-                            let value = &mut moved.parameters_mut()[parameter].value;
+                            let value = &mut moved.parameters_mut().swap_remove(parameter).value;
                             let mut numbers = value.to_vec::<f64>();
                             numbers[0] += offset;
                             *value = Tensor::from_vec(numbers, value.shape(), Device::Reference);

@@ -124,7 +124,13 @@ impl Strategies {
         };
         match weights.names().find(|name| !weights.note.is_empty() && !is_known(name)) {
             None => Ok(Box::new(ClassConditional)),
-            Some(stranger) => Err(WeightsError::Stranger { path: path.into(), name: stranger.into() }),
+            Some(stranger) => Err(WeightsError::Unsuitable {
+                path: path.into(),
+                reason: format!(
+                    "holds the tensor `{stranger}`, which belongs to what draws from the generator of a strategy that is not \
+                     registered; load it with that strategy"
+                ),
+            }),
         }
     }
 

@@ -9,7 +9,7 @@ use mergan_tensor::{Device, Shape, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use sha2::{Digest, Sha256};
 
-use crate::parameters::Network;
+use crate::network::Network;
 use crate::torch_file::{self, Numbers};
 
 /// Why weights could not be read or written.
@@ -35,26 +35,9 @@ pub enum WeightsError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The tensors are not those of a generator.
-    #[error("{} holds no generator; give a generator.safetensors", path.display())]
-    NoGenerator {
-        /// The file.
-        path: PathBuf,
-    },
     /// A tensor is not there.
     #[error("{} holds no tensor `{name}`; it was written for another network", path.display())]
     Missing {
-        /// The file.
-        path: PathBuf,
-        /// The tensor's name.
-        name: String,
-    },
-    /// A tensor is there that nobody reads.
-    #[error(
-        "tensor `{name}` of {} belongs to what draws from the generator of a strategy that is not registered; load it with that \
-         strategy", path.display()
-    )]
-    Stranger {
         /// The file.
         path: PathBuf,
         /// The tensor's name.
@@ -72,9 +55,34 @@ pub enum WeightsError {
         /// The axes of the network's parameter.
         expected: Vec<usize>,
     },
+    /// The tensors are not those that somebody needs; the reason continues a sentence that the file begins.
+    #[error("{} {reason}", path.display())]
+    Unsuitable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do, such as `holds no generator; give a generator.safetensors`.
+        reason: String,
+    },
 }
 
 /// Named tensors, and one line of text.
+///
+/// ```
+/// use mergan_nn::{Linear, Network, Scope, Weights};
+/// use mergan_tensor::{Device, Random};
+///
+/// let network = Linear::new(&Scope::new(Random::new(0), Device::Cpu), 8, 4);
+/// # let folder = tempfile::tempdir()?;
+/// # let path = &folder.path().join("network.safetensors");
+/// let mut weights = Weights::default();
+/// weights.insert_network("", &network);
+/// weights.save(path)?;
+///
+/// // A network of the same layers says which tensors there must be, and of what shapes.
+/// let read = Weights::load(path, Device::Cpu)?.network(path, "", &network)?;
+/// assert_eq!(read.weight.value.to_vec::<f32>(), network.weight.value.to_vec::<f32>());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Weights {
     tensors: BTreeMap<String, Tensor>,
@@ -103,8 +111,10 @@ impl Weights {
         self.tensors.get(name)
     }
 
-    /// The length of an axis of a tensor that has numbers, so that it is none larger than the file.
-    pub(crate) fn length(&self, name: &str, axis: usize) -> Option<usize> {
+    /// The length of an axis of the tensor of this name, where it is there, has such an axis, and holds numbers at all. So no
+    /// length is larger than its file, whatever the file says: a network whose sizes are read off a file takes no more memory
+    /// than that.
+    pub fn length(&self, name: &str, axis: usize) -> Option<usize> {
         let shape = self.get(name)?.shape();
         shape.axes().get(axis).copied().filter(|_| !shape.is_empty())
     }
@@ -266,33 +276,42 @@ fn bytes<T, const SIZE: usize>(numbers: Vec<T>, encode: impl Fn(T) -> [u8; SIZE]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Generator, ModelConfig};
+    use crate::{BatchNorm2d, Conv2d, ConvTranspose2d, Layer, Linear, Scope, Sequential, SpectralNorm};
     use mergan_tensor::Random;
 
-    fn generator(device: Device) -> Generator {
-        let sizes = ModelConfig { width: 2, latent: 4, ..ModelConfig::default() };
-        Generator::new(sizes, Random::new(3), device)
+    fn network(latent: usize, device: Device) -> Sequential {
+        let at = &Scope::new(Random::new(3), device);
+        Sequential::new(at)
+            .then(Linear::new(at, latent, 8 * 4 * 4))
+            .then(|x: &Tensor| x.reshape([x.shape()[0], 8, 4, 4]))
+            .then(BatchNorm2d::new(at, 8))
+            .then(ConvTranspose2d::new(at, 8, 4, 4).stride(2).padding(1))
+            .then(Tensor::relu)
+            .then(SpectralNorm::new(at, Conv2d::new(at, 4, 1, 3).padding(1)))
     }
 
-    fn saved(device: Device) -> (tempfile::TempDir, PathBuf, Generator) {
+    fn saved(device: Device) -> (tempfile::TempDir, PathBuf, Sequential) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("generator.safetensors");
-        let generator = generator(device);
+        let network = network(4, device);
+        // What the layers keep of a pass is saved too.
+        network.forward(&Tensor::full(0.5, [3, 4], device));
         let mut weights = Weights { note: "a note".into(), ..Weights::default() };
-        weights.insert_network("", &generator);
+        weights.insert_network("", &network);
         weights.save(&path).unwrap();
-        (folder, path, generator)
+        (folder, path, network)
     }
 
     #[test]
     fn a_network_survives_the_round_trip_in_its_own_precision() {
         for device in [Device::Cpu, Device::Reference] {
-            let (_folder, path, generator) = saved(device);
+            let (_folder, path, network) = saved(device);
             let weights = Weights::load(&path, device).unwrap();
             assert_eq!(weights.note, "a note");
-            let read = weights.network(&path, "", &self::generator(device)).unwrap();
-            for (here, there) in generator.values().iter().zip(read.values()) {
-                assert_eq!(here.to_vec::<f64>(), there.to_vec::<f64>());
+            let read = weights.network(&path, "", &self::network(4, device)).unwrap();
+            for (here, there) in network.parameters().iter().zip(read.parameters()) {
+                assert_eq!((&here.name, here.buffer), (&there.name, there.buffer));
+                assert_eq!(here.value.to_vec::<f64>(), there.value.to_vec::<f64>(), "{}", here.name);
             }
         }
     }
@@ -301,12 +320,22 @@ mod tests {
     fn names_and_axes_are_those_of_a_pytorch_state_dict() {
         let (_folder, path, _) = saved(Device::Cpu);
         let weights = Weights::load(&path, Device::Cpu).unwrap();
-        let axes = |name: &str| weights.get(name).unwrap().shape().axes().to_vec();
-        assert_eq!(axes("fc.weight"), [128, 4]);
-        assert_eq!(axes("fc.bias"), [128]);
-        assert_eq!(axes("n1.g.weight"), [10, 8]);
-        assert_eq!(axes("c1.weight"), [8, 4, 5, 5]);
-        assert_eq!(weights.names().count(), 14);
+        let named = weights.names().map(|name| (name, weights.get(name).unwrap().shape().axes().to_vec()));
+        let expected: [(&str, &[usize]); 12] = [
+            ("0.bias", &[128]),
+            ("0.weight", &[128, 4]),
+            ("2.bias", &[8]),
+            ("2.running_mean", &[8]),
+            ("2.running_var", &[8]),
+            ("2.weight", &[8]),
+            ("3.bias", &[4]),
+            ("3.weight", &[8, 4, 4, 4]),
+            ("5.bias", &[1]),
+            ("5.weight_orig", &[1, 4, 3, 3]),
+            ("5.weight_u", &[1]),
+            ("5.weight_v", &[36]),
+        ];
+        assert_eq!(named.collect::<Vec<_>>(), expected.map(|(name, axes)| (name, axes.to_vec())));
     }
 
     #[test]
@@ -333,10 +362,11 @@ mod tests {
     fn another_network_is_refused_with_the_tensor_and_its_axes() {
         let (_folder, path, _) = saved(Device::Cpu);
         let weights = Weights::load(&path, Device::Cpu).unwrap();
-        let wider = Generator::new(ModelConfig { latent: 4, ..ModelConfig::default() }, Random::new(0), Device::Cpu);
-        let error = weights.network(&path, "", &wider).unwrap_err().to_string();
-        assert!(error.contains("`fc.weight`") && error.contains("[128, 4]") && error.contains("[2048, 4]"), "{error}");
-        let error = weights.network(&path, "old.", &wider).unwrap_err().to_string();
-        assert!(error.contains("holds no tensor `old.fc.weight`"), "{error}");
+        let refused =
+            |prefix: &str| weights.network(&path, prefix, &network(6, Device::Cpu)).err().unwrap().to_string();
+        let error = refused("");
+        assert!(error.contains("`0.weight`") && error.contains("[128, 4]") && error.contains("[128, 6]"), "{error}");
+        let error = refused("old.");
+        assert!(error.contains("holds no tensor `old.0.weight`"), "{error}");
     }
 }

@@ -1,0 +1,56 @@
+//! Dropout (Srivastava et al., 2014).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use mergan_tensor::{Address, Random, Tensor};
+
+use crate::mode::is_training;
+use crate::network::{Layer, Network, Parameter};
+use crate::scope::Scope;
+
+/// In training, a share of the numbers at random is 0 and the others grow so that the mean stays, as PyTorch's `Dropout`.
+/// Within [`evaluate`](crate::evaluate) it leaves everything as it is.
+///
+/// Every pass, of this layer and of its clones, drops other numbers. Files do not keep how many passes there were.
+#[derive(Clone, Debug)]
+pub struct Dropout {
+    rate: f64,
+    random: Random,
+    address: Address,
+    passes: Arc<AtomicU32>,
+}
+
+impl Dropout {
+    /// A layer that drops this share of the numbers.
+    ///
+    /// # Panics
+    /// When the share does not lie in `[0, 1)`.
+    #[track_caller]
+    pub fn new(at: &Scope, rate: f64) -> Self {
+        assert!((0.0..1.0).contains(&rate), "dropout of a share of {rate}; it must lie in [0, 1)");
+        let (random, address) = at.draws();
+        Dropout { rate, random, address, passes: Arc::default() }
+    }
+}
+
+impl Network for Dropout {
+    fn parameters(&self) -> Vec<Parameter> {
+        Vec::new()
+    }
+
+    fn parameters_mut(&mut self) -> Vec<&mut Parameter> {
+        Vec::new()
+    }
+}
+
+impl Layer for Dropout {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        if !is_training() {
+            return x.clone();
+        }
+        let address = Address { step: self.passes.fetch_add(1, Ordering::Relaxed), ..self.address };
+        let dropped = (self.rate - self.random.uniform(address, x.shape(), x.device())).sign().relu();
+        x * ((1.0 - dropped) * (1.0 - self.rate).recip())
+    }
+}

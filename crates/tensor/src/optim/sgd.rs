@@ -1,0 +1,71 @@
+//! Stochastic gradient descent with momentum, as PyTorch's `SGD` has it.
+
+use super::{Optimizer, decayed, update_all};
+use crate::tensor::Tensor;
+
+/// The settings of [`Sgd`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SgdOptions {
+    /// The share of the last velocity that the next one keeps; 0 for none.
+    pub momentum: f64,
+    /// Whether a step looks ahead along its velocity (Nesterov, 1983; in the form of Sutskever et al., 2013).
+    pub nesterov: bool,
+    /// The factor of the parameter that is added to its gradient.
+    pub weight_decay: f64,
+}
+
+/// Stochastic gradient descent. For a parameter p of gradient g, decay d, momentum m and rate r:
+///
+/// ```text
+/// g = g + d p
+/// v = m v + g            v is 0 before the first step
+/// p = p - r v            or, with Nesterov's momentum, p = p - r (g + m v)
+/// ```
+///
+/// The default is plain gradient descent.
+#[derive(Clone, Debug, Default)]
+pub struct Sgd {
+    options: SgdOptions,
+    velocities: Vec<Tensor>,
+}
+
+impl Sgd {
+    /// An optimiser that has taken no step.
+    ///
+    /// # Panics
+    /// When Nesterov's momentum is asked for without momentum.
+    #[track_caller]
+    pub fn new(options: SgdOptions) -> Self {
+        Sgd::resume(options, Vec::new())
+    }
+
+    /// An optimiser that goes on where another one stood, whose velocities these are.
+    ///
+    /// # Panics
+    /// As [`Sgd::new`].
+    #[track_caller]
+    pub fn resume(options: SgdOptions, velocities: Vec<Tensor>) -> Self {
+        let SgdOptions { momentum, nesterov, .. } = options;
+        assert!(!nesterov || momentum > 0.0, "Nesterov's momentum needs a momentum above 0, not {momentum}");
+        Sgd { options, velocities }
+    }
+
+    /// The velocities, in the order of the parameters; empty before the first step.
+    pub fn velocities(&self) -> &[Tensor] {
+        &self.velocities
+    }
+}
+
+impl Optimizer for Sgd {
+    #[track_caller]
+    fn step(&mut self, rate: f64, parameters: Vec<&mut Tensor>, gradients: &[Tensor]) {
+        let SgdOptions { momentum, nesterov, weight_decay } = self.options;
+        let update = |parameter: &Tensor, gradient: &Tensor, velocity: &mut Tensor| {
+            let gradient = decayed(gradient, parameter, weight_decay);
+            *velocity = if momentum == 0.0 { gradient.clone() } else { &*velocity * momentum + &gradient };
+            let direction = if nesterov { gradient + &*velocity * momentum } else { velocity.clone() };
+            parameter - direction * rate
+        };
+        update_all("Sgd", parameters, gradients, &mut self.velocities, |zeros| zeros, update);
+    }
+}
