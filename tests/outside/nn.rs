@@ -1,6 +1,6 @@
 //! Builds a critic of layers under spectral norm, trains it with two optimisers in turn, saves it and loads it.
 use mergan_nn::{Conv2d, Layer, Linear, Network, Parameter, Scope, Sequential, SpectralNorm, Weights, evaluate};
-use mergan_tensor::{Address, AdamW, Device, Optimizer, Random, RmsProp, Tensor, clip_grad_norm};
+use mergan_tensor::{AdamW, Address, Device, Optimizer, Random, RmsProp, Tensor, clip_grad_norm};
 
 /// Tells images of 8 x 8 pixels apart.
 #[derive(Clone)]

@@ -49,8 +49,8 @@ fn check<N: Network>(what: &str, layer: &N, x: &Tensor, forward: impl Fn(&N, &Te
             gradients.zip(200..).map(|(gradient, stream)| (&gradient * numbers(stream, gradient.shape())).sum());
         along.reduce(|a, b| a + b).unwrap()
     };
-    let scalars: [(&str, &dyn Fn(&[Tensor]) -> Tensor); 2] = [("first", &loss), ("second", &slope)];
-    for (order, scalar) in scalars {
+    for order in ["first", "second"] {
+        let scalar = |operands: &[Tensor]| if order == "first" { loss(operands) } else { slope(operands) };
         let variables = variables(&operands);
         let gradients = scalar(&operands).gradients_or_zeros(&variables.iter().collect::<Vec<_>>());
         for (&i, gradient) in chosen.iter().zip(&gradients) {
