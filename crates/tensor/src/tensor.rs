@@ -139,7 +139,7 @@ impl Tensor {
         self.storage.to_nchw(self.shape.nchw())
     }
 
-    /// The numbers as an ndarray with the same axes: `to_array::<f32, Ix4>()` of images, [`ndarray::IxDyn`] of
+    /// The numbers as an ndarray with the same axes: `to_array::<f32, Ix4>()` of images, `IxDyn` of
     /// anything.
     ///
     /// # Panics
