@@ -1,5 +1,11 @@
-//! The networks of Memory Replay GANs (Wu et al., NeurIPS 2018): a class-conditional generator and a critic with a class
-//! head, for digits or for 64x64 scenes ([`Architecture`]), and the classifier that scores what the generator makes.
+//! Networks that make images and judge them.
+//!
+//! A [`Generator`] turns random vectors into images of a class that it is asked for. A [`Critic`] scores how real images
+//! look and names their class; trained against each other, the two are a generative adversarial network (GAN). A
+//! [`Classifier`] learns from real images alone and so measures what a generator makes, and [`Inception`] is the network
+//! whose features the Fréchet Inception Distance compares. Generators and critics come in two sizes of image, 32x32 and
+//! 64x64 ([`Architecture`]); their layers are those of Memory Replay GANs (Wu et al., NeurIPS 2018). Networks of your own
+//! are written with the layers of [`mergan_nn`].
 //!
 //! ```
 //! use mergan_models::{Conditions, Generator, ModelConfig, Network, to_bytes};
@@ -7,7 +13,7 @@
 //!
 //! let generator = Generator::new(ModelConfig::default(), Random::new(0), Device::Cpu);
 //! assert_eq!(generator.parameter_count(), 525_569);
-//! let latents = Random::new(1).normal(Address::default(), [8, 128, 1, 1], Device::Cpu);
+//! let latents = Random::new(1).normal(Address::default(), [8, 128], Device::Cpu);
 //! // Four images of class 3 and four of class 7, each class normalised by itself.
 //! let images = to_bytes(&generator.forward(&latents, &Conditions::pure(&[3, 7])));
 //! assert_eq!(images.dim(), (8, 1, 32, 32));
