@@ -162,8 +162,8 @@ impl Storage {
     }
 }
 
-/// The transpose of a matrix with `columns` columns: a tensor is one of N * C rows and H * W columns, and its storage
-/// the transpose. A job reads a cache line of every row.
+/// Transposes a matrix with this many columns. A tensor is a matrix of N * C rows and H * W columns, and its storage the
+/// transpose. A job reads a cache line of every row; it moves squares of numbers, so that it writes whole cache lines too.
 pub(crate) fn transpose<T: Copy + Sync, U: Send>(
     x: &[T],
     columns: usize,
@@ -176,9 +176,10 @@ pub(crate) fn transpose<T: Copy + Sync, U: Send>(
         return out.iter_mut().zip(x).for_each(|(out, &x)| *out = convert(x));
     }
     out.par_chunks_mut(LINE * rows.max(1)).enumerate().for_each(|(job, out)| {
-        for (row, x) in x.chunks_exact(columns).enumerate() {
-            for (out, &x) in out[row..].iter_mut().step_by(rows).zip(&x[job * LINE..]) {
-                *out = convert(x);
+        for (block, x) in x.chunks(LINE * columns).enumerate() {
+            for (column, out) in out.chunks_exact_mut(rows).enumerate() {
+                let x = x[job * LINE + column..].iter().step_by(columns);
+                out[block * LINE..].iter_mut().zip(x).for_each(|(out, &x)| *out = convert(x));
             }
         }
     });
