@@ -30,7 +30,7 @@ struct Free<T: 'static> {
 
 impl<T: Pooled> Pool<T> {
     const fn new() -> Self {
-        Pool(Mutex::new(Free { lists: BTreeMap::new(), fresh: &mut [] }))
+        Pool(Mutex::new(Free::none()))
     }
 
     /// Runs `f` on what is free. A panic elsewhere cannot leave it half changed, so a poisoned lock is still good.
@@ -40,6 +40,15 @@ impl<T: Pooled> Pool<T> {
 }
 
 impl<T: Pooled> Free<T> {
+    const fn none() -> Self {
+        Free { lists: BTreeMap::new(), fresh: &mut [] }
+    }
+
+    /// Takes an array back, to be handed out again.
+    fn give(&mut self, array: &'static mut [T]) {
+        self.lists.entry(array.len()).or_default().push(array);
+    }
+
     /// An array of `class` numbers, or up to twice as many: batches of 63 images would else need other arrays than those of 64.
     fn take(&mut self, class: usize) -> &'static mut [T] {
         let recycled = self.lists.range_mut(class..=2 * class).find_map(|(_, list)| list.pop());
@@ -133,7 +142,7 @@ impl<T: Pooled> From<&[T]> for Buffer<T> {
 impl<T: Pooled> Drop for Buffer<T> {
     fn drop(&mut self) {
         let data = mem::take(&mut self.data);
-        T::pool().with(|free| free.lists.entry(data.len()).or_default().push(data));
+        T::pool().with(|free| free.give(data));
     }
 }
 
@@ -156,11 +165,17 @@ mod tests {
 
     #[test]
     fn a_dropped_buffer_is_handed_out_again() {
-        let len = 123_457; // no other test uses this length class
-        let address = Buffer::<f64>::zeros(len).as_ptr();
-        assert_eq!(Buffer::<f64>::stale(len - 1).as_ptr(), address);
-        assert_eq!(Buffer::<f64>::stale(len / 2).as_ptr(), address, "half of its length");
-        assert_ne!(Buffer::<f64>::stale(len / 3).as_ptr(), address, "a third of its length");
+        let (mut free, len) = (Free::<f64>::none(), 123_457);
+        let mut address_of = |len: usize| {
+            let array = free.take(length_class(len));
+            let address = array.as_ptr();
+            free.give(array);
+            address
+        };
+        let address = address_of(len);
+        assert_eq!(address_of(len - 1), address);
+        assert_eq!(address_of(len / 2), address, "half of its length");
+        assert_ne!(address_of(len / 3), address, "a third of its length");
     }
 
     #[test]

@@ -4,9 +4,8 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
-use serde_json::Value;
 
 use super::Common;
 use super::others::Others;
@@ -21,23 +20,18 @@ pub struct Arguments {
     common: Common,
 }
 
-/// The libraries whose versions the record names.
-const LIBRARIES: [&str; 2] = ["burn", "candle-core"];
+/// How the lines of the libraries begin whose versions the record names.
+const LIBRARIES: [&str; 2] = ["burn v", "candle-core v"];
 
 /// Runs the benchmark and writes the table.
 pub fn run(Arguments { common }: &Arguments) -> Result<()> {
     let project = root().join("benches/peers/tensors");
     let target = target_directory()?.join("tensors");
     must(cargo().current_dir(&project).args(["build", "--release"]).env("CARGO_TARGET_DIR", &target))?;
-    let metadata =
-        said(cargo().args(["metadata", "--format-version", "1", "--manifest-path"]).arg(project.join("Cargo.toml")))?;
-    let metadata: Value = serde_json::from_str(&metadata).context("reading cargo's metadata")?;
-    let version = |name: &str| {
-        let packages = metadata["packages"].as_array()?;
-        let package = packages.iter().find(|package| package["name"] == name)?;
-        Some(format!("{name} {}", package["version"].as_str()?))
-    };
-    let peers = LIBRARIES.map(|name| version(name).unwrap_or_else(|| name.into())).join(", ");
+    let depth = ["tree", "--depth", "1", "--prefix", "none", "--manifest-path"];
+    let tree = said(cargo().args(depth).arg(project.join("Cargo.toml")))?;
+    let peers: Vec<_> = tree.lines().filter(|line| LIBRARIES.iter().any(|name| line.starts_with(name))).collect();
+    let peers = peers.join(", ");
 
     let others = Others::now()?;
     let mut sides = Command::new(target.join("release").join(format!("tensors{}", std::env::consts::EXE_SUFFIX)));

@@ -48,8 +48,8 @@ struct Ours {
 
 impl Ours {
     fn make(step: &Step) -> Result<Box<dyn Side>> {
-        let [images, kernel] = [step.images, step.kernel]
-            .map(|shape| Tensor::from_vec(step.vec(shape), shape, Device::Cpu).variable());
+        let [images, kernel] =
+            [step.images, step.kernel].map(|shape| Tensor::from_vec(step.vec(shape), shape, Device::Cpu).variable());
         Ok(Box::new(Ours { images, kernel, conv: Conv2d::square(1, step.padding) }))
     }
 
