@@ -48,15 +48,13 @@ impl FromStr for Choice {
 }
 
 impl DeviceArguments {
-    /// Opens the device and prints which one it is. `MERGAN_CUDA_GRAPHS=0` in the environment keeps a GPU from using CUDA
-    /// graphs.
+    /// Opens the device and prints which one it is. `MERGAN_CUDA_GRAPHS=0` keeps a GPU from using CUDA graphs.
     pub fn open(&self, console: &Console) -> Result<Device> {
         let precision = match self.precision {
             Multiplication::F32 => Precision::F32,
             Multiplication::Tf32 => Precision::Tf32,
         };
-        let graphs = std::env::var_os("MERGAN_CUDA_GRAPHS").is_none_or(|value| value != "0");
-        let options = Options { precision, graphs };
+        let options = Options { precision, graphs: std::env::var_os("MERGAN_CUDA_GRAPHS").is_none_or(|on| on != "0") };
         let device = match self.device {
             Choice::Cuda(ordinal) => cuda::open(ordinal, options)
                 .with_context(|| format!("--device cuda:{ordinal} cannot be used; choose cpu, or auto"))?,

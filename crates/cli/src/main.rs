@@ -29,8 +29,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments, console: &Console) -> Result<ExitCode> {
     if let Some(name) = std::env::var_os("MERGAN_SIMD") {
-        let chosen = mergan_tensor::use_microkernel(&name.to_string_lossy());
-        chosen.context("the environment variable MERGAN_SIMD cannot be obeyed")?;
+        mergan_tensor::use_microkernel(&name.to_string_lossy()).context("MERGAN_SIMD cannot be obeyed")?;
     }
     let threads = arguments.threads.map_or(0, usize::from);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("starting the threads")?;

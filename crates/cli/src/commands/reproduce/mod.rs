@@ -125,15 +125,8 @@ fn side_by_side<T: Send>(
     let worker = || {
         let mut done = Vec::new();
         while let Some(run) = next() {
-            match work(run, threads) {
-                Ok(result) => done.push(result),
-                Err(error) => {
-                    if let Ok(mut waiting) = waiting.lock() {
-                        waiting.clear();
-                    }
-                    return Err(error);
-                }
-            }
+            let result = work(run, threads);
+            done.push(result.inspect_err(|_| waiting.lock().map_or((), |mut waiting| waiting.clear()))?);
         }
         Ok(done)
     };
@@ -143,10 +136,8 @@ fn side_by_side<T: Send>(
     });
     let mut all = Vec::new();
     for result in results {
-        match result {
-            Ok(done) => all.extend(done?),
-            Err(_) => bail!("a thread that waited for a process ended early"),
-        }
+        let Ok(done) = result else { bail!("a thread that waited for a process ended early") };
+        all.extend(done?);
     }
     Ok(all)
 }
