@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 
 use super::report;
 use crate::args::{ReportArguments, ReproduceArguments};
@@ -128,7 +128,7 @@ fn side_by_side<T: Send>(
             let result = work(run, threads);
             done.push(result.inspect_err(|_| waiting.lock().map_or((), |mut waiting| waiting.clear()))?);
         }
-        Ok(done)
+        Ok::<_, Error>(done)
     };
     let results = thread::scope(|scope| {
         let workers: Vec<_> = (0..processes).map(|_| scope.spawn(worker)).collect();
