@@ -55,7 +55,7 @@ unsafe impl Plain for u64 {}
 unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
 
 impl Buffer {
-    /// Allocates a buffer whose contents are undefined: a kernel must write every element before any is read.
+    /// Allocates a buffer whose contents are arbitrary: a kernel must write every element before any is read.
     pub(crate) fn stale(context: &'static Context, len: usize) -> Buffer {
         match context.region() {
             Some(region) => Buffer::new(context, region.allocate(len), Some(region), len),

@@ -174,7 +174,7 @@ impl Context {
         if self.pools_memory() { pool::length_class(words) } else { words }
     }
 
-    /// Returns the address of at least `words` words, whose contents are undefined, and how many were allocated.
+    /// Returns the address of at least `words` words, whose contents are arbitrary, and how many were allocated.
     pub(super) fn allocate(&self, words: usize) -> (u64, usize) {
         assert!(words <= LARGEST, "a tensor of {words} numbers is too large for a CUDA device");
         let class = self.length_class(words);
@@ -216,7 +216,8 @@ impl Context {
         })
     }
 
-    /// Returns memory to the pool. Work on a device is done in order, so the memory can be reused immediately.
+    /// Returns memory to the pool, or to the driver if memory is not pooled. Work on a device is done in order, so pooled
+    /// memory can be reused immediately.
     pub(super) fn release(&self, address: u64, class: usize) {
         self.held.fetch_sub(class * WORD, Ordering::Relaxed);
         if !self.driver.pools_memory() {

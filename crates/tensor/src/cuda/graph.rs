@@ -184,7 +184,7 @@ fn buffer(tensor: &Tensor) -> &Buffer {
     }
 }
 
-/// Returns tensors of the same shapes whose contents are undefined. Each has its own memory, so that keeping one does
+/// Returns tensors of the same shapes whose contents are arbitrary. Each has its own memory, so that keeping one does
 /// not keep the others.
 fn alike<'t>(context: &'static Context, tensors: impl Iterator<Item = &'t Tensor>) -> Vec<Tensor> {
     let stale = |tensor: &Tensor| Storage::Cuda(Buffer::stale(context, tensor.shape().len()));
