@@ -140,8 +140,8 @@ impl Tensor {
         self.gradients(&[variable]).remove(0)
     }
 
-    /// Returns the gradient of this scalar with respect to one variable with its history, so that it can be differentiated
-    /// again; see [`Tensor::differentiable_gradients`].
+    /// Returns the gradient of this scalar with respect to one variable with its history, so that it can be
+    /// differentiated again; see [`Tensor::differentiable_gradients`].
     ///
     /// # Panics
     /// Panics as [`Tensor::gradients`] does.

@@ -216,8 +216,8 @@ impl Context {
         })
     }
 
-    /// Returns memory to the pool, or to the driver if memory is not pooled. Work on a device is done in order, so pooled
-    /// memory can be reused immediately.
+    /// Returns memory to the pool, or to the driver if memory is not pooled. Work on a device is done in order, so
+    /// pooled memory can be reused immediately.
     pub(super) fn release(&self, address: u64, class: usize) {
         self.held.fetch_sub(class * WORD, Ordering::Relaxed);
         if !self.driver.pools_memory() {
