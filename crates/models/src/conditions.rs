@@ -15,14 +15,14 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// Consists of equal groups, one after another. Group i is all of class `classes[i]` and is normalised by its own
-    /// statistics.
+    /// Creates conditions of equal groups, one after another. Group i is all of class `classes[i]` and is normalised by
+    /// its own statistics.
     pub fn pure(classes: &[usize]) -> Self {
         Conditions { labels: classes.to_vec(), groups: classes.len() }
     }
 
-    /// Consists of one group that is normalised together, in which image i is of class `labels[i]`, like the released
-    /// code's joint training.
+    /// Creates conditions of one group that is normalised together, in which image i is of class `labels[i]`, as in the
+    /// released code's joint training.
     pub fn mixed(labels: &[usize]) -> Self {
         Conditions { labels: labels.to_vec(), groups: 1 }
     }

@@ -15,7 +15,7 @@ pub struct ModelConfig {
     pub width: usize,
     /// The number of channels of the images: 1 for MNIST, 3 for SVHN and LSUN.
     pub channels: usize,
-    /// The number of classes, which is that of rows of the class tables.
+    /// The number of classes, and of rows in the class tables.
     pub classes: usize,
     /// The length of a latent vector; 128 in the paper.
     pub latent: usize,

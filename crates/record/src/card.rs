@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// How a number was measured. Numbers whose cards differ must not be compared; see [`comparable`].
+/// The way in which a number was measured. Numbers whose cards differ must not be compared; see [`comparable`].
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Card {
     /// The scoring network's name, or how it was trained if it was trained only for this measurement; `none` for a
@@ -25,7 +25,7 @@ pub struct Card {
     /// The convention by which images were resized for the network, such as `tf1`, if they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resize: Option<String>,
-    /// How the number was computed from the network's features, if there are several ways.
+    /// The method of computing the number from the network's features, if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimator: Option<String>,
     /// The normalisation statistics the generator used, such as `batch of 64` or `standing`; `none` for a count.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Layout};
 
-/// Where t-SNE places real and generated images in the plane, based on a classifier's features.
+/// A t-SNE map of real and generated images in the plane, based on a classifier's features.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Embedding {
     /// The classifier's name, as on cards.

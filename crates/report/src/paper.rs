@@ -5,7 +5,7 @@ use std::path::Path;
 /// A strategy that the paper names.
 pub(crate) struct Known {
     key: &'static str,
-    /// What the strategy does, in a few words.
+    /// The strategy's method in a few words.
     pub name: &'static str,
 }
 
