@@ -22,13 +22,13 @@
 //! ```
 //!
 //! - A [`Scope`] gives every layer its names, its device, its random numbers and the initial distribution of its
-//! weights ([`Init`]).
+//!   weights ([`Init`]).
 //! - [`Sequential`] stacks anything that implements [`Layer`]: layers and functions of tensors. Your own struct can do
-//! anything else.
+//!   anything else.
 //! - [`Network::trainable`] makes the parameters variables, and [`Network::descend`] takes a step with any
 //!   [`Optimizer`](mergan_tensor::Optimizer).
 //! - Layers are in training mode unless they are called within [`evaluate`], which changes batch norm, spectral norm
-//! and dropout. Layers keep their state in [`Buffer`]s.
+//!   and dropout. Layers keep their state in [`Buffer`]s.
 //! - [`Weights`] stores tensors under PyTorch's names in safetensors files, and also reads files of `torch.save`.
 //!
 //! A layer panics if it is given a tensor of the wrong shape, because that is a mistake in the program. A problem with

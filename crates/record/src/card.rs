@@ -15,8 +15,8 @@ pub struct Card {
     /// That network's accuracy on real test images, from 0 to 1. No score can be more meaningful than this allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_accuracy: Option<f64>,
-    /// How many generated images of each class were scored or trained on, unless the score's warning gives a lower
-    /// number; absent for a count.
+    /// The number of generated images of each class that were scored or trained on, unless the score's warning gives a
+    /// lower number; absent for a count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples_per_class: Option<usize>,
     /// The real images that the generated ones were compared with, such as `all test images`, if there were any.

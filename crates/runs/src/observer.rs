@@ -1,5 +1,5 @@
-//! What the observer of a run is told. Nothing is printed here: the command draws progress bars, a window or a
-//! notebook may do as it likes, and [`Unobserved`] ignores everything.
+//! The events that the observer of a run receives. Nothing is printed here: the command draws progress bars, a window
+//! or a notebook may do as it likes, and [`Unobserved`] ignores everything.
 
 use std::fmt::{self, Display};
 use std::path::Path;

@@ -54,7 +54,7 @@ impl<T: Pooled> Free<T> {
         let recycled = self.lists.range_mut(class..=2 * class).find_map(|(_, list)| list.pop());
         recycled.unwrap_or_else(|| {
             if self.fresh.len() < class {
-                // The rest of the mapping has never been touched, so it takes no physical memory.
+                // The rest of the old mapping has never been touched, so it takes no physical memory.
                 self.fresh = map(class.max(SLAB / size_of::<T>()));
             }
             let (array, rest) = mem::take(&mut self.fresh).split_at_mut(class);
