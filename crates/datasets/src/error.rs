@@ -36,7 +36,7 @@ pub enum Error {
         missing: Vec<String>,
         /// Every source tried, in order, and why it failed.
         attempts: Vec<Attempt>,
-        /// Where to get the files, how large they are and where to place them.
+        /// The source of the files, their size and the place to put them.
         remedy: String,
     },
 
@@ -51,7 +51,7 @@ pub enum Error {
     #[error("cannot {action} {}: {source}; make room or give write permission there, or choose another cache directory \
              (environment variable MERGAN_DATA)", path.display())]
     Cache {
-        /// What was being done, as in "create the folder".
+        /// The action that failed, as in "create the folder".
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -75,7 +75,7 @@ pub enum Error {
         path: PathBuf,
         /// The offset in the file, in bytes.
         offset: usize,
-        /// What was found and what was expected.
+        /// The value that was found and the one that was expected.
         reason: String,
     },
 
@@ -105,9 +105,9 @@ pub enum Error {
     /// A picture cannot be read.
     #[error("{picture} cannot be read as an image: {reason}; remove it, or leave such pictures out (--skip-bad)")]
     Picture {
-        /// Where the picture lies.
+        /// The location of the picture.
         picture: String,
-        /// What is wrong with it.
+        /// The problem that was found.
         reason: String,
     },
 
@@ -132,7 +132,7 @@ pub enum Error {
     Prepared {
         /// The file.
         path: PathBuf,
-        /// What was found and what was expected.
+        /// The value that was found and the one that was expected.
         reason: String,
     },
 
@@ -159,7 +159,7 @@ pub enum Error {
     /// A manifest is malformed.
     #[error("bad dataset manifest: {reason}")]
     Manifest {
-        /// What is wrong with it.
+        /// The problem that was found.
         reason: String,
     },
 

@@ -12,7 +12,7 @@ const UNSIGNED_BYTE: u8 = 0x08;
 pub struct IdxError {
     /// The offset in the file, in bytes.
     pub offset: usize,
-    /// What was found and what was expected.
+    /// The value that was found and the one that was expected.
     pub reason: String,
 }
 

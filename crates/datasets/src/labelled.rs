@@ -37,7 +37,7 @@ pub struct Labelled {
     sources: Option<Arc<Sources>>,
     rows: Rows,
     labels: Arc<[usize]>,
-    /// What identifies the images, computed on first request; clones share the answer.
+    /// The data that identify the images, computed on first request; clones share the result.
     pub(crate) contents: Arc<OnceLock<Contents>>,
 }
 

@@ -1,4 +1,4 @@
-//! What is known about a dataset before it is fetched: one TOML file per dataset in `manifests/`.
+//! The facts about a dataset that are known before it is fetched: one TOML file per dataset in `manifests/`.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub struct Manifest {
     pub description: String,
     /// The licence of the data, and the rights holders.
     pub licence: String,
-    /// Where the dataset is documented.
+    /// The address of the dataset's documentation.
     pub homepage: Option<String>,
     /// Channels, height and width of an image as it is loaded.
     pub shape: [usize; 3],
@@ -33,7 +33,7 @@ pub struct Manifest {
     /// Folders that are too large to fetch and are placed by hand, each as it is or as a zip.
     #[serde(default)]
     pub by_hand: Vec<String>,
-    /// Where to get those folders, and how large they are.
+    /// The source of those folders, and their size.
     pub obtain: Option<String>,
     /// The files to fetch; empty for a dataset drawn in code.
     #[serde(default)]

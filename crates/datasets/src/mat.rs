@@ -44,7 +44,7 @@ pub enum Values {
 pub struct MatError {
     /// The offset in the file of the faulty element.
     pub offset: usize,
-    /// What was found and what was expected.
+    /// The value that was found and the one that was expected.
     pub reason: String,
 }
 

@@ -22,7 +22,7 @@ pub(crate) type Sum = [u8; 32];
 #[derive(Debug, Clone)]
 pub(crate) struct Sources {
     files: Vec<Arc<Source>>,
-    /// How pictures that are not square became images.
+    /// The way in which pictures that are not square became square.
     pub(crate) fit: Fit,
 }
 

@@ -1,5 +1,5 @@
-//! How the neighbourhoods of real and of generated samples cover each other. This measures quality and variety
-//! separately, which a single distance mixes.
+//! Metrics of how the neighbourhoods of real and of generated samples cover each other. They measure quality and
+//! variety separately, which a single distance mixes.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 

@@ -1,10 +1,10 @@
-//! Draws from a saved generator, moves one of its classes halfway to another and saves what came out.
+//! Edits a saved generator: moves one of its classes halfway to another and saves the result.
 //!
 //!     cargo run --release -p mergan-models --example edit -- generator.safetensors 3 8
 //!
-//! leaves `edited.safetensors` and `edited.png` in the current directory: in the picture a row of images of class 3, a row
-//! of class 8 and a row of class 8 as it is after the edit, all of the same latents. Without arguments a small generator
-//! with fresh weights is made, edited and forgotten.
+//! writes `edited.safetensors` and `edited.png` to the current directory. The picture shows a row of images of class 3,
+//! a row of class 8 and a row of class 8 after the edit, all from the same latents. Without arguments the example
+//! creates a small generator with new weights, edits it in a temporary folder and discards it.
 
 use std::error::Error;
 use std::path::Path;
@@ -14,7 +14,7 @@ use mergan_models::{Conditions, Generator, ModelConfig, Network, Rows, Weights, 
 use mergan_tensor::{Address, Device, Random, Tensor};
 use ndarray::Array4;
 
-/// Images that are normalised together, and how many of them are shown.
+/// The number of images that are normalised together, and of those that are shown.
 const BATCH: usize = 64;
 const SHOWN: usize = 8;
 
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// A generator whose two classes begin with numbers of their own, as if it had been trained.
+/// Saves a generator with two classes that differ, as if it had been trained.
 fn save_fresh(path: &Path) -> Result<(), Box<dyn Error>> {
     let sizes = ModelConfig { width: 4, classes: 2, latent: 16, ..ModelConfig::default() };
     let mut generator = Generator::new(sizes, Random::new(0), Device::Cpu);
@@ -60,7 +60,7 @@ fn edit(path: &Path, [from, to]: [usize; 2], folder: &Path) -> Result<(), Box<dy
         }
     }
 
-    // What else the file holds, its note and its standing statistics, is kept.
+    // The rest of the file, its note and its standing statistics, is kept.
     let (weights_file, picture_file) = (folder.join("edited.safetensors"), folder.join("edited.png"));
     let mut weights = Weights::load(path, Device::Cpu)?;
     weights.insert_network("", &edited);
@@ -80,13 +80,13 @@ fn edit(path: &Path, [from, to]: [usize; 2], folder: &Path) -> Result<(), Box<dy
     Ok(())
 }
 
-/// A class table in which the row of `to` is the mean of it and that of `from`.
+/// Returns a class table in which the row of `to` is the mean of its old value and the row of `from`.
 fn halfway(table: &Tensor, from: usize, to: usize) -> Tensor {
     let change = table.index_select(0, &[from]) - table.index_select(0, &[to]);
     table + (change * 0.5).index_add(0, &[to], table.shape()[0])
 }
 
-/// The first images of each row, grey or in colour.
+/// Draws the first images of each row, in grey or colour.
 fn picture(rows: &[Array4<u8>]) -> RgbImage {
     let (_, channels, side, _) = rows[0].dim();
     RgbImage::from_fn((SHOWN * side) as u32, (rows.len() * side) as u32, |x, y| {

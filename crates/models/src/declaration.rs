@@ -1,7 +1,7 @@
-//! The parameters of a network before they have values: names, shapes, and how they begin, read off its walk. Nothing is
-//! computed, and no memory is taken for what the sizes would need.
+//! The parameters of a network before they have values: names, shapes and initial distributions. They are collected by
+//! applying the network to shapes, so nothing is computed, and no memory is allocated however large the sizes are.
 //!
-//! First values are those of the released code (`gan32_model.py`, `gan64_model.py`).
+//! Initial distributions are those of the released code (`gan32_model.py`, `gan64_model.py`).
 
 use std::fmt::Display;
 use std::path::Path;
@@ -11,7 +11,7 @@ use mergan_tensor::{Address, Device, Random, Shape, Tensor};
 
 use crate::layers::{CriticLayers, GeneratorLayers, Kernel, Layers};
 
-/// The parameters of the layers that were walked through, in the order of the state dictionary.
+/// The parameters of the layers that were applied, in the order of the state dictionary.
 pub(crate) struct Declaration {
     classes: usize,
     parameters: Vec<Declared>,
@@ -25,20 +25,20 @@ struct Declared {
     start: Start,
 }
 
-/// How a parameter begins.
+/// The initial distribution of a parameter.
 enum Start {
-    /// With numbers distributed evenly around 0.
+    /// Uniform around 0, with this standard deviation.
     Uniform { deviation: f64 },
-    /// With one number everywhere.
+    /// The same number everywhere.
     Constant(f64),
 }
 
-/// The kernel of the convolutions that halve or double the image, and their stride.
+/// The kernel size and the stride of the convolutions that halve or double the image.
 const KERNEL: usize = 5;
 const STRIDE: usize = 2;
 
-/// The standard deviation of kernels between the larger and the smaller image: only one in stride^2 taps of the larger
-/// side's fan is used at a time.
+/// Returns the standard deviation of kernels with `large` channels at the larger image and `small` at the smaller one.
+/// Only one in stride^2 taps of a kernel reaches any given pixel of the larger image.
 fn strided_deviation(large: usize, small: usize) -> f64 {
     let taps = (KERNEL * KERNEL) as f64;
     (4.0 / (large as f64 * taps + small as f64 * taps / (STRIDE * STRIDE) as f64)).sqrt()
@@ -49,13 +49,13 @@ fn linear_deviation(fans: usize) -> f64 {
 }
 
 impl Declaration {
-    /// No parameters yet, of a network that knows this many classes.
+    /// Creates an empty declaration for a network with this number of classes.
     pub(crate) fn new(classes: usize) -> Self {
         Declaration { classes, parameters: Vec::new() }
     }
 
-    /// The parameters with their first values. Each drawn one takes the next address of `stream`; every kind of network has
-    /// a stream of its own, so that a critic does not begin like its generator.
+    /// Returns the parameters with initial values. Each random parameter takes the next address of `stream`. Every kind
+    /// of network has its own stream, so that a critic does not start with the same values as its generator.
     pub(crate) fn fresh(self, random: Random, stream: u16, device: Device) -> Vec<Parameter> {
         let mut address = Address { stream, ..Address::default() };
         let fresh = |Declared { name, rows, axes, start }| {
@@ -72,10 +72,10 @@ impl Declaration {
         self.parameters.into_iter().map(fresh).collect()
     }
 
-    /// The parameters with the values that they have in a file; `path` names it in errors.
+    /// Returns the parameters with their values in a file. `path` names the file in errors.
     ///
     /// # Errors
-    /// When a parameter is missing or has another shape.
+    /// Returns an error if a parameter is missing or has another shape.
     pub(crate) fn read(self, path: &Path, weights: &Weights) -> Result<Vec<Parameter>, WeightsError> {
         let read = |Declared { name, rows, axes, .. }| {
             let value = weights.require(path, &name, shape_of(&axes))?;
@@ -84,12 +84,12 @@ impl Declaration {
         self.parameters.into_iter().map(read).collect()
     }
 
-    /// The parameters' names and the lengths of their axes in the state dictionary.
+    /// Returns the parameters' names and shapes in the state dictionary.
     pub(crate) fn axes(&self) -> impl Iterator<Item = (&str, &[usize])> {
         self.parameters.iter().map(|parameter| (parameter.name.as_str(), parameter.axes.as_slice()))
     }
 
-    /// A linear layer of a vector.
+    /// Declares a linear layer of a vector.
     pub(crate) fn linear_layer(&mut self, x: Sizes, name: impl Display, outputs: usize, rows: Rows) -> Sizes {
         self.weight(&name, rows, vec![outputs, x.len()], linear_deviation(x.len() + outputs));
         self.bias(name, rows, outputs);
@@ -118,7 +118,7 @@ impl Declaration {
     }
 }
 
-/// The shape of what comes to a layer for one image: maps of C channels, or rows, which are maps of one pixel.
+/// The shape of a layer's input for one image: maps of C channels, or a row, which is a map of one pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sizes {
     pub(crate) c: usize,
@@ -127,7 +127,7 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// A row of so many numbers.
+    /// Returns the shape of a row of `c` numbers.
     pub(crate) const fn row(c: usize) -> Self {
         Sizes { c, h: 1, w: 1 }
     }
@@ -141,7 +141,7 @@ fn shape_of(axes: &[usize]) -> Shape {
     Shape::of(axes).expect("parameters have one, two or four axes")
 }
 
-/// Values are the sizes of what a layer makes of one image.
+/// The values are the shapes of a layer's results for one image.
 impl Layers for Declaration {
     type Value = Sizes;
 
@@ -227,7 +227,7 @@ impl CriticLayers for Declaration {
 mod tests {
     use super::*;
 
-    /// The deviation of the first numbers of what `layer` declares.
+    /// Returns the standard deviation of the initial values of the first parameter that `layer` declares.
     fn deviation(layer: impl FnOnce(&mut Declaration)) -> f64 {
         let mut declaration = Declaration::new(10);
         layer(&mut declaration);
@@ -238,7 +238,8 @@ mod tests {
     #[test]
     fn initial_kernels_have_the_released_codes_deviation() {
         let maps = |c| Sizes { c, h: 8, w: 8 };
-        // sigma = sqrt(4 / (fan_in + fan_out)), one of the fans divided by the squared stride.
+        // The expected value is sigma = sqrt(4 / (fan_in + fan_out)), with one of the fans divided by the squared
+        // stride.
         let halving = deviation(|net| _ = net.conv_halving_leaky_relu(&maps(32), "c2", 64, 0.2));
         approx::assert_relative_eq!(halving, (4.0f64 / (800.0 + 400.0)).sqrt(), max_relative = 0.02);
         let doubling = deviation(|net| _ = net.conv_transpose(&maps(128), "c1", 64));

@@ -1,4 +1,4 @@
-//! A network's walk with tensors: each layer takes its parameters, in their order, and computes.
+//! Computes a network with tensors: each layer takes its parameters, in order, and computes its result.
 
 use std::fmt::Display;
 use std::slice;
@@ -10,28 +10,28 @@ use crate::conditions::Conditions;
 use crate::layers::{CriticLayers, GeneratorLayers, Kernel, Layers};
 use crate::norm::{EPSILON, Norm};
 
-/// Kernel size 5, stride 2, padding 2: halves an image, and transposed doubles it.
+/// Kernel size 5, stride 2, padding 2: the convolution halves an image, and its transpose doubles it.
 const HALVING: Conv2d = Conv2d::square(2, 2);
 const POOLING: Pool2d = Pool2d::square(2, 2, 0);
 
-/// The slope of a layer without rectifier.
+/// The slope of a leaky ReLU that changes nothing, for layers without activation.
 pub(crate) const LINEAR: f64 = 1.0;
-/// The slope of a plain rectifier.
+/// The slope of a plain ReLU.
 pub(crate) const RELU: f64 = 0.0;
 
-/// A convolution that keeps the size of the image.
+/// Returns the settings of a convolution that keeps the size of the image.
 fn keeping(side: usize) -> Conv2d {
     Conv2d::square(1, side / 2)
 }
 
-/// One pass through a network. `C` is what its layers that depend on classes need.
+/// A forward pass through a network. `C` is the data for layers that depend on classes.
 pub(crate) struct Forward<'n, C = ()> {
     parameters: slice::Iter<'n, Parameter>,
     classes: C,
 }
 
-/// The classes that a generator is asked for, and what is put in place of its batch norms and their rectifiers, which are
-/// counted from 0.
+/// The classes that a generator is conditioned on, and a function that replaces its batch norms and their ReLUs, which
+/// are numbered from 0.
 pub(crate) struct Asked<'n, F> {
     conditions: &'n Conditions,
     normalise: F,
@@ -39,27 +39,28 @@ pub(crate) struct Asked<'n, F> {
 }
 
 impl<'n> Forward<'n> {
-    /// A pass through a network without classes.
+    /// Starts a pass through a network without classes.
     pub(crate) fn new(parameters: &'n [Parameter]) -> Self {
         Forward { parameters: parameters.iter(), classes: () }
     }
 }
 
 impl<'n, F: FnMut(usize, Norm<'n>, &Tensor) -> Tensor> Forward<'n, Asked<'n, F>> {
-    /// A pass through a generator.
+    /// Starts a pass through a generator.
     pub(crate) fn asked(parameters: &'n [Parameter], conditions: &'n Conditions, normalise: F) -> Self {
         Forward { parameters: parameters.iter(), classes: Asked { conditions, normalise, norms: 0 } }
     }
 }
 
 impl<'n, C> Forward<'n, C> {
-    /// A convolution with a bias, by kernels of `side` pixels that keep the size of the image, and a rectifier of this slope.
+    /// Applies a convolution with a bias and kernels of `side` pixels, which keeps the size of the image, and a leaky
+    /// ReLU of this slope.
     pub(crate) fn conv_leaky_relu(&mut self, x: &Tensor, side: usize, slope: f64) -> Tensor {
         let [weight, bias] = [self.next(), self.next()];
         x.conv2d_leaky_relu(weight, bias, keeping(side), slope)
     }
 
-    /// A linear layer of vectors and a rectifier of this slope.
+    /// Applies a linear layer to vectors, and a leaky ReLU of this slope.
     pub(crate) fn linear_leaky_relu(&mut self, x: &Tensor, slope: f64) -> Tensor {
         let [weight, bias] = [self.next(), self.next()];
         x.linear_leaky_relu(weight, bias, slope)
@@ -141,7 +142,7 @@ impl CriticLayers for Forward<'_> {
         x.avg_pool2d(POOLING)
     }
 
-    /// The weight is a kernel that covers the whole map, so that maps are never copied into rows.
+    /// The weight is used as a kernel that covers the whole map, so that maps need not be copied into rows.
     fn head(&mut self, maps: &Tensor, _name: impl Display, outputs: usize, _rows: Rows) -> Tensor {
         let ([weight, bias], [_, c, h, w]) = ([self.next(), self.next()], maps.shape().dims());
         let kernel = weight.reshape([outputs, c, h, w]);

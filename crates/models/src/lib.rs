@@ -1,11 +1,11 @@
-//! Networks that make images and judge them.
+//! Networks that generate images and networks that evaluate them.
 //!
-//! A [`Generator`] turns random vectors into images of a class that it is asked for. A [`Critic`] scores how real images
-//! look and names their class; trained against each other, the two are a generative adversarial network (GAN). A
-//! [`Classifier`] learns from real images alone and so measures what a generator makes, and [`Inception`] is the network
-//! whose features the Fréchet Inception Distance compares. Generators and critics come in two sizes of image, 32x32 and
-//! 64x64 ([`Architecture`]); their layers are those of Memory Replay GANs (Wu et al., NeurIPS 2018). Networks of your own
-//! are written with the layers of [`mergan_nn`].
+//! A [`Generator`] turns random vectors into images of a given class. A [`Critic`] scores how real images look and
+//! predicts their class; trained against each other, the two are a generative adversarial network (GAN). A
+//! [`Classifier`] is trained on real images alone and so measures the quality of generated ones, and [`Inception`] is
+//! the network whose features the Fréchet Inception Distance (FID) compares. Generators and critics come in two image
+//! sizes, 32x32 and 64x64 ([`Architecture`]); their layers are those of Memory Replay GANs (Wu et al., NeurIPS 2018).
+//! Write your own networks with the layers of [`mergan_nn`].
 //!
 //! ```
 //! use mergan_models::{Conditions, Generator, ModelConfig, Network, to_bytes};
@@ -19,11 +19,10 @@
 //! assert_eq!(images.dim(), (8, 1, 32, 32));
 //! ```
 //!
-//! Parameters are named as PyTorch's `state_dict` would name them and travel in safetensors files ([`Weights`],
-//! [`Generator::load`]). PyTorch's own files can be read too: [`Inception`], whose features FID compares, comes in one.
+//! Parameters are named as in PyTorch's `state_dict` and saved in safetensors files ([`Weights`], [`Generator::load`]).
+//! PyTorch's own files can be read too, such as the published weights of [`Inception`].
 //!
-//! A generator is written in another format by an implementation of [`GeneratorLayers`], which
-//! [`ModelConfig::generator`] walks through.
+//! To write a generator in another format, implement [`GeneratorLayers`] and pass it to [`ModelConfig::generator`].
 
 mod architectures;
 mod classifier;

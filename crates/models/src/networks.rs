@@ -1,4 +1,4 @@
-//! A generator and a critic behind one face, whatever architecture they have.
+//! The generator and the critic, each with one interface for all architectures.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::norm::Norm;
 const GENERATOR_STREAM: u16 = 0x100;
 const CRITIC_STREAM: u16 = 0x101;
 
-/// G(z, c): latents N x latent and classes to images `[n, channels, side, side]` in (-1, 1).
+/// The generator G(z, c): maps latents N x latent and classes to images `[n, channels, side, side]` in (-1, 1).
 #[derive(Clone, Debug)]
 pub struct Generator {
     config: ModelConfig,
@@ -23,25 +23,26 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// A generator with fresh weights, frozen.
+    /// Creates a generator with new weights. Its parameters are constants.
     pub fn new(config: ModelConfig, random: Random, device: Device) -> Self {
         let parameters = config.declare_generator().fresh(random, GENERATOR_STREAM, device);
         Generator { config, parameters }
     }
 
-    /// The generator of a file, frozen and on the CPU; its sizes are read off the tensors. What else the file holds, such as
-    /// a [`Standing`](crate::Standing), is read from its [`Weights`].
+    /// Loads a generator from a file, on the CPU and with constants as parameters. Its sizes are determined from the
+    /// tensors. Use [`Weights`] to read the file's other contents, such as a [`Standing`](crate::Standing).
     ///
     /// # Errors
-    /// When the file cannot be read, holds no generator, or one of whose parameters one is missing or has another shape.
+    /// Returns an error if the file cannot be read or contains no generator, or if a parameter is missing or has
+    /// another shape.
     pub fn load(path: &Path) -> Result<Self, WeightsError> {
         Generator::from_weights(path, &Weights::load(path, Device::Cpu)?)
     }
 
-    /// As [`Generator::load`], of a file that has been read; `path` names it in errors.
+    /// Does the same as [`Generator::load`] for a file that has already been read. `path` names the file in errors.
     ///
     /// # Errors
-    /// When there is no generator among the weights, or one of its parameters is missing or has another shape.
+    /// Returns an error if the weights contain no generator, or if a parameter is missing or has another shape.
     pub fn from_weights(path: &Path, weights: &Weights) -> Result<Self, WeightsError> {
         let mut refusal = None;
         for config in ModelConfig::candidates(weights) {
@@ -56,16 +57,17 @@ impl Generator {
         }))
     }
 
-    /// The sizes.
+    /// Returns the sizes.
     pub fn config(&self) -> ModelConfig {
         self.config
     }
 
-    /// A frozen copy in which the `new` classes start from the mean of the class parameters of the `learned` ones, which
-    /// is nearer to any class of the same kind of images than fresh parameters are.
+    /// Returns a copy with constants as parameters, in which the class parameters of the `new` classes are the mean of
+    /// those of the `learned` ones. The mean is closer to any class of the same kind of images than initial parameters
+    /// are.
     ///
     /// # Panics
-    /// When a class is out of range, or `learned` is empty.
+    /// Panics if a class is out of range or `learned` is empty.
     pub fn start_at_mean(&self, new: &[usize], learned: &[usize]) -> Generator {
         let mut generator = self.frozen();
         let parameters = generator.parameters.iter_mut();
@@ -78,15 +80,17 @@ impl Generator {
         generator
     }
 
-    /// The images of these latents (N x latent) under these classes, normalised by the statistics of their groups.
+    /// Generates images from these latents (N x latent) under these conditions, normalised by the statistics of each
+    /// group.
     ///
     /// # Panics
-    /// When the conditions do not divide N evenly, or name a class that the tables do not have.
+    /// Panics if N is not a multiple of the number of labels in the conditions, or if they contain a class that the
+    /// tables do not have.
     pub fn forward(&self, latents: &Tensor, conditions: &Conditions) -> Tensor {
         self.through(latents, conditions, |_, norm, maps| norm.relu(maps, conditions))
     }
 
-    /// The network with this in place of its normalisations and rectifiers, which are counted from 0.
+    /// Applies the network with `normalise` in place of its normalisations and ReLUs, which are numbered from 0.
     pub(crate) fn through<'g>(
         &'g self,
         latents: &Tensor,
@@ -107,24 +111,25 @@ impl Network for Generator {
     }
 }
 
-/// D and C: images to a critic score and class logits, sharing all layers but the last (paper section 2.1).
+/// The critic D and the classifier C: map images to a critic score and class logits, and share all layers but the last
+/// (paper section 2.1).
 #[derive(Clone, Debug)]
 pub struct Critic {
     config: ModelConfig,
     parameters: Vec<Parameter>,
 }
 
-/// What a critic says of a batch.
+/// The outputs of a critic for a batch.
 #[derive(Clone, Debug)]
 pub struct Verdict {
-    /// D(x): N x 1, large for images that look real.
+    /// D(x): N x 1, larger for images that look more real.
     pub score: Tensor,
-    /// C(x): N x classes logits.
+    /// C(x): the logits, N x classes.
     pub logits: Tensor,
 }
 
 impl Critic {
-    /// A critic with fresh weights, frozen.
+    /// Creates a critic with new weights. Its parameters are constants.
     pub fn new(config: ModelConfig, random: Random, device: Device) -> Self {
         let mut declaration = Declaration::new(config.classes);
         let [channels, height, width] = config.image_shape();
@@ -134,19 +139,19 @@ impl Critic {
         Critic { config, parameters: declaration.fresh(random, CRITIC_STREAM, device) }
     }
 
-    /// The feature maps that both heads read, 4 x 4 pixels.
+    /// Returns the input of both heads: feature maps of 4 x 4 pixels.
     pub fn features(&self, images: &Tensor) -> Tensor {
         self.config.features(&mut Forward::new(&self.parameters), images)
     }
 
-    /// Both heads.
+    /// Applies both heads.
     pub fn forward(&self, images: &Tensor) -> Verdict {
         let net = &mut Forward::new(&self.parameters);
         let features = self.config.features(net, images);
         Verdict { score: score(net, &features), logits: logits(net, &features, self.config.classes) }
     }
 
-    /// The critic head alone: N x 1. It is what the gradient penalty differentiates.
+    /// Applies the critic head alone: N x 1. The gradient penalty differentiates this score.
     pub fn score(&self, images: &Tensor) -> Tensor {
         let net = &mut Forward::new(&self.parameters);
         let features = self.config.features(net, images);
@@ -154,12 +159,12 @@ impl Critic {
     }
 }
 
-/// The critic head.
+/// Applies the critic head.
 fn score<L: CriticLayers>(net: &mut L, features: &L::Value) -> L::Value {
     net.head(features, "o", 1, Rows::Shared)
 }
 
-/// The class head, which comes behind the critic head.
+/// Applies the class head, whose parameters follow those of the critic head.
 fn logits<L: CriticLayers>(net: &mut L, features: &L::Value, classes: usize) -> L::Value {
     net.head(features, "k", classes, Rows::PerClass)
 }
@@ -186,13 +191,13 @@ mod tests {
         (Generator::new(config, Random::new(0), Device::Cpu), Critic::new(config, Random::new(0), Device::Cpu))
     }
 
-    /// Small networks of every architecture.
+    /// Returns small networks of every architecture.
     fn every() -> impl Iterator<Item = ModelConfig> {
         let of = |&architecture| ModelConfig { architecture, width: 2, channels: 3, classes: 10, latent: 16 };
         Architecture::ALL.iter().map(of)
     }
 
-    /// A generator whose classes differ: fresh tables of conditional batch norm are all alike.
+    /// Returns a generator whose classes differ, because in new tables of conditional batch norm they are all the same.
     fn generator_of_different_classes(config: ModelConfig) -> Generator {
         let mut generator = networks(config).0;
         for parameter in generator.parameters_mut().iter_mut().filter(|parameter| parameter.rows == Rows::PerClass) {
@@ -287,7 +292,8 @@ mod tests {
                     let mut weights = saved(&generator);
                     weights.insert(name, &Tensor::from_vec(vec![0.0_f32; numbers], axes, Device::Cpu));
                     let error = read(&weights).unwrap_err();
-                    // Some tensors are the only ones to say a size.
+                    // Some sizes are determined by a single tensor, so a change of its shape may not give a shape
+                    // error.
                     let refused = matches!(error, WeightsError::Shape { .. } | WeightsError::Unsuitable { .. });
                     assert!(refused, "{name} of {axes:?}: {error}");
                 }

@@ -1,14 +1,14 @@
-//! Between images as files hold them (bytes) and as networks see them (numbers in [-1, 1]).
+//! Conversion between images in files (bytes) and in networks (numbers in [-1, 1]).
 
 use mergan_tensor::{Device, Tensor};
 use ndarray::{Array4, ArrayView4, Ix4};
 
-/// Images as networks see them: byte b becomes b / 127.5 - 1.
+/// Converts byte images to the network's range: byte b becomes b / 127.5 - 1.
 pub fn from_bytes(images: ArrayView4<u8>, device: Device) -> Tensor {
     Tensor::from_array(&images.mapv(|byte| f32::from(byte) / 127.5 - 1.0), device)
 }
 
-/// Generated images as files hold them, rounded as the released code does before scoring: `int(x * 128 + 128)`, at most
+/// Converts generated images to bytes, rounded as the released code does before scoring: `int(x * 128 + 128)`, at most
 /// 255.
 pub fn to_bytes(images: &Tensor) -> Array4<u8> {
     images.to_array::<f32, Ix4>().mapv(|x| (x * 128.0 + 128.0) as u8)

@@ -1,5 +1,5 @@
-//! Standing statistics: what stands in for the statistics of the batch, so that an image does not depend on those that
-//! are made with it.
+//! Standing statistics: fixed statistics that replace those of the batch, so that an image does not depend on the
+//! others in its batch.
 
 use std::path::Path;
 
@@ -10,33 +10,34 @@ use crate::conditions::Conditions;
 use crate::networks::Generator;
 use crate::norm::Norm;
 
-/// Mean and variance of every channel before each of a generator's normalisations, one row a class.
+/// The mean and the variance of every channel before each normalisation of a generator, with one row per class.
 #[derive(Clone, Debug)]
 pub struct Standing {
-    /// Mean and variance of the first, of the second and so on, tables of classes x channels.
+    /// The tables, classes x channels: the mean and the variance of the first normalisation, then of the second, and so
+    /// on.
     tables: Vec<Parameter>,
 }
 
-/// What the batches of one class add up to in one layer, channel by channel, in f64.
+/// The sums over the batches of one class in one layer, per channel, in f64.
 #[derive(Clone)]
 struct Sums {
     batches: f64,
     mean: Vec<f64>,
     mean_square: Vec<f64>,
-    /// Of the variances within the batches.
+    /// The sum of the variances within the batches.
     variance: Vec<f64>,
 }
 
 impl Standing {
-    /// What the names of the tables begin with in a file.
+    /// The prefix of the tables' names in a file.
     pub const PREFIX: &str = "standing.";
 
-    /// The moments over batches of latents (N x latent) of equal size, each generated with its own statistics, as in
-    /// training: of one class, or of several that are normalised together and then have the same moments. A class without
-    /// a batch has mean 0 and variance 0.
+    /// Computes the moments over batches of latents (N x latent) of equal size, each normalised by its own statistics
+    /// as in training. A batch has one class, or several that are normalised together and then have the same moments. A
+    /// class without a batch has mean 0 and variance 0.
     ///
     /// # Panics
-    /// When a class is out of range, or the conditions of a batch have more than one group.
+    /// Panics if a class is out of range, or if the conditions of a batch have more than one group.
     pub fn measure(generator: &Generator, batches: impl IntoIterator<Item = (Conditions, Tensor)>) -> Self {
         let (classes, device) = (generator.config().classes, generator.device());
         let sums = |channels: usize| vec![Sums::new(channels); classes];
@@ -60,16 +61,16 @@ impl Standing {
         Standing::of_layers(layers.iter().map(tables))
     }
 
-    /// Puts the tables into a file, beside the generator: `standing.LAYER.mean` and `standing.LAYER.variance`, classes x
-    /// channels, the normalisations counted from 0.
+    /// Adds the tables to a generator's file: `standing.LAYER.mean` and `standing.LAYER.variance`, classes x channels.
+    /// Normalisations are numbered from 0.
     pub fn save(&self, weights: &mut Weights) {
         weights.insert_network(Standing::PREFIX, self);
     }
 
-    /// The tables of a file for this generator, where there are any; `path` names the file in errors.
+    /// Returns the tables of a file for this generator, if there are any. `path` names the file in errors.
     ///
     /// # Errors
-    /// When they are of other sizes than the generator.
+    /// Returns an error if the sizes of the tables do not match the generator.
     pub fn restore(path: &Path, weights: &Weights, generator: &Generator) -> Result<Option<Self>, WeightsError> {
         if !weights.names().any(|name| name.starts_with(Standing::PREFIX)) {
             return Ok(None);
@@ -79,7 +80,8 @@ impl Standing {
         weights.network(path, Standing::PREFIX, &Standing::of_layers(layers)).map(Some)
     }
 
-    /// What each normalisation comes to with its class parameters: scale and shift, tables of classes x channels.
+    /// Returns the scale and the shift that each normalisation applies with its class parameters: tables of classes x
+    /// channels.
     pub fn affine(&self, generator: &Generator) -> Vec<[Tensor; 2]> {
         let every = Conditions::pure(&(0..generator.config().classes).collect::<Vec<_>>());
         let mut tables = Vec::new();
@@ -87,12 +89,12 @@ impl Standing {
         tables
     }
 
-    /// Mean and variance of a layer's channels, a row for each label.
+    /// Returns the mean and the variance of a layer's channels, with a row for each label.
     fn rows(&self, layer: usize, conditions: &Conditions) -> [Tensor; 2] {
         [2 * layer, 2 * layer + 1].map(|table| conditions.rows(&self.tables[table].value))
     }
 
-    /// Of the mean and the variance of each normalisation.
+    /// Creates the tables from the mean and the variance of each normalisation.
     fn of_layers(layers: impl Iterator<Item = [Tensor; 2]>) -> Self {
         let named = |(layer, [mean, variance]): (usize, [Tensor; 2])| {
             [("mean", mean), ("variance", variance)].map(|(name, value)| Parameter {
@@ -107,8 +109,8 @@ impl Standing {
 }
 
 impl Generator {
-    /// As [`Generator::forward`], normalised by standing statistics: an image does not depend on those
-    /// beside it, but for rounding.
+    /// Does the same as [`Generator::forward`] with standing statistics: an image does not depend on the others in its
+    /// batch, except for rounding.
     pub fn forward_standing(&self, latents: &Tensor, conditions: &Conditions, standing: &Standing) -> Tensor {
         self.through(latents, conditions, |layer, norm, maps| {
             norm.relu_by(standing.rows(layer, conditions), maps, conditions)
@@ -116,7 +118,7 @@ impl Generator {
     }
 }
 
-/// Nothing trains the tables; as named tensors they go into files the way networks do.
+/// The tables are not trained. They are a network so that they can be saved like one.
 impl Network for Standing {
     fn parameters(&self) -> Vec<Parameter> {
         self.tables.clone()
@@ -127,14 +129,14 @@ impl Network for Standing {
     }
 }
 
-/// The channels of each normalisation.
+/// Returns the number of channels of each normalisation.
 fn channels(generator: &Generator) -> Vec<usize> {
     let mut channels = Vec::new();
     visit(generator, |_, _, maps| channels.push(maps.shape()[1]));
     channels
 }
 
-/// Shows each normalisation, and maps that come to it, in the order in which an image goes through them.
+/// Calls `see` for each normalisation with an example of its input, in the order in which they are applied.
 fn visit(generator: &Generator, mut see: impl FnMut(usize, Norm, &Tensor)) {
     let latent = Tensor::zeros([1, generator.config().latent], generator.device());
     let conditions = Conditions::pure(&[0]);
@@ -146,7 +148,7 @@ fn visit(generator: &Generator, mut see: impl FnMut(usize, Norm, &Tensor)) {
     });
 }
 
-/// Mean and variance of each channel of a batch.
+/// Returns the mean and the variance of each channel of a batch.
 fn moments(maps: &Tensor) -> [Vec<f64>; 2] {
     let per_channel = [maps.shape()[1], 1, 1];
     let mean = maps.mean_to(per_channel);
@@ -160,7 +162,7 @@ impl Sums {
         Sums { batches: 0.0, mean: zeros(), mean_square: zeros(), variance: zeros() }
     }
 
-    /// Adds a batch with these moments.
+    /// Adds the moments of a batch.
     fn add(&mut self, mean: &[f64], variance: &[f64]) {
         self.batches += 1.0;
         for (channel, (mean, variance)) in mean.iter().zip(variance).enumerate() {
@@ -170,7 +172,7 @@ impl Sums {
         }
     }
 
-    /// A moment of a channel; 0 where nothing was added.
+    /// Returns a moment of a channel, or 0 if nothing was added.
     fn over(&self, channel: usize, moment: fn(&Sums, usize) -> f64) -> f64 {
         if self.batches == 0.0 { 0.0 } else { moment(self, channel) }
     }
@@ -179,7 +181,7 @@ impl Sums {
         self.mean[channel] / self.batches
     }
 
-    /// Within the batches and between them.
+    /// Returns the sum of the variance within the batches and the variance between them.
     fn variance(&self, channel: usize) -> f64 {
         let between = self.mean_square[channel] / self.batches - self.mean(channel).powi(2);
         self.variance[channel] / self.batches + between.max(0.0)
@@ -201,7 +203,7 @@ mod tests {
         Random::new(1).normal(Address { substep: inner, ..Address::default() }, [n, 8], Device::Reference)
     }
 
-    /// Standing statistics of one batch are that batch's.
+    /// Asserts that the standing statistics of one batch give the same images as the batch's own.
     fn assert_of_the_batch(conditions: &Conditions, latents: &Tensor) {
         let generator = generator();
         let standing = Standing::measure(&generator, [(conditions.clone(), latents.clone())]);
@@ -218,7 +220,8 @@ mod tests {
         assert_of_the_batch(&Conditions::pure(&[2]), &latents(0, 6));
     }
 
-    /// Before the first normalisation two batches are one: the law of total variance.
+    /// Before the first normalisation, two batches have the same moments as one batch that joins them: the law of total
+    /// variance.
     #[test]
     fn the_variance_counts_what_lies_between_batches() {
         let (generator, a, b) = (generator(), latents(0, 6), latents(1, 6));

@@ -1,70 +1,70 @@
-//! How parameters begin.
+//! Initial values of parameters.
 
 use mergan_tensor::{Address, Device, Random, Shape, Tensor};
 
-/// How a parameter begins: PyTorch's `torch.nn.init` under its names.
+/// The initial distribution of a parameter. The names follow PyTorch's `torch.nn.init`.
 ///
-/// Some deviations are made of the parameter's [`Fans`], so that numbers neither grow nor vanish from layer to layer. The
-/// `gain` makes up for the activation that follows: see [`gain`].
+/// Some of the standard deviations depend on the parameter's [`Fans`], so that activations neither grow nor vanish from
+/// layer to layer. The `gain` compensates for the activation that follows; see [`gain`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
-    /// One number everywhere.
+    /// The same number everywhere.
     Constant(f64),
-    /// Evenly distributed over `[low, high)`.
+    /// Uniform over `[low, high)`.
     Uniform {
-        /// The smallest number.
+        /// The lower bound, inclusive.
         low: f64,
-        /// What no number reaches.
+        /// The upper bound, exclusive.
         high: f64,
     },
-    /// Normally distributed.
+    /// A normal distribution.
     Normal {
         /// The mean.
         mean: f64,
         /// The standard deviation.
         deviation: f64,
     },
-    /// Evenly distributed around 0 with the deviation `gain * sqrt(2 / (fan_in + fan_out))` (Glorot and Bengio, 2010,
+    /// Uniform around 0 with the standard deviation `gain * sqrt(2 / (fan_in + fan_out))` (Glorot and Bengio, 2010,
     /// equation 16).
     XavierUniform {
         /// The factor.
         gain: f64,
     },
-    /// Normally distributed around 0 with that deviation.
+    /// Normal around 0 with the same standard deviation as [`Init::XavierUniform`].
     XavierNormal {
         /// The factor.
         gain: f64,
     },
-    /// Evenly distributed around 0 with the deviation `gain / sqrt(fan)` (He et al., 2015, equations 10 and 14).
+    /// Uniform around 0 with the standard deviation `gain / sqrt(fan)` (He et al., 2015, equations 10 and 14).
     KaimingUniform {
         /// The factor.
         gain: f64,
-        /// Which fan is meant.
+        /// The fan to use.
         fan: Fan,
     },
-    /// Normally distributed around 0 with that deviation.
+    /// Normal around 0 with the same standard deviation as [`Init::KaimingUniform`].
     KaimingNormal {
         /// The factor.
         gain: f64,
-        /// Which fan is meant.
+        /// The fan to use.
         fan: Fan,
     },
-    /// Evenly distributed between `-1 / sqrt(fan_in)` and `1 / sqrt(fan_in)`: how PyTorch begins the weights and biases of
-    /// linear layers and convolutions where nothing else is asked for (LeCun et al., 1998, section 4.6, has the square root
-    /// of 3 times that). A bias has the fans of the weight beside it.
+    /// Uniform between `-1 / sqrt(fan_in)` and `1 / sqrt(fan_in)`, PyTorch's default for the weights and biases of
+    /// linear layers and convolutions (LeCun et al., 1998, section 4.6, has the square root of 3 times that). A bias
+    /// has the fans of its weight.
     FanIn,
 }
 
-/// One of a weight's fans.
+/// Selects one of a weight's fans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fan {
-    /// `fan_in`, which keeps the variance of what goes forward through the layers.
+    /// `fan_in`, which preserves the variance of activations in the forward pass.
     In,
-    /// `fan_out`, which keeps the variance of the gradients.
+    /// `fan_out`, which preserves the variance of gradients in the backward pass.
     Out,
 }
 
-/// How many numbers one output is made of, and how many outputs one number goes into.
+/// The number of inputs that each output depends on, and the number of outputs that each input contributes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fans {
     /// `fan_in`.
@@ -74,11 +74,12 @@ pub struct Fans {
 }
 
 impl Fans {
-    /// Those of a weight `[outputs, inputs]` or of kernels `[outputs, inputs, h, w]`, counted as PyTorch counts them. So the
-    /// kernels of a transposed convolution, `[inputs, outputs, h, w]`, count theirs the other way round.
+    /// Returns the fans of a weight `[outputs, inputs]` or of kernels `[outputs, inputs, h, w]`, counted as in PyTorch.
+    /// PyTorch does not treat the kernels of a transposed convolution, `[inputs, outputs, h, w]`, differently, so their
+    /// fans are swapped.
     ///
     /// # Panics
-    /// When there are fewer than two axes.
+    /// Panics if there are fewer than two axes.
     #[track_caller]
     pub fn of(weight: impl Into<Shape>) -> Self {
         let shape = weight.into();
@@ -90,18 +91,17 @@ impl Fans {
     }
 }
 
-/// The gain before a leaky rectifier of this slope, `sqrt(2 / (1 + slope^2))` (He et al., 2015, equation 15): the square root
-/// of 2 for a plain rectifier, slope 0, and 1 where no rectifier follows, slope 1. PyTorch takes 5/3 before a hyperbolic
-/// tangent.
+/// Returns the gain for a leaky ReLU of this slope, `sqrt(2 / (1 + slope^2))` (He et al., 2015, equation 15): the
+/// square root of 2 for a plain ReLU (slope 0), and 1 if no activation follows (slope 1). PyTorch uses 5/3 for tanh.
 pub fn gain(slope: f64) -> f64 {
     (2.0 / (1.0 + slope * slope)).sqrt()
 }
 
 impl Init {
-    /// Numbers that are distributed so, of this shape, which also says the fans.
+    /// Draws a tensor of this shape from the distribution. The shape also determines the fans.
     ///
     /// # Panics
-    /// When the distribution depends on the fans, and a tensor of this shape has none.
+    /// Panics if the distribution depends on the fans and the shape has fewer than two axes.
     #[track_caller]
     pub fn draw(self, random: Random, address: Address, shape: impl Into<Shape>, device: Device) -> Tensor {
         let shape = shape.into();
@@ -113,7 +113,8 @@ impl Init {
         }
     }
 
-    /// The same distribution for a parameter with these fans, whatever its shape; so a bias begins as its weight does.
+    /// Returns the same distribution for a parameter with these fans, whatever its shape. A bias uses it to start like
+    /// its weight.
     pub fn with_fans(self, Fans { input, output }: Fans) -> Self {
         let [input, output] = [input, output].map(|fan| fan as f64);
         let kaiming = |gain: f64, fan| match fan {
@@ -131,7 +132,8 @@ impl Init {
         }
     }
 
-    /// Evenly distributed around 0 with this deviation, which is the bound over the square root of 3.
+    /// Returns the uniform distribution around 0 with this standard deviation, which is the bound divided by the square
+    /// root of 3.
     fn uniform_of(deviation: f64) -> Self {
         let bound = 3f64.sqrt() * deviation;
         Init::Uniform { low: -bound, high: bound }
@@ -167,7 +169,7 @@ mod tests {
             let count = numbers.len() as f64;
             let found = numbers.iter().sum::<f64>() / count;
             let variance = numbers.iter().map(|x| (x - found).powi(2)).sum::<f64>() / count;
-            // Five standard errors of the mean.
+            // The tolerance is five standard errors of the mean.
             assert_abs_diff_eq!(found, mean, epsilon = 5.0 * deviation / count.sqrt() + 1e-12);
             assert_relative_eq!(variance.sqrt(), deviation, max_relative = 0.02, epsilon = 1e-9);
         }

@@ -1,6 +1,6 @@
-//! Layers of neural networks, and what trains, saves and loads networks that are made of them.
+//! Layers of neural networks, and tools to train, save and load networks made of them.
 //!
-//! A layer is a plain struct of [`Parameter`]s with a `forward`; a network is a struct of layers that lists them
+//! A layer is a plain struct of [`Parameter`]s with a `forward` method; a network is a struct of layers that lists them
 //! ([`Network`]). Gradients can be differentiated again, to any order, so losses may contain gradients.
 //!
 //! ```
@@ -21,17 +21,18 @@
 //! assert!((network.forward(&x) - &y).square().mean().item() < 0.01);
 //! ```
 //!
-//! - A [`Scope`] gives every layer its names, its device, its random numbers and the distribution that its weights begin with
-//!   ([`Init`]).
-//! - [`Sequential`] stacks layers and functions of tensors, which are all a [`Layer`]; a struct of your own can do anything else.
+//! - A [`Scope`] gives every layer its names, its device, its random numbers and the initial distribution of its
+//!   weights ([`Init`]).
+//! - [`Sequential`] stacks anything that implements [`Layer`]: layers and functions of tensors. Your own struct can do
+//!   anything else.
 //! - [`Network::trainable`] makes the parameters variables, and [`Network::descend`] takes a step with any
 //!   [`Optimizer`](mergan_tensor::Optimizer).
-//! - Layers train unless they are called within [`evaluate`], which batch norm, spectral norm and dropout look at. What they
-//!   remember is in their [`Buffer`]s.
-//! - [`Weights`] holds tensors by PyTorch's names, in safetensors files; files of `torch.save` can be read.
+//! - Layers are in training mode unless they are called within [`evaluate`], which changes batch norm, spectral norm
+//!   and dropout. Layers keep their state in [`Buffer`]s.
+//! - [`Weights`] stores tensors under PyTorch's names in safetensors files, and also reads files of `torch.save`.
 //!
-//! A layer panics when it is given a tensor of another shape than it takes, because that is a mistake in the program; what can
-//! be wrong with a file is a [`WeightsError`].
+//! A layer panics if it is given a tensor of the wrong shape, because that is a mistake in the program. A problem with
+//! a file is a [`WeightsError`].
 
 mod init;
 mod layers;

@@ -1,4 +1,4 @@
-//! Whether layers train or are used.
+//! The mode of layers: training or evaluation.
 
 use std::cell::Cell;
 
@@ -6,11 +6,11 @@ thread_local! {
     static TRAINING: Cell<bool> = const { Cell::new(true) };
 }
 
-/// Runs `f` with the layers used rather than trained, as in PyTorch after `model.eval()`: batch norm takes its running
-/// statistics in place of the batch's, spectral norm leaves its vectors alone, and dropout drops nothing.
+/// Runs `f` with layers in evaluation mode, like PyTorch after `model.eval()`: batch norm uses its running statistics
+/// instead of the batch's, spectral norm does not update its vectors, and dropout drops nothing.
 ///
-/// It holds for this thread until `f` returns or panics, whatever networks `f` calls, so that no network can be left in the
-/// wrong mode. It has nothing to do with gradients; [`mergan_tensor::no_grad`] saves their memory.
+/// The mode applies to this thread until `f` returns or panics, whatever networks `f` calls, so no network can be left
+/// in the wrong mode. Gradients are not affected; use [`mergan_tensor::no_grad`] to save their memory.
 pub fn evaluate<R>(f: impl FnOnce() -> R) -> R {
     struct Restore(bool);
     impl Drop for Restore {
@@ -22,7 +22,7 @@ pub fn evaluate<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// Whether layers train on this thread, which they do except within [`evaluate`].
+/// Returns whether layers are in training mode on this thread, which they are except within [`evaluate`].
 pub fn is_training() -> bool {
     TRAINING.get()
 }

@@ -1,68 +1,68 @@
-//! What all networks have in common: named parameters, spelled as PyTorch's `state_dict` spells them.
+//! The [`Network`] trait: named parameters, spelled as in PyTorch's `state_dict`.
 
 use std::sync::{Mutex, PoisonError};
 
 use mergan_tensor::{Device, Optimizer, Tensor};
 
-/// Whether a parameter belongs to classes.
+/// Says whether a parameter has a separate entry for each class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rows {
-    /// Its first axis in the state dictionary has an entry for each class, as the scales and shifts of conditional batch
-    /// norm have and the class head of a critic.
+    /// The parameter's first axis in the state dictionary has one entry per class, like the scales and shifts of
+    /// conditional batch norm and the class head of a critic.
     PerClass,
-    /// All classes share it.
+    /// All classes share the parameter.
     Shared,
 }
 
 /// One parameter of a network.
 #[derive(Clone, Debug)]
 pub struct Parameter {
-    /// The name in the state dictionary, such as `c1.weight`.
+    /// Its name in the state dictionary, such as `c1.weight`.
     pub name: String,
-    /// Whether it belongs to classes.
+    /// Whether it has a separate entry for each class.
     pub rows: Rows,
-    /// Whether forward passes write it and no optimiser trains it, as the running mean of batch norm. It goes into files like
-    /// all others.
+    /// Whether forward passes write it and no optimiser trains it, like the running mean of batch norm. Files contain
+    /// it like any other parameter.
     pub buffer: bool,
-    /// Its value.
+    /// The current value.
     pub value: Tensor,
 }
 
 impl Parameter {
-    /// A parameter that training adjusts and all classes share.
+    /// Creates a parameter that is trained and shared by all classes.
     pub fn new(name: impl Into<String>, value: Tensor) -> Self {
         Parameter { name: name.into(), rows: Rows::Shared, buffer: false, value }
     }
 }
 
-/// A parameter that forward passes write, though they only borrow their layer: the state of batch norm or of spectral norm.
+/// A parameter that forward passes update through a shared reference: the state of batch norm or of spectral norm.
 ///
-/// A clone has a state of its own.
+/// A clone has its own state.
 #[derive(Debug)]
 pub struct Buffer(Mutex<Parameter>);
 
 impl Buffer {
-    /// A buffer that begins with the value of this parameter.
+    /// Creates a buffer that starts with the value of this parameter.
     pub fn new(parameter: Parameter) -> Self {
         Buffer(Mutex::new(Parameter { buffer: true, ..parameter }))
     }
 
-    /// The value as the last forward pass left it.
+    /// Returns the value as the last forward pass left it.
     pub fn value(&self) -> Tensor {
         self.parameter().value
     }
 
-    /// Replaces the value by a constant.
+    /// Replaces the value with this one, detached.
     pub fn set(&self, value: &Tensor) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).value = value.detach();
     }
 
-    /// The buffer as a parameter, for [`Network::parameters`].
+    /// Returns the buffer as a parameter, for [`Network::parameters`].
     pub fn parameter(&self) -> Parameter {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The same, for [`Network::parameters_mut`].
+    /// Returns the buffer as a mutable parameter, for [`Network::parameters_mut`].
     pub fn parameter_mut(&mut self) -> &mut Parameter {
         self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
@@ -76,8 +76,8 @@ impl Clone for Buffer {
 
 /// A network: a plain struct whose tensors have names.
 ///
-/// A struct of layers becomes a network by listing them twice, in the same order. Everything else follows: training, files,
-/// copies on other devices.
+/// To make a struct of layers a network, list the layers twice, in the same order. Training, files and copies on other
+/// devices need nothing else.
 ///
 /// ```
 /// use mergan_nn::{Layer, Linear, Network, Parameter, Scope};
@@ -114,29 +114,29 @@ impl Clone for Buffer {
 /// assert_eq!(names, ["hidden.weight", "hidden.bias", "output.weight", "output.bias"]);
 /// ```
 pub trait Network: Clone {
-    /// All parameters as they now stand, in the order of the state dictionary. Clones share their numbers, so this copies
-    /// none.
+    /// Returns all parameters with their current values, in the order of the state dictionary. Tensors share their
+    /// storage when they are cloned, so this copies no data.
     fn parameters(&self) -> Vec<Parameter>;
 
-    /// The same, to change their values.
+    /// Returns the same parameters in the same order, mutably.
     fn parameters_mut(&mut self) -> Vec<&mut Parameter>;
 
-    /// The values of all parameters, in the same order.
+    /// Returns the values of all parameters, in the same order.
     fn values(&self) -> Vec<Tensor> {
         self.parameters().into_iter().map(|parameter| parameter.value).collect()
     }
 
-    /// The parameters that are variables, which training adjusts, in the same order.
+    /// Returns the parameters that are variables, which training adjusts, in the same order.
     fn variables_mut(&mut self) -> Vec<&mut Tensor> {
         let values = self.parameters_mut().into_iter().map(|parameter| &mut parameter.value);
         values.filter(|value| value.is_tracked()).collect()
     }
 
-    /// The gradients of this scalar, which was computed from the network, with respect to the parameters that are variables
-    /// (see [`Network::trainable`]), in the same order.
+    /// Returns the gradients of a scalar that was computed from the network with respect to the parameters that are
+    /// variables (see [`Network::trainable`]), in the same order.
     ///
     /// # Panics
-    /// When no parameter is a variable, or the scalar does not depend on one that is.
+    /// Panics if no parameter is a variable, or if the scalar does not depend on one that is.
     #[track_caller]
     fn gradients(&self, loss: &Tensor) -> Vec<Tensor> {
         let values = self.values();
@@ -145,44 +145,45 @@ pub trait Network: Clone {
         loss.gradients(&variables)
     }
 
-    /// One step of the optimiser down the gradient of this scalar, which was computed from the network. Parameters that
-    /// are no variables (see [`Network::trainable`]) stay as they are.
+    /// Takes one optimiser step down the gradient of a scalar that was computed from the network. Parameters that are
+    /// not variables (see [`Network::trainable`]) stay as they are.
     ///
-    /// Where something is to be done with the gradients in between, such as [`mergan_tensor::clip_grad_norm`], this is
-    /// [`Network::gradients`] followed by [`Optimizer::step`] with [`Network::variables_mut`].
+    /// To process the gradients before the step, for example with [`mergan_tensor::clip_grad_norm`], call
+    /// [`Network::gradients`] and then [`Optimizer::step`] with [`Network::variables_mut`].
     ///
     /// # Panics
-    /// When no parameter is a variable, the scalar does not depend on one that is, or the optimiser was begun with others.
+    /// Panics if no parameter is a variable, if the scalar does not depend on one that is, or if the optimiser has
+    /// already been used with other parameters.
     #[track_caller]
     fn descend(&mut self, loss: &Tensor, optimizer: &mut impl Optimizer, rate: f64) {
         let gradients = self.gradients(loss);
         optimizer.step(rate, self.variables_mut(), &gradients);
     }
 
-    /// How many numbers training adjusts.
+    /// Returns the number of trainable scalars: the elements of all parameters that are not buffers.
     fn parameter_count(&self) -> usize {
         let trained = self.parameters().into_iter().filter(|parameter| !parameter.buffer);
         trained.map(|parameter| parameter.value.shape().len()).sum()
     }
 
-    /// The same network with `f` applied to every parameter.
+    /// Returns a copy of the network with `f` applied to the value of every parameter.
     fn map(&self, f: impl Fn(&Tensor) -> Tensor) -> Self {
         let mut network = self.clone();
         network.parameters_mut().into_iter().for_each(|parameter| parameter.value = f(&parameter.value));
         network
     }
 
-    /// A copy whose parameters are constants: the frozen generator of memory replay.
+    /// Returns a copy whose parameters are constants, such as the frozen generator of memory replay.
     fn frozen(&self) -> Self {
         self.map(Tensor::detach)
     }
 
-    /// A copy whose parameters are variables, ready to be trained.
+    /// Returns a copy that is ready for training: its parameters are variables, except for buffers.
     fn trainable(&self) -> Self {
         self.partly_trainable(|_| true)
     }
 
-    /// A copy in which only the parameters that `trains` chooses are variables. Buffers never are.
+    /// Returns a copy in which only the parameters that `trains` selects are variables. Buffers never are.
     fn partly_trainable(&self, trains: impl Fn(&Parameter) -> bool) -> Self {
         let mut network = self.frozen();
         for parameter in network.parameters_mut() {
@@ -193,25 +194,25 @@ pub trait Network: Clone {
         network
     }
 
-    /// The device that holds the parameters.
+    /// Returns the device that holds the parameters.
     ///
     /// # Panics
-    /// When there are none.
+    /// Panics if there are no parameters.
     #[track_caller]
     fn device(&self) -> Device {
         self.parameters().first().expect("a network without parameters is on no device").value.device()
     }
 
-    /// A copy on another device, frozen.
+    /// Returns a copy on another device. Its parameters are constants.
     fn on(&self, device: Device) -> Self {
         self.map(|value| value.to_device(device))
     }
 
-    /// A frozen copy with the parameters of a network of the same sizes that has fewer classes; the rows of the further
-    /// classes stay.
+    /// Returns a frozen copy that takes its parameters from `smaller`, a network of the same sizes with fewer classes.
+    /// The rows of the additional classes keep their values.
     ///
     /// # Panics
-    /// When the networks differ in more than their classes, or `smaller` has more of them.
+    /// Panics if the networks differ in more than the number of classes, or if `smaller` has more classes.
     #[track_caller]
     fn holding(&self, smaller: &Self) -> Self {
         let mut network = self.frozen();
@@ -226,7 +227,7 @@ pub trait Network: Clone {
         network
     }
 
-    /// A copy on another device, in which the same parameters are variables.
+    /// Returns a copy on another device, in which the same parameters are variables.
     fn moved_to(&self, device: Device) -> Self {
         self.map(|value| {
             let moved = value.to_device(device);
@@ -234,13 +235,14 @@ pub trait Network: Clone {
         })
     }
 
-    /// `self + weight * (other - self)`, parameter by parameter, frozen: one step of a running average of weights.
+    /// Returns `self + weight * (other - self)`, parameter by parameter, frozen: one step of a running average of
+    /// weights.
     fn towards(&self, other: &Self, weight: f64) -> Self {
         self.zip(other, |here, other| here.detach() + (other.detach() - here.detach()) * weight)
     }
 
-    /// A network whose parameters are made of those of two networks of the same sizes. Buffers are those of the other
-    /// network: they are averages already, or mean nothing when they are mixed.
+    /// Combines the parameters of two networks of the same sizes with `f`. Buffers are taken from `other`: they are
+    /// already averages, or lose their meaning when they are mixed.
     fn zip(&self, other: &Self, f: impl Fn(&Tensor, &Tensor) -> Tensor) -> Self {
         let mut network = self.clone();
         for (parameter, other) in network.parameters_mut().into_iter().zip(other.parameters()) {
@@ -250,7 +252,7 @@ pub trait Network: Clone {
     }
 }
 
-/// Networks one after another, as PyTorch's `ModuleList`.
+/// A list of networks, like PyTorch's `ModuleList`.
 impl<N: Network> Network for Vec<N> {
     fn parameters(&self) -> Vec<Parameter> {
         self.iter().flat_map(N::parameters).collect()
@@ -261,14 +263,14 @@ impl<N: Network> Network for Vec<N> {
     }
 }
 
-/// A network of one tensor that gives one tensor: a layer, a function of tensors, or a stack of them.
+/// A network that maps one tensor to one tensor: a layer, a function of tensors, or a stack of layers.
 ///
 /// A function such as [`Tensor::relu`], or a closure `|x: &Tensor| x.leaky_relu(0.2)`, is a layer without parameters.
 pub trait Layer: Network + Send + Sync + 'static {
-    /// What the layer makes of a tensor.
+    /// Applies the layer to a tensor.
     ///
     /// # Panics
-    /// When the tensor's shape is not one that the layer takes.
+    /// Panics if the layer does not accept the tensor's shape.
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor;
 }

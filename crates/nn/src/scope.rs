@@ -1,4 +1,4 @@
-//! The place of a layer in its network.
+//! The scope in which a layer creates its parameters.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -9,14 +9,15 @@ use mergan_tensor::{Address, Device, Random, Shape};
 use crate::init::{Fans, Init};
 use crate::network::Parameter;
 
-/// The streams of random numbers that initial values and dropout are drawn from.
+/// The streams of random numbers for initial values and dropout.
 const INIT_STREAM: u16 = 0x200;
 const DROPOUT_STREAM: u16 = 0x201;
 
-/// What a layer is made with: the beginning of its parameters' names, its device, random numbers, and how its weights begin.
+/// The context that a layer is created in: the prefix of its parameters' names, its device, its random numbers and the
+/// initial distributions of its weights and biases.
 ///
-/// A network takes a scope and gives each layer one of its own, by [`Scope::at`]. Every parameter that is drawn takes the next
-/// random numbers, whichever scope asks for it, so no two layers begin alike.
+/// A network takes a scope and passes each layer its own, from [`Scope::at`]. Every parameter takes the next random
+/// numbers, whichever scope creates it, so no two layers start with the same values.
 ///
 /// ```
 /// use mergan_nn::{Init, Linear, Network, Scope, gain};
@@ -37,63 +38,63 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// The scope of a whole network: names begin with nothing, and weights and biases begin as in PyTorch, by
-    /// [`Init::FanIn`].
+    /// Creates the scope of a whole network: its prefix is empty, and weights and biases are initialised as in PyTorch,
+    /// by [`Init::FanIn`].
     ///
-    /// Two scopes with the same random numbers give the same ones: networks that should not begin alike share a scope, or
-    /// have random numbers of their own ([`Random::split`]).
+    /// Two scopes with the same `random` draw the same numbers. Networks that must start differently need to share a
+    /// scope or have their own random numbers ([`Random::split`]).
     pub fn new(random: Random, device: Device) -> Self {
         let (prefix, drawn) = (String::new(), Arc::default());
         Scope { prefix, device, random, drawn, weights: Init::FanIn, biases: Init::FanIn }
     }
 
-    /// The scope of a part: its names begin with those of this scope, the part's name and a dot.
+    /// Returns the scope of a part of the network: its prefix is this scope's prefix, the part's name and a dot.
     pub fn at(&self, part: impl Display) -> Self {
         Scope { prefix: self.name(part) + ".", ..self.clone() }
     }
 
-    /// The same scope with another way in which the weights of linear layers and convolutions begin.
+    /// Returns the same scope with another initial distribution for the weights of linear layers and convolutions.
     pub fn with_weights(&self, init: Init) -> Self {
         Scope { weights: init, ..self.clone() }
     }
 
-    /// The same scope with another way in which their biases begin.
+    /// Returns the same scope with another initial distribution for their biases.
     pub fn with_biases(&self, init: Init) -> Self {
         Scope { biases: init, ..self.clone() }
     }
 
-    /// The device of the parameters.
+    /// Returns the device of the parameters.
     pub fn device(&self) -> Device {
         self.device
     }
 
-    /// A parameter of this name in the scope.
+    /// Creates a parameter of this name in the scope.
     ///
     /// # Panics
-    /// When the distribution depends on fans, and a tensor of this shape has none.
+    /// Panics if the distribution depends on fans and the shape has fewer than two axes.
     #[track_caller]
     pub fn parameter(&self, name: impl Display, shape: impl Into<Shape>, init: Init) -> Parameter {
         Parameter::new(self.name(name), init.draw(self.random, self.address(INIT_STREAM), shape, self.device))
     }
 
-    /// The weight of a linear layer or a convolution, `[outputs, inputs, ...]`.
+    /// Creates the weight of a linear layer or a convolution, `[outputs, inputs, ...]`.
     #[track_caller]
     pub(crate) fn weight(&self, shape: impl Into<Shape>) -> Parameter {
         self.parameter("weight", shape, self.weights)
     }
 
-    /// The bias beside a weight of this shape.
+    /// Creates the bias that belongs to a weight of this shape.
     #[track_caller]
     pub(crate) fn bias(&self, outputs: usize, weight: Shape) -> Parameter {
         self.parameter("bias", [outputs], self.biases.with_fans(Fans::of(weight)))
     }
 
-    /// What the names in this scope begin with.
+    /// Returns the prefix of the names in this scope.
     pub(crate) fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// Where a layer that draws at every pass finds its random numbers.
+    /// Returns the random numbers of a layer that draws at every pass.
     pub(crate) fn draws(&self) -> (Random, Address) {
         (self.random, self.address(DROPOUT_STREAM))
     }

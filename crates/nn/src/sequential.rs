@@ -1,4 +1,4 @@
-//! Layers one after another.
+//! A stack of layers.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use mergan_tensor::Tensor;
 use crate::network::{Layer, Network, Parameter};
 use crate::scope::Scope;
 
-/// Layers one after another, each given what the one before it makes. Their names are their numbers, as in PyTorch's
-/// `Sequential`: `0.weight`, `0.bias`, `2.weight` and so on, where number 1 has no parameters.
+/// A stack of layers, each applied to the output of the one before. Their names are their indices, as in PyTorch's
+/// `Sequential`: `0.weight`, `0.bias`, `2.weight` and so on, if layer 1 has no parameters.
 ///
 /// ```
 /// use mergan_nn::{Conv2d, Layer, Linear, Network, Scope, Sequential};
@@ -28,7 +28,7 @@ pub struct Sequential {
     layers: Vec<Box<dyn Part>>,
 }
 
-/// A layer of any type, which can be cloned all the same.
+/// An object-safe [`Layer`] that can be cloned.
 trait Part: Send + Sync {
     fn boxed(&self) -> Box<dyn Part>;
     #[track_caller]
@@ -57,15 +57,15 @@ impl<L: Layer> Part for L {
 }
 
 impl Sequential {
-    /// No layers yet, which leaves a tensor as it is. The numbers stand behind the names of this scope.
+    /// Creates a stack without layers, which returns its input. The layers' indices follow the prefix of this scope.
     pub fn new(at: &Scope) -> Self {
         Sequential { prefix: at.prefix().into(), layers: Vec::new() }
     }
 
-    /// These layers and one more, which was made in the same scope: its number is put into its names.
+    /// Appends a layer that was created in the same scope, and inserts its index into the names of its parameters.
     ///
     /// # Panics
-    /// When the layer was made in another scope.
+    /// Panics if a parameter's name does not start with this scope's prefix.
     #[track_caller]
     pub fn then(mut self, mut layer: impl Layer) -> Self {
         let Sequential { prefix, layers } = &mut self;

@@ -1,5 +1,5 @@
-//! Named tensors in files: safetensors, in which networks are kept and exchanged with PyTorch, and PyTorch's own, which
-//! are only read.
+//! Files of named tensors: safetensors files, which store networks and exchange them with PyTorch, and PyTorch's own
+//! files, which are only read.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,30 +12,30 @@ use sha2::{Digest, Sha256};
 use crate::network::Network;
 use crate::torch_file::{self, Numbers};
 
-/// Why weights could not be read or written.
+/// The reason why weights could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
-    /// The file system refused.
+    /// The file system returned an error.
     #[error("{action} {}: {source}", path.display())]
     File {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// The file is of another format, or is damaged.
+    /// The file has another format, or is damaged.
     #[error("{} is not a readable {format} file ({reason}); restore it from a copy or train again", path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// What it was read as.
+        /// The format that was expected.
         format: &'static str,
-        /// What is wrong with it.
+        /// The problem that was found.
         reason: String,
     },
-    /// A tensor is not there.
+    /// The file has no tensor of this name.
     #[error("{} holds no tensor `{name}`; it was written for another network", path.display())]
     Missing {
         /// The file.
@@ -43,7 +43,7 @@ pub enum WeightsError {
         /// The tensor's name.
         name: String,
     },
-    /// A tensor has another shape than the network.
+    /// The tensor's shape differs from that of the network's parameter.
     #[error("tensor `{name}` of {} has the axes {found:?}, the network needs {expected:?}", path.display())]
     Shape {
         /// The file.
@@ -55,12 +55,12 @@ pub enum WeightsError {
         /// The axes of the network's parameter.
         expected: Vec<usize>,
     },
-    /// The tensors are not those that somebody needs; the reason continues a sentence that the file begins.
+    /// The file lacks the tensors that the caller needs. The error message is the file's path followed by the reason.
     #[error("{} {reason}", path.display())]
     Unsuitable {
         /// The file.
         path: PathBuf,
-        /// What is wrong and what to do, such as `holds no generator; give a generator.safetensors`.
+        /// The problem and its remedy, such as `holds no generator; give a generator.safetensors`.
         reason: String,
     },
 }
@@ -86,8 +86,8 @@ pub enum WeightsError {
 #[derive(Clone, Debug, Default)]
 pub struct Weights {
     tensors: BTreeMap<String, Tensor>,
-    /// Free text kept in the file's metadata; empty for none. One entry and no more: safetensors writes several in an
-    /// order that changes from run to run, and equal runs must give equal files.
+    /// Free text kept in the file's metadata, or an empty string. There is only one metadata entry because safetensors
+    /// writes several in an order that changes from run to run, and equal runs must give equal files.
     pub note: String,
 }
 
@@ -99,35 +99,36 @@ impl Weights {
         self.tensors.insert(name.into(), tensor.detach());
     }
 
-    /// Adds every parameter of a network, its name behind `prefix`.
+    /// Adds every parameter of a network, with `prefix` before its name.
     pub fn insert_network(&mut self, prefix: &str, network: &impl Network) {
         for parameter in network.parameters() {
             self.insert(format!("{prefix}{}", parameter.name), &parameter.value);
         }
     }
 
-    /// The tensor of this name, if it is there.
+    /// Returns the tensor of this name, if there is one.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         self.tensors.get(name)
     }
 
-    /// The length of an axis of the tensor of this name, where it is there, has such an axis, and holds numbers at all. So no
-    /// length is larger than its file, whatever the file says: a network whose sizes are read off a file takes no more memory
-    /// than that.
+    /// Returns the length of an axis of the tensor of this name, if the tensor exists, has such an axis and is not
+    /// empty. Thus no length exceeds the size of the file, whatever the file says, and a network whose sizes are read
+    /// from a file cannot use more memory than the file justifies.
     pub fn length(&self, name: &str, axis: usize) -> Option<usize> {
         let shape = self.get(name)?.shape();
         shape.axes().get(axis).copied().filter(|_| !shape.is_empty())
     }
 
-    /// All names, sorted.
+    /// Returns all names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// The parameters of a network, found under `prefix`; `network` gives the sizes, `path` names the file in errors.
+    /// Returns a network with the parameters that are stored under `prefix`. `network` gives the sizes, and `path`
+    /// names the file in errors.
     ///
     /// # Errors
-    /// When a parameter is missing or has another shape.
+    /// Returns an error if a parameter is missing or has another shape.
     pub fn network<N: Network>(&self, path: &Path, prefix: &str, network: &N) -> Result<N, WeightsError> {
         let mut network = network.clone();
         for parameter in network.parameters_mut() {
@@ -137,7 +138,7 @@ impl Weights {
         Ok(network)
     }
 
-    /// The SHA-256 of the note and of all tensors with their names and axes, in lower-case hexadecimal.
+    /// Returns the SHA-256 of the note and of all tensors with their names and axes, in lower-case hexadecimal.
     pub fn sha256(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(&self.note);
@@ -149,11 +150,11 @@ impl Weights {
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The tensor of this name, which must have this shape; `path` names the file in errors. Axes of length 1 are not
-    /// compared: version 0.1 of this project wrote the means of an optimiser with four axes each.
+    /// Returns the tensor of this name, which must have this shape. `path` names the file in errors. Axes of length 1
+    /// are ignored in the comparison: version 0.1 of this project wrote the means of an optimiser with four axes each.
     ///
     /// # Errors
-    /// When it is missing or has another shape.
+    /// Returns an error if the tensor is missing or has another shape.
     pub fn require(&self, path: &Path, name: &str, shape: Shape) -> Result<Tensor, WeightsError> {
         let Some(tensor) = self.get(name) else {
             return Err(WeightsError::Missing { path: path.into(), name: name.into() });
@@ -166,11 +167,11 @@ impl Weights {
         Ok(tensor.reshape(shape))
     }
 
-    /// Reads a safetensors file, or a state dictionary that `torch.save` wrote; `f32` and `f64` tensors of up to four axes.
-    /// Nothing that a file says is executed.
+    /// Reads a safetensors file, or a state dictionary written by `torch.save`, of `f32` and `f64` tensors with up to
+    /// four axes. Nothing in the file is executed.
     ///
     /// # Errors
-    /// When the file cannot be read or is no such file.
+    /// Returns an error if the file cannot be read or has another format.
     pub fn load(path: &Path, device: Device) -> Result<Weights, WeightsError> {
         let bytes =
             fs::read(path).map_err(|source| WeightsError::File { action: "reading", path: path.into(), source })?;
@@ -214,11 +215,11 @@ impl Weights {
         Ok(Weights { tensors, note })
     }
 
-    /// Writes a file: under a temporary name, flushed to the disk and then renamed, so that `path` is always whole.
+    /// Writes a file: under a temporary name, flushed to disk and then renamed, so that `path` is always complete.
     /// Tensors of the reference device are written as `f64`, others as `f32`.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), WeightsError> {
         let encoded: Vec<(&String, Dtype, Shape, Vec<u8>)> = self
             .tensors
@@ -239,11 +240,12 @@ impl Weights {
     }
 }
 
-/// Writes `contents` under a temporary name, flushes them to the disk and renames the file: `path` holds either its old or
-/// its new contents, whatever happens. In WebAssembly, where files cannot be flushed and renamed, `path` is written plainly.
+/// Writes `contents` under a temporary name, flushes them to disk and renames the file, so that `path` holds either its
+/// old or its new contents, whatever happens. In WebAssembly, where files cannot be flushed and renamed, `path` is
+/// written directly.
 ///
 /// # Errors
-/// When the directory cannot be written or the disk is full.
+/// Returns an error if the directory is not writable or the disk is full.
 pub fn write_whole(path: &Path, contents: &[u8]) -> std::io::Result<()> {
     #[cfg(target_family = "wasm")]
     {
@@ -257,7 +259,7 @@ pub fn write_whole(path: &Path, contents: &[u8]) -> std::io::Result<()> {
     }
 }
 
-/// The numbers of a tensor as they stand in a file.
+/// Returns a tensor's data type and bytes as they are stored in a file.
 fn encoded(tensor: &Tensor) -> (Dtype, Vec<u8>) {
     match tensor.device() {
         Device::Cpu | Device::Cuda(_) => (Dtype::F32, bytes(tensor.to_vec::<f32>(), f32::to_le_bytes)),
@@ -294,7 +296,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("generator.safetensors");
         let network = network(4, device);
-        // What the layers keep of a pass is saved too.
+        // The state that the layers keep from a pass is saved too.
         network.forward(&Tensor::full(0.5, [3, 4], device));
         let mut weights = Weights { note: "a note".into(), ..Weights::default() };
         weights.insert_network("", &network);

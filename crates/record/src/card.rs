@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// How a number was measured. Numbers whose cards differ must not be compared; see [`comparable`].
+/// The way in which a number was measured. Numbers whose cards differ must not be compared; see [`comparable`].
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Card {
     /// The scoring network's name, or how it was trained if it was trained only for this measurement; `none` for a
@@ -15,8 +15,8 @@ pub struct Card {
     /// That network's accuracy on real test images, from 0 to 1. No score can be more meaningful than this allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_accuracy: Option<f64>,
-    /// How many generated images of each class were scored or trained on, unless the score's warning gives a lower
-    /// number; absent for a count.
+    /// The number of generated images of each class that were scored or trained on, unless the score's warning gives a
+    /// lower number; absent for a count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples_per_class: Option<usize>,
     /// The real images that the generated ones were compared with, such as `all test images`, if there were any.
@@ -25,7 +25,7 @@ pub struct Card {
     /// The convention by which images were resized for the network, such as `tf1`, if they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resize: Option<String>,
-    /// How the number was computed from the network's features, if there are several ways.
+    /// The method of computing the number from the network's features, if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimator: Option<String>,
     /// The normalisation statistics the generator used, such as `batch of 64` or `standing`; `none` for a count.

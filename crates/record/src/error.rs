@@ -34,7 +34,7 @@ pub enum Error {
         path: PathBuf,
         /// The number of the line, counted from 1.
         line: usize,
-        /// What was expected.
+        /// The parser's error.
         source: serde_json::Error,
     },
     /// The scores of a task are not what an evaluation writes, or are incomplete.
@@ -42,7 +42,7 @@ pub enum Error {
     Scores {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with the line if there is one.
+        /// The problem, with the line if there is one.
         reason: String,
     },
 }

@@ -50,7 +50,7 @@ pub enum Event {
         task: usize,
         /// Seconds of training.
         seconds: f64,
-        /// How many images of each class were replayed in the task.
+        /// The number of replayed images of each class in the task.
         #[serde(default, deserialize_with = "by_number")]
         replayed: BTreeMap<usize, u64>,
     },
@@ -84,7 +84,7 @@ pub enum Event {
     },
     /// The run continues with different data, because the user allowed it.
     DataChanged {
-        /// How the data differ, such as `3 added, 1 removed`.
+        /// The differences in the data, such as `3 added, 1 removed`.
         difference: String,
         /// The SHA-256 of the new data's fingerprint, in lower-case hexadecimal.
         data: String,

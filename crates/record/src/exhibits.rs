@@ -1,4 +1,4 @@
-//! What a run shows besides its scores, if it was measured: how its images lie among real ones.
+//! The results of a run other than its scores, if they were measured: the position of its images among real ones.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Layout};
 
-/// Where t-SNE places real and generated images in the plane, based on a classifier's features.
+/// A t-SNE map of real and generated images in the plane, based on a classifier's features.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Embedding {
     /// The classifier's name, as on cards.
@@ -32,7 +32,7 @@ pub struct Point {
     pub y: f32,
 }
 
-/// How near images are to the nearest training image of their class, as the root mean square of pixel differences;
+/// The distance of images to the nearest training image of their class, as the root mean square of pixel differences;
 /// pixels range from -1 to 1. If a generator repeats training images, its images are nearer to them than other real
 /// images are.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

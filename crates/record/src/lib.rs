@@ -1,5 +1,4 @@
-//! What a run of continual image generation leaves on disk, described once for programs that write it and that read
-//! it.
+//! The files of a run of continual image generation, described once for programs that write them and that read them.
 //!
 //! A *run* is one strategy trained on a sequence of tasks. All its files lie in one directory:
 //!

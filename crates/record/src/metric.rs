@@ -15,7 +15,7 @@ pub struct Metric {
     pub digits: usize,
     /// Which values are better; `None` if a value is neither good nor bad.
     pub better: Option<Better>,
-    /// Where a report shows it.
+    /// The places where a report shows it.
     pub shown: &'static [Shown],
 }
 

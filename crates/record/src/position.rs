@@ -1,6 +1,6 @@
 //! The position of a training run, as encoded in the names of checkpoints.
 
-/// How far training has come.
+/// The progress of training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The number of tasks learned.

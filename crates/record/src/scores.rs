@@ -17,7 +17,7 @@ pub struct Score {
     /// Why the value is unreliable, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
-    /// How it was measured.
+    /// The way in which it was measured.
     pub card: Card,
 }
 

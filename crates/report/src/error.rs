@@ -16,7 +16,7 @@ pub enum Error {
     Image {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem that was found.
         reason: String,
     },
     /// A run has not finished and scored its first task.
@@ -60,7 +60,7 @@ pub enum Error {
     /// A chart could not be drawn.
     #[error("cannot draw the chart of {chart}: {reason}")]
     Chart {
-        /// What the chart shows.
+        /// The subject of the chart.
         chart: String,
         /// The plotting library's error.
         reason: String,

@@ -72,7 +72,7 @@ fn made(run: &Run) -> impl Iterator<Item = String> {
     run.history.made().into_iter().map(move |made| format!("{name}: {made}"))
 }
 
-/// How to read the paper's table for LSUN.
+/// Explains how to read the paper's table for LSUN.
 const TABLE_2: &str = "The paper states neither the networks and images behind its FID and reverse accuracy nor a row for \
     joint training; a Frechet distance on other features than Inception's is no FID.";
 
@@ -144,7 +144,7 @@ pub(crate) fn pairing(comparison: &Comparison) -> String {
     )
 }
 
-/// How to read the table of the replay audit.
+/// Explains how to read the table of the replay audit.
 pub(crate) const AUDIT: &str = "Of the generator as it stood when the task began, which is what replaying strategies \
     replay from: the mean probability that the scoring classifier gives the class asked for, and its accuracy; and how far \
     the task moved the generator from it at the same latents (pixels from -1 to 1). Means over the past classes.";

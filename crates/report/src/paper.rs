@@ -5,7 +5,7 @@ use std::path::Path;
 /// A strategy that the paper names.
 pub(crate) struct Known {
     key: &'static str,
-    /// What the strategy does, in a few words.
+    /// The strategy's method in a few words.
     pub name: &'static str,
 }
 
@@ -105,8 +105,8 @@ pub(crate) fn dataset(name: &str) -> &str {
     }
 }
 
-/// Where the paper and its released code differ or are silent on details that the experiments depend on, and what the
-/// preset `paper` does. Other presets name their own changes.
+/// The details of the experiments in which the paper and its released code differ or are silent, and what the preset
+/// `paper` does. Other presets name their own changes.
 pub(crate) const FOLLOWED: [(&str, &str); 13] = [
     (
         "Iterations a task: the code's default is 4,001, with which ten tasks fall short; 8,001 reached the paper's number \

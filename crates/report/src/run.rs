@@ -33,7 +33,7 @@ pub struct Task {
     pub scores: TaskScores,
     /// Its images among real ones in the plane, if that was measured.
     pub embedding: Option<Embedding>,
-    /// How near its images are to training images, with examples of both, if that was measured.
+    /// The distances of its images to training images, with examples of both, if they were measured.
     pub neighbours: Option<(Neighbours, Grid)>,
 }
 

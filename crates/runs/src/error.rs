@@ -14,7 +14,7 @@ pub enum Error {
     /// A file or folder cannot be read or written.
     #[error("{action} {}", path.display())]
     Io {
-        /// What was being done, as in "writing".
+        /// The action that failed, as in "writing".
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -34,7 +34,7 @@ pub enum Error {
     Run {
         /// The run directory.
         path: PathBuf,
-        /// What is wrong and what to do.
+        /// The problem and its remedy.
         reason: String,
     },
     /// The data are not those that a run was started with.
@@ -45,7 +45,7 @@ pub enum Error {
     ChangedData {
         /// The run directory.
         path: PathBuf,
-        /// How the data differ, such as `3 added, 1 removed`.
+        /// The differences in the data, such as `3 added, 1 removed`.
         difference: String,
     },
     /// A file cannot be used for its purpose; the reason names it and the remedy.
@@ -53,7 +53,7 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong and what to do.
+        /// The problem and its remedy.
         reason: String,
         /// The error of its reader, if there is more to say.
         source: Option<Box<dyn std::error::Error + Send + Sync>>,

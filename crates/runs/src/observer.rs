@@ -1,5 +1,5 @@
-//! What the observer of a run is told. Nothing is printed here: the command draws progress bars, a window or a
-//! notebook may do as it likes, and [`Unobserved`] ignores everything.
+//! The events that the observer of a run receives. Nothing is printed here: the command draws progress bars, a window
+//! or a notebook may do as it likes, and [`Unobserved`] ignores everything.
 
 use std::fmt::{self, Display};
 use std::path::Path;
@@ -55,7 +55,7 @@ impl Display for Work {
     }
 }
 
-/// What happens while a run is worked on.
+/// An event that a run reports.
 #[non_exhaustive]
 pub enum Happening<'h> {
     /// A piece of work begins.
@@ -93,7 +93,7 @@ pub enum Happening<'h> {
         task: usize,
         /// The number of tasks in all.
         tasks: usize,
-        /// How long it was trained.
+        /// The duration of its training.
         took: Duration,
     },
     /// A task is scored.
@@ -132,7 +132,7 @@ pub struct Iteration<'h> {
     pub done: u64,
     /// The number of iterations of all tasks.
     pub total: u64,
-    /// How long the rest will take at the present pace, without scoring.
+    /// The time that the rest will take at the present pace, without scoring.
     pub left: Duration,
     /// The losses. They stay on the training device until they are read, so reading makes the training wait.
     pub losses: &'h Losses,

@@ -38,13 +38,13 @@ pub struct Run {
     checkpoint_every: Option<usize>,
     tensorboard: bool,
     command: String,
-    /// How the data differ from those that the run was started with, if the difference was accepted.
+    /// The differences between the data and those that the run was started with, if they were accepted.
     changed: Option<String>,
     /// Keeps other processes from training in this directory.
     lock: Option<File>,
 }
 
-/// How a training ended.
+/// The way in which a training run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// All tasks are learned and scored.
@@ -306,7 +306,7 @@ impl Run {
     }
 }
 
-/// How long a training will take.
+/// The estimated duration of a training run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Estimate {
     /// The remaining seconds of training.

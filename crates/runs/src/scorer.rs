@@ -38,7 +38,7 @@ pub struct Scorer {
     file: PathBuf,
 }
 
-/// How a classifier was made, and how good it is.
+/// The origin of a classifier and its accuracy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Note {
     dataset: String,
@@ -54,7 +54,7 @@ struct Note {
     rate: f64,
     /// The accuracy on the dataset's test images, from 0 to 1.
     test_accuracy: f64,
-    /// What it was trained on, if not on a dataset.
+    /// The data that it was trained on, if not a dataset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stand_ins: Option<String>,
 }

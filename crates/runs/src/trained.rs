@@ -19,7 +19,7 @@ pub struct Trained {
     pub sampler: Box<dyn Sampler>,
     /// The statistics that normalise its images when their batch does not.
     pub standing: Standing,
-    /// How to use it.
+    /// The information stored in its file.
     pub usage: Usage,
 }
 

@@ -11,7 +11,7 @@ use mergan_tensor::{Address, Device, Tensor};
 use crate::draws::{Noise, Purpose};
 use crate::error::Error;
 
-/// How the classes of a task share a batch, which affects batch normalisation.
+/// The way in which the classes of a task share a batch, which affects batch normalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Grouping {

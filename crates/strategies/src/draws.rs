@@ -29,7 +29,7 @@ impl Noise for Random {
     }
 }
 
-/// What random numbers are used for. The numbers of the purposes determine the results of every run, so new purposes
+/// The purpose of random numbers. The numbers of the purposes determine the results of every run, so new purposes
 /// are added at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]

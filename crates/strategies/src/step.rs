@@ -37,7 +37,7 @@ pub struct StepInputs<'a> {
     pub past: &'a [usize],
     /// The classes that the generator is conditioned on; see [`Strategy::conditions`](crate::Strategy::conditions).
     pub conditions: &'a [usize],
-    /// How classes share a batch.
+    /// The way in which classes share a batch.
     pub grouping: Grouping,
     /// The maximum number of images in a batch.
     pub batch: usize,
@@ -54,7 +54,7 @@ pub struct StepInputs<'a> {
     pub replay_counter: &'a ReplayCounter,
 }
 
-/// What a strategy can see of a step.
+/// The data that a strategy can see in a step.
 pub struct Step<'a> {
     /// The network that the step trains.
     pub role: Role,

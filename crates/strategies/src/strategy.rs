@@ -17,7 +17,7 @@ use crate::losses::Term;
 use crate::sampler::{ClassConditional, Sampler};
 use crate::step::{Snapshot, Step};
 
-/// What a strategy can see when a task has been learned.
+/// The data that a strategy can see when a task has been learned.
 pub struct TaskEnd<'a> {
     /// The task, counted from 0.
     pub task: usize,

@@ -50,7 +50,7 @@ pub struct Trainer {
     unseen: Vec<(usize, Losses)>,
 }
 
-/// What [`Trainer::advance`] did.
+/// The result of [`Trainer::advance`].
 #[derive(Clone, Debug)]
 pub enum Advance {
     /// An iteration was done: a generator step, except in the first iteration of a task, followed by the critic steps.

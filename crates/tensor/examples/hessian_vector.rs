@@ -13,7 +13,7 @@ use mergan_tensor::{Address, Device, Random, Tensor};
 const ROWS: usize = 400;
 const FEATURES: usize = 20;
 
-/// What is minimised: the mean logistic loss of labels 1 and -1, and a small multiple of the weights' squares.
+/// The objective: the mean logistic loss of labels 1 and -1, and a small multiple of the weights' squares.
 struct Regression {
     features: Tensor,
     labels: Tensor,

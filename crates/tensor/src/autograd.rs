@@ -1,8 +1,8 @@
 //! Reverse-mode differentiation of any order.
 //!
-//! Every operation's gradient can be made of public operations alone, and it is made so wherever its own history is
-//! recorded. A gradient is then a tensor like any other and can be differentiated again. A penalty on a gradient needs
-//! that, because training takes the penalty's own gradient.
+//! The gradient of every operation can be computed with public operations alone, and it is when the gradient's own
+//! history is recorded. Such a gradient is a tensor like any other and can be differentiated again. A gradient penalty
+//! needs that, because training differentiates the penalty.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -14,17 +14,18 @@ use crate::tensor::{SavedOutput, Tensor};
 
 type Gradient = Box<dyn Fn(&Backward) -> Vec<Option<Tensor>> + Send + Sync>;
 
-/// A node of the graph. It knows the nodes of its operands, not their numbers: a gradient that needs numbers keeps just
-/// those, so everything else is freed as soon as the forward computation is done with it.
+/// A node of the graph. It refers to the nodes of its operands, not to their data: a gradient keeps only the data that
+/// it needs, so everything else is freed as soon as the forward computation is done with it.
 pub(crate) struct Node {
-    /// Identifiers grow with time, so that an operand's is always smaller than that of what is computed from it.
+    /// Identifiers increase with time, so an operand's identifier is always smaller than that of any result computed
+    /// from it.
     id: u64,
     operands: Vec<Option<Arc<Node>>>,
-    /// The operation's gradient; `None` for a variable.
+    /// The operation's gradient function, or `None` for a variable.
     gradient: Option<Gradient>,
 }
 
-/// What an operation's gradient is given.
+/// The context that an operation's gradient function is called with.
 pub(crate) struct Backward<'a> {
     /// The gradient of the result.
     pub(crate) upstream: &'a Tensor,
@@ -33,17 +34,17 @@ pub(crate) struct Backward<'a> {
 }
 
 impl Backward<'_> {
-    /// Whether somebody reads the gradient of this operand.
+    /// Returns whether the gradient of this operand is needed.
     pub(crate) fn wants(&self, operand: usize) -> bool {
         self.wanted[operand]
     }
 
-    /// The operand's gradient, computed only when somebody reads it.
+    /// Returns the operand's gradient, which is computed only if it is needed.
     pub(crate) fn when(&self, operand: usize, gradient: impl FnOnce() -> Tensor) -> Option<Tensor> {
         self.wants(operand).then(gradient)
     }
 
-    /// The operation's own result.
+    /// Returns the operation's own result.
     pub(crate) fn output(&self, saved: &SavedOutput) -> Tensor {
         saved.attach(self.node.clone())
     }
@@ -53,13 +54,13 @@ thread_local! {
     static RECORDING: Cell<bool> = const { Cell::new(true) };
 }
 
-/// Whether operations on this thread remember how they were made.
+/// Returns whether operations on this thread record the graph for differentiation.
 pub(crate) fn is_recording() -> bool {
     RECORDING.get()
 }
 
-/// Runs `f` without recording: what it computes on this thread is constant, and its intermediate results are freed at
-/// once.
+/// Runs `f` without recording: its results on this thread are constants, and its intermediate results are freed
+/// immediately.
 ///
 /// ```
 /// use mergan_tensor::{Device, Tensor, no_grad};
@@ -73,7 +74,7 @@ pub fn no_grad<R>(f: impl FnOnce() -> R) -> R {
 }
 
 fn with_recording<R>(recording: bool, f: impl FnOnce() -> R) -> R {
-    /// Restores the flag also when `f` panics.
+    /// Restores the flag, even if `f` panics.
     struct Restore(bool);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -89,7 +90,7 @@ impl Node {
         Node { id: next_id(), operands: Vec::new(), gradient: None }
     }
 
-    /// The node of an operation's result, or `None` when no gradient can be asked for.
+    /// Creates the node of an operation's result, or returns `None` if recording is off or no operand is tracked.
     pub(crate) fn operation(
         operands: impl Iterator<Item = Option<Arc<Node>>>,
         gradient: impl FnOnce() -> Gradient,
@@ -102,7 +103,8 @@ impl Node {
         tracked.then(|| Arc::new(Node { id: next_id(), operands, gradient: Some(gradient()) }))
     }
 
-    /// Moves the operands to `pending`, and drops the gradient, which may hold the last tensors that refer to them.
+    /// Moves the operands to `pending`, then drops the gradient function, which may hold the last tensors that refer to
+    /// them.
     fn release_into(&mut self, pending: &mut Vec<Arc<Node>>) {
         pending.extend(self.operands.drain(..).flatten());
         self.gradient = None;
@@ -114,8 +116,8 @@ fn next_id() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Frees a chain of operations link by link: the compiler's own drop would recurse once per operation and overflow the
-/// stack on a long one. A gradient keeps its operands alive too, so it goes while `pending` still holds them.
+/// Frees a chain of operations iteratively: the default drop would recurse once per operation and overflow the stack on
+/// a long chain. A gradient function also keeps operands alive, so it is dropped while `pending` still holds them.
 impl Drop for Node {
     fn drop(&mut self) {
         let mut pending = Vec::new();
@@ -138,8 +140,8 @@ impl Tensor {
         self.gradients(&[variable]).remove(0)
     }
 
-    /// Returns the gradient of this scalar with respect to one variable with its history, so that it can be differentiated
-    /// again; see [`Tensor::differentiable_gradients`].
+    /// Returns the gradient of this scalar with respect to one variable with its history, so that it can be
+    /// differentiated again; see [`Tensor::differentiable_gradients`].
     ///
     /// # Panics
     /// Panics as [`Tensor::gradients`] does.
@@ -148,11 +150,11 @@ impl Tensor {
         self.differentiable_gradients(&[variable]).remove(0)
     }
 
-    /// The gradients of this scalar with respect to each of `variables`, as constants. Each has the shape of its
-    /// variable.
+    /// Returns the gradients of this scalar with respect to each of `variables`, as constants. Each has the shape of
+    /// its variable.
     ///
-    /// Only the paths that lead to one of the variables are computed. A variable need not be a leaf: gradients are also
-    /// taken with respect to tensors that were computed.
+    /// Only the paths that lead to one of the variables are computed. A variable need not be a leaf: it can also be a
+    /// tensor that was computed from one.
     ///
     /// ```
     /// use mergan_tensor::{Device, Tensor};
@@ -163,15 +165,16 @@ impl Tensor {
     /// ```
     ///
     /// # Panics
-    /// When this tensor does not hold exactly one number, one of `variables` is a constant, or the scalar does not
-    /// depend on it.
+    /// Panics if this tensor does not have exactly one element, if one of `variables` is a constant, or if the scalar
+    /// does not depend on it.
     #[track_caller]
     pub fn gradients(&self, variables: &[&Tensor]) -> Vec<Tensor> {
         let targets = targets(self, variables);
         require_all(with_recording(false, || backward(self, &targets)), self, variables)
     }
 
-    /// As [`Tensor::gradients`], with the history of the gradients recorded, so that they can be differentiated again.
+    /// Returns the same gradients as [`Tensor::gradients`] with their history, so that they can be differentiated
+    /// again.
     ///
     /// ```
     /// use mergan_tensor::{Device, Tensor};
@@ -183,27 +186,28 @@ impl Tensor {
     /// ```
     ///
     /// # Panics
-    /// As [`Tensor::gradients`].
+    /// Panics as [`Tensor::gradients`] does.
     #[track_caller]
     pub fn differentiable_gradients(&self, variables: &[&Tensor]) -> Vec<Tensor> {
         let targets = targets(self, variables);
         require_all(with_recording(true, || backward(self, &targets)), self, variables)
     }
 
-    /// As [`Tensor::gradients`], with zeros for variables that the scalar does not depend on.
+    /// Returns the same gradients as [`Tensor::gradients`], and zeros for variables that the scalar does not depend on.
     ///
     /// # Panics
-    /// When this tensor does not hold exactly one number, or one of `variables` is a constant.
+    /// Panics if this tensor does not have exactly one element, or if one of `variables` is a constant.
     #[track_caller]
     pub fn gradients_or_zeros(&self, variables: &[&Tensor]) -> Vec<Tensor> {
         let targets = targets(self, variables);
         or_zeros(with_recording(false, || backward(self, &targets)), variables)
     }
 
-    /// As [`Tensor::differentiable_gradients`], with zeros for variables that the scalar does not depend on.
+    /// Returns the same gradients as [`Tensor::differentiable_gradients`], and zeros for variables that the scalar does
+    /// not depend on.
     ///
     /// # Panics
-    /// When this tensor does not hold exactly one number, or one of `variables` is a constant.
+    /// Panics if this tensor does not have exactly one element, or if one of `variables` is a constant.
     #[track_caller]
     pub fn differentiable_gradients_or_zeros(&self, variables: &[&Tensor]) -> Vec<Tensor> {
         let targets = targets(self, variables);
@@ -211,7 +215,7 @@ impl Tensor {
     }
 }
 
-/// The identifiers of the variables' nodes.
+/// Returns the identifiers of the variables' nodes.
 #[track_caller]
 fn targets(of: &Tensor, variables: &[&Tensor]) -> Vec<u64> {
     let shape = of.shape();
@@ -251,15 +255,15 @@ fn or_zeros(found: Vec<Option<Tensor>>, variables: &[&Tensor]) -> Vec<Tensor> {
     found.into_iter().zip(variables).map(|(gradient, variable)| gradient.unwrap_or_else(|| zeros(variable))).collect()
 }
 
-/// The name that messages give a variable.
+/// Describes a variable in panic messages.
 fn named(i: usize, variables: &[&Tensor]) -> String {
     format!("variable {} of {} (shape {:?})", i + 1, variables.len(), variables[i].shape())
 }
 
-/// The gradients with respect to the variables of these nodes, `None` where no path leads to one.
+/// Returns the gradients with respect to the variables of these nodes, with `None` where no path leads to one.
 fn backward(of: &Tensor, targets: &[u64]) -> Vec<Option<Tensor>> {
     let order = reachable(of);
-    // Operands come before what is computed from them, so one pass in ascending order finds the nodes between `of` and
+    // Operands precede the results computed from them, so one pass in ascending order finds the nodes between `of` and
     // a target.
     let mut leads_to_target: HashMap<u64, bool> = HashMap::with_capacity(order.len());
     for (&id, node) in &order {
@@ -295,7 +299,7 @@ fn backward(of: &Tensor, targets: &[u64]) -> Vec<Option<Tensor>> {
     targets.iter().map(|id| found.get(id).cloned()).collect()
 }
 
-/// All nodes that `of` was computed from, by ascending identifier.
+/// Returns all nodes that `of` was computed from, including its own, by ascending identifier.
 fn reachable(of: &Tensor) -> BTreeMap<u64, Arc<Node>> {
     let mut seen = BTreeMap::new();
     let mut pending: Vec<Arc<Node>> = of.node().cloned().into_iter().collect();

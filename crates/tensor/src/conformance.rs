@@ -1,5 +1,5 @@
-//! Whether a device computes what the reference device computes: every operation, with its first and second
-//! derivatives, at small ragged shapes and at those of whole layers.
+//! Checks that a device computes the same results as the reference device: every operation, with its first and second
+//! derivatives, at small irregular shapes and at the shapes of whole layers.
 //!
 //! ```
 //! use mergan_tensor::{Device, conformance};
@@ -21,33 +21,33 @@ use crate::shape::Shape;
 use crate::storage::Device;
 use crate::tensor::Tensor;
 
-/// One comparison.
+/// A comparison of a device with the reference device.
 pub struct Case {
     name: &'static str,
     error: Box<dyn Fn(Device) -> f64 + Send + Sync>,
 }
 
-/// What a comparison found.
+/// The result of a comparison.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Which comparison.
+    /// The name of the comparison.
     pub case: &'static str,
-    /// The largest error, as a multiple of what rounding explains. Above 1, the device is wrong; NaN means that it gave
-    /// no number.
+    /// The largest error, as a multiple of what rounding explains. Above 1, the device is wrong; NaN means that a
+    /// result was not a number.
     pub error: f64,
-    /// The kernels that ran; none on devices without kernels.
+    /// The kernels that ran; empty on devices without kernels.
     pub kernels: BTreeSet<&'static str>,
 }
 
 impl Outcome {
-    /// Whether the device computed what it should.
+    /// Returns whether the error is within what rounding explains.
     pub fn passed(&self) -> bool {
         self.error <= 1.0
     }
 }
 
 impl Case {
-    /// What the case is about.
+    /// Returns the name of the case.
     pub fn name(&self) -> &'static str {
         self.name
     }
@@ -59,7 +59,8 @@ impl Case {
     }
 }
 
-/// Every operation at small shapes, with ragged ends: quick even where every access to memory is checked.
+/// Returns a case for every operation at small shapes whose sizes do not fill whole blocks. They run quickly even when
+/// every memory access is checked.
 pub fn small_cases() -> Vec<Case> {
     let operations = cases::cases().into_iter().map(|case| operation(case, 2));
     let others = [
@@ -81,7 +82,8 @@ pub fn small_cases() -> Vec<Case> {
     operations.chain(others).collect()
 }
 
-/// The layers of small networks for images of 32 x 32 pixels, at a batch of `n`, with their first derivatives.
+/// Returns cases for the layers of small networks for images of 32 x 32 pixels, at a batch size of `n`, with their
+/// first derivatives.
 pub fn layer_cases(n: usize) -> Vec<Case> {
     let halve = |name, channels: [usize; 2], side: usize| {
         let operands = ([n, channels[0], side, side], [channels[1], channels[0], 5, 5], [channels[1]]);
@@ -141,7 +143,7 @@ pub fn layer_cases(n: usize) -> Vec<Case> {
         .collect()
 }
 
-/// The comparison of a function's value and of its derivatives up to this order.
+/// Compares a function's value and its derivatives up to this order.
 fn operation(case: cases::Case, orders: usize) -> Case {
     let name = case.name;
     let compute = move |device| {
@@ -159,26 +161,26 @@ fn operation(case: cases::Case, orders: usize) -> Case {
         name,
         error: Box::new(move |device| {
             let (results, summands) = compute(device);
-            // Rounding moves numbers near zero to the other side of a rectifier: a share of them as large as the
-            // operands' error. That share of a gradient's summands changes, at random, so the sum changes by the root
-            // of the share.
+            // Rounding moves values near zero to the other side of a ReLU, and their fraction is as large as the
+            // operands' relative error. The same fraction of a gradient's summands changes, at random, so the sum
+            // changes by the square root of the fraction.
             let rounding = Rounding { operands: operand_rounding(device).sqrt() / Rounding::OPERATIONS, summands };
             rounding.largest_error(&results, &compute(Device::Reference).0)
         }),
     }
 }
 
-/// [`maps`] by every kernel that computes tiles, on devices that have such kernels.
+/// Compares the [`maps`] of every kernel that computes tiles, on devices that have such kernels.
 fn tiles(name: &'static str, x: [usize; 4], w: [usize; 4], conv: Conv2d) -> Case {
     maps(name, x, w, conv, conv2d_by_every_tile)
 }
 
-/// [`maps`] by the kernels that the shapes choose.
+/// Compares the [`maps`] of the kernels that are chosen for these shapes.
 fn layer(name: &'static str, x: [usize; 4], w: [usize; 4], conv: Conv2d) -> Case {
     maps(name, x, w, conv, |operands, conv| vec![maps_of(operands, conv)])
 }
 
-/// The convolution of x with w, the input gradient of dy with w, and the weight gradient of x and dy.
+/// Computes the convolution of x with w, the input gradient of dy with w, and the weight gradient of x and dy.
 fn maps_of([x, w, dy]: [&Tensor; 3], conv: Conv2d) -> [Tensor; 3] {
     [
         x.conv2d(w, conv),
@@ -187,8 +189,8 @@ fn maps_of([x, w, dy]: [&Tensor; 3], conv: Conv2d) -> [Tensor; 3] {
     ]
 }
 
-/// The three maps of a convolution of images `x` with a kernel `w` in some ways: of numbers that TF32 holds, whose
-/// products no precision rounds, and of numbers that it does not hold.
+/// Compares the three maps of a convolution of images `x` with a kernel `w`, computed in one or more ways: once on
+/// numbers that TF32 represents exactly, whose products no precision rounds, and once on arbitrary numbers.
 fn maps(
     name: &'static str,
     x: [usize; 4],
@@ -219,13 +221,13 @@ fn maps(
     Case { name, error: Box::new(error) }
 }
 
-/// The nearest numbers with eleven bits of mantissa.
+/// Rounds to the nearest numbers with eleven significant bits.
 fn in_tf32(x: &Tensor) -> Tensor {
     let nearest = |x: f32| f32::from_bits((x.to_bits() + 0x1000) & !0x1fff);
     Tensor::from_vec(x.to_vec().into_iter().map(nearest).collect(), x.shape(), x.device())
 }
 
-/// The relative error of a product by the rounding of its operands.
+/// Returns the relative error of a product that is caused by rounding its operands.
 fn operand_rounding(device: Device) -> f64 {
     match device {
         Device::Cuda(index) if cuda::context(index).precision() == Precision::Tf32 => 2.0 * 0.5f64.powi(11),
@@ -233,7 +235,7 @@ fn operand_rounding(device: Device) -> f64 {
     }
 }
 
-/// Three steps of the optimiser.
+/// Compares three steps of Adam.
 fn adam(name: &'static str, shapes: &'static [&'static [usize]]) -> Case {
     let compute = move |device| {
         let draw = |stream: usize| -> Vec<Tensor> {
@@ -255,7 +257,7 @@ fn axes(lengths: &[usize]) -> Shape {
     Shape::of(lengths).expect("the shape of a parameter")
 }
 
-/// Random numbers are the same bits everywhere.
+/// Checks that random numbers are bitwise identical on all devices.
 fn random(name: &'static str, shape: [usize; 4]) -> Case {
     let bits = move |device| {
         let (random, address) = (Random::new(7), Address { stream: 1, part: 2, step: 3, substep: 4 });
@@ -265,11 +267,12 @@ fn random(name: &'static str, shape: [usize; 4]) -> Case {
     Case { name, error: Box::new(move |device| if bits(device) == bits(Device::Cpu) { 0.0 } else { f64::INFINITY }) }
 }
 
-/// Steps that are recorded once and launched with other inputs give the bits of steps that are done one by one.
+/// Checks that steps that are recorded once and launched with new inputs give bitwise the same results as separate
+/// steps.
 fn graph(name: &'static str) -> Case {
     const SHAPES: [&[usize]; 3] = [&[7, 3, 3, 3], &[5], &[1100]];
     const RATE: f64 = 1e-2;
-    /// The parameters and means after a step whose gradients are random, and the sum of the gradients.
+    /// Returns the parameters and means after a step with random gradients, and the sum of the gradients.
     fn step(state: &[Tensor], adam: &Adam, rate: f64, address: Address) -> Vec<Tensor> {
         let (parameters, means) = state.split_at(SHAPES.len());
         let (mut parameters, mut adam) = (parameters.to_vec(), adam.with(adam.steps(), pairs(means)));
@@ -320,21 +323,22 @@ fn graph(name: &'static str) -> Case {
     Case { name, error: Box::new(error) }
 }
 
-/// What explains a difference between two devices.
+/// The rounding errors that explain a difference between two devices.
 struct Rounding {
     /// The relative error of each product.
     operands: f64,
-    /// How many of them are summed.
+    /// The number of products that are summed.
     summands: usize,
 }
 
 impl Rounding {
-    /// Operations whose roundings a result may have gathered besides those of its sums.
+    /// The number of operations, other than the additions of sums, whose rounding errors a result may accumulate.
     const OPERATIONS: f64 = 4.0;
 
-    /// The largest error of some results, as a multiple of what rounding explains. Each is compared with the largest
-    /// number of its tensor: a sum of m numbers errs by about sqrt(m) roundings of the largest. Errors of the summands
-    /// themselves are as random as the summands are, so that relative to the sum they stay what they are.
+    /// Returns the largest error of some results, as a multiple of what rounding explains. Each error is relative to
+    /// the largest value of its tensor: a sum of m numbers has an error of about sqrt(m) roundings of the largest.
+    /// Errors of the summands themselves are as random as the summands, so their error relative to the sum stays the
+    /// same.
     fn largest_error(&self, results: &[Tensor], expected: &[Tensor]) -> f64 {
         let sums = f64::from(f32::EPSILON) * (2.0 + (self.summands as f64).sqrt());
         let tolerance = Self::OPERATIONS * (self.operands + sums);
@@ -349,7 +353,7 @@ impl Rounding {
     }
 }
 
-/// The larger of two errors; no number is the worst.
+/// Returns the larger of two errors; NaN is the worst.
 fn worse(a: f64, b: f64) -> f64 {
     if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
 }

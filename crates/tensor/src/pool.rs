@@ -54,7 +54,7 @@ impl<T: Pooled> Free<T> {
         let recycled = self.lists.range_mut(class..=2 * class).find_map(|(_, list)| list.pop());
         recycled.unwrap_or_else(|| {
             if self.fresh.len() < class {
-                // What is left has never been touched, and so is no memory yet.
+                // The rest of the old mapping has never been touched, so it takes no physical memory.
                 self.fresh = map(class.max(SLAB / size_of::<T>()));
             }
             let (array, rest) = mem::take(&mut self.fresh).split_at_mut(class);
@@ -75,7 +75,7 @@ fn map<T: Pooled>(len: usize) -> &'static mut [T] {
     let Some(Ok(map)) = bytes.map(memmap2::MmapMut::map_anon) else {
         handle_alloc_error(Layout::array::<T>(len).unwrap_or(Layout::new::<T>()))
     };
-    // Where there are no huge pages, small ones do.
+    // If there are no huge pages, small ones are used.
     #[cfg(target_os = "linux")]
     let _ = map.advise(memmap2::Advice::HugePage);
     let bytes: &'static mut [u8] = Box::leak(Box::new(map)).as_mut();

@@ -1,14 +1,14 @@
-//! The shape of a tensor: up to four axes, read as NumPy and PyTorch read them.
+//! The shape of a tensor: up to four axes, in the order of NumPy and PyTorch.
 
 use std::fmt;
 use std::ops::Index;
 
 use crate::layout::Nchw;
 
-/// The most axes that a tensor has.
+/// The maximum number of axes of a tensor.
 pub(crate) const MAX_RANK: usize = 4;
 
-/// The lengths of a tensor's axes, of which there are none (a scalar) to four.
+/// The lengths of a tensor's axes, from none (a scalar) to four.
 ///
 /// ```
 /// use mergan_tensor::Shape;
@@ -18,7 +18,7 @@ pub(crate) const MAX_RANK: usize = 4;
 /// assert_eq!((shape.rank(), shape.len(), shape[1]), (4, images * channels * height * width, channels));
 /// ```
 ///
-/// An array of lengths becomes a shape by itself wherever an operation takes one. The compiler refuses a fifth axis:
+/// An array of lengths converts to a shape wherever an operation takes one. The compiler rejects a fifth axis:
 ///
 /// ```compile_fail,E0080
 /// use mergan_tensor::{Device, Tensor};
@@ -27,17 +27,17 @@ pub(crate) const MAX_RANK: usize = 4;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
-    /// Those beyond the rank are 1.
+    /// The lengths of the axes, followed by ones.
     lengths: [usize; MAX_RANK],
     rank: usize,
 }
 
 impl Shape {
-    /// The shape of a single number, which has no axes.
+    /// The shape of a scalar, which has no axes.
     pub const SCALAR: Shape = Shape { lengths: [1; MAX_RANK], rank: 0 };
 
-    /// The shape with these lengths, or `None` where there are more than four, or more numbers than memory has
-    /// addresses.
+    /// Returns the shape with these lengths, or `None` if there are more than four, or if the number of elements
+    /// overflows `usize`.
     pub fn of(axes: &[usize]) -> Option<Shape> {
         axes.iter().try_fold(1usize, |len, &axis| len.checked_mul(axis))?;
         let mut shape = Shape { rank: axes.len(), ..Shape::SCALAR };
@@ -45,20 +45,20 @@ impl Shape {
         Some(shape)
     }
 
-    /// How many axes there are.
+    /// Returns the number of axes.
     pub const fn rank(&self) -> usize {
         self.rank
     }
 
-    /// The lengths of the axes.
+    /// Returns the lengths of the axes.
     pub fn axes(&self) -> &[usize] {
         &self.lengths[..self.rank]
     }
 
-    /// The lengths of exactly `N` axes, to be taken apart by a pattern: `let [n, c, h, w] = x.shape().dims();`
+    /// Returns the lengths of exactly `N` axes, for use with a pattern: `let [n, c, h, w] = x.shape().dims();`
     ///
     /// # Panics
-    /// When there is another number of axes.
+    /// Panics if the number of axes is not `N`.
     #[track_caller]
     pub fn dims<const N: usize>(&self) -> [usize; N] {
         let Ok(dims) = self.axes().try_into() else {
@@ -67,20 +67,20 @@ impl Shape {
         dims
     }
 
-    /// How many numbers a tensor of this shape holds.
+    /// Returns the number of elements of a tensor of this shape.
     pub fn len(&self) -> usize {
         self.lengths.iter().product()
     }
 
-    /// Whether a tensor of this shape holds no number at all.
+    /// Returns whether a tensor of this shape has no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// This shape with `length` for the length of one axis.
+    /// Returns this shape with another length of one axis.
     ///
     /// # Panics
-    /// When there is no such axis.
+    /// Panics if there is no such axis.
     #[track_caller]
     pub fn with(mut self, axis: usize, length: usize) -> Shape {
         self.require_axis(axis);
@@ -88,8 +88,9 @@ impl Shape {
         self
     }
 
-    /// The shape that tensors of both shapes are broadcast to by NumPy's rule, or `None`: axes are compared from the
-    /// last to the first, and of each pair the lengths are equal or one of them is 1.
+    /// Returns the shape that tensors of both shapes are broadcast to by NumPy's rule, or `None` if they cannot be:
+    /// axes are compared from the last to the first, and the lengths in each pair must be equal or one of them must be
+    /// 1.
     pub fn broadcast(&self, other: &Shape) -> Option<Shape> {
         let rank = self.rank.max(other.rank);
         let (mut shape, [a, b]) = (Shape { rank, ..Shape::SCALAR }, [self, other].map(|shape| shape.aligned(rank)));
@@ -103,15 +104,15 @@ impl Shape {
         Some(shape)
     }
 
-    /// The lengths of `rank` axes, the last of which are this shape's.
+    /// Returns the lengths of `rank` axes, the last of which are this shape's and the others 1.
     fn aligned(&self, rank: usize) -> [usize; MAX_RANK] {
         let mut lengths = [1; MAX_RANK];
         lengths[rank - self.rank..rank].copy_from_slice(self.axes());
         lengths
     }
 
-    /// The axes that kernels take these for: a matrix has rows N and columns C, a vector is one such row, and three
-    /// axes are those of one image.
+    /// Returns the four axes that kernels use for this shape: a matrix has N rows and C columns, a vector is one row of
+    /// a matrix, and three axes are C, H and W of one image.
     pub(crate) fn nchw(&self) -> Nchw {
         let [a, b, c, d] = self.lengths;
         match self.rank {
@@ -122,13 +123,13 @@ impl Shape {
         }
     }
 
-    /// The same, as one of two operands of this rank. The numbers lie in memory in the same order: axes of length 1 can
-    /// be put before the others without a move.
+    /// Returns the same as [`Shape::nchw`] after this shape has been extended to `rank` axes, for an operand that is
+    /// broadcast. Leading axes of length 1 do not change the order of the numbers in memory.
     pub(crate) fn nchw_among(&self, rank: usize) -> Nchw {
         Shape { lengths: self.aligned(rank), rank }.nchw()
     }
 
-    /// How an axis lies in memory, where the order is H, W, N, C.
+    /// Returns the strides of an axis in memory, where the order of the axes is H, W, N, C.
     #[track_caller]
     pub(crate) fn strided(&self, axis: usize) -> Strided {
         self.require_axis(axis);
@@ -138,7 +139,7 @@ impl Shape {
         Strided { outer, length, inner }
     }
 
-    /// Which of N, C, H and W kernels take an axis for.
+    /// Returns the position of an axis among N, C, H and W, as in [`Shape::nchw`].
     pub(crate) fn place(&self, axis: usize) -> usize {
         match self.rank {
             1 | 3 => axis + 1,
@@ -152,7 +153,7 @@ impl Shape {
     }
 }
 
-/// The numbers of a tensor in memory as `outer` blocks of `length` rows of `inner` numbers, the rows being those of one
+/// A view of a tensor's memory as `outer` blocks of `length` rows of `inner` numbers, where the rows are indexed by one
 /// axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Strided {

@@ -1,7 +1,7 @@
-//! Where the numbers of a tensor live, and the layout they have there.
+//! Storage of a tensor's numbers on a device, and their layout.
 //!
-//! The layout is H, W, N, C on every device: at one pixel the whole batch is one contiguous matrix of N rows and C
-//! columns, which is what the convolution kernels multiply (see `ops/conv2d`). For a matrix (H = W = 1) that is plain
+//! The layout is H, W, N, C on every device: at each pixel the whole batch is one contiguous matrix of N rows and C
+//! columns, which is what the convolution kernels multiply (see `ops/conv2d`). For a matrix (H = W = 1) this is plain
 //! row-major order.
 
 use std::fmt;
@@ -18,11 +18,11 @@ use crate::tensor::Tensor;
 /// The device that holds a tensor and computes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Device {
-    /// The processor, in `f32`, with the fast kernels.
+    /// The CPU, in `f32`, with the fast kernels.
     Cpu,
-    /// The processor, in `f64`, with plain loops: the yardstick that every other device is checked against.
+    /// The CPU, in `f64`, with plain loops: the reference that every other device is checked against.
     Reference,
-    /// A CUDA device, in `f32` and where it was asked for in TF32, by its place among those that [`cuda::open`] and
+    /// A CUDA device, in `f32` or, if requested, TF32, by its index among those that [`cuda::open`] and
     /// [`cuda::install`] have opened.
     Cuda(usize),
 }
@@ -42,11 +42,12 @@ impl fmt::Display for Device {
 
 /// A floating-point type that some device computes in: `f32` or `f64`.
 pub trait Element: Float + Pooled + std::iter::Sum + std::ops::AddAssign {
-    /// The nearest value of this type.
+    /// Converts to the nearest value of this type.
     fn from_f64(value: f64) -> Self;
-    /// The same value in `f64`.
+    /// Converts to `f64`, without loss.
     fn to_f64(self) -> f64;
-    /// The hyperbolic tangent, for `f32` to four units in the last place and without a branch, so that loops vectorise.
+    /// Computes the hyperbolic tangent. For `f32` it is accurate to four units in the last place and has no branches,
+    /// so that loops vectorise.
     fn hyperbolic_tangent(self) -> Self;
 }
 
@@ -59,8 +60,8 @@ impl Element for f32 {
     }
     #[inline(always)]
     fn hyperbolic_tangent(self) -> Self {
-        // Lambert's continued fraction, four levels deep, is exact to rounding for a quarter of the argument; two
-        // doublings, tanh 2x = 2 tanh x / (1 + tanh^2 x), bring it back. Beyond 9.2 the result is 1.
+        // Lambert's continued fraction, four levels deep, is exact up to rounding for a quarter of the argument. Two
+        // doublings, tanh 2x = 2 tanh x / (1 + tanh^2 x), undo the division. Beyond 9.2 the result is 1.
         let x = 0.25 * self.clamp(-9.2, 9.2);
         let s = x * x;
         let quarter = x * (135_135.0 + s * (17_325.0 + s * (378.0 + s)))
@@ -90,25 +91,25 @@ pub(crate) enum Storage {
 }
 
 impl Storage {
-    /// The numbers of a tensor on the CPU device.
+    /// Returns the numbers of a tensor on the CPU device.
     fn f32(tensor: &Tensor) -> &[f32] {
         let Storage::F32(numbers) = tensor.storage() else { unreachable!("the operands are on one device") };
         numbers
     }
 
-    /// The numbers of a tensor on the reference device.
+    /// Returns the numbers of a tensor on the reference device.
     fn f64(tensor: &Tensor) -> &[f64] {
         let Storage::F64(numbers) = tensor.storage() else { unreachable!("the operands are on one device") };
         numbers
     }
 
-    /// The numbers of a tensor on a CUDA device.
+    /// Returns the numbers of a tensor on a CUDA device.
     fn cuda(tensor: &Tensor) -> &cuda::Buffer {
         let Storage::Cuda(buffer) = tensor.storage() else { unreachable!("the operands are on one device") };
         buffer
     }
 
-    /// The device that holds the numbers.
+    /// Returns the device that holds the numbers.
     pub(crate) fn device(&self) -> Device {
         match self {
             Storage::F32(_) => Device::Cpu,
@@ -117,7 +118,7 @@ impl Storage {
         }
     }
 
-    /// `len` copies of one number.
+    /// Creates `len` copies of one number.
     pub(crate) fn filled(device: Device, len: usize, value: f64) -> Storage {
         fn filled<T: Element>(len: usize, value: f64) -> Buffer<T> {
             let mut buffer = Buffer::stale(len);
@@ -131,7 +132,7 @@ impl Storage {
         }
     }
 
-    /// Takes numbers in the logical order N, C, H, W.
+    /// Creates a storage from numbers in the logical order N, C, H, W.
     pub(crate) fn from_nchw<T: Element>(device: Device, shape: Nchw, values: &[T]) -> Storage {
         fn place<T: Element, U: Element>(shape: Nchw, values: &[T]) -> Buffer<U> {
             let mut buffer = Buffer::stale(shape.len());
@@ -147,7 +148,7 @@ impl Storage {
         }
     }
 
-    /// The numbers in the logical order N, C, H, W.
+    /// Returns the numbers in the logical order N, C, H, W.
     pub(crate) fn to_nchw<T: Element>(&self, shape: Nchw) -> Vec<T> {
         fn read<T: Element, U: Element>(values: &[T], shape: Nchw) -> Vec<U> {
             let mut numbers = vec![U::zero(); shape.len()];
@@ -162,8 +163,9 @@ impl Storage {
     }
 }
 
-/// Transposes a matrix with this many columns. A tensor is a matrix of N * C rows and H * W columns, and its storage the
-/// transpose. A job reads a cache line of every row; it moves squares of numbers, so that it writes whole cache lines too.
+/// Transposes a matrix with this many columns. A tensor is a matrix of N * C rows and H * W columns, and its storage is
+/// the transpose. Each job reads one cache line of every row, in square blocks, so that it also writes whole cache
+/// lines.
 pub(crate) fn transpose<T: Copy + Sync, U: Send>(
     x: &[T],
     columns: usize,
@@ -185,24 +187,24 @@ pub(crate) fn transpose<T: Copy + Sync, U: Send>(
     });
 }
 
-/// The numbers of an operation's operands, all on one device; `F`, `D` and `C` hold as many references to them as the
-/// operation has operands.
+/// The numbers of an operation's operands, all on one device. `F`, `D` and `C` are collections with one reference per
+/// operand.
 pub(crate) enum Operands<F, D, C> {
     F32(F),
     F64(D),
     Cuda(C),
 }
 
-/// The operands of an operation that has `N`.
+/// The operands of an operation with a fixed number of them.
 pub(crate) type Fixed<'t, const N: usize> = Operands<[&'t [f32]; N], [&'t [f64]; N], [&'t cuda::Buffer; N]>;
 
-/// The operands of an operation that has any number.
+/// The operands of an operation with any number of them.
 pub(crate) type Many<'t> = Operands<Vec<&'t [f32]>, Vec<&'t [f64]>, Vec<&'t cuda::Buffer>>;
 
-/// The numbers of an operation's operands; the message of a panic names the operation.
+/// Returns the numbers of an operation's operands. `operation` is the name for panic messages.
 ///
 /// # Panics
-/// When the operands are on different devices.
+/// Panics if the operands are on different devices.
 #[track_caller]
 pub(crate) fn operands<'t, const N: usize>(operation: &str, tensors: [&'t Tensor; N]) -> Fixed<'t, N> {
     match one_device(operation, &tensors) {
@@ -212,7 +214,7 @@ pub(crate) fn operands<'t, const N: usize>(operation: &str, tensors: [&'t Tensor
     }
 }
 
-/// The same for any number of operands, at least one.
+/// Returns the same as [`operands`] for any number of operands, at least one.
 #[track_caller]
 pub(crate) fn many_operands<'t>(operation: &str, tensors: &[&'t Tensor]) -> Many<'t> {
     let device = one_device(operation, tensors);
@@ -224,8 +226,8 @@ pub(crate) fn many_operands<'t>(operation: &str, tensors: &[&'t Tensor]) -> Many
     }
 }
 
-/// The device that all operands of an operation are on. A loop looks for it, because a panic in a closure would not be
-/// located at the operation's caller.
+/// Returns the device of all operands of an operation. It uses a loop, because a panic in a closure would not be
+/// reported at the operation's caller.
 #[track_caller]
 fn one_device(operation: &str, tensors: &[&Tensor]) -> Device {
     let first = tensors[0].device();
@@ -239,7 +241,7 @@ fn one_device(operation: &str, tensors: &[&Tensor]) -> Device {
     first
 }
 
-/// The results of a kernel as storage: a buffer, an array of buffers or a vector of them.
+/// Converts the results of a kernel to storage: a buffer, an array of buffers or a vector of buffers.
 pub(crate) trait IntoStorage {
     type Storage;
     fn into_storage(self) -> Self::Storage;
@@ -273,8 +275,9 @@ impl<B: IntoStorage> IntoStorage for Vec<B> {
     }
 }
 
-/// Runs an operation on the device of its [`operands`]: a kernel for each kind of device, or one that is generic over
-/// the element type for the processor and one for CUDA devices. A kernel leaves one buffer or an array of them.
+/// Runs an operation on the device of its [`operands`]: with one kernel for each kind of device, or with one that is
+/// generic over the element type for the CPU and one for CUDA devices. A kernel returns one buffer, or an array or a
+/// vector of them.
 macro_rules! dispatch {
     ($operands:expr, |$x:pat_param| $kernel:expr, |$dx:pat_param| $launch:expr) => {
         $crate::storage::dispatch!($operands, |$x| $kernel, |$x| $kernel, |$dx| $launch)

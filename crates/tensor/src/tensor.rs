@@ -1,4 +1,4 @@
-//! The tensor: an immutable array on a device, and the node of the graph that made it.
+//! The tensor: an immutable array on a device, with the graph node of the operation that computed it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use crate::autograd::{Backward, Node};
 use crate::shape::Shape;
 use crate::storage::{Device, Element, Storage};
 
-/// An immutable array of up to four axes on a device, with its axes read as NumPy and PyTorch read them: a batch of
+/// An immutable array of up to four axes on a device. The order of the axes is that of NumPy and PyTorch: a batch of
 /// images is `[n, c, h, w]`, a batch of rows `[n, c]`, a vector `[c]` and a scalar `[]`.
 ///
-/// Cloning is cheap: clones share the numbers. Operations are methods that return new tensors; when an operand is
-/// tracked (made by [`Tensor::variable`] or computed from one that was) the result remembers how it was made, and
+/// Cloning is cheap: clones share the numbers. Operations are methods that return new tensors. If an operand is tracked
+/// (made by [`Tensor::variable`] or computed from such a tensor), the result records how it was computed, and
 /// [`Tensor::gradients`] differentiates it.
 ///
 /// ```
@@ -26,16 +26,16 @@ use crate::storage::{Device, Element, Storage};
 /// assert_eq!(brightness.gradients(&[&per_channel])[0].shape(), [3, 1, 1]);
 /// ```
 ///
-/// Operations panic when shapes or devices do not fit, as ndarray's do, because that is a mistake in the program and
-/// not in its input. The message names the operation and the shapes. The compiler refuses some mistakes earlier. The
-/// number beside an operator is an `f64`, also where the tensor holds `f32`:
+/// Operations panic if shapes or devices do not match, as in ndarray, because that is a mistake in the program and not
+/// in its input. The message names the operation and the shapes. The compiler rejects some mistakes earlier. A number
+/// that is combined with a tensor by an operator must be an `f64`, even if the tensor holds `f32`:
 ///
 /// ```compile_fail,E0277
 /// # use mergan_tensor::{Device, Tensor};
 /// let twice = Tensor::zeros([2], Device::Cpu) * 2; // `* 2.0` is accepted
 /// ```
 ///
-/// Two tensors have no `==`, which could mean a tensor of answers or one answer:
+/// Tensors have no `==`, which could mean an elementwise comparison or a single answer:
 ///
 /// ```compile_fail,E0369
 /// # use mergan_tensor::{Device, Tensor};
@@ -49,21 +49,21 @@ pub struct Tensor {
     node: Option<Arc<Node>>,
 }
 
-/// The numbers of an operation's own result, kept for its gradient.
+/// An operation's own result, kept for its gradient.
 ///
-/// It leaves the graph node out: the node owns the gradient, so a gradient that held its own node would never be freed.
-/// [`Backward::output`] puts the two together again.
+/// It does not include the graph node: the node owns the gradient function, so a gradient function that held its own
+/// node would never be freed. [`Backward::output`] combines the two again.
 pub(crate) struct SavedOutput {
     shape: Shape,
     storage: Arc<Storage>,
 }
 
 impl Tensor {
-    /// A tensor on `device` with the numbers and the axes of an ndarray. The numbers are rounded where the device
-    /// computes in a shorter type.
+    /// Creates a tensor on `device` with the numbers and the axes of an ndarray. The numbers are rounded if the device
+    /// computes in lower precision.
     ///
     /// # Panics
-    /// When the array has more than four axes.
+    /// Panics if the array has more than four axes.
     #[track_caller]
     pub fn from_array<T: Element, S: Data<Elem = T>, D: Dimension>(array: &ArrayBase<S, D>, device: Device) -> Tensor {
         let Some(shape) = Shape::of(array.shape()) else {
@@ -74,11 +74,11 @@ impl Tensor {
         Tensor::constant(shape, Storage::from_nchw(device, shape.nchw(), numbers))
     }
 
-    /// A tensor of this shape from numbers in logical order: those of the last axis lie side by side, as in C and in
-    /// NumPy. The numbers are rounded where the device computes in a shorter type.
+    /// Creates a tensor of this shape from numbers in row-major order: those of the last axis are adjacent, as in C and
+    /// NumPy. The numbers are rounded if the device computes in lower precision.
     ///
     /// # Panics
-    /// When there are more or fewer values than the shape holds.
+    /// Panics if the number of values is not that of the shape.
     #[track_caller]
     pub fn from_vec<T: Element>(values: Vec<T>, shape: impl Into<Shape>, device: Device) -> Tensor {
         let shape = shape.into();
@@ -91,59 +91,59 @@ impl Tensor {
         Tensor::constant(shape, Storage::from_nchw(device, shape.nchw(), &values))
     }
 
-    /// A tensor of this shape with the same number everywhere.
+    /// Creates a tensor of this shape with the same number everywhere.
     pub fn full(value: f64, shape: impl Into<Shape>, device: Device) -> Tensor {
         let shape = shape.into();
         Tensor::constant(shape, Storage::filled(device, shape.len(), value))
     }
 
-    /// A tensor of zeros of this shape.
+    /// Creates a tensor of zeros of this shape.
     pub fn zeros(shape: impl Into<Shape>, device: Device) -> Tensor {
         Tensor::full(0.0, shape, device)
     }
 
-    /// The same numbers as a variable, which gradients can be taken with respect to. Every call makes another variable;
-    /// clones of the result are the same one.
+    /// Returns the same numbers as a variable, with respect to which gradients can be computed. Every call makes a new
+    /// variable; clones of the result are the same variable.
     pub fn variable(&self) -> Tensor {
         Tensor { node: Some(Arc::new(Node::leaf())), ..self.clone() }
     }
 
-    /// The same numbers as a constant, through which no gradient flows.
+    /// Returns the same numbers as a constant, through which no gradient flows.
     pub fn detach(&self) -> Tensor {
         Tensor { node: None, ..self.clone() }
     }
 
-    /// Whether gradients can flow through this tensor, because it is a variable or was computed from one.
+    /// Returns whether gradients can flow through this tensor, because it is a variable or was computed from one.
     pub fn is_tracked(&self) -> bool {
         self.node.is_some()
     }
 
-    /// The lengths of the axes.
+    /// Returns the lengths of the axes.
     pub fn shape(&self) -> Shape {
         self.shape
     }
 
-    /// The device that holds the numbers.
+    /// Returns the device that holds the numbers.
     pub fn device(&self) -> Device {
         self.storage.device()
     }
 
-    /// The same numbers on another device, as a constant.
+    /// Returns the same numbers on another device, as a constant.
     pub fn to_device(&self, device: Device) -> Tensor {
         if device == self.device() { self.detach() } else { Tensor::from_vec(self.to_vec::<f64>(), self.shape, device) }
     }
 
-    /// The numbers in logical order: those of the last axis lie side by side. On a CUDA device this waits for the work
-    /// that was asked for before.
+    /// Returns the numbers in row-major order: those of the last axis are adjacent. On a CUDA device this waits for all
+    /// previously submitted work.
     pub fn to_vec<T: Element>(&self) -> Vec<T> {
         self.storage.to_nchw(self.shape.nchw())
     }
 
-    /// The numbers as an ndarray with the same axes: `to_array::<f32, Ix4>()` of images, `IxDyn` of
-    /// anything.
+    /// Returns the numbers as an ndarray with the same axes: `to_array::<f32, Ix4>()` for images, or with `IxDyn` for
+    /// any shape.
     ///
     /// # Panics
-    /// When the dimension has another number of axes.
+    /// Panics if the dimension has another number of axes.
     #[track_caller]
     pub fn to_array<T: Element, D: Dimension>(&self) -> Array<T, D> {
         let array = ArrayD::from_shape_vec(self.shape.axes(), self.to_vec());
@@ -155,10 +155,10 @@ impl Tensor {
         array
     }
 
-    /// The only number of a tensor, which may have any number of axes of length 1.
+    /// Returns the only number of a tensor, which may have any number of axes of length 1.
     ///
     /// # Panics
-    /// When the tensor holds no number or more than one.
+    /// Panics if the tensor does not have exactly one element.
     #[track_caller]
     pub fn item(&self) -> f64 {
         let count = self.shape.len();
@@ -171,14 +171,14 @@ impl Tensor {
         self.to_vec::<f64>()[0]
     }
 
-    /// A constant from numbers that lie in memory as [`Storage`] says.
+    /// Creates a constant from storage, whose numbers are in H, W, N, C order.
     pub(crate) fn constant(shape: Shape, storage: Storage) -> Tensor {
         Tensor { shape, storage: Arc::new(storage), node: None }
     }
 
-    /// The result of an operation. `gradient` gives, for the gradient of the result, those of the operands (an empty
-    /// place for an operand that [`Backward::wants`] says nobody asked for). It is kept only while gradients are
-    /// recorded and some operand is tracked.
+    /// Creates the result of an operation. `gradient` maps the gradient of the result to the gradients of the operands,
+    /// with `None` for operands that [`Backward::wants`] reports as not needed. It is kept only while gradients are
+    /// recorded and if some operand is tracked.
     pub(crate) fn from_operation<G>(shape: Shape, storage: Storage, operands: &[&Tensor], gradient: G) -> Tensor
     where
         G: Fn(&Backward) -> Vec<Option<Tensor>> + Send + Sync + 'static,
@@ -186,7 +186,8 @@ impl Tensor {
         Tensor::with_saved_output(shape, storage, operands, |_| gradient)
     }
 
-    /// As [`Tensor::from_operation`], for a gradient that is written in terms of the operation's own result.
+    /// Does the same as [`Tensor::from_operation`] for a gradient that is written in terms of the operation's own
+    /// result.
     pub(crate) fn with_saved_output<G>(
         shape: Shape,
         storage: Storage,
@@ -203,7 +204,7 @@ impl Tensor {
         Tensor { shape, storage, node }
     }
 
-    /// As [`Tensor::from_operation`] of one operand, whose numbers the result shares.
+    /// Does the same as [`Tensor::from_operation`] for one operand, whose numbers the result shares.
     pub(crate) fn sharing<G>(shape: Shape, operand: &Tensor, gradient: G) -> Tensor
     where
         G: Fn(&Backward) -> Vec<Option<Tensor>> + Send + Sync + 'static,
@@ -222,7 +223,7 @@ impl Tensor {
 }
 
 impl SavedOutput {
-    /// The result as a tensor again, attached to the node that made it.
+    /// Returns the result as a tensor again, attached to the node that computed it.
     pub(crate) fn attach(&self, node: Arc<Node>) -> Tensor {
         Tensor { shape: self.shape, storage: self.storage.clone(), node: Some(node) }
     }

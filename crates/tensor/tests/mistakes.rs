@@ -12,7 +12,7 @@ use mergan_tensor::{Adam, Conv2d, Device, FrozenConv2d, Pool2d, Tensor, no_grad}
 use ndarray::{ArrayD, Ix3};
 
 thread_local! {
-    /// Where the last panic of this thread was located, while a mistake is made.
+    /// The location of this thread's last panic, while a mistake is made.
     static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 

@@ -1,4 +1,4 @@
-//! What the checkers found in a launch.
+//! The findings of the checkers in a launch.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -13,7 +13,7 @@ const MOST: usize = 8;
 pub struct Finding {
     /// The kernel.
     pub kernel: String,
-    /// What it did, in words.
+    /// The erroneous action, in words.
     pub what: String,
     /// The place, a file and a line.
     pub place: String,

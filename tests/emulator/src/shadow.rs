@@ -1,4 +1,4 @@
-//! What the checkers remember of every word of memory, and which pairs of accesses are forbidden.
+//! The checkers' records of every word of memory, and the pairs of accesses that are forbidden.
 //!
 //! Both executors run the threads of a launch one after the other, so a race never shows in the results of a single
 //! run. The checkers find it whatever the order was: every access carries the time of its thread's last
@@ -114,7 +114,7 @@ enum State {
     Initialised,
 }
 
-/// What the checkers remember of a word of memory.
+/// The checkers' record of a word of memory.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Word {
     written: u32,

@@ -30,7 +30,8 @@ pub struct Arguments {
 /// The maps, with their names in the table.
 const MAPS: [(&str, &str); 3] =
     [("conv2d", "convolution"), ("input_grad", "input gradient"), ("weight_grad", "weight gradient")];
-/// How many milliseconds of our side's work are requested at a time; PyTorch gets the same number of repetitions.
+/// The duration in milliseconds of our side's work that is requested at a time; PyTorch gets the same number of
+/// repetitions.
 const SLICE: f64 = 50.0;
 /// The most repetitions requested at a time.
 const MOST_REPETITIONS: f64 = 100.0;

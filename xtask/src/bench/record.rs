@@ -18,7 +18,7 @@ pub struct Record<'a> {
     pub peers: String,
     /// The share of the machine that other processes used meanwhile.
     pub others: f64,
-    /// What is measured, and how.
+    /// The measured quantity, and the method.
     pub method: String,
     /// The tables, in Markdown, each after an empty line.
     pub tables: String,

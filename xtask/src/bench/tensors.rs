@@ -20,7 +20,7 @@ pub struct Arguments {
     common: Common,
 }
 
-/// How the lines of the libraries begin whose versions the record names.
+/// The prefixes of the lines of `cargo tree` that name the libraries and their versions.
 const LIBRARIES: [&str; 2] = ["burn v", "candle-core v"];
 
 /// Runs the benchmark and writes the table.

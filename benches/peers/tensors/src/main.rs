@@ -38,7 +38,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What was measured of all sides.
+/// The measurements of all sides.
 struct Measured {
     /// In milliseconds, in the order of the sides; ours is the first.
     medians: Vec<f64>,

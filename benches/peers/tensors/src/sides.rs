@@ -7,7 +7,7 @@ use burn::tensor::{Tensor as BurnTensor, TensorData, module::conv2d};
 use candle_core::{Device as CandleDevice, Tensor as CandleTensor, Var};
 use mergan_tensor::{Conv2d, Device, Tensor};
 
-/// What is computed.
+/// The computation that is compared.
 pub struct Step {
     pub images: [usize; 4],
     pub kernel: [usize; 4],

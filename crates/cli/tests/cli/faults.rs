@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::interruption::{checkpoints, copy};
 use crate::{cache, finished_run, generators, mergan, new_run};
 
-/// How often runs are killed in the test; `MERGAN_KILLS` sets more.
+/// The number of times that runs are killed in the test; `MERGAN_KILLS` sets more.
 const KILLS: usize = 6;
 /// The longest life of a process before it is killed, in milliseconds; `MERGAN_LIFE` sets more for slow machines.
 const LIFE: u64 = 600;

@@ -17,7 +17,7 @@ use crate::manifest::DataFile;
 /// soon moves on to the next source.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How many bytes longer than the original a compressed file may be.
+/// The maximum number of bytes by which a compressed file may exceed the original.
 const COMPRESSION_SLACK: u64 = 64 * 1024;
 
 /// A folder on a web server.

@@ -28,7 +28,7 @@ use store::Store;
 pub(crate) use store::{Lock, cache_error};
 pub(crate) use verify::for_each_chunk;
 
-/// Where to look for files, where to keep them, and who hears of progress.
+/// The places to look for files and to keep them, and the observer of progress.
 #[derive(Clone)]
 pub struct FetchOptions<'a> {
     /// The cache, which has one folder per dataset, named after it. The default is [`default_cache`].
@@ -65,7 +65,7 @@ impl Default for FetchOptions<'_> {
     }
 }
 
-/// What an observer hears while files are fetched. It hears nothing if all files are already here.
+/// The events that an observer receives while files are fetched. There are none if all files are already here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
     /// Another process is fetching this dataset, and this one waits for it.
@@ -91,7 +91,7 @@ pub enum Event<'a> {
     },
     /// A picture that cannot be read is left out.
     Skipped {
-        /// Where it lies.
+        /// Its location.
         picture: &'a str,
         /// Why it cannot be read.
         reason: &'a str,

@@ -45,7 +45,7 @@ struct Split {
     name: String,
     /// Channels, height and width.
     shape: [usize; 3],
-    /// How files became images; `None` if images are identified by their pixels.
+    /// The conversion of files to images; `None` if images are identified by their pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fit: Option<Fit>,
     /// SHA-256 of the labels in order.
@@ -61,7 +61,7 @@ struct Class {
     sha256: String,
 }
 
-/// What identifies the images of a split, computed once.
+/// The data that identify the images of a split, computed once.
 #[derive(Debug, Clone)]
 pub(crate) struct Contents {
     order: String,

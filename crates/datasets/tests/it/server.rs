@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What a client asked for: the last part of the path, and the first byte if it asked for a range.
+/// A client's request: the last part of the path, and the first byte if it requested a range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     pub file: String,
     pub range: Option<usize>,
 }
 
-/// How to answer a request.
+/// The server's answer to a request.
 pub enum Answer {
     /// Sends the file, or the range asked for; the connection closes after `cut` bytes of it.
     File { bytes: Vec<u8>, cut: usize },

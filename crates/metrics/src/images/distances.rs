@@ -134,7 +134,7 @@ pub struct Distance {
     pub metric: String,
     /// The value.
     pub value: f64,
-    /// How it was computed from the features.
+    /// The method of computing it from the features.
     pub estimator: String,
     /// Why the value is unreliable, if it is.
     pub warning: Option<String>,

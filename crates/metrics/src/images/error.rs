@@ -18,7 +18,7 @@ pub enum ImagesError {
     /// A file or folder cannot be read or written.
     #[error("{action} {}", path.display())]
     File {
-        /// What was tried, as in "reading".
+        /// The action that failed, as in "reading".
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -51,7 +51,7 @@ pub enum ImagesError {
     Array {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem that was found.
         source: NpyError,
     },
 
@@ -70,7 +70,7 @@ pub enum ImagesError {
     NoImages {
         /// The file or folder.
         path: PathBuf,
-        /// What it holds and what was expected.
+        /// The contents that were found and those that were expected.
         reason: String,
     },
 
@@ -104,7 +104,7 @@ pub enum ImagesError {
     Statistics {
         /// The archive.
         path: PathBuf,
-        /// What it holds instead.
+        /// The contents that were found instead.
         reason: String,
     },
 

@@ -5,9 +5,9 @@ use mergan_nn::Rows;
 
 use crate::layers::{CriticLayers, Design, GeneratorLayers};
 
-/// Pixels on a side of the smallest feature maps.
+/// The side of the smallest feature maps in pixels.
 const BASE: usize = 4;
-/// Slope of the critic's leaky rectifiers.
+/// The slope of the critic's leaky ReLUs.
 const SLOPE: f64 = 0.2;
 
 pub(super) struct Digit;

@@ -1,16 +1,16 @@
 //! The residual networks for 64x64 images (LSUN; `GoodGenerator` and `GoodDiscriminator` of the released code's
 //! `gan64_model.py`, which are those of WGAN-GP).
 //!
-//! The released generator reads the latent with a one-hot class behind it, and its batch norm knows no classes. The
-//! columns of its first layer that belong to the classes are a table of their own here, a row a class, so that a class's
-//! parameters can be told from the others'. The shortcuts are 1x1 convolutions, which commute with nearest-neighbour
-//! upsampling and with mean pooling; they run where there are fewer pixels.
+//! In the released generator the input is the latent concatenated with a one-hot class, and its batch norm does not
+//! depend on the class. Here the columns of the first layer that belong to classes are a separate table with one row
+//! per class, so that per-class parameters can be distinguished from shared ones. The shortcuts are 1x1 convolutions,
+//! which commute with nearest-neighbour upsampling and with mean pooling, so they run where there are fewer pixels.
 
 use mergan_nn::Rows;
 
 use crate::layers::{CriticLayers, Design, GeneratorLayers, Kernel};
 
-/// Pixels on a side of the smallest feature maps.
+/// The side of the smallest feature maps in pixels.
 const BASE: usize = 4;
 
 pub(super) struct Resnet;
@@ -38,11 +38,11 @@ impl Design for Resnet {
     }
 }
 
-/// A residual block that doubles the image: two normalisations, two 3x3 convolutions and a shortcut.
+/// Applies a residual block that doubles the image: two normalisations, two 3x3 convolutions and a shortcut.
 fn up<L: GeneratorLayers>(net: &mut L, block: &str, x: &L::Value, outputs: usize) -> L::Value {
     let mut maps = net.batch_norm_relu(x, format_args!("{block}.n1"), Rows::Shared);
     maps = net.upsample(&maps);
-    // The normalisation that follows takes away what a bias would add.
+    // There is no bias because the next normalisation would cancel it.
     maps = net.conv(&maps, format_args!("{block}.c1"), Kernel::he(3, outputs).without_bias());
     maps = net.batch_norm_relu(&maps, format_args!("{block}.n2"), Rows::Shared);
     maps = net.conv(&maps, format_args!("{block}.c2"), Kernel::he(3, outputs));
@@ -51,10 +51,10 @@ fn up<L: GeneratorLayers>(net: &mut L, block: &str, x: &L::Value, outputs: usize
     net.add(&shortcut, &maps)
 }
 
-/// A residual block that halves the image.
+/// Applies a residual block that halves the image.
 fn down<L: CriticLayers>(net: &mut L, block: &str, x: &L::Value, [inputs, outputs]: [usize; 2]) -> L::Value {
     let mut maps = net.layer_norm_relu(x, format_args!("{block}.n1"));
-    // As above: no bias before a normalisation.
+    // There is no bias before a normalisation, as above.
     maps = net.conv(&maps, format_args!("{block}.c1"), Kernel::he(3, inputs).without_bias());
     maps = net.layer_norm_relu(&maps, format_args!("{block}.n2"));
     maps = net.conv(&maps, format_args!("{block}.c2"), Kernel::he(3, outputs));

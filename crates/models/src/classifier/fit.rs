@@ -1,4 +1,4 @@
-//! How classifiers are trained.
+//! Training of classifiers.
 
 use std::convert::Infallible;
 
@@ -12,14 +12,14 @@ use crate::pixels;
 const ORDER_STREAM: u16 = 0x103;
 const DROPOUT_STREAM: u16 = 0x104;
 
-/// How a classifier is trained.
+/// The options of training a classifier.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FitOptions {
-    /// Passes over the images.
+    /// The number of passes over the images.
     pub epochs: usize,
-    /// Images a step.
+    /// The number of images per step.
     pub batch: usize,
-    /// Adam's rate at the first step; it falls linearly to 0.
+    /// Adam's learning rate at the first step; it decreases linearly to 0.
     pub rate: f64,
 }
 
@@ -30,8 +30,8 @@ impl Default for FitOptions {
 }
 
 impl FitOptions {
-    /// Those for `count` images of this shape (C, H, W): large sets are not passed over as often, and large images come in
-    /// smaller batches, whose activations take a few hundred megabytes.
+    /// Returns the options for `count` images of this shape (C, H, W): large datasets get fewer epochs, and large
+    /// images get smaller batches, so that activations take only a few hundred megabytes.
     pub fn of_images([_, height, width]: [usize; 3], count: usize) -> Self {
         let usual = FitOptions::default();
         let epochs = (ENOUGH_IMAGES / count.max(1)).clamp(1, usual.epochs);
@@ -40,27 +40,27 @@ impl FitOptions {
     }
 }
 
-/// As many images are enough to learn from, the same ones again or others.
+/// The number of training images, counted with repetition, that is enough.
 const ENOUGH_IMAGES: usize = 400_000;
-/// Pixels of an image up to which the usual batch is taken.
+/// The number of pixels up to which the default batch size is used.
 const USUAL_PIXELS: usize = 32 * 32;
 
-/// Where a training stands.
+/// The progress of training.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FitProgress {
-    /// Steps done.
+    /// The number of steps done.
     pub step: usize,
-    /// Steps in all.
+    /// The total number of steps.
     pub steps: usize,
-    /// Mean cross-entropy of the step's batch.
+    /// The mean cross-entropy of the step's batch.
     pub loss: f64,
 }
 
 impl Classifier {
-    /// A classifier trained on these images (N, C, H, W) and labels with Adam, the batches drawn from `random`.
+    /// Trains a classifier on these images (N, C, H, W) and labels with Adam. Batches are drawn from `random`.
     ///
     /// # Panics
-    /// When there is not one label below `classes` for every image.
+    /// Panics if there is not one label below `classes` for every image.
     pub fn fit(
         images: ArrayView4<u8>,
         labels: &[usize],
@@ -76,14 +76,14 @@ impl Classifier {
         fitted
     }
 
-    /// As [`Classifier::fit`], of images that need not be in memory at once: `read` is asked for those of each batch, by
-    /// their indices, and gives them as n x C x H x W.
+    /// Does the same as [`Classifier::fit`] for images that need not be in memory at once: `read` is called with the
+    /// indices of each batch and returns its images as n x C x H x W.
     ///
     /// # Errors
-    /// What `read` fails with.
+    /// Returns the first error of `read`.
     ///
     /// # Panics
-    /// When a label is not below `classes`, or `read` gives images of another shape.
+    /// Panics if a label is not below `classes`, or if `read` returns images of another shape.
     pub fn fit_from<E>(
         mut read: impl FnMut(&[usize]) -> Result<Array4<u8>, E>,
         shape: [usize; 3],
@@ -102,7 +102,7 @@ impl Classifier {
         for epoch in 0..options.epochs {
             let address = Address { stream: ORDER_STREAM, step: epoch as u32, ..Address::default() };
             let order = random.permutation(address, count);
-            // The last, smaller batch is dropped; another epoch's order brings its images back.
+            // The last, incomplete batch is dropped; its images are used in other epochs, whose order differs.
             for chosen in order.chunks_exact(batch) {
                 let x = pixels::from_bytes(read(chosen)?.view(), Device::Cpu);
                 let y: Vec<usize> = chosen.iter().map(|&i| labels[i]).collect();
@@ -119,7 +119,7 @@ impl Classifier {
     }
 }
 
-/// Half of the numbers at random, doubled, and 0 in place of the others.
+/// Applies dropout: a random half of the numbers is doubled, and the others become 0.
 fn dropped(x: Tensor, random: Random, address: Address) -> Tensor {
     let kept = random.below(address, x.shape().len(), 2).into_iter().map(|kept| 2.0 * kept as f32).collect();
     &x * Tensor::from_vec(kept, x.shape(), x.device())
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn convolutions_learn_where_colour_images_differ() {
-        // The bright quarter says the class.
+        // The position of the bright quarter determines the class.
         for (side, epochs) in [(32, 6), (64, 6)] {
             let images = Array4::from_shape_fn((60, 3, side, side), |(n, c, y, x)| {
                 let bright = (n % 2 == 0) == (y < side / 2) && x < side / 2;

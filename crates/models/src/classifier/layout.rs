@@ -1,4 +1,4 @@
-//! Which layers classifiers of which images have.
+//! The layers of classifiers, by the shape of their images.
 
 use mergan_nn::{Rows, Weights};
 
@@ -8,24 +8,24 @@ use crate::layers::{Kernel, Layers};
 /// The layers of a classifier.
 #[derive(Debug)]
 pub(super) struct Layout {
-    /// As metric cards have it.
+    /// The name on metric cards.
     pub(super) name: &'static str,
-    /// Channels of 3x3 convolutions with rectifiers; each block ends in 2x2 max pooling.
+    /// The channels of 3x3 convolutions with ReLUs; each block ends with 2x2 max pooling.
     pub(super) blocks: &'static [&'static [usize]],
-    /// Linear layers with rectifiers. Behind convolutions the first loses half its numbers at random in training.
+    /// The outputs of linear layers with ReLUs. After convolutions, the first has dropout of one half in training.
     pub(super) hidden: &'static [usize],
 }
 
-/// Of MNIST in the paper.
+/// The paper's classifier for MNIST.
 const PERCEPTRON: Layout = Layout { name: "mlp-1024-512-256-128", blocks: &[], hidden: &[1024, 512, 256, 128] };
-/// Of SVHN in the paper.
+/// The paper's classifier for SVHN.
 const SEVEN_CONVOLUTIONS: Layout = Layout {
     name: "cnn-2x32-2x64-3x128-512-128",
     blocks: &[&[32, 32], &[64, 64], &[128, 128, 128]],
     hidden: &[512, 128],
 };
-/// Of LSUN in the paper, VGG-16 with small linear layers, at a quarter of its width: on processors the whole would take
-/// longer to train than a generator.
+/// The paper's classifier for LSUN, VGG-16 with small linear layers, at a quarter of its width: on CPUs the full
+/// network would take longer to train than a generator.
 const THIRTEEN_CONVOLUTIONS: Layout = Layout {
     name: "cnn-2x16-2x32-3x64-3x128-3x128-256-128",
     blocks: &[&[16, 16], &[32, 32], &[64, 64, 64], &[128, 128, 128], &[128, 128, 128]],
@@ -33,7 +33,7 @@ const THIRTEEN_CONVOLUTIONS: Layout = Layout {
 };
 
 impl Layout {
-    /// The layers for images of this shape, C, H and W.
+    /// Returns the layers for images of this shape (C, H, W).
     pub(super) fn of([channels, height, width]: [usize; 3]) -> &'static Layout {
         match (channels, height.min(width)) {
             (_, 33..) => &THIRTEEN_CONVOLUTIONS,
@@ -42,14 +42,14 @@ impl Layout {
         }
     }
 
-    /// The layers with the most convolutions that these weights have.
+    /// Returns the layers that these weights have: those with the most convolutions whose last convolution exists.
     pub(super) fn in_weights(weights: &Weights) -> &'static Layout {
         let has = |convolution: usize| weights.get(&format!("c{convolution}.weight")).is_some();
         let layouts = [&THIRTEEN_CONVOLUTIONS, &SEVEN_CONVOLUTIONS];
         layouts.into_iter().find(|layout| has(layout.blocks.concat().len())).unwrap_or(&PERCEPTRON)
     }
 
-    /// The parameters, of images with so many channels, `inputs` numbers of which reach the first linear layer.
+    /// Declares the parameters for images with this number of channels. The first linear layer has `inputs` inputs.
     pub(super) fn declare(&self, channels: usize, inputs: usize, classes: usize) -> Declaration {
         let mut net = Declaration::new(classes);
         let mut maps = Sizes::row(channels);
@@ -64,7 +64,7 @@ impl Layout {
         net
     }
 
-    /// How many numbers of an image of this shape, C, H and W, reach the first linear layer.
+    /// Returns the number of inputs of the first linear layer for images of this shape (C, H, W).
     pub(super) fn inputs(&self, [channels, height, width]: [usize; 3]) -> usize {
         let halvings = self.blocks.len();
         let channels = self.blocks.last().and_then(|block| block.last()).copied().unwrap_or(channels);

@@ -1,9 +1,9 @@
-//! The classifier that scores generated images, trained on real ones as in the paper's evaluation: a multilayer perceptron
-//! for grey digits and convolutions for colour and for larger images.
+//! The classifier that scores generated images, trained on real images as in the paper's evaluation: a multilayer
+//! perceptron for grey digits, and convolutions for colour images and for larger ones.
 //!
-//! The released graphs take pixels as integers up to 255 (in colour less the mean of ImageNet) and start from weights of
-//! deviation 0.001; ours takes them scaled to [-1, 1] and starts as the other networks do, which reaches the same test
-//! accuracy on digits in a tenth of the steps.
+//! The released graphs use pixels as integers up to 255 (minus the mean of ImageNet for colour images), and initial
+//! weights with standard deviation 0.001. Ours uses pixels scaled to [-1, 1] and the same initialisation as the other
+//! networks, which reaches the same test accuracy on digits in a tenth of the steps.
 
 mod fit;
 mod layout;
@@ -24,8 +24,8 @@ pub use fit::{FitOptions, FitProgress};
 pub use reading::Reading;
 
 const CLASSIFIER_STREAM: u16 = 0x102;
-/// Numbers of the images that one forward pass of a prediction takes; it bounds the memory, the result does not depend on
-/// it.
+/// The size of the images in one forward pass of a prediction, in numbers. It limits the memory; the result does not
+/// depend on it.
 const PREDICTION_NUMBERS: usize = 500 * 32 * 32;
 
 /// A classifier of images of a fixed size.
@@ -36,10 +36,11 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// A classifier with fresh weights for images of this shape (C, H, W), which decides its layers, frozen.
+    /// Creates a classifier with new weights for images of this shape (C, H, W), which determines its layers. Its
+    /// parameters are constants.
     ///
     /// # Panics
-    /// When the images are so small that its poolings leave nothing.
+    /// Panics if the images are so small that pooling leaves no pixels.
     pub fn new(shape: [usize; 3], classes: usize, random: Random, device: Device) -> Self {
         let layout = Layout::of(shape);
         let inputs = layout.inputs(shape);
@@ -48,7 +49,7 @@ impl Classifier {
         Classifier { layout, parameters }
     }
 
-    /// A classifier that knows of more classes, and never names one of those.
+    /// Returns a classifier with more classes, which never predicts the new ones.
     pub fn grown(&self, shape: [usize; 3], classes: usize) -> Self {
         let mut larger = Classifier::new(shape, classes, Random::new(0), self.device());
         let [weight, bias] = larger.parameters.last_chunk_mut().expect("a classifier has layers");
@@ -57,67 +58,69 @@ impl Classifier {
         larger.holding(self)
     }
 
-    /// The classifier in a file of its weights, on the CPU.
+    /// Loads a classifier from a file of weights, on the CPU.
     ///
     /// # Errors
-    /// When the file cannot be read or holds another network.
+    /// Returns an error if the file cannot be read or contains another network.
     pub fn load(path: &Path) -> Result<Self, WeightsError> {
         Classifier::from_weights(path, &Weights::load(path, Device::Cpu)?)
     }
 
-    /// The classifier in these weights, frozen; which layers it has, and of what sizes, is read off them. `path` names the
-    /// file in errors.
+    /// Creates a classifier from weights, with constants as parameters. Its layers and their sizes are determined from
+    /// the tensors. `path` names the file in errors.
     ///
     /// # Errors
-    /// When a tensor is missing or does not fit the others: the weights are those of another network.
+    /// Returns an error if a tensor is missing or does not fit the others, because the weights belong to another
+    /// network.
     pub fn from_weights(path: &Path, weights: &Weights) -> Result<Self, WeightsError> {
         let layout = Layout::in_weights(weights);
-        // A length that is not there is 0, which the tensor then does not have.
+        // A missing length is taken as 0, which then does not match the tensor.
         let length = |name: &str, axis: usize| weights.length(name, axis).unwrap_or(0);
         let classes = length(&format!("l{}.weight", layout.hidden.len() + 1), 0);
         let net = layout.declare(length("c1.weight", 1), length("l1.weight", 1), classes);
         Ok(Classifier { layout, parameters: net.read(path, weights)? })
     }
 
-    /// How many classes it knows.
+    /// Returns the number of classes.
     pub fn classes(&self) -> usize {
         self.weight_length(self.layout.hidden.len() + 1, 0)
     }
 
-    /// Whether it takes images of this shape (C, H, W).
+    /// Returns whether the classifier accepts images of this shape (C, H, W).
     pub fn takes(&self, shape: [usize; 3]) -> bool {
         let is_for = self.layout.blocks.is_empty() || self.parameters[0].value.shape()[1] == shape[0];
         Layout::of(shape).name == self.name() && is_for && self.layout.inputs(shape) == self.weight_length(1, 1)
     }
 
-    /// The length of an axis of the weight of the linear layer with this number, counted from 1.
+    /// Returns the length of an axis of a linear layer's weight. Layers are numbered from 1.
     fn weight_length(&self, layer: usize, axis: usize) -> usize {
         let name = format!("l{layer}.weight");
         let found = self.parameters.iter().find(|parameter| parameter.name == name);
         found.expect("a classifier has all its layers").value.shape()[axis]
     }
 
-    /// The name of its layers, as metric cards have it.
+    /// Returns the name of its layers, as metric cards show it.
     pub fn name(&self) -> &'static str {
         self.layout.name
     }
 
-    /// The name of the layers of a classifier for images of this shape (C, H, W).
+    /// Returns the name of the layers of a classifier for images of this shape (C, H, W).
     pub fn name_for(shape: [usize; 3]) -> &'static str {
         Layout::of(shape).name
     }
 
-    /// Images `[n, c, h, w]` in [-1, 1] to logits N x classes.
+    /// Computes logits N x classes from images `[n, c, h, w]` in [-1, 1].
     pub fn logits(&self, images: &Tensor) -> Tensor {
         self.last(&self.features(images))
     }
 
-    /// Images `[n, c, h, w]` in [-1, 1] to the activations of the last hidden layer, N x 128.
+    /// Computes the activations of the last hidden layer, N x 128, from images `[n, c, h, w]` in [-1, 1].
     pub fn features(&self, images: &Tensor) -> Tensor {
         self.through(images, |x| x)
     }
 
-    /// As [`Classifier::features`], with this behind the first linear layer after convolutions.
+    /// Does the same as [`Classifier::features`], with `drop` applied after the first linear layer that follows
+    /// convolutions.
     fn through(&self, images: &Tensor, drop: impl Fn(Tensor) -> Tensor) -> Tensor {
         let net = &mut Forward::new(&self.parameters);
         let mut maps = images.clone();
@@ -137,26 +140,26 @@ impl Classifier {
         x
     }
 
-    /// The last layer, of the activations before it.
+    /// Applies the last layer to the activations before it.
     fn last(&self, features: &Tensor) -> Tensor {
         Forward::new(self.head()).linear_leaky_relu(features, LINEAR)
     }
 
-    /// Weight and bias of the last layer.
+    /// Returns the weight and the bias of the last layer.
     fn head(&self) -> &[Parameter; 2] {
         self.parameters.last_chunk().expect("a classifier has layers")
     }
 
-    /// What the classifier makes of images (N, C, H, W), in one pass.
+    /// Returns the classifier's outputs for images (N, C, H, W), in one pass.
     pub fn read(&self, images: ArrayView4<u8>) -> Reading {
         let Ok(reading) = self.read_from([Ok::<_, Infallible>(images)]);
         reading
     }
 
-    /// As [`Classifier::read`], of images that need not be in memory at once.
+    /// Does the same as [`Classifier::read`] for images that need not be in memory at once.
     ///
     /// # Errors
-    /// The first error among the parts.
+    /// Returns the first error among the parts.
     pub fn read_from<S: Data<Elem = u8>, E>(
         &self,
         parts: impl IntoIterator<Item = Result<ArrayBase<S, Ix4>, E>>,
@@ -182,15 +185,15 @@ impl Classifier {
         Ok(Reading { features: rows(features, width), logits: rows(logits, classes) })
     }
 
-    /// The likeliest class of every image (N, C, H, W).
+    /// Returns the most likely class of every image (N, C, H, W).
     pub fn predict(&self, images: ArrayView4<u8>) -> Vec<usize> {
         self.read(images).labels()
     }
 
-    /// The share of images whose likeliest class is their label.
+    /// Returns the fraction of images whose most likely class is their label.
     ///
     /// # Panics
-    /// When there is not one label for every image.
+    /// Panics if there is not one label for every image.
     pub fn accuracy(&self, images: ArrayView4<u8>, labels: &[usize]) -> f64 {
         self.read(images).accuracy(labels)
     }
@@ -238,12 +241,12 @@ mod tests {
             for other in shapes.into_iter().chain([[1, 16, 15], [1, 32, 32], [3, 24, 24], [4, 16, 20], [3, 96, 64]]) {
                 assert_eq!(read.takes(other), other == shape, "{other:?} by {}", read.name());
             }
-            // A tensor that does not fit its neighbours.
+            // This tensor does not fit its neighbours.
             weights.insert("l2.weight", &Tensor::zeros([2, 2], Device::Cpu));
             let error = Classifier::from_weights(&path, &weights).unwrap_err().to_string();
             assert!(error.contains("`l2.weight`") && error.contains("classifier.safetensors"), "{error}");
         }
-        // What an empty tensor claims is no length.
+        // The lengths of an empty tensor are ignored.
         let mut weights = Weights::default();
         weights.insert("l1.weight", &Tensor::zeros([0, usize::MAX], Device::Cpu));
         let error = Classifier::from_weights(&path, &weights).unwrap_err().to_string();

@@ -1,33 +1,33 @@
-//! What InceptionV3 is made of, as FID uses it: the 2015 TensorFlow network, with torchvision's names.
+//! The layers of InceptionV3 as FID uses it: the 2015 TensorFlow network, with torchvision's names.
 //!
-//! It differs from torchvision's InceptionV3 in three things: average pools leave the padding out of the mean, the last
-//! block pools by maximum where the others average, and there are 1008 outputs.
+//! It differs from torchvision's InceptionV3 in three ways: average pooling excludes the padding, the last block uses
+//! max pooling where the others use average pooling, and there are 1008 outputs.
 
 use mergan_tensor::{Conv2d, Pool2d};
 
-/// A layer, or layers side by side.
+/// A layer, or several branches of layers in parallel.
 pub(super) enum Part {
-    /// A convolution without bias, batch normalisation and a rectifier.
+    /// A convolution without bias, batch normalisation and a ReLU.
     Conv { name: String, outputs: usize, kernel: [usize; 2], conv: Conv2d },
-    /// The largest number of each window.
+    /// Max pooling.
     MaxPool(Pool2d),
-    /// The mean of each window.
+    /// Average pooling.
     AveragePool(Pool2d),
-    /// Sequences that all read the same maps; their channels stand one after another.
+    /// Sequences that all read the same maps. Their output channels are concatenated.
     Branches(Vec<Vec<Part>>),
-    /// What comes before is one of the network's features.
+    /// A point where the preceding maps are one of the network's features.
     Tap,
 }
 
-/// Channels of the images.
+/// The number of channels of the images.
 pub(super) const INPUTS: usize = 3;
-/// Outputs of the classifier, which FID does not use.
+/// The number of outputs of the classifier, which FID does not use.
 pub(super) const OUTPUTS: usize = 1008;
 
 const HALVING: Pool2d = Pool2d::square(3, 2, 0);
 const SMOOTHING: Pool2d = Pool2d::square(3, 1, 1);
 
-/// The network up to the last pooling, which averages whole maps.
+/// Returns the layers before the last pooling, which averages whole maps.
 pub(super) fn network() -> Vec<Part> {
     use Part::{MaxPool, Tap};
     vec![
@@ -56,17 +56,17 @@ pub(super) fn network() -> Vec<Part> {
     ]
 }
 
-/// A convolution that keeps the size of the image.
+/// Returns a convolution that keeps the size of the image.
 fn same(name: &str, outputs: usize, kernel: [usize; 2]) -> Part {
     Part::Conv { name: name.into(), outputs, kernel, conv: Conv2d::new([1, 1], kernel.map(|taps| taps / 2)) }
 }
 
-/// A convolution without padding.
+/// Returns a convolution without padding.
 fn valid(name: &str, outputs: usize, kernel: usize, stride: usize) -> Part {
     Part::Conv { name: name.into(), outputs, kernel: [kernel; 2], conv: Conv2d::square(stride, 0) }
 }
 
-/// 35 x 35 pixels; `pooled` channels of the last branch.
+/// Returns a block for 35 x 35 pixels; the last branch has `pooled` channels.
 fn block_a(block: &str, pooled: usize) -> Part {
     let name = |branch: &str| format!("{block}.{branch}");
     Part::Branches(vec![
@@ -81,7 +81,7 @@ fn block_a(block: &str, pooled: usize) -> Part {
     ])
 }
 
-/// From 35 x 35 to 17 x 17 pixels.
+/// Returns a block from 35 x 35 to 17 x 17 pixels.
 fn block_b(block: &str) -> Part {
     let name = |branch: &str| format!("{block}.{branch}");
     Part::Branches(vec![
@@ -95,7 +95,8 @@ fn block_b(block: &str) -> Part {
     ])
 }
 
-/// 17 x 17 pixels; `inner` channels of the kernels that are seven taps long.
+/// Returns a block for 17 x 17 pixels; convolutions with kernels of length seven have `inner` channels inside the
+/// branches.
 fn block_c(block: &str, inner: usize) -> Part {
     let name = |branch: &str| format!("{block}.{branch}");
     Part::Branches(vec![
@@ -116,7 +117,7 @@ fn block_c(block: &str, inner: usize) -> Part {
     ])
 }
 
-/// From 17 x 17 to 8 x 8 pixels.
+/// Returns a block from 17 x 17 to 8 x 8 pixels.
 fn block_d(block: &str) -> Part {
     let name = |branch: &str| format!("{block}.{branch}");
     Part::Branches(vec![
@@ -131,10 +132,10 @@ fn block_d(block: &str) -> Part {
     ])
 }
 
-/// 8 x 8 pixels; the last branch begins with `pool`.
+/// Returns a block for 8 x 8 pixels; the last branch starts with `pool`.
 fn block_e(block: &str, pool: Part) -> Part {
     let name = |branch: &str| format!("{block}.{branch}");
-    // A row and a column of taps side by side in the place of a square.
+    // Two parallel convolutions, with a row and a column kernel, replace one with a square kernel.
     let cross = |branch: &str| {
         let arm = |suffix: &str, kernel| vec![same(&name(&format!("{branch}{suffix}")), 384, kernel)];
         Part::Branches(vec![arm("a", [1, 3]), arm("b", [3, 1])])

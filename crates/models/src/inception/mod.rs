@@ -1,7 +1,7 @@
-//! InceptionV3 as FID uses it: images to features, forward only.
+//! InceptionV3 as FID uses it: features of images, forward only.
 //!
-//! Batch normalisation has standing statistics, so it is folded into the convolutions when weights are loaded. On the CPU
-//! an image's features are the same bits in whatever batch it comes.
+//! Batch normalisation uses fixed statistics, so it is folded into the convolutions when weights are loaded. On the CPU
+//! an image's features are bitwise the same whatever batch it is in.
 
 mod layout;
 mod resize;
@@ -16,21 +16,21 @@ use layout::{INPUTS, OUTPUTS, Part};
 
 pub use resize::Resize;
 
-/// Added to the variances by batch normalisation.
+/// The number that batch normalisation adds to variances.
 const EPSILON: f64 = 1e-3;
-/// Images come to the network with so many pixels on a side.
+/// The side of the network's input images in pixels.
 const SIDE: usize = 299;
 
-/// A place in the network whose maps, averaged, are features.
+/// A point in the network where maps, averaged over pixels, are used as features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tap {
     /// The 64 channels after the first pooling.
     First = 0,
     /// The 192 channels after the second pooling.
     Second = 1,
-    /// The 768 channels before the auxiliary classifier's place.
+    /// The 768 channels at the position of the auxiliary classifier.
     Auxiliary = 2,
-    /// The 2048 channels before the classifier: those of FID.
+    /// The 2048 channels before the classifier, which FID uses.
     Last = 3,
 }
 
@@ -38,13 +38,13 @@ impl Tap {
     /// All taps, from the first to the last.
     pub const ALL: [Tap; 4] = [Tap::First, Tap::Second, Tap::Auxiliary, Tap::Last];
 
-    /// How many features an image has here.
+    /// Returns the number of features of an image at this tap.
     pub fn features(self) -> usize {
         [64, 192, 768, 2048][self as usize]
     }
 }
 
-/// The network.
+/// The InceptionV3 network.
 pub struct Inception {
     parts: Vec<Built>,
     device: Device,
@@ -60,28 +60,29 @@ enum Built {
 }
 
 impl Inception {
-    /// The network, on the device of the weights, which are named as torchvision names them (`Mixed_5b.branch1x1.conv.weight`,
-    /// `Mixed_5b.branch1x1.bn.running_mean`, ..., `fc.weight`); `path` names the file in errors.
+    /// Creates the network from weights, on their device. They are named as in torchvision
+    /// (`Mixed_5b.branch1x1.conv.weight`, `Mixed_5b.branch1x1.bn.running_mean`, ..., `fc.weight`), and `path` names
+    /// their file in errors.
     ///
     /// # Errors
-    /// When a tensor is missing or has another shape: the weights are those of another network.
+    /// Returns an error if a tensor is missing or has another shape, because the weights belong to another network.
     pub fn new(weights: &Weights, path: &Path) -> Result<Self, WeightsError> {
         let file = File { weights, path };
         let (parts, channels) = file.sequence(layout::network(), INPUTS)?;
-        // Not used, but it tells this network from one that was trained on other classes.
+        // The classifier is not used, but its shape distinguishes this network from one trained on other classes.
         let classifier = file.tensor("fc.weight", &[OUTPUTS, channels])?;
         Ok(Inception { parts, device: classifier.device() })
     }
 
-    /// The names and axes of all tensors that the network is made of, but for those of the unused classifier.
+    /// Returns the names and shapes of all tensors of the network, except those of the unused classifier.
     pub fn tensors() -> Vec<(String, Vec<usize>)> {
         let mut tensors = Vec::new();
         list(&layout::network(), INPUTS, &mut tensors);
         tensors
     }
 
-    /// Weights of noise, of a size that keeps the size of what goes through the network: to time it, and to compare devices,
-    /// where the true ones are not at hand.
+    /// Creates random weights of a scale that preserves the scale of activations. They serve to time the network and to
+    /// compare devices when the real weights are not available.
     pub fn noise(random: Random, device: Device) -> Weights {
         let mut weights = Weights::default();
         let classifier = ("fc.weight".to_string(), vec![OUTPUTS, Tap::Last.features()]);
@@ -97,11 +98,11 @@ impl Inception {
         weights
     }
 
-    /// The features of images `[n, 3, 299, 299]` in [-1, 1] at each of `taps`, `[n, features]`. What comes after the
-    /// last of them is not computed.
+    /// Returns the features of images `[n, 3, 299, 299]` in [-1, 1] at each of `taps`, `[n, features]`. Layers after
+    /// the last tap are not computed.
     ///
     /// # Panics
-    /// When the images do not have three channels, or are so small that a convolution does not fit.
+    /// Panics if the images do not have three channels, or are so small that a convolution does not fit.
     pub fn features(&self, images: &Tensor, taps: &[Tap]) -> Vec<Tensor> {
         let wanted = taps.iter().map(|&tap| tap as usize).max().map_or(0, |last| last + 1);
         let mut found = Vec::with_capacity(wanted);
@@ -118,10 +119,11 @@ impl Inception {
         taps.iter().map(|&tap| found[tap as usize].clone()).collect()
     }
 
-    /// The features at `tap` of images (N, C, H, W) of bytes, one row an image. Grey images are repeated to three channels.
+    /// Returns the features of byte images (N, C, H, W) at `tap`, one row per image. Grey images are repeated to three
+    /// channels.
     ///
     /// # Panics
-    /// When the images have neither one nor three channels.
+    /// Panics if the images have neither one nor three channels.
     pub fn read(&self, images: ArrayView4<u8>, resize: Resize, tap: Tap) -> Array2<f32> {
         let count = images.dim().0;
         let images = resize.apply(images, [SIDE; 2]).to_device(self.device);
@@ -147,14 +149,14 @@ impl Built {
     }
 }
 
-/// The tensors of a normalised convolution: names behind the layer's, and axes.
+/// Returns the names and shapes of the tensors of a convolution with batch normalisation.
 fn tensors_of(name: &str, outputs: usize, inputs: usize, kernel: [usize; 2]) -> Vec<(String, Vec<usize>)> {
     let of_channels = ["weight", "bias", "running_mean", "running_var"];
     let kernel = (format!("{name}.conv.weight"), vec![outputs, inputs, kernel[0], kernel[1]]);
     [kernel].into_iter().chain(of_channels.map(|part| (format!("{name}.bn.{part}"), vec![outputs]))).collect()
 }
 
-/// Lists the tensors of a sequence and returns how many channels leave it.
+/// Adds the tensors of a sequence to the list and returns its number of output channels.
 fn list(parts: &[Part], inputs: usize, tensors: &mut Vec<(String, Vec<usize>)>) -> usize {
     parts.iter().fold(inputs, |channels, part| match part {
         Part::Conv { name, outputs, kernel, .. } => {
@@ -166,14 +168,14 @@ fn list(parts: &[Part], inputs: usize, tensors: &mut Vec<(String, Vec<usize>)>) 
     })
 }
 
-/// Where weights come from.
+/// The source of the weights.
 struct File<'a> {
     weights: &'a Weights,
     path: &'a Path,
 }
 
 impl File<'_> {
-    /// The sequence with its weights, and how many channels leave it.
+    /// Builds a sequence with its weights, and returns its number of output channels.
     fn sequence(&self, parts: Vec<Part>, inputs: usize) -> Result<(Vec<Built>, usize), WeightsError> {
         let mut channels = inputs;
         let built = parts.into_iter().map(|part| {
@@ -209,15 +211,15 @@ impl File<'_> {
     }
 }
 
-/// A convolution with its batch normalisation folded in: w g / sqrt(v + eps), and b - m g / sqrt(v + eps).
+/// Folds batch normalisation into a convolution: w g / sqrt(v + eps), and b - m g / sqrt(v + eps).
 fn folded(tensors: &[Tensor], conv: mergan_tensor::Conv2d) -> FrozenConv2d {
-    // In f64, so that the folded weights are rounded once.
+    // The computation is in f64, so that the folded weights are rounded only once.
     let device = tensors[0].device();
     let wide: Vec<Tensor> = tensors.iter().map(|tensor| tensor.to_device(Device::Reference)).collect();
     let [weight, scale, shift, mean, variance] = wide.as_slice() else { unreachable!("the tensors of a layer") };
     let scale = scale * (variance + EPSILON).sqrt().recip();
     let bias = shift - mean * &scale;
-    // Output channels are the rows of the kernel.
+    // Output channels are the first axis of the kernel.
     let weight = weight * scale.reshape([scale.shape().len(), 1, 1, 1]);
     FrozenConv2d::new(&weight.to_device(device), &bias.to_device(device), conv, 0.0)
 }

@@ -1,41 +1,44 @@
-//! From bytes of any size to what Inception takes, in the conventions that published distances were measured with.
+//! Resizes byte images to Inception's input, following the conventions that published distances were computed with.
 //!
-//! All are separable and linear, so an image is the product of two small sparse matrices with its rows and columns. They
-//! differ in where the pixels of the result lie in the image, in the kernel, and in how bytes become numbers.
+//! All conventions are separable and linear, so an image is multiplied by two small sparse matrices, one for its rows
+//! and one for its columns. They differ in the positions of the output pixels in the image, in the kernel, and in the
+//! conversion of bytes to numbers.
 
 use mergan_tensor::{Device, Tensor};
 use ndarray::{Array4, ArrayView2, ArrayView4, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
-/// How images are brought to the network's size and range. Distances under different conventions must not be compared.
+/// The convention for converting images to the network's size and range. Distances under different conventions must not
+/// be compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Resize {
-    /// TensorFlow 1's bilinear interpolation, whose grid starts at the first pixel, and (x - 128) / 128: the network as
-    /// Heusel et al. (2017) used it, and TTUR after them.
+    /// TensorFlow 1's bilinear interpolation, whose grid starts at the first pixel, and (x - 128) / 128: the convention
+    /// of Heusel et al. (2017), and of TTUR after them.
     #[default]
     Tf1,
-    /// Bilinear interpolation between the centres of pixels, and 2 x / 255 - 1: pytorch-fid.
+    /// Bilinear interpolation between the centres of pixels, and 2 x / 255 - 1: the convention of pytorch-fid.
     Torch,
-    /// Bicubic interpolation with antialiasing, kept within the range of bytes, and (x - 128) / 128: clean-fid.
+    /// Bicubic interpolation with antialiasing, clamped to the range of bytes, and (x - 128) / 128: the convention of
+    /// clean-fid.
     Clean,
 }
 
 impl Resize {
-    /// The conventions by name.
+    /// All conventions with their names.
     pub const ALL: [(&'static str, Resize); 3] =
         [("tf1", Resize::Tf1), ("torch", Resize::Torch), ("clean", Resize::Clean)];
 
-    /// The convention's name.
+    /// Returns the convention's name.
     pub fn name(self) -> &'static str {
         let (name, _) = Self::ALL[self as usize];
         name
     }
 
-    /// Images (N, C, H, W) of bytes as the network takes them, `[n, 3, h, w]` of this height and width; grey ones are
-    /// repeated to three channels.
+    /// Converts byte images (N, C, H, W) to the network's input, `[n, 3, h, w]` with this height and width. Grey images
+    /// are repeated to three channels.
     ///
     /// # Panics
-    /// When the images have neither one nor three channels.
+    /// Panics if the images have neither one nor three channels.
     pub fn apply(self, images: ArrayView4<u8>, size: [usize; 2]) -> Tensor {
         let (count, channels, height, width) = images.dim();
         assert!(matches!(channels, 1 | 3), "images of {channels} channels; Inception takes 1 or 3");
@@ -57,7 +60,7 @@ impl Resize {
         Tensor::from_array(&resized, Device::Cpu)
     }
 
-    /// One channel: along the rows first, as the reference implementations go.
+    /// Resizes one channel: first along the rows, as in the reference implementations.
     fn plane(self, plane: ArrayView2<u8>, rows: &[Weights], columns: &[Weights], mut out: ArrayViewMut2<f32>) {
         let narrow: Vec<Vec<f32>> = plane
             .rows()
@@ -71,7 +74,7 @@ impl Resize {
         }
     }
 
-    /// A number from 0 to 255 as the network takes it.
+    /// Converts a number from 0 to 255 to the network's range.
     fn number(self, x: f32) -> f32 {
         match self {
             Resize::Tf1 => (x - 128.0) / 128.0,
@@ -80,7 +83,7 @@ impl Resize {
         }
     }
 
-    /// What each of `to` pixels is made of, along an axis of `from` pixels.
+    /// Returns the weights of the input pixels for each of `to` output pixels, along an axis of `from` pixels.
     fn weights(self, from: usize, to: usize) -> Vec<Weights> {
         let scale = from as f64 / to as f64;
         let pixel = |i: usize| match self {
@@ -92,14 +95,14 @@ impl Resize {
     }
 }
 
-/// A weighted sum of neighbouring pixels.
+/// The weights of a weighted sum of neighbouring pixels.
 struct Weights {
     first: usize,
     weights: Vec<f64>,
 }
 
 impl Weights {
-    /// Of the two pixels around a position, the first pixel being at 0.
+    /// Interpolates linearly between the two pixels around a position. The first pixel is at 0.
     fn between(position: f64, pixels: usize) -> Self {
         let first = (position.floor() as usize).min(pixels - 1);
         let share = if first + 1 < pixels { position - first as f64 } else { 0.0 };
@@ -107,8 +110,8 @@ impl Weights {
         Weights { first, weights }
     }
 
-    /// Of all pixels within two of `width` pixels of a position, the first pixel's centre being at 1/2: Keys's kernel with
-    /// a = -1/2, made wider so that no pixel of a larger image is skipped.
+    /// Weights all pixels within a distance of two times `width` pixels of a position by Keys's kernel with a = -1/2,
+    /// widened so that no pixel of a larger image is skipped. The first pixel's centre is at 1/2.
     fn bicubic(centre: f64, width: f64, pixels: usize) -> Self {
         let support = 2.0 * width;
         let first = (centre - support + 0.5).floor().max(0.0) as usize;
@@ -124,7 +127,7 @@ impl Weights {
     }
 }
 
-/// Keys's cubic convolution kernel (1981), a = -1/2.
+/// Computes Keys's cubic convolution kernel (1981), with a = -1/2.
 fn keys(x: f64) -> f64 {
     const A: f64 = -0.5;
     match x.abs() {

@@ -8,28 +8,29 @@ use crate::mode::is_training;
 use crate::network::{Buffer, Layer, Network, Parameter, Rows};
 use crate::scope::Scope;
 
-/// Batch normalisation of images or rows, channel by channel, as PyTorch's `BatchNorm2d` and `BatchNorm1d`:
+/// Batch normalisation of images or rows, channel by channel, like PyTorch's `BatchNorm2d` and `BatchNorm1d`:
 ///
 /// ```text
 /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias
 /// ```
 ///
-/// In training, mean and variance are those of the batch, and running averages of them are kept. Within
-/// [`evaluate`](crate::evaluate) the averages are used, so that an image does not depend on those beside it.
+/// During training, the mean and the variance are those of the batch, and the layer keeps running averages of them.
+/// Within [`evaluate`](crate::evaluate) it uses the averages, so an image does not depend on the others in its batch.
 ///
-/// PyTorch also counts the batches, in `num_batches_tracked`; nothing here reads it, and PyTorch does not miss it.
+/// PyTorch also counts the batches, in `num_batches_tracked`; the count is not used here, and PyTorch can do without
+/// it.
 #[derive(Clone, Debug)]
 pub struct BatchNorm2d {
     /// The scale, `[channels]`.
     pub weight: Parameter,
     /// The shift, `[channels]`.
     pub bias: Parameter,
-    /// What evaluation normalises by.
+    /// The statistics that evaluation normalises by.
     pub running: RunningStatistics,
 }
 
 impl BatchNorm2d {
-    /// A layer that only normalises as yet: the scale is 1, the shift 0.
+    /// Creates a layer with scale 1 and shift 0.
     pub fn new(at: &Scope, channels: usize) -> Self {
         BatchNorm2d {
             weight: at.parameter("weight", [channels], Init::Constant(1.0)),
@@ -50,7 +51,7 @@ impl Network for BatchNorm2d {
 }
 
 impl Layer for BatchNorm2d {
-    /// Images `[n, channels, h, w]` or rows `[n, channels]`, which keep their shape.
+    /// Maps images `[n, channels, h, w]` or rows `[n, channels]` to the same shape.
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
         require_channels(&self.weight, self.weight.value.shape()[0], x);
@@ -58,8 +59,8 @@ impl Layer for BatchNorm2d {
     }
 }
 
-/// Batch normalisation in which every class has a scale and a shift of its own (Dumoulin et al., 2017), as generators use it
-/// to learn classes apart.
+/// Batch normalisation in which every class has its own scale and shift (Dumoulin et al., 2017). Conditional generators
+/// use it to tell classes apart.
 ///
 /// All images of a batch are normalised together, whatever their classes.
 ///
@@ -77,12 +78,12 @@ pub struct ConditionalBatchNorm2d {
     pub weight: Parameter,
     /// The shifts, `[classes, channels]`.
     pub bias: Parameter,
-    /// What evaluation normalises by.
+    /// The statistics that evaluation normalises by.
     pub running: RunningStatistics,
 }
 
 impl ConditionalBatchNorm2d {
-    /// A layer in which all classes are alike as yet: the scales are 1, the shifts 0.
+    /// Creates a layer in which all classes start with scale 1 and shift 0.
     pub fn new(at: &Scope, classes: usize, channels: usize) -> Self {
         let table = |name, number| {
             let table = at.parameter(name, [classes, channels], Init::Constant(number));
@@ -95,10 +96,11 @@ impl ConditionalBatchNorm2d {
         }
     }
 
-    /// Images `[n, channels, h, w]` or rows `[n, channels]`, which keep their shape, with the class of each.
+    /// Normalises images `[n, channels, h, w]` or rows `[n, channels]` of these classes. The shape stays the same.
     ///
     /// # Panics
-    /// When `x` has another shape, or there is not one class for each image that the tables have.
+    /// Panics if `x` has another shape, if `classes` does not have one entry per image, or if one of them is not in the
+    /// tables.
     #[track_caller]
     pub fn forward(&self, x: &Tensor, classes: &[usize]) -> Tensor {
         require_channels(&self.weight, self.weight.value.shape()[1], x);
@@ -119,16 +121,16 @@ impl Network for ConditionalBatchNorm2d {
     }
 }
 
-/// The statistics that a batch norm keeps of the batches that it has seen.
+/// The running statistics of the batches that a batch norm layer has seen.
 #[derive(Clone, Debug)]
 pub struct RunningStatistics {
     /// `running_mean`, `[channels]`.
     pub mean: Buffer,
-    /// `running_var`, `[channels]`, of the unbiased variances.
+    /// `running_var`, `[channels]`: the average of unbiased variances.
     pub variance: Buffer,
-    /// The weight of a batch in the averages: 0.1, as PyTorch's.
+    /// The weight of a new batch in the averages: 0.1, as in PyTorch.
     pub momentum: f64,
-    /// Added to variances before their root is divided by: 1e-5, as PyTorch's.
+    /// The number added to a variance before its square root: 1e-5, as in PyTorch.
     pub epsilon: f64,
 }
 
@@ -139,8 +141,8 @@ impl RunningStatistics {
         RunningStatistics { mean, variance, momentum: 0.1, epsilon: EPSILON }
     }
 
-    /// Normalises by the statistics of the batch, which are taken into the averages, or by the averages. The scale and the
-    /// shift are vectors, or have a row for each image.
+    /// Normalises by the statistics of the batch, and adds them to the running averages, or by the averages during
+    /// evaluation. The scale and the shift are vectors, or have a row for each image.
     #[track_caller]
     fn normalise(&self, x: &Tensor, [scale, shift]: [&Tensor; 2]) -> Tensor {
         if is_training() {

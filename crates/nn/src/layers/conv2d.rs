@@ -1,4 +1,4 @@
-//! Convolutions of images and their transposes.
+//! Convolutions and transposed convolutions of images.
 
 use mergan_tensor::{Conv2d as Settings, Tensor};
 
@@ -6,7 +6,7 @@ use super::{LINEAR, Weighted, listed, listed_mut};
 use crate::network::{Layer, Network, Parameter};
 use crate::scope::Scope;
 
-/// A convolution of images with square kernels, as PyTorch's `Conv2d`.
+/// A convolution of images with square kernels, like PyTorch's `Conv2d`.
 ///
 /// ```
 /// use mergan_nn::{Conv2d, Layer, Scope};
@@ -18,36 +18,36 @@ use crate::scope::Scope;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Conv2d {
-    /// `[outputs, inputs, h, w]`.
+    /// The kernels, `[outputs, inputs, h, w]`.
     pub weight: Parameter,
-    /// `[outputs]`, where there is one.
+    /// The bias, `[outputs]`, if there is one.
     pub bias: Option<Parameter>,
-    /// Stride and padding, each for height and width.
+    /// The stride and the padding, for height and width each.
     pub settings: Settings,
 }
 
 impl Conv2d {
-    /// A layer with fresh weights that makes `outputs` channels of `inputs` by kernels of `kernel` x `kernel` pixels, with
-    /// stride 1 and without padding.
+    /// Creates a layer with new weights from the scope, which maps `inputs` channels to `outputs` channels with kernels
+    /// of `kernel` x `kernel` pixels, stride 1 and no padding.
     pub fn new(at: &Scope, inputs: usize, outputs: usize, kernel: usize) -> Self {
         let weight = at.weight([outputs, inputs, kernel, kernel]);
         let bias = at.bias(outputs, weight.value.shape());
         Conv2d { weight, bias: Some(bias), settings: Settings::POINT }
     }
 
-    /// The same layer with this stride.
+    /// Sets the stride.
     pub fn stride(mut self, pixels: usize) -> Self {
         self.settings.stride = [pixels, pixels];
         self
     }
 
-    /// The same layer with so many zero pixels imagined on each side of an image.
+    /// Sets the number of zero pixels that pad each side of an image.
     pub fn padding(mut self, pixels: usize) -> Self {
         self.settings.padding = [pixels, pixels];
         self
     }
 
-    /// The same layer without bias.
+    /// Removes the bias.
     pub fn without_bias(self) -> Self {
         Conv2d { bias: None, ..self }
     }
@@ -64,7 +64,7 @@ impl Network for Conv2d {
 }
 
 impl Layer for Conv2d {
-    /// Images `[n, inputs, h, w]` to `[n, outputs, (h + 2 padding - kernel) / stride + 1, ...]`.
+    /// Maps images `[n, inputs, h, w]` to `[n, outputs, (h + 2 padding - kernel) / stride + 1, ...]`.
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
         let weight = &self.weight.value;
@@ -86,7 +86,7 @@ impl Weighted for Conv2d {
     }
 }
 
-/// A transposed convolution of images, which enlarges them where a convolution would make them smaller, as PyTorch's
+/// A transposed convolution of images, which enlarges images where a convolution would shrink them, like PyTorch's
 /// `ConvTranspose2d`.
 ///
 /// ```
@@ -99,45 +99,45 @@ impl Weighted for Conv2d {
 /// ```
 #[derive(Clone, Debug)]
 pub struct ConvTranspose2d {
-    /// `[inputs, outputs, h, w]`.
+    /// The kernels, `[inputs, outputs, h, w]`.
     pub weight: Parameter,
-    /// `[outputs]`, where there is one.
+    /// The bias, `[outputs]`, if there is one.
     pub bias: Option<Parameter>,
-    /// Stride and padding of the convolution that goes the other way, each for height and width.
+    /// The stride and the padding of the convolution that this layer transposes, for height and width each.
     pub settings: Settings,
-    /// Rows and columns by which the images become larger than they need be: with a stride, the convolution makes images of
-    /// one size of images of several.
+    /// The number of additional rows and columns of the output. With a stride greater than 1, a convolution maps images
+    /// of several sizes to the same size; this selects one of them.
     pub output_padding: [usize; 2],
 }
 
 impl ConvTranspose2d {
-    /// A layer with fresh weights that makes `outputs` channels of `inputs` by kernels of `kernel` x `kernel` pixels, with
-    /// stride 1 and without padding.
+    /// Creates a layer with new weights from the scope, which maps `inputs` channels to `outputs` channels with kernels
+    /// of `kernel` x `kernel` pixels, stride 1 and no padding.
     pub fn new(at: &Scope, inputs: usize, outputs: usize, kernel: usize) -> Self {
         let weight = at.weight([inputs, outputs, kernel, kernel]);
         let bias = at.bias(outputs, weight.value.shape());
         ConvTranspose2d { weight, bias: Some(bias), settings: Settings::POINT, output_padding: [0, 0] }
     }
 
-    /// The same layer with this stride, by which it enlarges images.
+    /// Sets the stride, by which images are enlarged.
     pub fn stride(mut self, pixels: usize) -> Self {
         self.settings.stride = [pixels, pixels];
         self
     }
 
-    /// The same layer with so many pixels cut off each side of its images.
+    /// Sets the number of pixels that are cut off each side of the output.
     pub fn padding(mut self, pixels: usize) -> Self {
         self.settings.padding = [pixels, pixels];
         self
     }
 
-    /// The same layer with so many more rows and columns; they must be fewer than the stride.
+    /// Sets the number of additional rows and columns of the output, which must be less than the stride.
     pub fn output_padding(mut self, pixels: usize) -> Self {
         self.output_padding = [pixels, pixels];
         self
     }
 
-    /// The same layer without bias.
+    /// Removes the bias.
     pub fn without_bias(self) -> Self {
         ConvTranspose2d { bias: None, ..self }
     }
@@ -154,7 +154,7 @@ impl Network for ConvTranspose2d {
 }
 
 impl Layer for ConvTranspose2d {
-    /// Images `[n, inputs, h, w]` to `[n, outputs, (h - 1) stride - 2 padding + kernel + output_padding, ...]`.
+    /// Maps images `[n, inputs, h, w]` to `[n, outputs, (h - 1) stride - 2 padding + kernel + output_padding, ...]`.
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
         let ConvTranspose2d { weight: Parameter { name, value: weight, .. }, settings, output_padding, .. } = self;
@@ -178,7 +178,7 @@ impl Layer for ConvTranspose2d {
     }
 }
 
-/// Inputs come first in its kernels.
+/// The kernels of a transposed convolution have inputs on the first axis.
 impl Weighted for ConvTranspose2d {
     const OUTPUTS: usize = 1;
 
@@ -191,7 +191,7 @@ impl Weighted for ConvTranspose2d {
     }
 }
 
-/// Refuses what is not a batch of images with as many channels as the layer with this weight takes.
+/// Panics if `x` is not a batch of images with the number of channels that the layer with this weight takes.
 #[track_caller]
 fn require_images(weight: &Parameter, channels: usize, x: &Tensor) {
     let (name, shape) = (&weight.name, x.shape());

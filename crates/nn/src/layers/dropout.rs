@@ -9,10 +9,10 @@ use crate::mode::is_training;
 use crate::network::{Layer, Network, Parameter};
 use crate::scope::Scope;
 
-/// In training, a share of the numbers at random is 0 and the others grow so that the mean stays, as PyTorch's `Dropout`.
-/// Within [`evaluate`](crate::evaluate) it leaves everything as it is.
+/// Sets a random fraction of the numbers to 0 during training and scales the others so that the expected value stays
+/// the same, like PyTorch's `Dropout`. Within [`evaluate`](crate::evaluate) it returns its input.
 ///
-/// Every pass, of this layer and of its clones, drops other numbers. Files do not keep how many passes there were.
+/// Every pass, of this layer and of its clones, drops other numbers. The number of passes is not saved in files.
 #[derive(Clone, Debug)]
 pub struct Dropout {
     rate: f64,
@@ -22,10 +22,10 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// A layer that drops this share of the numbers.
+    /// Creates a layer that drops this fraction of the numbers.
     ///
     /// # Panics
-    /// When the share does not lie in `[0, 1)`.
+    /// Panics if the fraction is not in `[0, 1)`.
     #[track_caller]
     pub fn new(at: &Scope, rate: f64) -> Self {
         assert!((0.0..1.0).contains(&rate), "dropout of a share of {rate}; it must lie in [0, 1)");

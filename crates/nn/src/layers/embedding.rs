@@ -1,4 +1,4 @@
-//! Tables of vectors.
+//! Embedding tables.
 
 use mergan_tensor::Tensor;
 
@@ -8,10 +8,10 @@ use crate::scope::Scope;
 
 use super::Weighted;
 
-/// A vector for each of so many things, such as classes, as PyTorch's `Embedding`.
+/// A table with one vector per index, such as a class, like PyTorch's `Embedding`.
 ///
-/// Where the things are classes, set `weight.rows` to [`Rows::PerClass`](crate::Rows::PerClass); then a network can take on
-/// more of them ([`Network::holding`]).
+/// If the indices are classes, set `weight.rows` to [`Rows::PerClass`](crate::Rows::PerClass), so that a network can be
+/// extended with new classes ([`Network::holding`]).
 ///
 /// ```
 /// use mergan_nn::{Embedding, Scope};
@@ -22,20 +22,20 @@ use super::Weighted;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Embedding {
-    /// `[count, width]`.
+    /// The table, `[count, width]`.
     pub weight: Parameter,
 }
 
 impl Embedding {
-    /// Vectors of `width` numbers from the standard normal distribution.
+    /// Creates `count` vectors of `width` numbers from the standard normal distribution.
     pub fn new(at: &Scope, count: usize, width: usize) -> Self {
         Embedding { weight: at.parameter("weight", [count, width], Init::Normal { mean: 0.0, deviation: 1.0 }) }
     }
 
-    /// The vectors of these things, `[n, width]`.
+    /// Looks up the vectors of these indices, `[n, width]`.
     ///
     /// # Panics
-    /// When one of them is not in the table.
+    /// Panics if an index is not in the table.
     #[track_caller]
     pub fn forward(&self, things: &[usize]) -> Tensor {
         let count = self.weight.value.shape()[0];

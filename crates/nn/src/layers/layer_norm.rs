@@ -7,23 +7,23 @@ use crate::init::Init;
 use crate::network::{Layer, Network, Parameter};
 use crate::scope::Scope;
 
-/// Normalisation of each image or row by the mean and the variance of its own numbers, and a scale and a shift for each
-/// channel. So no image depends on those beside it, as a critic under a gradient penalty needs.
+/// Normalises each image or row by the mean and the variance of its own numbers, then applies a scale and a shift for
+/// each channel. No image depends on the others in its batch, as a critic under a gradient penalty requires.
 ///
-/// Of rows it is PyTorch's `LayerNorm(channels)`. Of images it is PyTorch's `GroupNorm(1, channels)`, whose parameters have the
-/// same names and shapes; PyTorch's `LayerNorm` has a scale and a shift for every pixel.
+/// For rows it is PyTorch's `LayerNorm(channels)`. For images it is PyTorch's `GroupNorm(1, channels)`, whose
+/// parameters have the same names and shapes; PyTorch's `LayerNorm` has a scale and a shift for every pixel.
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
     /// The scale, `[channels]`.
     pub weight: Parameter,
     /// The shift, `[channels]`.
     pub bias: Parameter,
-    /// Added to variances before their root is divided by: 1e-5, as PyTorch's.
+    /// The number added to a variance before its square root: 1e-5, as in PyTorch.
     pub epsilon: f64,
 }
 
 impl LayerNorm {
-    /// A layer that only normalises as yet: the scale is 1, the shift 0.
+    /// Creates a layer with scale 1 and shift 0.
     pub fn new(at: &Scope, channels: usize) -> Self {
         LayerNorm {
             weight: at.parameter("weight", [channels], Init::Constant(1.0)),
@@ -44,7 +44,7 @@ impl Network for LayerNorm {
 }
 
 impl Layer for LayerNorm {
-    /// Images `[n, channels, h, w]` or rows `[n, channels]`, which keep their shape.
+    /// Maps images `[n, channels, h, w]` or rows `[n, channels]` to the same shape.
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
         require_channels(&self.weight, self.weight.value.shape()[0], x);

@@ -6,7 +6,7 @@ use super::{LINEAR, Weighted, listed, listed_mut};
 use crate::network::{Layer, Network, Parameter};
 use crate::scope::Scope;
 
-/// A linear layer: `y = x W^T + b`, as PyTorch's `Linear`.
+/// A linear layer: `y = x W^T + b`, like PyTorch's `Linear`.
 ///
 /// ```
 /// use mergan_nn::{Layer, Linear, Scope};
@@ -17,21 +17,21 @@ use crate::scope::Scope;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Linear {
-    /// `[outputs, inputs]`.
+    /// The weight, `[outputs, inputs]`.
     pub weight: Parameter,
-    /// `[outputs]`, where there is one.
+    /// The bias, `[outputs]`, if there is one.
     pub bias: Option<Parameter>,
 }
 
 impl Linear {
-    /// A layer with fresh weights.
+    /// Creates a layer with new weights from the scope.
     pub fn new(at: &Scope, inputs: usize, outputs: usize) -> Self {
         let weight = at.weight([outputs, inputs]);
         let bias = at.bias(outputs, weight.value.shape());
         Linear { weight, bias: Some(bias) }
     }
 
-    /// The same layer without bias.
+    /// Removes the bias.
     pub fn without_bias(self) -> Self {
         Linear { bias: None, ..self }
     }
@@ -48,7 +48,7 @@ impl Network for Linear {
 }
 
 impl Layer for Linear {
-    /// A tensor `[.., inputs]` to `[.., outputs]`: the layer is applied along the last axis.
+    /// Maps a tensor `[.., inputs]` to `[.., outputs]`: the layer is applied along the last axis.
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
         let [outputs, inputs] = self.weight.value.shape().dims();

@@ -1,4 +1,4 @@
-//! The layers, one file each. Their parameters have PyTorch's names, shapes and first values.
+//! The layers, one file each. Their parameters have PyTorch's names, shapes and initial values.
 
 mod batch_norm;
 mod conv2d;
@@ -22,12 +22,12 @@ use mergan_tensor::Tensor;
 
 use crate::network::Parameter;
 
-/// The slope of a layer without rectifier.
+/// The slope of a leaky ReLU that changes nothing, for layers without activation.
 const LINEAR: f64 = 1.0;
-/// What the normalisations add to variances before their root is divided by.
+/// The number that normalisation layers add to a variance before its square root.
 const EPSILON: f64 = 1e-5;
 
-/// Refuses a tensor whose channels are not as many as the layer with this parameter takes.
+/// Panics if `x` is not a batch of images or rows with the number of channels that the layer with this parameter takes.
 #[track_caller]
 fn require_channels(parameter: &Parameter, channels: usize, x: &Tensor) {
     let shape = x.shape();
@@ -39,7 +39,7 @@ fn require_channels(parameter: &Parameter, channels: usize, x: &Tensor) {
     );
 }
 
-/// A weight and, perhaps, a bias, as a list of parameters.
+/// Lists a weight and an optional bias as parameters.
 fn listed(weight: &Parameter, bias: &Option<Parameter>) -> Vec<Parameter> {
     [weight].into_iter().chain(bias).cloned().collect()
 }

@@ -7,35 +7,36 @@ use crate::mode::is_training;
 use crate::network::{Buffer, Layer, Network, Parameter};
 use crate::scope::Scope;
 
-/// Norms below it are taken for it, as PyTorch does.
+/// The smallest norm to divide by, as in PyTorch. Smaller norms are rounded up to it.
 const SMALLEST_NORM: f64 = 1e-12;
-/// Steps of the power iteration before the first pass, as in PyTorch's parametrization.
+/// The number of power iteration steps before the first pass, as in PyTorch's parametrization.
 const FIRST_STEPS: usize = 15;
 
-/// A layer with a weight that [`SpectralNorm`] can divide.
+/// A layer with a weight that [`SpectralNorm`] can normalise.
 pub trait Weighted: Network {
-    /// The axis of the weight that has an entry for each output; the others together are the inputs.
+    /// The axis of the weight that indexes the outputs; the other axes together index the inputs.
     const OUTPUTS: usize = 0;
 
-    /// The weight.
+    /// Returns the weight.
     fn weight(&self) -> &Parameter;
 
-    /// The same, to change it.
+    /// Returns the weight mutably.
     fn weight_mut(&mut self) -> &mut Parameter;
 }
 
-/// A layer whose weight is divided by its largest singular value, so that no input is stretched by more than 1: what keeps a
-/// critic or discriminator smooth without a penalty. As PyTorch's `spectral_norm`.
+/// A layer whose weight is divided by its largest singular value, so that no input is stretched by more than 1. This
+/// keeps a critic or discriminator smooth without a penalty. It is like PyTorch's `spectral_norm`.
 ///
 /// ```text
 /// v = W^T u / |W^T u|,  u = W v / |W v|          one step of the power iteration for each pass in training
 /// weight = W / sigma,   sigma = u^T W v          W has a row for each output
 /// ```
 ///
-/// The vectors are kept from pass to pass, so one step a pass is enough while W changes slowly; within
-/// [`evaluate`](crate::evaluate) they stay. Gradients, of any order, go through sigma and take the vectors for constants.
+/// The vectors are kept from pass to pass, so one step per pass is enough while W changes slowly. Within
+/// [`evaluate`](crate::evaluate) they do not change. Gradients, of any order, flow through sigma and treat the vectors
+/// as constants.
 ///
-/// The layer's weight is called `weight_orig` here, and beside it are `weight_u` and `weight_v`, as in PyTorch's files.
+/// The layer's weight is renamed to `weight_orig`, and `weight_u` and `weight_v` are added, as in PyTorch's files.
 ///
 /// ```
 /// use mergan_nn::{Layer, Linear, Scope, SpectralNorm};
@@ -56,7 +57,7 @@ pub struct SpectralNorm<L> {
 }
 
 impl<L: Weighted> SpectralNorm<L> {
-    /// The layer, which was made in the same scope, with its weight normalised.
+    /// Normalises the weight of a layer that was created in the same scope.
     pub fn new(at: &Scope, mut layer: L) -> Self {
         layer.weight_mut().name += "_orig";
         let [rows, columns] = matrix::<L>(&layer).shape().dims();
@@ -70,8 +71,8 @@ impl<L: Weighted> SpectralNorm<L> {
         spectral
     }
 
-    /// The layer with its weight divided by sigma, the vectors first brought a step closer where layers train. It serves
-    /// layers that are no [`Layer`], such as an [`Embedding`](super::Embedding).
+    /// Returns the layer with its weight divided by sigma, after one step of the power iteration in training mode. It
+    /// is for layers that do not implement [`Layer`], such as an [`Embedding`](super::Embedding).
     pub fn normalised(&self) -> L {
         if is_training() {
             self.iterate();
@@ -84,7 +85,7 @@ impl<L: Weighted> SpectralNorm<L> {
         layer
     }
 
-    /// One step of the power iteration.
+    /// Takes one step of the power iteration.
     fn iterate(&self) {
         no_grad(|| {
             let matrix = matrix::<L>(&self.layer).detach();
@@ -97,7 +98,7 @@ impl<L: Weighted> SpectralNorm<L> {
     }
 }
 
-/// The weight with a row for each output.
+/// Returns the weight as a matrix with a row for each output.
 fn matrix<L: Weighted>(layer: &L) -> Tensor {
     let weight = &layer.weight().value;
     let outputs = weight.shape()[L::OUTPUTS];
@@ -110,7 +111,7 @@ fn row(vector: &Tensor) -> Tensor {
     vector.reshape([1, vector.shape().len()])
 }
 
-/// A vector of length 1 in the same direction.
+/// Scales a vector to length 1.
 fn unit(vector: &Tensor) -> Tensor {
     vector / vector.square().sum().sqrt().clamp(SMALLEST_NORM, f64::INFINITY)
 }

@@ -1,4 +1,4 @@
-//! Layers against finite differences of first and second order, in f64, and against their formulas.
+//! Compares layers with first and second order finite differences, in f64, and with their formulas.
 
 use approx::assert_abs_diff_eq;
 use mergan_tensor::{Adam, AdamW, Address, Device, Optimizer, Random, RmsProp, Sgd, SgdOptions, Shape, Tensor};
@@ -17,7 +17,7 @@ fn numbers(stream: u16, shape: impl Into<Shape>) -> Tensor {
     Random::new(8).normal(Address { stream, ..Address::default() }, shape, Device::Reference)
 }
 
-/// A layer whose numbers are all different, though fresh scales and shifts are alike.
+/// Returns a layer whose parameters are all different, because new scales are all alike, and so are new shifts.
 fn mixed<N: Network>(mut layer: N) -> N {
     for (parameter, stream) in layer.parameters_mut().into_iter().zip(100..) {
         if !parameter.buffer {
@@ -27,12 +27,12 @@ fn mixed<N: Network>(mut layer: N) -> N {
     layer
 }
 
-/// Compares first and second derivatives of a layer, with respect to its parameters and to x, with central differences along
-/// one random direction each.
+/// Compares first and second derivatives of a layer, with respect to its parameters and to x, with central differences
+/// along one random direction each.
 fn check<N: Network>(what: &str, layer: &N, x: &Tensor, forward: impl Fn(&N, &Tensor) -> Tensor) {
     let operands: Vec<Tensor> = layer.trainable().values().into_iter().chain([x.variable()]).collect();
     let chosen: Vec<usize> = (0..operands.len()).filter(|&i| operands[i].is_tracked()).collect();
-    // Every pass has a layer of its own, since a pass may change it.
+    // Every pass uses its own copy of the layer, since a pass may change it.
     let loss = |operands: &[Tensor]| {
         let mut layer = layer.clone();
         let parameters = layer.parameters_mut().into_iter();
@@ -106,7 +106,7 @@ fn derivatives_in_evaluation_equal_finite_differences() {
         check_layer("batch norm in evaluation", norm, [2, 3, 2, 2]);
         let classes = |layer: &ConditionalBatchNorm2d, x: &Tensor| layer.forward(x, &[1, 2]);
         check("conditional batch norm in evaluation", &mixed(conditional), &numbers(0, [2, 3, 2, 2]), classes);
-        // The vectors stay here, as the gradients assume.
+        // The vectors do not change here, because gradients treat them as constants.
         check_layer("spectral norm, linear", SpectralNorm::new(at, Linear::new(at, 5, 3)), [4, 5]);
         check_layer("spectral norm, convolution", SpectralNorm::new(at, Conv2d::new(at, 2, 3, 3)), [2, 2, 4, 4]);
         check_layer(
@@ -155,7 +155,7 @@ fn weights_and_biases_begin_as_in_pytorch_or_as_the_scope_says() {
         let [found, expected] = [bound(&parameter), 1.0 / 200f64.sqrt()];
         assert!((0.98..=1.0).contains(&(found / expected)), "{}: {found} of {expected}", parameter.name);
     }
-    // The first axis of a transposed kernel is that of the inputs, so its second one counts.
+    // The first axis of a transposed kernel is that of the inputs, so the fan is computed from the second one.
     let transposed = ConvTranspose2d::new(&at, 300, 8, 5);
     assert!((0.98..=1.0).contains(&(bound(&transposed.weight) * 200f64.sqrt())));
     let at = at.with_weights(crate::Init::Constant(0.5)).with_biases(crate::Init::Constant(0.0));
@@ -196,7 +196,7 @@ fn running_statistics_are_pytorchs() {
             assert_abs_diff_eq!(found, expected, epsilon = 1e-12);
         }
     }
-    // Evaluation normalises by them, and leaves them alone.
+    // Evaluation normalises by the running statistics and does not update them.
     let x = numbers(7, [1, 2, 1, 1]);
     let [x, y] = [&x, &evaluate(|| layer.forward(&x))].map(Tensor::to_vec::<f64>);
     for channel in 0..2 {
@@ -230,7 +230,7 @@ fn classes_have_scales_and_shifts_of_their_own() {
     }
 }
 
-/// A matrix with singular values 4 and 1 in a basis of its own.
+/// Returns a matrix with singular values 4 and 1 whose singular vectors are not the axes.
 fn stretched() -> Tensor {
     let (s, c) = 0.6f64.sin_cos();
     Tensor::from_vec(
@@ -252,7 +252,7 @@ fn spectral_norm_divides_by_the_largest_singular_value() {
     for (found, whole) in normalised.to_vec::<f64>().into_iter().zip(stretched().to_vec::<f64>()) {
         assert_abs_diff_eq!(found, whole / 4.0, epsilon = 1e-9);
     }
-    // A transposed convolution of one pixel is the transposed matrix.
+    // A transposed convolution of one pixel multiplies by the transposed matrix.
     let mut transposed = ConvTranspose2d::new(&at, 2, 2, 1);
     transposed.weight.value = stretched().t().reshape([2, 2, 1, 1]);
     let transposed = SpectralNorm::new(&at, transposed).normalised();
@@ -270,7 +270,7 @@ fn a_pass_in_training_is_one_step_of_the_power_iteration() {
         [2, 3].map(|i| values[i].to_vec::<f64>())
     };
     let x = numbers(0, [1, 3]);
-    // Another weight, of which the vectors know nothing yet.
+    // The weight is replaced, but the vectors still belong to the old one.
     let mut layer = mixed(layer);
     let w: Vec<f64> = layer.parameters_mut()[0].value.to_vec();
     let [u, v] = vectors(&layer);
@@ -294,12 +294,12 @@ fn gradients_in_training_go_through_sigma() {
     let layer = SpectralNorm::new(&at, Linear::new(&at, 3, 2)).trainable();
     let x = numbers(0, [4, 3]);
     let trained = layer.gradients(&layer.forward(&x).square().sum());
-    // The pass has left the vectors with which it computed.
+    // The pass stored the vectors that it computed with.
     let evaluated = layer.gradients(&evaluate(|| layer.forward(&x)).square().sum());
     for (a, b) in trained.iter().zip(&evaluated) {
         assert_eq!(a.to_vec::<f64>(), b.to_vec::<f64>());
     }
-    // Where the weight becomes longer, its normalised self does not change.
+    // Scaling the weight does not change the normalised weight.
     let weight = layer.values()[0].clone();
     assert_abs_diff_eq!((&trained[0] * weight).sum().item(), 0.0, epsilon = 1e-9);
 }
@@ -312,7 +312,7 @@ fn dropout_drops_a_share_and_keeps_the_mean() {
     let [first, second] = [(); 2].map(|()| layer.clone().forward(&x).to_vec::<f64>());
     assert_ne!(first, second);
     assert!(first.iter().all(|&x| x == 0.0 || (x - 4.0).abs() < 1e-12));
-    // Five standard errors.
+    // The tolerance is five standard errors.
     let dropped = first.iter().filter(|&&x| x == 0.0).count();
     assert!(dropped.abs_diff(2500) < 5 * 43, "{dropped}");
     assert_eq!(evaluate(|| layer.forward(&x)).to_vec::<f64>(), x.to_vec::<f64>());
@@ -355,7 +355,7 @@ fn buffers_are_no_variables() {
     let mut network = critic(&scope()).trainable();
     assert_eq!(network.parameter_count(), 36 + 4 + 4 + 4 + 64 + 1);
     assert_eq!((network.values().len(), network.variables_mut().len()), (10, 6));
-    // A running average of weights takes them as they are.
+    // A running average of weights takes buffers unchanged from the other network.
     let other = critic(&scope()).map(|value| value + 1.0);
     for ((here, there), mean) in
         network.parameters().iter().zip(other.parameters()).zip(network.towards(&other, 0.5).parameters())

@@ -1,5 +1,6 @@
-//! Files of PyTorch since 1.6: a zip archive of `NAME/data.pkl`, which describes the tensors, and `NAME/data/KEY`, their
-//! numbers. Nothing in it is compressed, so no entry is larger than the file.
+//! Reads files of PyTorch 1.6 and later: a zip archive of `NAME/data.pkl`, which describes the tensors, and
+//! `NAME/data/KEY`, which holds their numbers. Nothing in the archive is compressed, so no entry is larger than the
+//! file.
 
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
@@ -38,7 +39,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Tensors, TorchFileError> {
                 "holds big-endian numbers; save it again on a little-endian machine".into(),
             ));
         }
-        // Older versions do not say.
+        // Files of older versions have no such entry.
         _ => {}
     }
     let described = Pickle::read(&entry("data.pkl")?)?;

@@ -1,5 +1,5 @@
-//! Files of PyTorch before 1.6: five pickles (a magic number, a version, the sizes of types, the tensors, the keys of the
-//! storages), then for each key its length and its numbers.
+//! Reads files written before PyTorch 1.6: five pickles (a magic number, a version, the sizes of types, the tensors,
+//! the keys of the storages), then each storage's length and numbers, in the order of the keys.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Tensors, TorchFileError> {
             Object::Text(key) => storages.get(key.as_str()),
             _ => None,
         };
-        // Nothing says how long a storage is that no tensor describes.
+        // The size of a storage that no tensor refers to is unknown.
         let Some(storage) = storage else { return Err(TorchFileError::NoDictionary) };
         let rest = &bytes[at..];
         let missing = |reason: &str| TorchFileError::Storage { key: storage.key.clone(), reason: reason.into() };

@@ -1,7 +1,7 @@
-//! State dictionaries as `torch.save` writes them, read without running anything.
+//! Reads state dictionaries written by `torch.save`, without executing anything.
 //!
-//! Two formats exist: zip archives, since PyTorch 1.6, and before them a chain of pickles with the numbers behind it. In both
-//! a pickle describes the tensors and names the stretches of numbers that they are views of.
+//! There are two formats: zip archives, since PyTorch 1.6, and before that a sequence of pickles followed by the
+//! numbers. In both, a pickle describes the tensors and names the storages that they are views of.
 
 mod archive;
 mod legacy;
@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use pickle::{Kind, Object, Pickle, PickleError, Storage, View};
 
-/// Views may share numbers, as tied weights do; by more than this a small file would take a large memory.
+/// The maximum ratio of the tensors' size to the file's size. Views may share numbers, as tied weights do, but without
+/// a limit a small file could use a large amount of memory.
 const SHARED: usize = 4;
 
 /// The numbers of a tensor, in row-major order.
@@ -25,7 +26,7 @@ pub(crate) enum Numbers {
 /// Tensors by name, with their axes.
 pub(crate) type Tensors = BTreeMap<String, (Vec<usize>, Numbers)>;
 
-/// Why bytes are no state dictionary.
+/// The reason why bytes are not a state dictionary.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TorchFileError {
     /// The pickle is damaged, or describes something else.
@@ -34,7 +35,7 @@ pub(crate) enum TorchFileError {
     /// The archive cannot be read.
     #[error("the archive {0}")]
     Archive(String),
-    /// The top of the file is no dictionary of tensors.
+    /// The file's top-level object is not a dictionary of tensors.
     #[error("it holds no dictionary of tensors by name")]
     NoDictionary,
     /// A tensor's description does not fit its numbers.
@@ -42,33 +43,33 @@ pub(crate) enum TorchFileError {
     Tensor {
         /// The tensor's name.
         name: String,
-        /// What does not fit.
+        /// The mismatch.
         reason: String,
     },
-    /// A stretch of numbers is missing or has another length.
+    /// A storage is missing or has another length.
     #[error("the numbers `{key}` {reason}")]
     Storage {
-        /// The stretch's name.
+        /// The storage's key.
         key: String,
-        /// What does not fit.
+        /// The mismatch.
         reason: String,
     },
 }
 
-/// Whether bytes begin as a file of `torch.save` does.
+/// Returns whether bytes start like a file of `torch.save`.
 pub(crate) fn recognises(bytes: &[u8]) -> bool {
     archive::recognises(bytes) || legacy::recognises(bytes)
 }
 
-/// The tensors of a state dictionary. Those of integers, such as counts of batches, are left out.
+/// Reads the tensors of a state dictionary. Integer tensors, such as counts of batches, are skipped.
 ///
 /// # Errors
-/// When the bytes are not what `torch.save` writes for a dictionary of tensors.
+/// Returns an error if the bytes are not what `torch.save` writes for a dictionary of tensors.
 pub(crate) fn read(bytes: &[u8]) -> Result<Tensors, TorchFileError> {
     if archive::recognises(bytes) { archive::read(bytes) } else { legacy::read(bytes) }
 }
 
-/// The views that a pickle's dictionary names.
+/// Returns the views in a pickle's dictionary.
 fn views(pickle: &Pickle) -> Result<BTreeMap<&str, &View>, TorchFileError> {
     let Object::Dict(entries) = pickle.root() else { return Err(TorchFileError::NoDictionary) };
     let mut views = BTreeMap::new();
@@ -83,7 +84,7 @@ fn views(pickle: &Pickle) -> Result<BTreeMap<&str, &View>, TorchFileError> {
     Ok(views)
 }
 
-/// The storages of some views, each once.
+/// Returns the distinct storages of some views.
 fn storages<'p>(views: &BTreeMap<&str, &'p View>) -> Result<HashMap<&'p str, &'p Storage>, TorchFileError> {
     let mut storages = HashMap::new();
     for view in views.values() {
@@ -96,7 +97,7 @@ fn storages<'p>(views: &BTreeMap<&str, &'p View>) -> Result<HashMap<&'p str, &'p
     Ok(storages)
 }
 
-/// Reads the views out of their storages, whose bytes are given by key.
+/// Reads the views from their storages, whose bytes are looked up by key.
 fn tensors<'b>(
     views: &BTreeMap<&str, &View>,
     numbers: impl Fn(&str) -> &'b [u8],
@@ -120,7 +121,7 @@ fn tensors<'b>(
     Ok(tensors)
 }
 
-/// The places of a view's elements in its storage, in row-major order.
+/// The positions of a view's elements in its storage, in row-major order.
 enum Places {
     Row(std::ops::Range<usize>),
     Scattered(Vec<usize>),
@@ -135,7 +136,8 @@ impl Places {
     }
 }
 
-/// Checks that a view lies inside its storage and has no more elements than that.
+/// Returns the positions of a view's elements, after checking that the view lies inside its storage and has no more
+/// elements than the storage.
 fn places(view: &View) -> Result<Places, String> {
     let View { storage, offset, size, stride } = view;
     if size.len() != stride.len() {
@@ -165,7 +167,7 @@ fn places(view: &View) -> Result<Places, String> {
     Ok(Places::Scattered(places))
 }
 
-/// Whether the elements follow one another, axes of length 1 aside.
+/// Returns whether the elements are contiguous in row-major order. Axes of length 1 may have any stride.
 fn is_row_major(size: &[usize], stride: &[usize]) -> bool {
     let mut step = 1;
     size.iter().zip(stride).rev().all(|(&length, &stride)| {
@@ -183,7 +185,7 @@ fn gather<T: Copy, const SIZE: usize>(bytes: &[u8], places: &Places, decode: imp
     }
 }
 
-/// Refuses a stretch of numbers whose bytes are not as many as its description says.
+/// Returns an error if the number of bytes differs from the storage's description.
 fn check_len(storage: &Storage, bytes: usize) -> Result<(), TorchFileError> {
     if storage.len.checked_mul(storage.kind.size()) == Some(bytes) {
         return Ok(());

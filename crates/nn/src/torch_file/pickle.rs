@@ -1,22 +1,22 @@
-//! The part of Python's pickle format that `torch.save` writes state dictionaries in.
+//! Reads the part of Python's pickle format that `torch.save` uses for state dictionaries.
 //!
-//! A pickle is a program for a stack machine, and one of its instructions calls any function by name: Python's reader runs
-//! whatever a file says. This machine has no such instruction. It knows a dozen names, and what "calling" one of them means
-//! is written here: a tensor's description, an empty dictionary. Any other name is an error.
+//! A pickle is a program for a stack machine, and one of its instructions calls any function by name, so Python's
+//! reader executes whatever a file says. This reader has no such instruction. It knows a few names, and the meaning of
+//! "calling" one of them is defined here: a tensor's description, an empty dictionary. Any other name is an error.
 
 use std::collections::HashMap;
 
-/// Why bytes are no state dictionary.
+/// The reason why bytes are not a state dictionary.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("at byte {offset}: {reason}")]
 pub(crate) struct PickleError {
-    /// Where in the pickle, in bytes.
+    /// The position in the pickle, in bytes.
     pub(super) offset: usize,
-    /// What was found there.
+    /// The problem at that position.
     pub(super) reason: String,
 }
 
-/// What a storage holds.
+/// The type of a storage's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     F32,
@@ -25,7 +25,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Bytes of a number.
+    /// Returns the size of a number in bytes.
     pub(super) fn size(self) -> usize {
         match self {
             Kind::F32 => 4,
@@ -34,12 +34,12 @@ impl Kind {
     }
 }
 
-/// A stretch of numbers that lies elsewhere in the file.
+/// A sequence of numbers stored elsewhere in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Storage {
     pub(super) key: String,
     pub(super) kind: Kind,
-    /// How many numbers.
+    /// The length, in numbers.
     pub(super) len: usize,
 }
 
@@ -47,13 +47,13 @@ pub(super) struct Storage {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct View {
     pub(super) storage: Storage,
-    /// The number in the storage that the tensor's first element is.
+    /// The position of the tensor's first element in the storage, counted in numbers.
     pub(super) offset: usize,
     pub(super) size: Vec<usize>,
     pub(super) stride: Vec<usize>,
 }
 
-/// A name that a pickle may speak of.
+/// A name that a pickle may refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Name {
     OrderedDict,
@@ -73,8 +73,8 @@ impl Name {
     ];
 }
 
-/// An object. Those that hold others name them by their place in the machine's list, so that no chain of them, however
-/// long or circular, is ever walked to the end.
+/// An object. Containers refer to their items by index in the machine's list of objects, so a chain of objects is never
+/// followed to its end, however long or circular it is.
 #[derive(Debug)]
 pub(super) enum Object {
     None,
@@ -89,34 +89,34 @@ pub(super) enum Object {
     Tensor(View),
 }
 
-/// Keys of storages are short, and tensors have few axes: what is described again and again must stay small.
+/// Limits of a storage's key and a tensor's axes. A description can be repeated many times, so each must be small.
 const KEY: usize = 64;
 const AXES: usize = 8;
 
-/// The place of an object.
+/// The index of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Id(usize);
 
-/// What a pickle describes.
+/// The objects that a pickle describes.
 pub(super) struct Pickle {
     objects: Vec<Object>,
     root: Id,
-    /// How many bytes it takes.
+    /// The length of the pickle in bytes.
     pub(super) len: usize,
 }
 
 impl Pickle {
-    /// Reads the pickle that `bytes` begin with.
+    /// Reads the pickle at the start of `bytes`.
     pub(super) fn read(bytes: &[u8]) -> Result<Pickle, PickleError> {
         Machine { bytes, at: 0, objects: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() }.run()
     }
 
-    /// The object that the pickle is.
+    /// Returns the pickle's top-level object.
     pub(super) fn root(&self) -> &Object {
         self.object(self.root)
     }
 
-    /// An object by its place.
+    /// Returns an object by its index.
     pub(super) fn object(&self, id: Id) -> &Object {
         &self.objects[id.0]
     }
@@ -127,7 +127,7 @@ struct Machine<'a> {
     at: usize,
     objects: Vec<Object>,
     stack: Vec<Id>,
-    /// Where on the stack marks stand.
+    /// The positions of marks on the stack.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
 }
@@ -143,7 +143,8 @@ impl Machine<'_> {
         }
     }
 
-    /// Runs one instruction; the last one gives the pickle's object. Letters are those of Python's `pickletools`.
+    /// Executes one instruction. The last instruction gives the pickle's object. Instructions are named as in Python's
+    /// `pickletools`.
     fn step(&mut self, code: u8) -> Result<Option<Id>, PickleError> {
         match code {
             // PROTO
@@ -246,7 +247,7 @@ impl Machine<'_> {
         Err(PickleError { offset: self.at, reason: reason.into() })
     }
 
-    /// The next bytes.
+    /// Reads the next `N` bytes.
     fn take<const N: usize>(&mut self) -> Result<[u8; N], PickleError> {
         match self.bytes[self.at..].first_chunk() {
             Some(bytes) => {
@@ -257,7 +258,7 @@ impl Machine<'_> {
         }
     }
 
-    /// The next `len` bytes as text.
+    /// Pushes the next `len` bytes as text.
     fn text(&mut self, len: usize) -> Result<(), PickleError> {
         let Some(bytes) = self.bytes[self.at..].get(..len) else {
             return self.fail(format!("a text of {len} bytes reaches beyond the end of the file"));
@@ -268,7 +269,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// A line of text without its end.
+    /// Reads a line of text and returns it without the line break.
     fn line(&mut self) -> Result<&str, PickleError> {
         let rest = &self.bytes[self.at..];
         let line = rest.iter().position(|&byte| byte == b'\n').and_then(|end| std::str::from_utf8(&rest[..end]).ok());
@@ -277,7 +278,7 @@ impl Machine<'_> {
         Ok(line)
     }
 
-    /// A little-endian integer of at most eight bytes.
+    /// Pushes a little-endian integer of at most eight bytes.
     fn long(&mut self) -> Result<(), PickleError> {
         let [len] = self.take()?;
         let Some(bytes) = self.bytes[self.at..].get(..len.into()) else {
@@ -319,7 +320,7 @@ impl Machine<'_> {
         Ok(item)
     }
 
-    /// The top items of the stack, which marks do not lie below.
+    /// Pops the top `count` items, which must be above the last mark.
     fn last(&mut self, count: usize) -> Result<Vec<Id>, PickleError> {
         let floor = self.marks.last().copied().unwrap_or(0);
         match self.stack.len().checked_sub(count) {
@@ -368,7 +369,8 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// A persistent id is ("storage", type, key, device, length); legacy files add a view, which is None.
+    /// Replaces a persistent id with a storage. The id is ("storage", type, key, device, length); legacy files add a
+    /// view, which is None.
     fn storage(&mut self) -> Result<(), PickleError> {
         let id = self.pop()?;
         let storage = match self.tuple(id).as_slice() {
@@ -387,13 +389,13 @@ impl Machine<'_> {
         self.made(storage.map(Object::Storage), "a storage")
     }
 
-    /// What calling one of the known names gives.
+    /// Calls one of the known names.
     fn reduce(&mut self) -> Result<(), PickleError> {
         let [name, arguments] = self.last(2)?[..] else { unreachable!("two items were asked for") };
         let Object::Name(name) = self.objects[name.0] else { return self.fail("what is called has no name") };
         let made = match (name, self.tuple(arguments).as_slice()) {
             (Name::OrderedDict, []) => Some(Object::Dict(Vec::new())),
-            // Whether a gradient is wanted, hooks and metadata say nothing of the numbers.
+            // The remaining arguments (requires_grad, hooks and metadata) do not affect the numbers.
             (Name::RebuildTensor, [Object::Storage(storage), Object::Int(offset), size, stride, ..]) => {
                 let view = |offset| {
                     Some(View {
@@ -411,7 +413,7 @@ impl Machine<'_> {
         self.made(made, "a tensor")
     }
 
-    /// Puts an object on the stack that was described as `torch.save` does it.
+    /// Pushes an object, or fails if there is none because its description is not one that `torch.save` writes.
     fn made(&mut self, object: Option<Object>, what: &str) -> Result<(), PickleError> {
         match object {
             Some(object) => self.push(object),
@@ -420,7 +422,8 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Attributes of a dictionary, such as the versions of modules, say nothing of the numbers.
+    /// Discards the attributes of a dictionary, such as the versions of modules, because they do not affect the
+    /// numbers.
     fn build(&mut self) -> Result<(), PickleError> {
         self.pop()?;
         let top = self.top()?;
@@ -430,7 +433,7 @@ impl Machine<'_> {
         }
     }
 
-    /// The objects of a tuple; none where it is something else.
+    /// Returns the items of a tuple, or no items if the object is not a tuple.
     fn tuple(&self, id: Id) -> Vec<&Object> {
         match &self.objects[id.0] {
             Object::Tuple(items) => items.iter().map(|item| &self.objects[item.0]).collect(),
@@ -438,7 +441,7 @@ impl Machine<'_> {
         }
     }
 
-    /// A tuple of lengths.
+    /// Returns a tuple of at most `AXES` lengths.
     fn lengths(&self, object: &Object) -> Option<Vec<usize>> {
         let Object::Tuple(items) = object else { return None };
         let length = |item: &Id| match self.objects[item.0] {

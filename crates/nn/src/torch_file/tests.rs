@@ -1,4 +1,4 @@
-//! Files of both formats made by hand, damaged ones, and ones that mean harm.
+//! Tests with handmade files of both formats, damaged files and malicious files.
 
 use std::io::{Cursor, Write};
 
@@ -8,7 +8,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::*;
 
-/// Writes pickles as Python's `pickle` does, an instruction at a time.
+/// Writes pickles like Python's `pickle`, one instruction at a time.
 #[derive(Clone, Default)]
 struct Writer(Vec<u8>);
 
@@ -39,7 +39,7 @@ impl Writer {
         numbers.iter().fold(self.code(b"("), |writer, &number| writer.int(number)).code(b"t")
     }
 
-    /// A key of the dictionary and its tensor, as `torch.save` describes it.
+    /// Writes a key of the dictionary and its tensor, as `torch.save` does.
     fn tensor(self, name: &str, kind: &str, key: &str, len: usize, view: (usize, &[usize], &[usize])) -> Self {
         let (offset, size, stride) = view;
         self.text(name)
@@ -59,14 +59,14 @@ impl Writer {
             .code(b")RtR")
     }
 
-    /// An `OrderedDict` of what `entries` writes, with attributes, as `state_dict` gives it.
+    /// Returns an `OrderedDict` with the entries that `entries` writes and with attributes, as `state_dict` returns it.
     fn state_dict(entries: impl FnOnce(Self) -> Self) -> Vec<u8> {
         let start = Writer::new().global("collections", "OrderedDict").code(b")Rq\x00(");
         entries(start).code(b"u}").text("_metadata").code(b"Nsb.").0
     }
 }
 
-/// A matrix, its transpose as a view, a counter and a vector of doubles.
+/// Returns the pickle of a matrix, its transpose as a view, a counter and a vector of doubles.
 fn described() -> Vec<u8> {
     Writer::state_dict(|writer| {
         writer
@@ -148,7 +148,7 @@ fn what_a_file_asks_for_is_not_run() {
     let system = Writer::new().global("posix", "system").code(b"(").text(&command).code(b"tR.").0;
     let code = format!("open({:?}, 'w')", traces[1]);
     let eval = Writer::new().global("builtins", "eval").code(b"(").text(&code).code(b"tR.").0;
-    // Behind a tensor that is in order.
+    // The bad tensor follows a valid one.
     let nested = Writer::state_dict(|writer| {
         let writer = writer.tensor("a", "FloatStorage", "0", 6, (0, &[6], &[1])).text("b");
         writer.global("subprocess", "run").code(b"(").text(&traces[2].display().to_string()).code(b"tR")
@@ -184,7 +184,7 @@ fn descriptions_that_do_not_fit_are_refused() {
         (0..40).fold(writer, |writer, i| writer.tensor(&format!("a{i}"), "FloatStorage", "0", 6, (0, &[6], &[1])))
     });
     let padded = archive(&many, &storages_of_described());
-    // A file larger than its numbers has room for some; one that repeats itself without end has not.
+    // Some sharing is allowed in a file that is larger than its numbers, but not endless repetition.
     assert!(read(&padded).is_ok());
     let twice = Writer::state_dict(|writer| {
         (0..2).fold(writer, |writer, _| writer.tensor("a", "FloatStorage", "0", 6, (0, &[6], &[1])))

@@ -11,7 +11,7 @@ use crate::dir::RunDir;
 use crate::error::{At, Error};
 use crate::export::image_grid::COLUMNS;
 
-/// How long each frame and the last frame are shown, in milliseconds.
+/// The durations of each frame and of the last frame, in milliseconds.
 const FRAME: u32 = 120;
 const LAST: u32 = 3000;
 /// The trade-off between quality and speed in choosing colours: 1 is the slowest and best, 30 the fastest.

@@ -7,7 +7,7 @@
 #[derive(Clone, Debug, Default)]
 pub struct Message(Vec<u8>);
 
-/// How a field is encoded.
+/// The encoding of a field.
 #[derive(Clone, Copy)]
 enum Wire {
     Varint = 0,

@@ -7,7 +7,7 @@ use std::array;
 use super::microkernel::{Product, tile};
 use super::simd::Routine;
 
-/// How many numbers a [`Lanes`] holds: the width of a tile and of a packed panel.
+/// The number of elements of a [`Lanes`]: the width of a tile and of a packed panel.
 pub(crate) const LANES: usize = 16;
 
 /// Sixteen numbers in registers, and the tile of the microkernel compiled for the instructions that handle them.

@@ -37,7 +37,7 @@ pub(crate) struct Product<'a> {
     pub(crate) b_step: usize,
     pub(crate) c: *mut f32,
     pub(crate) c_rows: &'a [usize],
-    /// How many of the sixteen columns of C exist. B has all sixteen.
+    /// The number of columns of C that exist, of sixteen. B has all sixteen.
     pub(crate) columns: usize,
     /// Whether the sum is added to C rather than stored over it.
     pub(crate) accumulate: bool,

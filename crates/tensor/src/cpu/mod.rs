@@ -1,4 +1,4 @@
-//! What every kernel of the CPU device is built from.
+//! The building blocks of every kernel of the CPU device.
 //!
 //! - [`simd`]: which vector instructions this machine has, chosen once at run time;
 //! - [`lanes`]: sixteen `f32` in the registers of each of them;

@@ -1,4 +1,4 @@
-//! Numbers on a device. A dropped buffer's memory returns to the device's pool.
+//! Arrays of numbers on a device. The memory of a dropped buffer returns to the device's pool.
 
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -18,12 +18,12 @@ pub(super) struct Memory {
     context: &'static Context,
     address: u64,
     class: usize,
-    /// Where it belongs, if recorded work has allocated it.
+    /// The region that it belongs to, if recorded work allocated it.
     region: Option<Arc<Region>>,
 }
 
 impl Memory {
-    /// Whether work has allocated it that is recorded in this region.
+    /// Returns whether it was allocated by work that is recorded in this region.
     pub(super) fn is_of(&self, region: &Arc<Region>) -> bool {
         self.region.as_ref().is_some_and(|own| Arc::ptr_eq(own, region))
     }
@@ -38,12 +38,12 @@ impl Drop for Memory {
     }
 }
 
-/// A number whose bytes the kernels read as they are.
+/// A type whose bytes kernels read directly.
 ///
 /// # Safety
-/// The type has no padding, and any bytes are a value of it.
+/// The type must have no padding, and every bit pattern must be a valid value.
 pub(crate) unsafe trait Plain: Copy {}
-// SAFETY: numbers have no padding, and any bytes are one.
+// SAFETY: numbers have no padding, and every bit pattern is valid.
 unsafe impl Plain for f32 {}
 // SAFETY: as above.
 unsafe impl Plain for i32 {}
@@ -55,7 +55,7 @@ unsafe impl Plain for u64 {}
 unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
 
 impl Buffer {
-    /// A buffer whose contents are whatever its last user left: a kernel writes every element before any is read.
+    /// Allocates a buffer whose contents are arbitrary: a kernel must write every element before any is read.
     pub(crate) fn stale(context: &'static Context, len: usize) -> Buffer {
         match context.region() {
             Some(region) => Buffer::new(context, region.allocate(len), Some(region), len),
@@ -68,37 +68,37 @@ impl Buffer {
         Buffer { memory: Arc::new(Memory { context, address, class, region }), address, len }
     }
 
-    /// A copy of these numbers; its length counts words of 32 bits.
+    /// Copies values to a new buffer, whose length is their size in 32-bit words.
     pub(crate) fn upload<T: Plain>(context: &'static Context, values: &[T]) -> Buffer {
         let len = size_of_val(values).div_ceil(WORD);
-        // Recorded work finds them each time, so they are in none of the memory that it writes.
+        // Recorded work reads these values at every launch, so they must not be in the region that it overwrites.
         let buffer = Buffer::new(context, context.allocate(len), None, len);
         buffer.overwrite(values);
         buffer
     }
 
-    /// Copies these numbers to its beginning.
+    /// Copies values to the beginning of the buffer.
     pub(super) fn overwrite<T: Plain>(&self, values: &[T]) {
         let bytes = size_of_val(values);
         assert!(bytes <= self.len * WORD, "{bytes} bytes to a buffer of {} words", self.len);
-        // SAFETY: the numbers have no padding, so their memory is that many bytes.
+        // SAFETY: the values have no padding, so their memory can be read as bytes.
         let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), bytes) };
-        // SAFETY: the buffer is as long.
+        // SAFETY: the buffer is at least as long.
         unsafe { self.context().write(self.address, bytes) };
     }
 
-    /// A copy on the host.
+    /// Copies the numbers to the host.
     pub(crate) fn download(&self) -> pool::Buffer<f32> {
         let mut values = pool::Buffer::stale(self.len);
         let numbers: &mut [f32] = &mut values;
-        // SAFETY: `f32` has no padding and any bytes are one, so the numbers' memory can be written as bytes.
+        // SAFETY: `f32` has no padding and every bit pattern is valid, so the numbers' memory can be written as bytes.
         let bytes = unsafe { std::slice::from_raw_parts_mut(numbers.as_mut_ptr().cast(), self.len * WORD) };
-        // SAFETY: the buffer is as long.
+        // SAFETY: the buffer has the same length.
         unsafe { self.context().read(bytes, self.address) };
         values
     }
 
-    /// Numbers `start..start + len`, sharing the memory.
+    /// Returns the numbers `start..start + len` as a buffer that shares the memory.
     pub(crate) fn part(&self, start: usize, len: usize) -> Buffer {
         assert!(start + len <= self.len, "numbers {start} to {} of {}", start + len, self.len);
         Buffer { memory: self.memory.clone(), address: self.address + (start * WORD) as u64, len }
@@ -136,7 +136,7 @@ impl Argument for Buffer {
     }
 }
 
-/// A null pointer where there is no buffer.
+/// `None` is passed as a null pointer.
 impl Argument for Option<&Buffer> {
     fn size(&self) -> usize {
         size_of::<u64>()

@@ -59,7 +59,7 @@ pub(super) struct Region {
 }
 
 impl Region {
-    /// Returns the address of so many words, and how many they really are.
+    /// Returns the address of at least this many words, and how many were allocated.
     pub(super) fn allocate(&self, words: usize) -> (u64, usize) {
         let recycled = lock(&self.free).get_mut(&self.context.length_class(words)).and_then(Vec::pop);
         if let Some(address) = recycled {
@@ -106,7 +106,7 @@ impl Capture {
         self.region.clone()
     }
 
-    /// Returns where an input lies, if it was declared with the same words.
+    /// Returns the memory of an input, if it was declared with the same words.
     pub(super) fn input(&self, input: &GraphInput) -> Option<Buffer> {
         self.inputs.find(input)
     }

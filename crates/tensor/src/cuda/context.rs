@@ -1,4 +1,4 @@
-//! A device at work: its memory, which is used again, and its kernels, whose arguments are checked.
+//! An open device: its memory, which is reused, and its kernels, whose arguments are checked.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -15,24 +15,24 @@ use super::graph::GraphInput;
 use super::{lock, modules};
 use crate::pool;
 
-/// A device that was opened. It stays open until the process ends.
+/// An open device. It stays open until the process ends.
 pub(crate) struct Context {
     driver: Arc<dyn Driver>,
     options: Options,
-    /// The place among all devices that were opened.
+    /// The index among all open devices.
     index: usize,
-    /// Addresses of free memory by their number of words.
+    /// The addresses of free memory, by size in words.
     free: Mutex<HashMap<usize, Vec<u64>>>,
-    /// Threads share this lock during a call of the driver; a thread that records holds it alone.
+    /// Threads share this lock during a call to the driver; a thread that is recording holds it exclusively.
     door: RwLock<()>,
-    /// Bytes that buffers hold.
+    /// The number of bytes that buffers hold.
     held: AtomicUsize,
 }
 
 /// The options of a CUDA device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
-    /// How the device multiplies.
+    /// The precision of convolutions and matrix products.
     pub precision: Precision,
     /// Whether [`Graph::capture`](super::Graph::capture) records work, or only runs it.
     pub graphs: bool,
@@ -52,14 +52,14 @@ impl From<Precision> for Options {
     }
 }
 
-/// How a CUDA device multiplies in convolutions and matrix products. Sums are made in f32 always.
+/// The precision of a CUDA device in convolutions and matrix products. Sums are always accumulated in f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
-    /// Exactly, as far as f32 goes.
+    /// Full f32 precision.
     #[default]
     F32,
-    /// On tensor cores, which keep 11 of the 24 bits of an operand's mantissa. Where there are few channels it is the same
-    /// as f32.
+    /// TF32 on tensor cores, which keep 11 of the 24 significant bits of an operand. Convolutions with few channels use
+    /// f32 instead.
     Tf32,
 }
 
@@ -72,17 +72,18 @@ impl fmt::Display for Precision {
     }
 }
 
-/// Bytes of a word: every buffer is an array of 32-bit numbers.
+/// The size of a word in bytes: every buffer is an array of 32-bit numbers.
 pub(super) const WORD: usize = 4;
 
-/// Kernels index with 32-bit numbers, and some look a little beyond the end.
+/// The maximum number of words in a buffer. Kernels use 32-bit indices, and some compute indices slightly beyond the
+/// end.
 const LARGEST: usize = 1 << 30;
 
 thread_local! {
     static RECORD: RefCell<Option<BTreeSet<&'static str>>> = const { RefCell::new(None) };
 }
 
-/// Runs `work` and gives the names of the kernels that it launched on this thread.
+/// Runs `work` and returns its result with the names of the kernels that it launched on this thread.
 pub(crate) fn recording<R>(work: impl FnOnce() -> R) -> (R, BTreeSet<&'static str>) {
     let before = RECORD.replace(Some(BTreeSet::new()));
     let result = work();
@@ -90,7 +91,7 @@ pub(crate) fn recording<R>(work: impl FnOnce() -> R) -> (R, BTreeSet<&'static st
     (result, record)
 }
 
-/// Notes the name of a kernel for [`recording`].
+/// Records the name of a kernel for [`recording`].
 fn record(kernel: &'static str) {
     RECORD.with_borrow_mut(|record| record.as_mut().map(|record| record.insert(kernel)));
 }
@@ -117,37 +118,37 @@ impl Context {
         self.index
     }
 
-    /// Returns how the driver records work, if the options permit it.
+    /// Returns the driver's interface for recording work, if the options permit it.
     pub(super) fn graphs(&self) -> Option<&dyn Graphs> {
         self.driver.graphs().filter(|_| self.options.graphs)
     }
 
-    /// Waits until no other thread is recording on this device. The caller holds the guard during its call of the
-    /// driver. The recording thread itself needs no guard. Its recording on another device is refused, because two
-    /// recordings that use each other's devices would deadlock.
+    /// Waits until no other thread is recording on this device. The caller holds the guard during its call to the
+    /// driver. The recording thread itself needs no guard. If this thread is recording on another device, that
+    /// recording is refused, because two recordings that use each other's devices would deadlock.
     fn admit(&self) -> Option<RwLockReadGuard<'_, ()>> {
         let records = capture::with(self, |_| ()).is_some();
         (!records).then(|| self.admit_host())
     }
 
-    /// Does the same for a call that cannot be recorded, and refuses this thread's recording.
+    /// Does the same as [`Context::admit`] for a call that cannot be recorded, and refuses this thread's recording.
     pub(super) fn admit_host(&self) -> RwLockReadGuard<'_, ()> {
         refuse_capture();
         self.door.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until no thread is using the driver, and keeps all other threads from it.
+    /// Waits until no thread is using the driver, and blocks all other threads from it.
     pub(super) fn close(&self) -> RwLockWriteGuard<'_, ()> {
         self.door.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the memory of the work that this thread is recording.
+    /// Returns the memory region of this thread's recording, if it is recording.
     pub(super) fn region(&self) -> Option<Arc<Region>> {
         capture::with(self, |capture| capture.region())
     }
 
-    /// Returns where the words of an input will lie at each launch, if this thread is recording. The recording is
-    /// refused if the input was not declared, because its words would then be those of the recording forever.
+    /// Returns where the words of an input will be in memory at each launch, if this thread is recording. The recording
+    /// is refused if the input was not declared, because every launch would then repeat the words of the recording.
     pub(crate) fn graph_input(&self, input: &GraphInput) -> Option<Buffer> {
         let place = capture::with(self, |capture| capture.input(input))?;
         if place.is_none() {
@@ -156,8 +157,8 @@ impl Context {
         place
     }
 
-    /// Keeps buffers alive as long as the graph that this thread is recording, if it is. Kernels may also use buffers
-    /// that are not among their arguments but whose addresses they read from memory.
+    /// Keeps buffers alive as long as the graph that this thread is recording, if any. It is called directly for
+    /// buffers that are not among a kernel's arguments but whose addresses the kernel reads from memory.
     pub(crate) fn keep<'b>(&self, buffers: impl Iterator<Item = &'b Buffer>) {
         capture::with(self, |capture| capture.keep(buffers));
     }
@@ -166,13 +167,14 @@ impl Context {
         self.driver.pools_memory()
     }
 
-    /// Returns how many words a buffer of so many really has: at least one, because drivers refuse empty allocations.
+    /// Returns the number of words to allocate for this many words: at least one, because drivers reject empty
+    /// allocations.
     pub(super) fn length_class(&self, words: usize) -> usize {
         let words = words.max(1);
         if self.pools_memory() { pool::length_class(words) } else { words }
     }
 
-    /// The address of `words` words whose contents are whatever their last user left, and how many they really are.
+    /// Returns the address of at least `words` words, whose contents are arbitrary, and how many were allocated.
     pub(super) fn allocate(&self, words: usize) -> (u64, usize) {
         assert!(words <= LARGEST, "a tensor of {words} numbers is too large for a CUDA device");
         let class = self.length_class(words);
@@ -194,13 +196,13 @@ impl Context {
         lock(&self.free).get_mut(&class)?.pop()
     }
 
-    /// Gives the free memory of other sizes back and tries again.
+    /// Frees the pooled memory of other sizes and tries again.
     fn allocate_in_need(&self, bytes: usize) -> u64 {
         // Memory cannot be freed during a recording.
         let _admitted = self.admit_host();
         let free = std::mem::take(&mut *lock(&self.free));
         for address in free.into_values().flatten() {
-            // SAFETY: addresses in the pool come from the driver, and nobody uses them.
+            // SAFETY: addresses in the pool come from the driver and are not in use.
             unsafe { self.driver.free(address) };
         }
         self.driver.allocate(bytes).unwrap_or_else(|error| match error {
@@ -214,12 +216,13 @@ impl Context {
         })
     }
 
-    /// Takes memory back. Work on a device is done in order, so it can be handed out again at once.
+    /// Returns memory to the pool, or to the driver if memory is not pooled. Work on a device is done in order, so
+    /// pooled memory can be reused immediately.
     pub(super) fn release(&self, address: u64, class: usize) {
         self.held.fetch_sub(class * WORD, Ordering::Relaxed);
         if !self.driver.pools_memory() {
             let _admitted = self.admit();
-            // SAFETY: the address comes from the driver, and its buffer is gone.
+            // SAFETY: the address comes from the driver, and its buffer has been dropped.
             return unsafe { self.driver.free(address) };
         }
         let mut free = lock(&self.free);
@@ -227,7 +230,7 @@ impl Context {
     }
 
     /// # Safety
-    /// So many bytes are allocated at the address.
+    /// At least `bytes.len()` bytes must be allocated at the address.
     pub(super) unsafe fn write(&self, address: u64, bytes: &[u8]) {
         let _admitted = self.admit();
         // SAFETY: the caller vouches for the address.
@@ -236,7 +239,7 @@ impl Context {
     }
 
     /// # Safety
-    /// So many bytes are allocated at the address.
+    /// At least `bytes.len()` bytes must be allocated at the address.
     pub(super) unsafe fn read(&self, bytes: &mut [u8], address: u64) {
         let _admitted = self.admit_host();
         // SAFETY: the caller vouches for the address.
@@ -244,11 +247,11 @@ impl Context {
         result.unwrap_or_else(|error| self.failed(&format!("copying {} bytes from it", bytes.len()), error));
     }
 
-    /// Starts a kernel on `grid` blocks of `block` threads. Its arguments must be those of its source: their number and
-    /// their sizes are compared with the PTX.
+    /// Launches a kernel on `grid` blocks of `block` threads. The arguments must match the kernel's parameters: their
+    /// number and their sizes are compared with the PTX.
     ///
     /// # Panics
-    /// When they differ.
+    /// Panics if they differ.
     pub(crate) fn launch(&self, name: &'static str, grid: [usize; 3], block: [usize; 3], arguments: &[&dyn Argument]) {
         let kernel = modules::kernel(name);
         let sizes: Vec<usize> = arguments.iter().map(|argument| argument.size()).collect();
@@ -264,8 +267,8 @@ impl Context {
         record(kernel.name);
         let _admitted = self.admit();
         self.keep(arguments.iter().filter_map(|argument| argument.buffer()));
-        // SAFETY: there is a value of the right size for every parameter; addresses come from buffers, which their
-        // caller's borrow keeps, and memory that is freed later is not handed out before the kernel has run.
+        // SAFETY: there is a value of the right size for every parameter; addresses come from buffers, which the
+        // caller's borrow keeps alive, and memory that is freed later is not reused before the kernel has run.
         let result = unsafe { self.driver.launch(&launch, &mut pointers) };
         result.unwrap_or_else(|error| {
             let values: Vec<String> = arguments.iter().map(|argument| argument.text()).collect();
@@ -274,38 +277,38 @@ impl Context {
         });
     }
 
-    /// Starts a kernel that computes `count` elements, each by a thread of its own.
+    /// Launches a kernel that computes `count` elements, each in its own thread.
     pub(crate) fn launch_for_each(&self, name: &'static str, count: usize, arguments: &[&dyn Argument]) {
         const THREADS: usize = 256;
         self.launch(name, [count.div_ceil(THREADS), 1, 1], [THREADS, 1, 1], arguments);
     }
 
-    /// What the driver gave.
+    /// Unwraps the driver's result, or fails with the name of the operation.
     pub(super) fn done<R>(&self, operation: &str, result: Result<R, DriverError>) -> R {
         result.unwrap_or_else(|error| self.failed(operation, error))
     }
 
-    /// Ends the operation in which the device failed.
+    /// Fails with the driver's error and the name of the operation.
     fn failed<R>(&self, operation: &str, source: DriverError) -> R {
         fail(DeviceError::Failed { device: self.name(), operation: operation.into(), source })
     }
 }
 
-/// A value that a kernel can be given.
+/// A value that can be passed to a kernel.
 pub(crate) trait Argument {
-    /// Its size in bytes.
+    /// Returns the size in bytes.
     fn size(&self) -> usize;
-    /// Where it is. Nothing is written there.
+    /// Returns a pointer to the value. Nothing is written through it.
     fn pointer(&self) -> *mut c_void;
-    /// How errors show it.
+    /// Returns the text that errors show for the value.
     fn text(&self) -> String;
-    /// The buffer, if it is one.
+    /// Returns the buffer, if the value is one.
     fn buffer(&self) -> Option<&Buffer> {
         None
     }
 }
 
-/// Plain values are given as they are.
+/// Plain values are passed by value.
 impl<T: Plain + fmt::Debug> Argument for T {
     fn size(&self) -> usize {
         size_of::<T>()

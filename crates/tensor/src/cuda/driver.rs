@@ -1,5 +1,5 @@
-//! What a CUDA device can do. Everything above this trait is the same for a GPU and for a program that executes the
-//! kernels without one.
+//! The interface to a CUDA device. Everything above this trait is the same for a GPU and for a program that executes
+//! the kernels without one.
 
 use std::ffi::c_void;
 use std::fmt;
@@ -9,84 +9,87 @@ use super::context::Precision;
 /// A device that runs kernels: a GPU behind NVIDIA's driver, or a program that executes the same kernels on the CPU.
 ///
 /// Calls take effect in the order in which they are made, as on one stream, whichever threads make them. Addresses are
-/// the device's own.
+/// in the device's own address space.
 pub trait Driver: Send + Sync {
-    /// What errors and progress call the device.
+    /// Returns the name of the device for errors and progress.
     fn name(&self) -> String;
 
-    /// The version of the instructions that the device has, such as 8.6.
+    /// Returns the device's compute capability, such as (8, 6).
     fn compute_capability(&self) -> (u32, u32);
 
-    /// What the device does in a second at best, in this precision; nothing for one that is not made for speed.
+    /// Returns the device's peak performance in this precision, or `None` if the device is not built for speed.
     fn peak(&self, _precision: Precision) -> Option<Peak> {
         None
     }
 
-    /// Bytes of memory that nobody has allocated.
+    /// Returns the number of bytes of unallocated memory.
     ///
     /// # Errors
-    /// When the device does not answer.
+    /// Returns an error if the device does not respond.
     fn free_memory(&self) -> Result<usize, DriverError>;
 
-    /// Whether memory that tensors give back is kept and handed out again, in a few sizes that are a little larger than
-    /// what is asked for. A device that checks accesses says no: there a buffer is new and ends where its tensor does.
+    /// Returns whether memory is pooled: freed memory is kept and reused, in a few sizes that are slightly larger than
+    /// requested. A device that checks memory accesses returns false, so that every buffer is newly allocated and ends
+    /// where its tensor does.
     fn pools_memory(&self) -> bool {
         true
     }
 
-    /// The address of at least `bytes` bytes of new memory, aligned to 256 bytes.
+    /// Allocates at least `bytes` bytes, aligned to 256 bytes, and returns their address.
     ///
     /// # Errors
-    /// When there is not so much, or the device does not answer.
+    /// Returns an error if there is not enough memory or the device does not respond.
     fn allocate(&self, bytes: usize) -> Result<u64, DriverError>;
 
-    /// Gives memory back after all work that was asked for before.
+    /// Frees memory after all previously submitted work is done.
     ///
     /// # Safety
-    /// The address comes from [`Driver::allocate`] and is not used again.
+    /// The address must come from [`Driver::allocate`] and must not be used again.
     unsafe fn free(&self, address: u64);
 
-    /// Copies bytes to the device. They may be overwritten as soon as this returns.
+    /// Copies bytes to the device. The caller may overwrite them as soon as this returns.
     ///
     /// # Errors
-    /// When the device does not answer.
+    /// Returns an error if the device does not respond.
     ///
     /// # Safety
-    /// So many bytes are allocated at the address.
+    /// At least `bytes.len()` bytes must be allocated at the address.
     unsafe fn copy_to_device(&self, address: u64, bytes: &[u8]) -> Result<(), DriverError>;
 
-    /// Copies bytes from the device, after all work that was asked for before.
+    /// Copies bytes from the device, after all previously submitted work is done.
     ///
     /// # Errors
-    /// When the device does not answer, or work before has failed.
+    /// Returns an error if the device does not respond or previous work has failed.
     ///
     /// # Safety
-    /// So many bytes are allocated at the address.
+    /// At least `bytes.len()` bytes must be allocated at the address.
     unsafe fn copy_from_device(&self, bytes: &mut [u8], address: u64) -> Result<(), DriverError>;
 
-    /// Starts a kernel. The arguments are those of `cuLaunchKernel`: for each parameter of the kernel a pointer to its
-    /// value, which is read before this returns.
+    /// Launches a kernel. The arguments are those of `cuLaunchKernel`: a pointer to the value of each kernel parameter.
+    /// The values are read before this returns.
     ///
     /// # Errors
-    /// When the kernel cannot be loaded or started. That it failed may be known only later.
+    /// Returns an error if the kernel cannot be loaded or launched. A failure during execution may be reported by a
+    /// later call.
     ///
     /// # Safety
-    /// There is one pointer for each parameter, to a value of its type, and what addresses among them say is allocated.
+    /// There must be one pointer for each parameter, to a value of its type, and the memory at any address among the
+    /// values must be allocated.
     unsafe fn launch(&self, launch: &Launch, arguments: &mut [*mut c_void]) -> Result<(), DriverError>;
 
-    /// The device's way to record work, if it has one.
+    /// Returns the device's interface for recording work, if it has one.
     fn graphs(&self) -> Option<&dyn Graphs> {
         None
     }
 
-    /// Waits for all work that was asked for.
+    /// Waits for all submitted work.
     ///
     /// # Errors
-    /// When some of it has failed.
+    /// Returns an error if any of the work has failed.
     fn synchronize(&self) -> Result<(), DriverError>;
 }
 
-/// Work that is recorded once and launched as often as one likes.
+/// Work that is recorded once and launched any number of times.
 pub trait Graphs {
     /// Begins a recording: kernels are recorded instead of run, until [`Graphs::end_capture`]. Copies to the device
     /// take effect immediately and are not recorded. Meanwhile only this thread calls the driver. It copies nothing
@@ -94,32 +97,33 @@ pub trait Graphs {
     /// and no recorded kernel uses it.
     ///
     /// # Errors
-    /// When the device does not answer.
+    /// Returns an error if the device does not respond.
     fn begin_capture(&self) -> Result<(), DriverError>;
 
     /// Ends the recording and returns its number.
     ///
     /// # Errors
-    /// When the device cannot do what was recorded.
+    /// Returns an error if the device cannot execute what was recorded.
     fn end_capture(&self) -> Result<u64, DriverError>;
 
-    /// Runs the recorded kernels in their order.
+    /// Launches the recorded kernels in their order.
     ///
     /// # Errors
-    /// When they cannot be started. That one failed may be known only later.
+    /// Returns an error if they cannot be launched. A failure during execution may be reported by a later call.
     ///
     /// # Safety
-    /// The recording has not been freed, and what addresses among its kernels' arguments say is allocated.
+    /// The recording must not have been freed, and the memory at any address among its kernels' arguments must be
+    /// allocated.
     unsafe fn launch(&self, graph: u64) -> Result<(), DriverError>;
 
-    /// Forgets a recording, when the work that was asked for before is done.
+    /// Frees a recording, after all previously submitted work is done.
     fn free(&self, graph: u64);
 }
 
-/// What a device does in a second at best, by its clocks and widths.
+/// The peak performance of a device per second, computed from its clock rates and widths.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Peak {
-    /// Additions and multiplications.
+    /// Floating-point additions and multiplications.
     pub flops: f64,
     /// Bytes read from memory or written to it.
     pub bytes: f64,
@@ -131,28 +135,28 @@ impl fmt::Display for Peak {
     }
 }
 
-/// Which kernel runs on how many threads.
+/// A kernel and the number of threads that it runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Launch {
-    /// The `.cu` file, without its ending, that holds the kernel.
+    /// The name, without its extension, of the `.cu` file that contains the kernel.
     pub module: &'static str,
-    /// Its name.
+    /// The kernel's name.
     pub kernel: &'static str,
-    /// Blocks along x, y and z.
+    /// The number of blocks along x, y and z.
     pub grid: [u32; 3],
-    /// Threads of a block along x, y and z.
+    /// The number of threads per block along x, y and z.
     pub block: [u32; 3],
-    /// Bytes of dynamic shared memory of a block.
+    /// The dynamic shared memory of a block, in bytes.
     pub shared: u32,
 }
 
-/// Why a device could not do what was asked.
+/// The reason why a device could not complete a call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DriverError {
-    /// There is not so much memory.
+    /// The device has not enough free memory.
     #[error("out of memory")]
     OutOfMemory,
-    /// Anything else, in the driver's words.
+    /// Any other error, with the driver's message.
     #[error("{0}")]
     Failed(String),
 }

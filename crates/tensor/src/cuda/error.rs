@@ -1,37 +1,37 @@
-//! Errors of devices. Operations on tensors return tensors, not results, so that formulas stay readable; a device that
-//! fails in the middle of one unwinds to the enclosing [`catch`]. This needs `panic = "unwind"`, Cargo's default.
+//! Errors of devices. Operations on tensors return tensors, not results, so that formulas stay readable. If a device
+//! fails in an operation, the error unwinds to the enclosing [`catch`]. This needs `panic = "unwind"`, Cargo's default.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::driver::DriverError;
 
-/// Why a CUDA device cannot be used, or could not do its work.
+/// The reason why a CUDA device cannot be used, or could not do its work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
-    /// The program was built without the kernels and without the calls of the driver.
+    /// The program was built without the kernels and the calls to the driver.
     #[error("there is no CUDA device: the program was built without CUDA; build it with the feature `cuda`")]
     NotBuilt,
-    /// There is no driver on this machine.
+    /// The machine has no driver.
     #[error("there is no CUDA device: NVIDIA's driver (libcuda) is not installed")]
     NoDriver,
-    /// There is a driver, but it does not work.
+    /// The machine has a driver, but it does not work.
     #[error("there is no CUDA device: NVIDIA's driver says: {0}")]
     Driver(String),
-    /// There are GPUs, but not so many.
+    /// The machine has fewer GPUs.
     #[error("there is no device cuda:{ordinal}: the machine has {count}, counted from cuda:0")]
     NoSuchDevice {
-        /// The number asked for.
+        /// The requested number.
         ordinal: usize,
-        /// How many there are.
+        /// The number of GPUs.
         count: usize,
     },
-    /// The device is older than the kernels.
+    /// The device is too old for the kernels.
     #[error("{device} has compute capability {}.{}; the kernels need 7.5 (Turing, 2018) or newer", .capability.0, .capability.1)]
     TooOld {
         /// The device.
         device: String,
-        /// Its version.
+        /// Its compute capability.
         capability: (u32, u32),
     },
     /// The device has no tensor cores for TF32.
@@ -43,10 +43,10 @@ pub enum DeviceError {
     NoTensorCores {
         /// The device.
         device: String,
-        /// Its version.
+        /// Its compute capability.
         capability: (u32, u32),
     },
-    /// The device's memory is full.
+    /// The device is out of memory.
     #[error(
         "{device} is out of memory: {} were asked for, {} are free and tensors hold {}. Use a smaller batch or width, or \
          free memory of other programs on the device",
@@ -57,11 +57,11 @@ pub enum DeviceError {
     OutOfMemory {
         /// The device.
         device: String,
-        /// Bytes asked for.
+        /// The number of bytes requested.
         asked: usize,
-        /// Bytes free.
+        /// The number of free bytes.
         free: usize,
-        /// Bytes that the tensors of this process hold.
+        /// The number of bytes that the tensors of this process hold.
         held: usize,
     },
     /// Work on the device failed.
@@ -69,9 +69,9 @@ pub enum DeviceError {
     Failed {
         /// The device.
         device: String,
-        /// What it was asked to do, with its sizes.
+        /// The operation that failed, with its sizes.
         operation: String,
-        /// What the driver said.
+        /// The driver's error.
         source: DriverError,
     },
 }
@@ -84,8 +84,8 @@ thread_local! {
     static CATCHING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs work on tensors and returns the error of a device that fails in it. Outside of `catch`, such an error is a
-/// panic with the same text.
+/// Runs work on tensors and returns the error if a device fails in it. Outside of `catch`, such an error is a panic
+/// with the same text.
 ///
 /// The error reaches `catch` by unwinding, without the panic hook. Values that the work owns are dropped on the way;
 /// changes that it has already made elsewhere, for example to a network that it borrows mutably, remain. A program that
@@ -105,10 +105,10 @@ pub fn catch<R>(work: impl FnOnce() -> R) -> Result<R, DeviceError> {
     })
 }
 
-/// Ends the operation in which a device failed.
+/// Fails with this error: unwinds to the enclosing [`catch`], or panics if there is none.
 pub(super) fn fail(error: DeviceError) -> ! {
     if CATCHING.get() {
-        // No message is printed on the way: whoever catches the error reports it.
+        // No message is printed: the caller of [`catch`] reports the error.
         resume_unwind(Box::new(error))
     }
     panic!("{error}")

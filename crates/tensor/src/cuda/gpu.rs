@@ -1,4 +1,4 @@
-//! A GPU behind NVIDIA's driver, which is loaded when a GPU is first asked for.
+//! A GPU behind NVIDIA's driver, which is loaded when a GPU is first requested.
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
@@ -12,43 +12,43 @@ use super::driver::{Driver, DriverError, Graphs, Launch, Peak};
 use super::error::DeviceError;
 use super::modules::{MODULES, Module};
 
-/// The oldest compute capability that the kernels are compiled for.
+/// The lowest compute capability that the kernels are compiled for.
 const OLDEST: (u32, u32) = (7, 5);
 
-/// One GPU, with a stream on which everything is done in order.
+/// A GPU, with one stream on which all work is done in order.
 pub(super) struct Gpu {
     name: String,
     capability: (u32, u32),
     multiprocessors: f64,
-    /// Hertz of the multiprocessors and of the memory, at most.
+    /// The maximum clock rates of the multiprocessors and of the memory, in hertz.
     clocks: [f64; 2],
-    /// Bytes that the memory moves in a half of its cycle.
+    /// The width of the memory bus in bytes. It is transferred twice per cycle.
     memory_width: f64,
     context: sys::CUcontext,
     stream: sys::CUstream,
-    /// For copies to the GPU while the other stream records.
+    /// The stream for copies to the GPU while the main stream is capturing.
     uploads: sys::CUstream,
     capturing: AtomicBool,
     loaded: Mutex<Loaded>,
 }
 
-/// What of the modules is on the GPU.
+/// The modules and kernels that have been loaded onto the GPU.
 #[derive(Default)]
 struct Loaded {
     modules: HashMap<&'static str, sys::CUmodule>,
     kernels: HashMap<&'static str, sys::CUfunction>,
 }
 
-// SAFETY: the driver's handles may be used from any thread once the context is made current there, which every method
-// does first.
+// SAFETY: the driver's handles may be used from any thread once the context is current there, and every method makes it
+// current first.
 unsafe impl Send for Gpu {}
 // SAFETY: as above; the driver's functions are thread-safe.
 unsafe impl Sync for Gpu {}
 
 impl Gpu {
-    /// The GPU of this number.
+    /// Opens the GPU of this number.
     pub(super) fn new(ordinal: usize) -> Result<Gpu, DeviceError> {
-        // SAFETY: this looks for the library and its symbols and calls nothing.
+        // SAFETY: this looks up the library and its symbols and calls none of them.
         if !unsafe { sys::is_culib_present() } {
             return Err(DeviceError::NoDriver);
         }
@@ -61,7 +61,7 @@ impl Gpu {
         let device = result::device::get(ordinal as i32).map_err(says)?;
         let model = result::device::get_name(device).map_err(says)?;
         let attribute = |attribute| {
-            // SAFETY: the device is one of the driver's.
+            // SAFETY: the device comes from the driver.
             unsafe { result::device::get_attribute(device, attribute) }.map(|value| value as u32).map_err(says)
         };
         use sys::CUdevice_attribute::{
@@ -81,7 +81,7 @@ impl Gpu {
             [KILOHERTZ, MEMORY_KILOHERTZ].map(|clock| attribute(clock).map(|kilohertz| 1e3 * f64::from(kilohertz)));
         let [clock, memory_clock] = clocks;
         let (clocks, memory_width) = ([clock?, memory_clock?], f64::from(attribute(MEMORY_BITS)?) / 8.0);
-        // SAFETY: the device is one of the driver's; the context is never given back.
+        // SAFETY: the device comes from the driver; the context is never released.
         let context = unsafe { result::primary_ctx::retain(device) }.map_err(says)?;
         // SAFETY: the context was just retained.
         unsafe { result::ctx::set_current(context) }.map_err(says)?;
@@ -91,9 +91,9 @@ impl Gpu {
         Ok(Gpu { name, capability, multiprocessors, clocks, memory_width, context, stream, uploads, capturing, loaded })
     }
 
-    /// Makes the GPU the one that this thread's calls mean.
+    /// Makes this GPU's context current on the calling thread.
     fn bind(&self) -> Result<(), DriverError> {
-        // SAFETY: the context is retained as long as the process lives.
+        // SAFETY: the context is retained for the lifetime of the process.
         unsafe { result::ctx::set_current(self.context) }.map_err(failed)
     }
 
@@ -108,14 +108,14 @@ impl Gpu {
                 let ptx = MODULES.iter().find(|module| module.name == launch.module).map(Module::ptx);
                 let ptx = ptx.ok_or_else(|| DriverError::Failed(format!("there is no module {}", launch.module)))?;
                 let image = CString::new(ptx).map_err(|error| DriverError::Failed(error.to_string()))?;
-                // SAFETY: the image is PTX and ends with a zero.
+                // SAFETY: the image is PTX and is null-terminated.
                 let module = unsafe { result::module::load_data(image.as_ptr().cast()) }.map_err(failed)?;
                 loaded.modules.insert(launch.module, module);
                 module
             }
         };
         let name = CString::new(launch.kernel).map_err(|error| DriverError::Failed(error.to_string()))?;
-        // SAFETY: the module stays loaded as long as the process lives.
+        // SAFETY: the module stays loaded for the lifetime of the process.
         let function = unsafe { result::module::get_function(module, name) }.map_err(failed)?;
         loaded.kernels.insert(launch.kernel, function);
         Ok(function)
@@ -132,7 +132,7 @@ impl Driver for Gpu {
     }
 
     fn peak(&self, precision: Precision) -> Option<Peak> {
-        // Fused multiplications and additions of a multiprocessor in a cycle (NVIDIA's architecture papers).
+        // Fused multiply-adds per multiprocessor and cycle (NVIDIA's architecture papers).
         let fused = match (precision, self.capability) {
             (Precision::F32, (7, _) | (8, 0)) => 64.0,
             (Precision::F32, _) => 128.0,
@@ -152,14 +152,14 @@ impl Driver for Gpu {
 
     fn allocate(&self, bytes: usize) -> Result<u64, DriverError> {
         self.bind()?;
-        // SAFETY: the memory is used as the backend's pool says.
+        // SAFETY: the allocation itself has no preconditions; the memory is used as the backend's pool prescribes.
         unsafe { result::malloc_sync(bytes) }.map_err(failed)
     }
 
     unsafe fn free(&self, address: u64) {
         if self.bind().is_ok() {
-            // SAFETY: the caller vouches for the address. This waits for the work before. An error is one of that work,
-            // which its own calls report.
+            // SAFETY: the caller vouches for the address. The call waits for previous work, and any error it returns
+            // belongs to that work, whose own calls report it.
             let _ = unsafe { result::free_sync(address) };
         }
     }
@@ -168,7 +168,7 @@ impl Driver for Gpu {
         self.bind()?;
         let capturing = self.capturing.load(Ordering::Relaxed);
         let stream = if capturing { self.uploads } else { self.stream };
-        // SAFETY: the caller vouches for the address. Ordinary memory, as this is, is read before the call returns.
+        // SAFETY: the caller vouches for the address. Pageable memory, such as this, is read before the call returns.
         unsafe { result::memcpy_htod_async(address, bytes, stream) }.map_err(failed)?;
         if capturing {
             // SAFETY: the stream is this GPU's.
@@ -179,7 +179,7 @@ impl Driver for Gpu {
 
     unsafe fn copy_from_device(&self, bytes: &mut [u8], address: u64) -> Result<(), DriverError> {
         self.bind()?;
-        // SAFETY: the caller vouches for the address, and the bytes are not looked at before the copy is done.
+        // SAFETY: the caller vouches for the address, and the bytes are not read before the copy is done.
         unsafe { result::memcpy_dtoh_async(bytes, address, self.stream) }.map_err(failed)?;
         self.synchronize()
     }
@@ -204,12 +204,12 @@ impl Driver for Gpu {
     }
 }
 
-/// A graph's number is the address that the driver gave it.
+/// A graph is identified by the address that the driver gave it.
 impl Graphs for Gpu {
     fn begin_capture(&self) -> Result<(), DriverError> {
-        // What was asked for before is done, so that copies on the other stream cannot overtake it.
+        // Wait for previous work, so that copies on the other stream cannot overtake it.
         self.synchronize()?;
-        // Relaxed: memory is allocated meanwhile.
+        // The mode is relaxed because memory is allocated during the capture.
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
         // SAFETY: the stream is this GPU's.
         unsafe { result::stream::begin_capture(self.stream, mode) }.map_err(failed)?;
@@ -220,10 +220,10 @@ impl Graphs for Gpu {
     fn end_capture(&self) -> Result<u64, DriverError> {
         self.bind()?;
         self.capturing.store(false, Ordering::Relaxed);
-        // SAFETY: the stream is this GPU's, and records.
+        // SAFETY: the stream is this GPU's and is capturing.
         let graph = unsafe { result::stream::end_capture(self.stream) }.map_err(failed)?;
         let flags = sys::CUgraphInstantiate_flags(0);
-        // SAFETY: the graph was just made, and is used no more after it is destroyed.
+        // SAFETY: the graph was just captured and is not used after it is destroyed.
         let executable = unsafe { result::graph::instantiate(graph, flags) };
         // SAFETY: as above.
         unsafe { result::graph::destroy(graph) }.map_err(failed)?;
@@ -238,8 +238,8 @@ impl Graphs for Gpu {
 
     fn free(&self, graph: u64) {
         if self.synchronize().is_ok() {
-            // SAFETY: the graph comes from `end_capture`, and its last launch is done. An error is one of the work before,
-            // which its own calls report.
+            // SAFETY: the graph comes from `end_capture`, and its last launch is done. Any error belongs to previous
+            // work, whose own calls report it.
             let _ = unsafe { result::graph::exec_destroy(executable(graph)) };
         }
     }
@@ -256,7 +256,7 @@ fn failed(error: result::DriverError) -> DriverError {
     DriverError::Failed(text(error))
 }
 
-/// The driver's own words for an error.
+/// Returns the driver's description of an error.
 fn text(error: result::DriverError) -> String {
     match error.error_string() {
         Ok(words) => words.to_string_lossy().into_owned(),

@@ -1,9 +1,9 @@
 //! CUDA graphs: work that is recorded once and then repeated with one call to the driver.
 //!
-//! A graph is a function of tensors. It reads its operands where it was recorded with them, so they are copied there,
-//! and its results are copied from where it writes them. All memory in between belongs to the graph. Numbers of the
-//! host that change from launch to launch, such as the position of random numbers, are its inputs: words in the
-//! device's memory.
+//! A graph is a function of tensors. It reads its operands at the addresses where it was recorded with them, so they
+//! are copied there, and its results are copied from where it writes them. All memory in between belongs to the graph.
+//! Host values that change from launch to launch, such as the position in a stream of random numbers, are its inputs:
+//! words in the device's memory.
 
 use std::sync::Arc;
 
@@ -22,13 +22,13 @@ pub struct Graph {
     inputs: Inputs,
     operands: Vec<Tensor>,
     results: Vec<Tensor>,
-    /// The other memory that its kernels use: memory of others, and the graph's own.
+    /// The other memory that its kernels use: existing buffers that it read, and memory of its own.
     _kept: (Vec<Arc<Memory>>, Arc<Region>),
 }
 
-/// Words of the host that recorded work reads from the device's memory, so that they can change with each launch of a
-/// graph. [`Address::graph_input`](crate::Address::graph_input) and [`Adam::graph_input`](crate::Adam::graph_input)
-/// return them.
+/// Host values that recorded work reads from the device's memory, so that they can change with each launch of a graph.
+/// [`Address::graph_input`](crate::Address::graph_input) and [`Adam::graph_input`](crate::Adam::graph_input) return
+/// them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GraphInput {
     name: &'static str,
@@ -36,7 +36,7 @@ pub struct GraphInput {
 }
 
 impl GraphInput {
-    /// Names words by their purpose. Each purpose needs a name of its own.
+    /// Labels words with their purpose. Each purpose needs its own name.
     pub(crate) fn new(name: &'static str, words: impl Into<Vec<u32>>) -> GraphInput {
         GraphInput { name, words: words.into() }
     }
@@ -46,7 +46,7 @@ impl GraphInput {
     }
 }
 
-/// The inputs of a graph, one after another in the device's memory.
+/// The inputs of a graph, stored contiguously in the device's memory.
 pub(super) struct Inputs {
     declared: Vec<GraphInput>,
     words: Buffer,
@@ -59,7 +59,7 @@ impl Inputs {
         Inputs { declared: inputs.to_vec(), words: Buffer::upload(context, &joined(inputs)) }
     }
 
-    /// Returns where an input lies that was declared with the same words.
+    /// Returns the memory of the input that was declared with the same words.
     pub(super) fn find(&self, input: &GraphInput) -> Option<Buffer> {
         let place = self.declared.iter().position(|declared| declared == input)?;
         let start = self.declared[..place].iter().map(|before| before.words.len()).sum();
@@ -124,8 +124,7 @@ impl Graph {
         (graph.run(), Some(graph))
     }
 
-    /// Repeats the work with other words in its inputs and other operands of the same shapes. The results are
-    /// constants.
+    /// Repeats the work with new input words and with new operands of the same shapes. The results are constants.
     ///
     /// A launch within recorded work ends that recording, as described at [`Graph::capture`].
     ///
@@ -145,7 +144,7 @@ impl Graph {
         self.run()
     }
 
-    /// Repeats the work with the inputs and operands that are in place.
+    /// Repeats the work with the current inputs and operands.
     fn run(&mut self) -> Vec<Tensor> {
         let Graph { context, graph, .. } = *self;
         let graphs = context.graphs().expect("the device that recorded it");
@@ -185,16 +184,16 @@ fn buffer(tensor: &Tensor) -> &Buffer {
     }
 }
 
-/// Returns tensors of the same shapes whose numbers are whatever the memory's last user left. Each has its own memory,
-/// so that keeping one does not keep the others.
+/// Returns tensors of the same shapes whose contents are arbitrary. Each has its own memory, so that keeping one does
+/// not keep the others.
 fn alike<'t>(context: &'static Context, tensors: impl Iterator<Item = &'t Tensor>) -> Vec<Tensor> {
     let stale = |tensor: &Tensor| Storage::Cuda(Buffer::stale(context, tensor.shape().len()));
     tensors.map(|tensor| Tensor::constant(tensor.shape(), stale(tensor))).collect()
 }
 
-/// Copies each first tensor to the second.
+/// Copies the first tensor of each pair to the second.
 fn copy<'t>(context: &'static Context, pairs: impl Iterator<Item = (&'t Tensor, &'t Tensor)>) {
-    /// Numbers of a block.
+    /// The number of elements that a block copies.
     const BLOCK: usize = 1024;
     let (mut table, mut count, mut blocks) = (Vec::new(), 0, 0);
     for (from, to) in pairs {

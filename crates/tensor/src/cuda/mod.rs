@@ -1,4 +1,4 @@
-//! CUDA devices: GPUs behind NVIDIA's driver, and whatever else executes the same kernels.
+//! CUDA devices: GPUs behind NVIDIA's driver, and anything else that executes the same kernels.
 //!
 //! ```
 //! use mergan_tensor::{Device, cuda};
@@ -12,15 +12,15 @@
 //! };
 //! ```
 //!
-//! The kernels are `.cu` files in the rooms of their operations, with `prelude.cuh` before each. They are embedded as PTX
-//! ([`MODULES`]), so that a machine needs nothing but the driver, which is looked for when a device is opened. [`Driver`]
-//! is what a device can do; [`install`] makes a tensor device of anything that can do it.
+//! The kernels are `.cu` files in the folders of their operations, each compiled with `prelude.cuh` before it. They are
+//! embedded as PTX ([`MODULES`]), so that a machine needs nothing but the driver, which is looked up when a device is
+//! opened. [`Driver`] is the interface to a device; [`install`] makes a tensor device of anything that implements it.
 //!
-//! The kernels and the calls of NVIDIA's driver are in builds with the feature `cuda` only. Without it there is all that
-//! is here, but a device cannot be had: [`open`] and [`install`] are errors.
+//! The kernels and the calls to NVIDIA's driver require the feature `cuda`. Without it this module has the same
+//! interface, but [`open`] and [`install`] return errors.
 //!
-//! *Invariant*: work is done in the order in which it was asked for, so freed memory is used again at once, and sums are
-//! added in an order that only their shapes decide: the same work gives the same bits again.
+//! *Invariant*: work is done in the order in which it is submitted, so freed memory is reused immediately, and the
+//! order in which numbers are added depends only on their shapes: the same work gives bitwise identical results.
 
 mod buffer;
 mod capture;
@@ -47,16 +47,17 @@ pub use modules::{Kernel, MODULES, Module, kernels};
 
 use crate::storage::Device;
 
-/// The oldest compute capability that multiplies in TF32.
+/// The lowest compute capability that supports TF32.
 const TENSOR_CORES: (u32, u32) = (8, 0);
 
 static CONTEXTS: RwLock<Vec<&'static Context>> = RwLock::new(Vec::new());
 
 /// Opens the GPU of this number, as CUDA counts them from 0, with these options or in this [`Precision`]. Opening one
-/// again returns the same device.
+/// again with the same options returns the same device.
 ///
 /// # Errors
-/// When there is no driver, no such GPU, or it is too old for the kernels; in a build without the feature `cuda`, always.
+/// Returns an error if there is no driver or no such GPU, or if the GPU is too old for the kernels or for the
+/// precision. A build without the feature `cuda` always returns an error.
 pub fn open(ordinal: usize, options: impl Into<Options>) -> Result<Device, DeviceError> {
     static OPENED: Mutex<Vec<(usize, Options, Device)>> = Mutex::new(Vec::new());
     let options = options.into();
@@ -79,11 +80,12 @@ fn gpu(_: usize) -> Result<Arc<dyn Driver>, DeviceError> {
     Err(DeviceError::NotBuilt)
 }
 
-/// Makes a device of tensors that computes with this driver, with these options or in this [`Precision`]. It exists
-/// until the process ends.
+/// Makes a tensor device that computes with this driver, with these options or in this [`Precision`]. It exists until
+/// the process ends.
 ///
 /// # Errors
-/// When the driver's device is too old for the precision; in a build without the feature `cuda`, always.
+/// Returns an error if the driver's device is too old for the precision. A build without the feature `cuda` always
+/// returns an error.
 pub fn install(driver: Arc<dyn Driver>, options: impl Into<Options>) -> Result<Device, DeviceError> {
     if MODULES.is_empty() {
         return Err(DeviceError::NotBuilt);
@@ -98,8 +100,8 @@ pub fn install(driver: Arc<dyn Driver>, options: impl Into<Options>) -> Result<D
     Ok(Device::Cuda(index))
 }
 
-/// What a CUDA device does in a second at best, in its precision; `None` for other devices, and for CUDA devices that are
-/// not made for speed.
+/// Returns the peak performance of a CUDA device in its precision, or `None` for other devices and for CUDA devices
+/// that are not built for speed.
 pub fn peak(device: Device) -> Option<Peak> {
     match device {
         Device::Cuda(index) => context(index).peak(),
@@ -107,16 +109,17 @@ pub fn peak(device: Device) -> Option<Peak> {
     }
 }
 
-/// The device of this number among those that were opened.
+/// Returns the device of this index among those that are open.
 ///
 /// # Panics
-/// When there is none.
+/// Panics if there is none.
 pub(crate) fn context(index: usize) -> &'static Context {
     let contexts = CONTEXTS.read().unwrap_or_else(|poisoned| poisoned.into_inner());
     contexts.get(index).copied().unwrap_or_else(|| panic!("no CUDA device {index} was opened; see cuda::open"))
 }
 
-/// What a mutex guards. A thread that panicked left it whole: nothing here is done by halves.
+/// Locks a mutex, also after another thread panicked while holding it: no critical section here leaves its data
+/// inconsistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -1,8 +1,9 @@
-//! The kernels as they are embedded: PTX, which NVIDIA's driver compiles for the GPU that it finds.
+//! The embedded kernels: PTX, which NVIDIA's driver compiles for the GPU that it finds.
 //!
-//! `cargo xtask ptx` makes `ptx/<set>/<module>.ptx` of every `.cu` file, with the prelude and the `.cuh` files of its folder
-//! before it. A module is in the set `compute_80` when its name ends in `_tf32`, else in `compute_75`; a kernel's name is
-//! its own in all modules. The build script finds these files and embeds them deflated, a seventh of their size.
+//! `cargo xtask ptx` compiles every `.cu` file, with the prelude and the `.cuh` files of its folder before it, to
+//! `ptx/<set>/<module>.ptx`. A module is in the set `compute_80` if its name ends in `_tf32`, otherwise in
+//! `compute_75`. Kernel names are unique across all modules. The build script finds these files and embeds them
+//! compressed with DEFLATE, at a seventh of their size.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, OnceLock};
@@ -10,7 +11,7 @@ use std::sync::{LazyLock, OnceLock};
 /// The PTX of one `.cu` file.
 #[derive(Clone, Copy, Debug)]
 pub struct Module {
-    /// The file's name without its ending.
+    /// The file's name without its extension.
     pub name: &'static str,
     /// The virtual architecture that it is compiled for: `compute_75` or `compute_80`.
     pub set: &'static str,
@@ -18,7 +19,7 @@ pub struct Module {
 }
 
 impl Module {
-    /// Returns the PTX, which is inflated when it is first asked for.
+    /// Returns the PTX, which is decompressed on first use.
     pub fn ptx(&self) -> &'static str {
         self.ptx
     }
@@ -28,7 +29,7 @@ impl Module {
 #[cfg(feature = "cuda")]
 pub const MODULES: &[Module] = include!(concat!(env!("OUT_DIR"), "/modules.rs"));
 
-/// No modules, because this build is without the feature `cuda`.
+/// No modules, because this build lacks the feature `cuda`.
 #[cfg(not(feature = "cuda"))]
 pub const MODULES: &[Module] = &[];
 
@@ -49,7 +50,7 @@ pub struct Kernel {
     pub parameters: Vec<usize>,
 }
 
-/// Every kernel, in the order of the modules.
+/// Returns every kernel, in the order of the modules.
 pub fn kernels() -> impl Iterator<Item = Kernel> {
     MODULES.iter().flat_map(|module| {
         module.ptx().split(".entry ").skip(1).map(|entry| {
@@ -64,7 +65,7 @@ pub fn kernels() -> impl Iterator<Item = Kernel> {
     })
 }
 
-/// The size of a parameter such as `.param .align 4 .b8 name[52]` or `.param .u64 .ptr .align 1 name`.
+/// Returns the size of a parameter such as `.param .align 4 .b8 name[52]` or `.param .u64 .ptr .align 1 name`.
 fn size(parameter: &str) -> Option<usize> {
     let mut words = parameter.split_whitespace();
     let bits = words.find_map(|word| match word {
@@ -78,10 +79,10 @@ fn size(parameter: &str) -> Option<usize> {
     Some(bits / 8 * array.unwrap_or(1))
 }
 
-/// The kernel of this name.
+/// Returns the kernel of this name.
 ///
 /// # Panics
-/// When there is none.
+/// Panics if there is none.
 pub(super) fn kernel(name: &str) -> &'static Kernel {
     static KERNELS: OnceLock<HashMap<&'static str, Kernel>> = OnceLock::new();
     let all = KERNELS.get_or_init(|| kernels().map(|kernel| (kernel.name, kernel)).collect());

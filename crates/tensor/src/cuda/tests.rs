@@ -1,4 +1,4 @@
-//! The backend without kernels: a device that is memory and nothing else.
+//! Tests of the backend without kernels, on a device that is nothing but memory.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::c_void;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::tensor::Tensor;
 
-/// Memory of the host that calls itself a device. It has no more than so many bytes, and cannot run kernels.
+/// Host memory that acts as a device. It has a limited number of bytes and cannot run kernels.
 struct Memory {
     bytes: usize,
     allocated: Mutex<HashMap<u64, Vec<u8>>>,

@@ -2,8 +2,8 @@
 
 use crate::tensor::Tensor;
 
-/// How the pixels of a resized image are made of those of the image. Pixels are squares whose centres lie at half numbers,
-/// as PyTorch's `interpolate` has it with `align_corners=False`.
+/// The method of computing the pixels of a resized image from those of the image. Pixels are squares whose centres lie
+/// at half-integers, as in PyTorch's `interpolate` with `align_corners=False`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Interpolation {
     /// The pixel that a pixel's upper left corner falls into.

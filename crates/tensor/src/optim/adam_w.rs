@@ -5,26 +5,28 @@ use crate::adam::{Adam, AdamOptions};
 use crate::autograd::no_grad;
 use crate::tensor::Tensor;
 
-/// Adam that also shrinks every parameter, by `rate * weight_decay` of it before each step, as PyTorch's `AdamW` does.
+/// Adam that also shrinks every parameter by the fraction `rate * weight_decay` before each step, like PyTorch's
+/// `AdamW`.
 ///
-/// The decay does not pass through Adam's means, so all parameters shrink alike, however large their gradients are.
+/// The decay does not enter Adam's moments, so all parameters shrink by the same fraction, however large their
+/// gradients are.
 #[derive(Clone, Debug)]
 pub struct AdamW {
-    /// The optimiser that takes the steps, with what it remembers.
+    /// The optimiser that takes the steps, with its state.
     pub adam: Adam,
-    /// The share of a parameter that is taken from it at rate 1.
+    /// The fraction that is subtracted from a parameter in each step, divided by the learning rate.
     pub weight_decay: f64,
 }
 
 impl AdamW {
-    /// An optimiser that has taken no step.
+    /// Creates an optimiser that has not taken any steps.
     pub fn new(options: AdamOptions, weight_decay: f64) -> Self {
         AdamW { adam: Adam::new(options), weight_decay }
     }
 }
 
 impl Default for AdamW {
-    /// PyTorch's settings: those of [`AdamOptions::default`], and a weight decay of 0.01.
+    /// Returns PyTorch's defaults: those of [`AdamOptions::default`], and a weight decay of 0.01.
     fn default() -> Self {
         AdamW::new(AdamOptions::default(), 1e-2)
     }

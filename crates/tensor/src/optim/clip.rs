@@ -1,14 +1,14 @@
-//! Gradients kept from becoming too large, as PyTorch's `clip_grad_norm_` and `clip_grad_value_` do.
+//! Gradient clipping, like PyTorch's `clip_grad_norm_` and `clip_grad_value_`.
 
 use crate::tensor::Tensor;
 
-/// Scales all gradients by one factor, so that the norm of them together, as one vector, is at most `limit` (Pascanu et al.,
-/// 2013), and returns the norm that they had. The factor is `min(1, limit / (norm + 1e-6))`, as PyTorch's.
+/// Scales all gradients by one factor, so that their joint norm, as one vector, is at most `limit` (Pascanu et al.,
+/// 2013), and returns the norm before scaling. The factor is `min(1, limit / (norm + 1e-6))`, as in PyTorch.
 ///
-/// The norm stays on its device until somebody reads it, so nothing waits for it here.
+/// The norm stays on its device until it is read, so this function does not wait for it.
 ///
 /// # Panics
-/// When there are no gradients, they are on different devices, or the limit is negative.
+/// Panics if there are no gradients, if they are on different devices, or if the limit is negative.
 #[track_caller]
 pub fn clip_grad_norm(gradients: &mut [Tensor], limit: f64) -> Tensor {
     assert!(limit >= 0.0, "clip_grad_norm to {limit}: a norm is never negative");
@@ -19,10 +19,10 @@ pub fn clip_grad_norm(gradients: &mut [Tensor], limit: f64) -> Tensor {
     norm
 }
 
-/// Brings every number of the gradients into `-limit..=limit`.
+/// Clamps every number of the gradients to `-limit..=limit`.
 ///
 /// # Panics
-/// When the limit is negative.
+/// Panics if the limit is negative.
 #[track_caller]
 pub fn clip_grad_value(gradients: &mut [Tensor], limit: f64) {
     assert!(limit >= 0.0, "clip_grad_value to {limit}: the limit is the largest absolute value");

@@ -1,7 +1,8 @@
-//! Optimisers: rules by which parameters follow their gradients.
+//! Optimisers, which update parameters from their gradients.
 //!
-//! [`Adam`] has kernels of its own (`adam/`). The others are made of tensor operations, so every device has them. In a recorded
-//! graph ([`cuda::Graph`](crate::cuda::Graph)) their numbers are those of the recording; only Adam's are inputs of a launch.
+//! [`Adam`] has its own kernels (`adam/`). The others are composed of tensor operations, so they run on every device.
+//! In a recorded graph ([`cuda::Graph`](crate::cuda::Graph)) their rates stay those of the recording; only Adam's are
+//! inputs of a launch.
 
 mod adam_w;
 mod clip;
@@ -19,7 +20,7 @@ use crate::adam::Adam;
 use crate::autograd::no_grad;
 use crate::tensor::Tensor;
 
-/// A rule by which parameters follow their gradients.
+/// A method that updates parameters from their gradients.
 ///
 /// ```
 /// use mergan_tensor::{Device, Optimizer, Sgd, Tensor};
@@ -31,13 +32,14 @@ use crate::tensor::Tensor;
 /// assert_eq!(x.to_vec::<f32>(), [0.5; 3]);
 /// ```
 pub trait Optimizer {
-    /// Moves every parameter against its gradient, at this learning rate. The parameters become new variables.
+    /// Updates every parameter from its gradient, with this learning rate. The parameters become new variables.
     ///
-    /// The rate is given anew at every step, so a schedule is whatever the caller computes. What the optimiser remembers of
-    /// a parameter it finds again by the parameter's place, so parameters must come in the same order at every step.
+    /// The rate is passed at every step, so the caller can follow any schedule. The optimiser identifies a parameter by
+    /// its position, so parameters must come in the same order at every step.
     ///
     /// # Panics
-    /// When the parameters, their order or their shapes differ from those of the steps before, or from the gradients.
+    /// Panics if the number of parameters differs from that of previous steps, or if the number or the shapes of the
+    /// gradients differ from those of the parameters.
     fn step(&mut self, rate: f64, parameters: Vec<&mut Tensor>, gradients: &[Tensor]);
 }
 
@@ -48,8 +50,9 @@ impl Optimizer for Adam {
     }
 }
 
-/// Replaces every parameter by what `update` makes of it, its gradient and what `states` holds of it, and makes it a
-/// variable. A first step begins the states by `begin`, which is given a tensor of zeros like the parameter.
+/// Replaces every parameter with the result of `update`, which takes the parameter, its gradient and its state, and
+/// makes the result a variable. On the first step `begin` creates each state from a tensor of zeros of the parameter's
+/// shape.
 #[track_caller]
 fn update_all<S>(
     optimizer: &str,
@@ -72,7 +75,7 @@ fn update_all<S>(
     }
 }
 
-/// A gradient with that of `decay / 2` times the sum of the parameter's squares added: weight decay as an L2 penalty.
+/// Adds the gradient of `decay / 2` times the sum of the parameter's squares: weight decay as an L2 penalty.
 fn decayed(gradient: &Tensor, parameter: &Tensor, decay: f64) -> Tensor {
     if decay == 0.0 { gradient.clone() } else { gradient + parameter * decay }
 }

@@ -1,4 +1,4 @@
-//! RMSprop (Tieleman and Hinton, 2012), as PyTorch's `RMSprop` has it.
+//! RMSprop (Tieleman and Hinton, 2012), with the formulas of PyTorch's `RMSprop`.
 
 use super::{Optimizer, decayed, update_all};
 use crate::tensor::Tensor;
@@ -6,27 +6,26 @@ use crate::tensor::Tensor;
 /// The settings of [`RmsProp`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RmsPropOptions {
-    /// Decay of the mean of the gradients' squares.
+    /// The decay rate of the running mean of squared gradients.
     pub alpha: f64,
-    /// Added to the root of the latter.
+    /// The number added to the root of the mean square, for numerical stability.
     pub epsilon: f64,
-    /// The share of the last velocity that the next one keeps; 0 for none.
+    /// The momentum: the fraction of the previous velocity that is kept; 0 for none.
     pub momentum: f64,
-    /// Whether gradients are divided by their deviation, without their mean, in place of the root of their mean square
-    /// (Graves, 2013).
+    /// Whether gradients are divided by their standard deviation instead of their root mean square (Graves, 2013).
     pub centered: bool,
-    /// The factor of the parameter that is added to its gradient.
+    /// The weight decay: the parameter times this factor is added to its gradient.
     pub weight_decay: f64,
 }
 
 impl Default for RmsPropOptions {
-    /// PyTorch's settings: alpha 0.99, epsilon 1e-8, neither momentum nor centring nor weight decay.
+    /// Returns PyTorch's defaults: alpha 0.99, epsilon 1e-8, and no momentum, centring or weight decay.
     fn default() -> Self {
         RmsPropOptions { alpha: 0.99, epsilon: 1e-8, momentum: 0.0, centered: false, weight_decay: 0.0 }
     }
 }
 
-/// RMSprop. For a parameter p of gradient g, decay d, momentum m and rate r:
+/// RMSprop. For a parameter p with gradient g, weight decay d, momentum m and learning rate r:
 ///
 /// ```text
 /// g = g + d p
@@ -41,29 +40,29 @@ pub struct RmsProp {
     averages: Vec<Averages>,
 }
 
-/// What [`RmsProp`] remembers of one parameter, of the parameter's shape.
+/// The state of [`RmsProp`] for one parameter. The tensors have the parameter's shape.
 #[derive(Clone, Debug)]
 pub struct Averages {
-    /// Mean of the gradients' squares.
+    /// The running mean of squared gradients.
     pub square: Tensor,
-    /// Mean of the gradients; zeros unless the optimiser is centred.
+    /// The running mean of gradients; zeros unless the optimiser is centred.
     pub mean: Tensor,
-    /// The last step, but for the rate.
+    /// The last step before multiplication by the learning rate.
     pub velocity: Tensor,
 }
 
 impl RmsProp {
-    /// An optimiser that has taken no step.
+    /// Creates an optimiser that has not taken any steps.
     pub fn new(options: RmsPropOptions) -> Self {
         RmsProp::resume(options, Vec::new())
     }
 
-    /// An optimiser that goes on where another one stood, whose averages these are.
+    /// Creates an optimiser that continues where another one stopped, from its averages.
     pub fn resume(options: RmsPropOptions, averages: Vec<Averages>) -> Self {
         RmsProp { options, averages }
     }
 
-    /// The averages, in the order of the parameters; empty before the first step.
+    /// Returns the averages, in the order of the parameters; empty before the first step.
     pub fn averages(&self) -> &[Averages] {
         &self.averages
     }
@@ -73,7 +72,7 @@ impl Optimizer for RmsProp {
     #[track_caller]
     fn step(&mut self, rate: f64, parameters: Vec<&mut Tensor>, gradients: &[Tensor]) {
         let RmsPropOptions { alpha, epsilon, momentum, centered, weight_decay } = self.options;
-        // Clones share their numbers, so what stays zero takes no memory of its own.
+        // Clones share their numbers, so averages that stay zero take no memory of their own.
         let begin = |zeros: Tensor| Averages { square: zeros.clone(), mean: zeros.clone(), velocity: zeros };
         let update = |parameter: &Tensor, gradient: &Tensor, averages: &mut Averages| {
             let Averages { square, mean, velocity } = averages;
@@ -81,7 +80,7 @@ impl Optimizer for RmsProp {
             *square = &*square * alpha + gradient.square() * (1.0 - alpha);
             let variance = if centered {
                 *mean = &*mean * alpha + &gradient * (1.0 - alpha);
-                // Where all gradients were equal the difference is 0, which rounding must not carry below.
+                // If all gradients were equal the difference is 0, and rounding must not make it negative.
                 (&*square - mean.square()).clamp(0.0, f64::INFINITY)
             } else {
                 square.clone()

@@ -1,4 +1,4 @@
-//! Stochastic gradient descent with momentum, as PyTorch's `SGD` has it.
+//! Stochastic gradient descent with momentum, with the formulas of PyTorch's `SGD`.
 
 use super::{Optimizer, decayed, update_all};
 use crate::tensor::Tensor;
@@ -6,15 +6,15 @@ use crate::tensor::Tensor;
 /// The settings of [`Sgd`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SgdOptions {
-    /// The share of the last velocity that the next one keeps; 0 for none.
+    /// The momentum: the fraction of the previous velocity that is kept; 0 for none.
     pub momentum: f64,
-    /// Whether a step looks ahead along its velocity (Nesterov, 1983; in the form of Sutskever et al., 2013).
+    /// Whether to use Nesterov momentum (Nesterov, 1983; in the form of Sutskever et al., 2013).
     pub nesterov: bool,
-    /// The factor of the parameter that is added to its gradient.
+    /// The weight decay: the parameter times this factor is added to its gradient.
     pub weight_decay: f64,
 }
 
-/// Stochastic gradient descent. For a parameter p of gradient g, decay d, momentum m and rate r:
+/// Stochastic gradient descent. For a parameter p with gradient g, weight decay d, momentum m and learning rate r:
 ///
 /// ```text
 /// g = g + d p
@@ -30,19 +30,19 @@ pub struct Sgd {
 }
 
 impl Sgd {
-    /// An optimiser that has taken no step.
+    /// Creates an optimiser that has not taken any steps.
     ///
     /// # Panics
-    /// When Nesterov's momentum is asked for without momentum.
+    /// Panics if Nesterov momentum is requested and `momentum` is not above 0.
     #[track_caller]
     pub fn new(options: SgdOptions) -> Self {
         Sgd::resume(options, Vec::new())
     }
 
-    /// An optimiser that goes on where another one stood, whose velocities these are.
+    /// Creates an optimiser that continues where another one stopped, from its velocities.
     ///
     /// # Panics
-    /// As [`Sgd::new`].
+    /// Panics as [`Sgd::new`] does.
     #[track_caller]
     pub fn resume(options: SgdOptions, velocities: Vec<Tensor>) -> Self {
         let SgdOptions { momentum, nesterov, .. } = options;
@@ -50,7 +50,7 @@ impl Sgd {
         Sgd { options, velocities }
     }
 
-    /// The velocities, in the order of the parameters; empty before the first step.
+    /// Returns the velocities, in the order of the parameters; empty before the first step.
     pub fn velocities(&self) -> &[Tensor] {
         &self.velocities
     }

@@ -1,4 +1,4 @@
-//! Optimisers against PyTorch's formulas, written out number by number.
+//! Compares the optimisers with PyTorch's formulas, written out for single numbers.
 
 use approx::assert_abs_diff_eq;
 
@@ -9,7 +9,7 @@ use crate::storage::Device;
 const RATE: f64 = 0.05;
 const STEPS: usize = 5;
 
-/// What a formula makes of a parameter and its gradient in the step of this number, counted from 1.
+/// Maps a parameter, its gradient and the number of the step, counted from 1, to the new parameter.
 type Formula = Box<dyn FnMut(f64, f64, i32) -> f64>;
 
 /// The gradient of a sum of powers that no rule treats as a special case.
@@ -17,7 +17,7 @@ fn gradient(p: f64) -> f64 {
     4.0 * p.powi(3) - p + 0.3
 }
 
-/// Takes steps with two parameters, and compares every number with what its own `formula` makes of it.
+/// Takes steps with two parameters, and compares every number with the result of its own `formula`.
 fn assert_follows(mut optimizer: impl Optimizer, formula: impl Fn() -> Formula) {
     let starts = [vec![0.7, -0.4, 1.1, 0.0, -1.3, 0.2], vec![0.9]];
     let mut parameters = [
@@ -92,7 +92,7 @@ fn rms_prop_follows_pytorchs_formulas() {
     }
 }
 
-/// PyTorch's `AdamW`, which is its `Adam` without decay.
+/// PyTorch's `AdamW`, which without weight decay is its `Adam`.
 fn adam_w(AdamOptions { beta1, beta2, epsilon }: AdamOptions, weight_decay: f64) -> Formula {
     let [mut first, mut second] = [0.0; 2];
     Box::new(move |p, gradient, step| {

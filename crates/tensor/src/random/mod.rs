@@ -33,7 +33,8 @@ pub struct Random {
     seed: u64,
 }
 
-/// Where random numbers are used. Different addresses give independent numbers.
+/// The address of random numbers: their purpose and the position in the work. Different addresses give independent
+/// numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Address {
     /// The purpose of the numbers: such as 0 for latents, 1 for batches.

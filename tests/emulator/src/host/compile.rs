@@ -18,7 +18,7 @@ const HOOKS: &str = include_str!("shim/hooks.cpp");
 const FLAGS: [&str; 8] =
     ["-std=c++17", "-g", "-w", "-fPIC", "-fno-gnu-unique", "-fno-strict-aliasing", "-ffp-contract=off", "-mfma"];
 
-/// How the kernels are compiled.
+/// The variants in which the kernels are built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Build {
     /// The fast build, without checks.

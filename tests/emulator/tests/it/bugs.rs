@@ -14,9 +14,9 @@ struct Bug {
     to: &'static str,
     /// Computes with the faulty kernel, and returns the error of the result.
     run: fn(&dyn Executor) -> Result<f64, LaunchError>,
-    /// What the checked build reports.
+    /// The report of the checked build.
     checked: &'static str,
-    /// What the interpreter reports.
+    /// The report of the interpreter.
     interpreted: &'static str,
 }
 

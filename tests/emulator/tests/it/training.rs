@@ -12,7 +12,7 @@ use mergan_tensor::{AdamOptions, Address, Device, Random};
 
 use crate::driver::whole_device;
 
-/// What to train, and how closely a device must follow the CPU.
+/// The training run to check, and the tolerance between a device and the CPU.
 pub struct Recipe {
     pub sizes: ModelConfig,
     pub batch: usize,

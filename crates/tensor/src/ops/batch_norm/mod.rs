@@ -144,8 +144,8 @@ impl Saved {
     }
 }
 
-/// How the images of a batch share the rows of tables with C columns: there are `groups` rows of statistics, and `rows`
-/// rows of scales and shifts, which is a multiple of `groups`.
+/// The way in which the images of a batch share the rows of tables with C columns: there are `groups` rows of
+/// statistics, and `rows` rows of scales and shifts, which is a multiple of `groups`.
 #[derive(Clone, Copy)]
 pub(super) struct NormGroups {
     pub(super) shape: Nchw,
