@@ -53,12 +53,12 @@ impl Tensor {
 
     /// Repeats this table to the shape of the tensor that it is for.
     pub(super) fn spread(&self, to: Shape) -> Tensor {
-        self.relabelled(table_among(self.shape(), to)).repeat_to(to)
+        self.reshape_to(table_among(self.shape(), to)).repeat_to(to)
     }
 
     /// Sums this tensor over the elements that [`Tensor::spread`] fills from one element of a table.
     pub(super) fn sum_to_table(&self, table: Shape) -> Tensor {
-        self.sum_rows_to(table_among(table, self.shape())).relabelled(table)
+        self.sum_rows_to(table_among(table, self.shape())).reshape_to(table)
     }
 }
 

@@ -4,18 +4,8 @@ use crate::cuda::{Argument, Buffer};
 use crate::layout::Nchw;
 use crate::shape::MAX_RANK;
 
-/// Moves elements from the memory order of one shape to that of another, by way of the logical order.
-pub(super) fn reshaped(x: &Buffer, from: Nchw, to: Nchw) -> Buffer {
-    let is_logical = |shape: Nchw| shape.plane() == 1 || shape.pixels() == 1;
-    match (is_logical(from), is_logical(to)) {
-        (true, _) => transposed(x, to.pixels()),
-        (false, true) => transposed(x, from.plane()),
-        (false, false) => transposed(&transposed(x, from.plane()), to.pixels()),
-    }
-}
-
 /// Returns the transpose of a matrix with this many columns.
-fn transposed(x: &Buffer, columns: usize) -> Buffer {
+pub(super) fn transposed(x: &Buffer, columns: usize) -> Buffer {
     let (out, rows) = (Buffer::stale(x.context(), x.len()), x.len() / columns);
     let tiles = rows.div_ceil(32) * columns.div_ceil(32);
     let arguments: [&dyn Argument; 4] = [x, &out, &(rows as i32), &(columns as i32)];

@@ -10,6 +10,7 @@ mod cuda;
 use rayon::prelude::*;
 
 use super::elementwise::planes_per_task;
+use crate::autograd::Backward;
 use crate::layout::Nchw;
 use crate::pool::Buffer;
 use crate::shape::{MAX_RANK, Shape};
@@ -52,6 +53,9 @@ impl Tensor {
         let rank = from.rank();
         let is_permutation = order.len() == rank && (0..rank).all(|axis| order.contains(&axis));
         assert!(is_permutation, "permute: {order:?} does not name each of the axes 0..{rank} once");
+        if order.is_sorted() {
+            return self.clone();
+        }
         let lengths: Vec<usize> = order.iter().map(|&axis| from[axis]).collect();
         let to = Shape::of(&lengths).expect("as many axes as before");
         // The strides are the distances in this tensor's memory between elements that are adjacent along each axis of
@@ -86,45 +90,35 @@ impl Tensor {
             return self.clone();
         }
         let (from, to) = (old.nchw(), shape.nchw());
-        if from.in_memory() == to.in_memory() {
-            return self.relabelled(shape);
-        }
-        let storage =
-            dispatch!(operands("reshape", [self]), |[x]| in_memory(&logical(x, from), to), |[x]| cuda::reshaped(
-                x, from, to
-            ));
-        Tensor::from_operation(shape, storage, &[self], move |back| vec![Some(back.upstream.reshape_to(old))])
-    }
-
-    /// Returns the same memory with a shape whose elements lie in the same order.
-    pub(super) fn relabelled(&self, shape: Shape) -> Tensor {
-        let old = self.shape();
-        if old == shape {
-            return self.clone();
-        }
-        Tensor::sharing(shape, self, move |back| vec![Some(back.upstream.relabelled(old))])
+        let back_to_old = move |back: &Backward| vec![Some(back.upstream.reshape_to(old))];
+        let transpositions = transpositions(from, to);
+        let Some((&first, others)) = transpositions.split_first() else {
+            return Tensor::sharing(shape, self, back_to_old);
+        };
+        let storage = dispatch!(
+            operands("reshape", [self]),
+            |[x]| others.iter().fold(transposed(x, first), |x, &columns| transposed(&x, columns)),
+            |[x]| others.iter().fold(cuda::transposed(x, first), |x, &columns| cuda::transposed(&x, columns))
+        );
+        Tensor::from_operation(shape, storage, &[self], back_to_old)
     }
 }
 
-impl Nchw {
-    /// Returns the matrix of which memory holds the transpose; it determines where the elements lie.
-    fn in_memory(&self) -> [usize; 2] {
-        let order = [self.plane(), self.pixels()];
-        if order.contains(&1) { [1, self.len()] } else { order }
+/// Returns the numbers of columns of the matrices whose transpositions lead from the memory order of one shape to that of
+/// another, by way of the logical order. There are none if the elements lie in the same order.
+fn transpositions(from: Nchw, to: Nchw) -> Vec<usize> {
+    let is_logical = |shape: Nchw| shape.plane() <= 1 || shape.pixels() <= 1;
+    if (from.plane(), from.pixels()) == (to.plane(), to.pixels()) {
+        return Vec::new();
     }
+    let steps = [(from, from.plane()), (to, to.pixels())].into_iter();
+    steps.filter(|&(shape, _)| !is_logical(shape)).map(|(_, columns)| columns).collect()
 }
 
-/// Returns the elements in logical order.
-fn logical<T: Element>(x: &[T], shape: Nchw) -> Buffer<T> {
+/// Returns the transpose of a matrix with this many columns.
+fn transposed<T: Element>(x: &[T], columns: usize) -> Buffer<T> {
     let mut out = Buffer::stale(x.len());
-    transpose(x, shape.plane(), &mut out, |value| value);
-    out
-}
-
-/// Returns elements that are given in logical order in the order of memory.
-fn in_memory<T: Element>(x: &[T], shape: Nchw) -> Buffer<T> {
-    let mut out = Buffer::stale(x.len());
-    transpose(x, shape.pixels(), &mut out, |value| value);
+    transpose(x, columns, &mut out, |value| value);
     out
 }
 
