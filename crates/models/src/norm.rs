@@ -1,6 +1,6 @@
 //! The scale and the shift of a normalisation, and the ReLU that follows.
 
-use mergan_nn::Rows;
+use mergan_nn::{Rows, fold_statistics};
 use mergan_tensor::Tensor;
 
 use crate::conditions::Conditions;
@@ -39,9 +39,7 @@ impl Norm<'_> {
     /// Returns the scale and the shift of the norm with these statistics, with a row for each label.
     pub(crate) fn affine(&self, [mean, variance]: [Tensor; 2], conditions: &Conditions) -> [Tensor; 2] {
         let [scale, shift] = self.rows(conditions);
-        let scale = scale * (variance + EPSILON).sqrt().recip();
-        let shift = shift - mean * &scale;
-        [scale, shift]
+        fold_statistics([&scale, &shift], [&mean, &variance], EPSILON)
     }
 
     /// Returns the scales and shifts for these conditions, with a row for each of their labels.

@@ -46,7 +46,7 @@ mod weights;
 pub use init::{Fan, Fans, Init, gain};
 pub use layers::{
     BatchNorm2d, ConditionalBatchNorm2d, Conv2d, ConvTranspose2d, Dropout, Embedding, LayerNorm, Linear,
-    RunningStatistics, SpectralNorm, Weighted,
+    RunningStatistics, SpectralNorm, Weighted, fold_statistics,
 };
 pub use mode::{evaluate, is_training};
 pub use network::{Buffer, Layer, Network, Parameter, Rows};

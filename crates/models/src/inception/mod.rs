@@ -8,7 +8,7 @@ mod resize;
 
 use std::path::Path;
 
-use mergan_nn::{Weights, WeightsError};
+use mergan_nn::{Weights, WeightsError, fold_statistics};
 use mergan_tensor::{Address, Device, FrozenConv2d, Pool2d, Random, Shape, Tensor, no_grad};
 use ndarray::{Array2, ArrayView4};
 
@@ -217,8 +217,7 @@ fn folded(tensors: &[Tensor], conv: mergan_tensor::Conv2d) -> FrozenConv2d {
     let device = tensors[0].device();
     let wide: Vec<Tensor> = tensors.iter().map(|tensor| tensor.to_device(Device::Reference)).collect();
     let [weight, scale, shift, mean, variance] = wide.as_slice() else { unreachable!("the tensors of a layer") };
-    let scale = scale * (variance + EPSILON).sqrt().recip();
-    let bias = shift - mean * &scale;
+    let [scale, bias] = fold_statistics([scale, shift], [mean, variance], EPSILON);
     // Output channels are the first axis of the kernel.
     let weight = weight * scale.reshape([scale.shape().len(), 1, 1, 1]);
     FrozenConv2d::new(&weight.to_device(device), &bias.to_device(device), conv, 0.0)

@@ -121,6 +121,18 @@ impl Network for ConditionalBatchNorm2d {
     }
 }
 
+/// Folds given statistics into the scale and the shift that follow a normalisation by them, so that one multiplication
+/// and one addition do both: returns `scale / sqrt(variance + epsilon)`, and the shift less the mean times that.
+///
+/// # Panics
+/// Panics if the shapes cannot be broadcast together.
+#[track_caller]
+pub fn fold_statistics([scale, shift]: [&Tensor; 2], [mean, variance]: [&Tensor; 2], epsilon: f64) -> [Tensor; 2] {
+    let scale = scale * (variance + epsilon).sqrt().recip();
+    let shift = shift - mean * &scale;
+    [scale, shift]
+}
+
 /// The running statistics of the batches that a batch norm layer has seen.
 #[derive(Clone, Debug)]
 pub struct RunningStatistics {
@@ -149,8 +161,8 @@ impl RunningStatistics {
             self.observe(x);
             return x.batch_norm_leaky_relu(scale, shift, 1, self.epsilon, LINEAR);
         }
-        let scale = scale * (self.variance.value() + self.epsilon).sqrt().recip();
-        let shift = shift - self.mean.value() * &scale;
+        let statistics = [&self.mean.value(), &self.variance.value()];
+        let [scale, shift] = fold_statistics([scale, shift], statistics, self.epsilon);
         x.affine_leaky_relu(&scale, &shift, LINEAR)
     }
 

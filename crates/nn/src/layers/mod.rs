@@ -10,7 +10,7 @@ mod spectral_norm;
 #[cfg(test)]
 mod tests;
 
-pub use batch_norm::{BatchNorm2d, ConditionalBatchNorm2d, RunningStatistics};
+pub use batch_norm::{BatchNorm2d, ConditionalBatchNorm2d, RunningStatistics, fold_statistics};
 pub use conv2d::{Conv2d, ConvTranspose2d};
 pub use dropout::Dropout;
 pub use embedding::Embedding;
