@@ -175,10 +175,18 @@ impl Weights {
     pub fn load(path: &Path, device: Device) -> Result<Weights, WeightsError> {
         let bytes =
             fs::read(path).map_err(|source| WeightsError::File { action: "reading", path: path.into(), source })?;
-        if torch_file::recognises(&bytes) {
-            Weights::from_torch_file(path, &bytes, device)
+        Weights::from_bytes(path, &bytes, device)
+    }
+
+    /// Reads the contents of a file as [`Weights::load`] does; `path` names the file in errors.
+    ///
+    /// # Errors
+    /// Returns an error if the contents have another format.
+    pub fn from_bytes(path: &Path, bytes: &[u8], device: Device) -> Result<Weights, WeightsError> {
+        if torch_file::recognises(bytes) {
+            Weights::from_torch_file(path, bytes, device)
         } else {
-            Weights::from_safetensors(path, &bytes, device)
+            Weights::from_safetensors(path, bytes, device)
         }
     }
 

@@ -3,7 +3,6 @@
 
 use std::fmt::Display;
 use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 
 use mergan_datasets::{Dataset, Error as DataError, Labelled, hex};
@@ -167,7 +166,7 @@ impl Scorer {
     /// Finds the classifier with this SHA-256 that scored a run: the run's own, or one in the cache.
     pub(crate) fn find(sha256: &str, run: &RunDir, shape: [usize; 3], cache: &Path) -> Option<Self> {
         let files = [run.scorer()].into_iter().chain(Scorer::files(cache));
-        let mut found = files.filter(|path| sha256_of(path).is_ok_and(|of_file| of_file == sha256));
+        let mut found = files.filter(|path| fs::read(path).is_ok_and(|bytes| sha256_of(&bytes) == sha256));
         found.find_map(|path| Scorer::open(&path, shape).ok())
     }
 
@@ -204,7 +203,8 @@ impl Scorer {
     /// # Errors
     /// When the file holds no classifier for such images.
     pub fn open(path: &Path, shape: [usize; 3]) -> Result<Self, Error> {
-        let weights = Weights::load(path, Device::Cpu)?;
+        let bytes = fs::read(path).at("reading", path)?;
+        let weights = Weights::from_bytes(path, &bytes, Device::Cpu)?;
         let note: Note = serde_json::from_str(&weights.note).map_err(|error| {
             let reason = format!("{} is no scoring classifier; choose another file, or none", path.display());
             Error::file_for(path, reason, error)
@@ -214,8 +214,7 @@ impl Scorer {
         if !as_noted || !classifier.takes(shape) {
             return no_scorer(path, "scores images of other sizes or classes than these");
         }
-        let sha256 = sha256_of(path).at("reading", path)?;
-        Ok(Scorer { classifier, note, sha256, file: path.into() })
+        Ok(Scorer { classifier, note, sha256: sha256_of(&bytes), file: path.into() })
     }
 
     /// Trains a classifier for a run that learns a class without the earlier data. Images that the run's generator
@@ -293,9 +292,9 @@ pub fn read_all(classifier: &Classifier, images: &Labelled) -> Result<Reading, E
     Ok(classifier.read_from(images.slabs(SLAB).map(|slab| Ok::<_, DataError>(slab.images()?.into_owned())))?)
 }
 
-/// Returns the SHA-256 of a file, in lower-case hexadecimal.
-fn sha256_of(path: &Path) -> io::Result<String> {
-    Ok(hex(Sha256::digest(fs::read(path)?)))
+/// Returns the SHA-256 of a file's contents, in lower-case hexadecimal.
+fn sha256_of(bytes: &[u8]) -> String {
+    hex(Sha256::digest(bytes))
 }
 
 fn no_scorer(path: &Path, fault: impl Display) -> Result<Scorer, Error> {

@@ -53,12 +53,11 @@ impl FeatureNetwork {
     fn read_file(path: &Path, name: Option<&str>, resize: Resize, device: Device) -> Result<Self, ImagesError> {
         let bytes = fs::read(path).map_err(ImagesError::reading(path))?;
         let sha256 = hex(Sha256::digest(&bytes));
-        drop(bytes);
         let expected = &inception_weights().files[0].sha256;
         if name.is_none() && sha256 != *expected {
             return Err(ImagesError::OtherNetwork { path: path.into(), found: sha256, expected: expected.clone() });
         }
-        let network = Inception::new(&Weights::load(path, device)?, path)?;
+        let network = Inception::new(&Weights::from_bytes(path, &bytes, device)?, path)?;
         Ok(FeatureNetwork { network, name: name.map(String::from), sha256, resize })
     }
 
