@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::Peer;
 use super::python::python;
 use super::server::Server;
-use crate::cargo::{cargo, root, target_directory};
+use crate::cargo::{cargo, must, root, target_directory};
 
 /// The number of products of two 1024 x 1024 matrices per request.
 const PRODUCTS: usize = 10;
@@ -30,7 +30,7 @@ impl Programs {
         let python = python(peer)?;
         let mut build = cargo();
         build.args(["build", "--release", "--package", "mergan-benches", "--bin", name]);
-        ensure!(build.status().context("running cargo")?.success(), "the benchmark does not build");
+        must(&mut build).context("the benchmark does not build")?;
         let ours = target_directory()?.join("release").join(name);
         Ok(Programs { ours, python, peer: root().join(format!("benches/peers/torch_{name}.py")) })
     }

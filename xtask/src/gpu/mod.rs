@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde_json::Value;
 
-use crate::cargo::{cargo, commit, root, target_directory};
+use crate::cargo::{cargo, commit, must, root, target_directory};
 
 /// The arguments of `cargo xtask gpu`.
 #[derive(Args)]
@@ -53,8 +53,7 @@ fn assemble(folder: &Path) -> Result<()> {
         let program = build(package, target)?;
         let packed = folder.join("bin").join(name);
         copy(&program, &packed)?;
-        let stripped = Command::new("strip").arg(&packed).status().context("starting strip")?;
-        ensure!(stripped.success(), "strip ended with {stripped}");
+        must(Command::new("strip").arg(&packed))?;
     }
     for peer in ["torch_gpu_step.py", "torch_step.py", "server.py"] {
         copy(&root().join("benches/peers").join(peer), &folder.join("peers").join(peer))?;
@@ -109,8 +108,7 @@ fn copy_all(from: &Path, to: &Path, endings: &[&str]) -> Result<()> {
 fn pack(folder: &Path, archive: &Path) -> Result<()> {
     let mut tar = Command::new("tar");
     tar.arg("-czf").arg(archive).arg("--transform=s,^\\.,mergan-gpu,").arg("-C").arg(folder).arg(".");
-    let status = tar.status().context("starting tar")?;
-    ensure!(status.success(), "tar ended with {status}");
+    must(&mut tar)?;
     let bytes = fs::metadata(archive)?.len();
     ensure!(bytes < LARGEST, "{} has {bytes} bytes; at most {LARGEST} may be sent", archive.display());
     println!(
