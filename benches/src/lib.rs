@@ -10,3 +10,4 @@
 
 pub mod convolutions;
 pub mod server;
+pub mod training;

@@ -13,6 +13,7 @@ use crate::cuda;
 use crate::layout::Nchw;
 use crate::ops::elementwise;
 use crate::pool::{Buffer, Pooled};
+use crate::profile;
 use crate::tensor::Tensor;
 
 /// The device that holds a tensor and computes with it.
@@ -226,7 +227,7 @@ pub(crate) fn many_operands<'t>(operation: &str, tensors: &[&'t Tensor]) -> Many
     }
 }
 
-/// Returns the device of all operands of an operation. It uses a loop, because a panic in a closure would not be
+/// Returns the device of all operands of an operation, which then begins. It uses a loop, because a panic in a closure would not be
 /// reported at the operation's caller.
 #[track_caller]
 fn one_device(operation: &str, tensors: &[&Tensor]) -> Device {
@@ -238,6 +239,7 @@ fn one_device(operation: &str, tensors: &[&Tensor]) -> Device {
             "{operation}: the first operand is on {first}, another on {device}; see Tensor::to_device"
         );
     }
+    profile::begin(operation, tensors);
     first
 }
 

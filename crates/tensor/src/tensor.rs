@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ndarray::{Array, ArrayBase, ArrayD, Data, Dimension};
 
 use crate::autograd::{Backward, Node};
+use crate::profile;
 use crate::shape::Shape;
 use crate::storage::{Device, Element, Storage};
 
@@ -173,6 +174,7 @@ impl Tensor {
 
     /// Creates a constant from storage, whose numbers are in H, W, N, C order.
     pub(crate) fn constant(shape: Shape, storage: Storage) -> Tensor {
+        profile::end(shape);
         Tensor { shape, storage: Arc::new(storage), node: None }
     }
 
@@ -197,6 +199,7 @@ impl Tensor {
     where
         G: Fn(&Backward) -> Vec<Option<Tensor>> + Send + Sync + 'static,
     {
+        profile::end(shape);
         let storage = Arc::new(storage);
         let saved = SavedOutput { shape, storage: storage.clone() };
         let operands = operands.iter().map(|operand| operand.node.clone());

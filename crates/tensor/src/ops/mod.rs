@@ -21,7 +21,7 @@ mod tables;
 mod upsample;
 
 pub(crate) use conv2d::conv2d_by_every_tile;
-pub use conv2d::{Conv2d, FrozenConv2d, count_conv2d_flops};
+pub use conv2d::{Conv2d, FrozenConv2d};
 pub use interpolate::Interpolation;
 pub use pool2d::Pool2d;
 

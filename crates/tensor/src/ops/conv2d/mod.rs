@@ -17,29 +17,15 @@ pub use frozen::FrozenConv2d;
 pub use geometry::Conv2d;
 pub(super) use geometry::Geometry;
 
-use std::cell::Cell;
-
 use super::leaky_relu::{assert_slope, leaky_relu_gradients};
 use crate::cuda::Buffer as DeviceBuffer;
 use crate::layout::Nchw;
 use crate::pool::Buffer;
+use crate::profile;
 use crate::shape::Shape;
 use crate::storage::{Element, Fixed, Operands, Storage, dispatch, operands};
 use crate::tensor::Tensor;
 use epilogue::Epilogue;
-
-thread_local! {
-    static FLOPS: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Runs `f` and counts the additions and multiplications of all convolutions and matrix products that this thread asks for
-/// meanwhile, tap by tap and without those with the padding. Direct kernels need at least as many; Winograd's path takes
-/// fewer.
-pub fn count_conv2d_flops<R>(f: impl FnOnce() -> R) -> (R, u64) {
-    let before = FLOPS.get();
-    let result = f();
-    (result, FLOPS.get() - before)
-}
 
 impl Tensor {
     /// Convolves images `[n, ci, h, w]` with a kernel `[co, ci / groups, kh, kw]`: shape `[n, co, oh, ow]`.
@@ -384,7 +370,7 @@ fn geometry(operation: &str, input: Nchw, weight: Nchw, conv: Conv2d) -> Geometr
         };
         panic!("{operation} of images {input:?} with a kernel {weight:?} and {conv:?}: {mistake}")
     };
-    FLOPS.set(FLOPS.get() + g.flops() as u64);
+    profile::count(g.flops());
     g
 }
 
