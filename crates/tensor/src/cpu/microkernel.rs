@@ -8,6 +8,8 @@
 //! instructions that fuse give the same bits. Every row of A and C has its own offset, which lets a tile straddle
 //! pixels, images of a batch and kernel taps. A tile of M rows reads M + 16 numbers for 16 M multiply-adds.
 
+#[cfg(target_arch = "aarch64")]
+use std::arch::aarch64::float32x4_t;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{__m256, __m512};
 
@@ -62,6 +64,8 @@ impl Product<'_> {
                 Simd::Avx2 => self.tiles::<[__m256; 2]>(),
                 #[cfg(target_arch = "x86_64")]
                 Simd::Avx512 => self.tiles::<__m512>(),
+                #[cfg(target_arch = "aarch64")]
+                Simd::Neon => self.tiles::<[float32x4_t; 4]>(),
             }
         }
     }

@@ -13,5 +13,5 @@ pub(crate) mod microkernel;
 pub(crate) mod pack;
 pub(crate) mod simd;
 
-pub(crate) use lanes::Lanes;
+pub(crate) use lanes::{Lanes, Vector};
 pub(crate) use simd::{Routine, Simd, vectorised};

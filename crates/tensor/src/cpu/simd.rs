@@ -1,9 +1,11 @@
 //! The choice of vector instructions.
 //!
-//! The best set that the machine has is used, unless [`use_microkernel`] chooses another one. AVX2 and AVX-512 give the same
+//! The best set that the machine has is used, unless [`use_microkernel`] chooses another one. AVX2, AVX-512 and NEON give the same
 //! bits, because each element of a result is made by the same operations in the same order. The portable code rounds each
 //! product before it is added, so its last bits differ.
 
+#[cfg(target_arch = "aarch64")]
+use std::arch::aarch64::float32x4_t;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{__m256, __m512};
 use std::sync::OnceLock;
@@ -14,7 +16,7 @@ use super::lanes::{LANES, Lanes};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SimdError {
     /// The name is none of the known ones.
-    #[error("there is no microkernel {0:?}; use one of portable, avx2, avx512")]
+    #[error("there is no microkernel {0:?}; use one of {known}", known = KNOWN.join(", "))]
     Unknown(String),
     /// The machine cannot run these instructions.
     #[error("the microkernel {0} needs instructions that this machine lacks; use {best}", best = Simd::best().name())]
@@ -24,7 +26,7 @@ pub enum SimdError {
     InUse(&'static str),
 }
 
-/// Returns the name of the microkernel in use (`portable`, `avx2` or `avx512`), for run records: results are reproduced to
+/// Returns the name of the microkernel in use (`portable`, `avx2`, `avx512` or `neon`), for run records: results are reproduced to
 /// the bit only by the same arithmetic.
 pub fn microkernel() -> &'static str {
     Simd::chosen().name()
@@ -42,6 +44,9 @@ pub fn use_microkernel(name: &str) -> Result<(), SimdError> {
     }
 }
 
+/// The names of all sets, whatever the machine.
+const KNOWN: [&str; 4] = ["portable", "avx2", "avx512", "neon"];
+
 static CHOSEN: OnceLock<Simd> = OnceLock::new();
 
 /// A set of vector instructions that kernels are compiled for.
@@ -55,6 +60,9 @@ pub(crate) enum Simd {
     /// Sixteen lanes and twice the registers.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// Four lanes, as many registers and fused multiply-adds.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Simd {
@@ -65,6 +73,8 @@ impl Simd {
         Simd::Avx2,
         #[cfg(target_arch = "x86_64")]
         Simd::Avx512,
+        #[cfg(target_arch = "aarch64")]
+        Simd::Neon,
     ];
 
     /// The set that this process uses.
@@ -88,6 +98,9 @@ impl Simd {
             Simd::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
             Simd::Avx512 => Simd::Avx2.is_available() && is_x86_feature_detected!("avx512f"),
+            // Every processor of this architecture has it.
+            #[cfg(target_arch = "aarch64")]
+            Simd::Neon => true,
         }
     }
 
@@ -98,12 +111,14 @@ impl Simd {
             Simd::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Simd::Avx512 => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Simd::Neon => "neon",
         }
     }
 
     /// The set of this name.
     fn requested(name: &str) -> Result<Simd, SimdError> {
-        let known = ["portable", "avx2", "avx512"].into_iter().find(|known| *known == name);
+        let known = KNOWN.into_iter().find(|known| *known == name);
         let known = known.ok_or_else(|| SimdError::Unknown(name.to_owned()))?;
         Self::available().find(|simd| simd.name() == known).ok_or(SimdError::Unavailable(known))
     }
@@ -135,6 +150,8 @@ impl Simd {
                 Simd::Avx2 => <[__m256; 2]>::run(routine),
                 #[cfg(target_arch = "x86_64")]
                 Simd::Avx512 => __m512::run(routine),
+                #[cfg(target_arch = "aarch64")]
+                Simd::Neon => <[float32x4_t; 4]>::run(routine),
             }
         }
     }
@@ -155,6 +172,9 @@ pub(crate) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Simd::Avx512 => unsafe { with_avx512(f) },
+        // The compiler may always use these.
+        #[cfg(target_arch = "aarch64")]
+        Simd::Neon => f(),
     }
 }
 
@@ -183,7 +203,7 @@ mod tests {
     #[test]
     fn an_unknown_name_is_refused_with_the_known_ones() {
         let text = Simd::requested("sse9").unwrap_err().to_string();
-        assert!(text.contains("\"sse9\"") && text.contains("portable, avx2, avx512"), "{text}");
+        assert!(text.contains("\"sse9\"") && text.contains("portable, avx2, avx512, neon"), "{text}");
     }
 
     #[test]
@@ -195,7 +215,7 @@ mod tests {
 
     #[test]
     fn unavailable_names_are_refused_with_a_remedy() {
-        for name in ["avx2", "avx512"] {
+        for name in ["avx2", "avx512", "neon"] {
             if Simd::available().all(|simd| simd.name() != name) {
                 let text = Simd::requested(name).unwrap_err().to_string();
                 assert!(text.contains("lacks") && text.contains(Simd::best().name()), "{text}");

@@ -18,7 +18,7 @@
 
 use super::super::Shared;
 use crate::cpu::microkernel::LANES;
-use crate::cpu::{Lanes, Routine, Simd};
+use crate::cpu::{Lanes, Routine, Simd, Vector};
 
 /// The number of outputs of a tile in either direction.
 pub(super) const TILE: usize = 4;
@@ -50,7 +50,7 @@ pub(super) trait Transform<const R: usize, const C: usize> {
     ///
     /// The machine must have the instructions of `L`.
     #[inline(always)]
-    unsafe fn apply<L: Lanes>(x: &[L; C]) -> [L; R] {
+    unsafe fn apply<L: Vector>(x: &[L; C]) -> [L; R] {
         // SAFETY: the caller vouches for the instructions.
         unsafe {
             let mut out = [L::zero(); R];
@@ -87,7 +87,7 @@ impl Transform<6, 6> for Data<6> {
     const MATRIX: Matrix<6, 6> = data_matrix();
 
     #[inline(always)]
-    unsafe fn apply<L: Lanes>(x: &[L; 6]) -> [L; 6] {
+    unsafe fn apply<L: Vector>(x: &[L; 6]) -> [L; 6] {
         // SAFETY: the caller vouches for the instructions.
         unsafe {
             // `e` stands for (t^2 - 1) t^k, and `f` for t (t - 2) (t + 1/2) t^k.
@@ -109,7 +109,7 @@ impl Transform<5, 5> for Data<5> {
     const MATRIX: Matrix<5, 5> = data_matrix();
 
     #[inline(always)]
-    unsafe fn apply<L: Lanes>(x: &[L; 5]) -> [L; 5] {
+    unsafe fn apply<L: Vector>(x: &[L; 5]) -> [L; 5] {
         // SAFETY: the caller vouches for the instructions.
         unsafe {
             // `e` stands for (t^2 - 1) t^k, and `f` for t (t - 2) t^k.
@@ -132,7 +132,7 @@ impl<const R: usize> Transform<TILE, R> for Output<R> {
     const MATRIX: Matrix<TILE, R> = transposed(&output_matrix());
 
     #[inline(always)]
-    unsafe fn apply<L: Lanes>(x: &[L; R]) -> [L; TILE] {
+    unsafe fn apply<L: Vector>(x: &[L; R]) -> [L; TILE] {
         // SAFETY: the caller vouches for the instructions.
         unsafe {
             let (even, odd) = (x[1].add(x[2]), x[1].sub(x[2]));
@@ -158,7 +158,7 @@ impl Transform<POINTS, TILE> for OutputGrad {
     const MATRIX: Matrix<POINTS, TILE> = output_matrix();
 
     #[inline(always)]
-    unsafe fn apply<L: Lanes>(y: &[L; TILE]) -> [L; POINTS] {
+    unsafe fn apply<L: Vector>(y: &[L; TILE]) -> [L; POINTS] {
         // SAFETY: the caller vouches for the instructions.
         unsafe {
             let (even, odd) = (y[0].add(y[2]), y[1].add(y[3]));
@@ -185,7 +185,7 @@ impl Transform<2, 5> for KernelGrad<2> {
 ///
 /// The machine must have the instructions of `L`.
 #[inline(always)]
-unsafe fn multiple<L: Lanes>(factor: f32, x: L, y: L) -> L {
+unsafe fn multiple<L: Vector>(factor: f32, x: L, y: L) -> L {
     // SAFETY: the caller vouches for the instructions.
     unsafe { L::broadcast(&factor).mul_add(x, y) }
 }
@@ -314,32 +314,53 @@ where
 {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
+        for first in (0..LANES).step_by(L::Part::LEN) {
+            // SAFETY: the caller of the functions below vouches for the offsets and the instructions.
+            unsafe { self.run_part::<L::Part>(first) };
+        }
+    }
+}
+
+impl<A, B, const R: usize, const C: usize, const H: usize, const W: usize> Both<'_, A, B, R, C, H, W>
+where
+    A: Transform<R, H>,
+    B: Transform<C, W>,
+{
+    /// Computes the elements from `first` on of each vector of sixteen, as many as a `V` holds. Up to six vectors and
+    /// their transform are in use at once, which whole ones fill only the registers of AVX-512 with.
+    ///
+    /// # Safety
+    ///
+    /// The patch names vectors inside its arrays, nothing else uses its targets, and the machine has the instructions.
+    #[inline(always)]
+    unsafe fn run_part<V: Vector>(&self, first: usize) {
         let Patch { from, sources, from_step, to, targets, to_step, count, width } = self.0;
         assert_eq!((sources.len(), targets.len()), (H * W, R * C), "vectors of a patch");
-        // SAFETY: the caller of the functions below vouches for the offsets and the instructions.
+        let width = width.saturating_sub(first).min(V::LEN);
+        // SAFETY: the caller vouches for the offsets and the instructions.
         unsafe {
-            let mut half = [[L::zero(); C]; H];
+            let mut half = [[V::zero(); C]; H];
             for step in 0..count {
                 for h in 0..H {
-                    let mut x = [L::zero(); W];
+                    let mut x = [V::zero(); W];
                     for w in 0..W {
                         if let Some(offset) = sources[h * W + w] {
-                            let from = from.as_ptr().add(offset + step * from_step);
-                            x[w] = if width == LANES { L::load(from) } else { L::load_first(from, width) };
+                            let from = from.as_ptr().wrapping_add(offset + step * from_step + first);
+                            x[w] = if width == V::LEN { V::load(from) } else { V::load_first(from, width) };
                         }
                     }
                     half[h] = B::apply(&x);
                 }
                 for c in 0..C {
-                    let mut x = [L::zero(); H];
+                    let mut x = [V::zero(); H];
                     for h in 0..H {
                         x[h] = half[h][c];
                     }
                     let x = A::apply(&x);
                     for r in 0..R {
                         if let Some(offset) = targets[r * C + c] {
-                            let to = to.at(offset + step * to_step);
-                            if width == LANES { x[r].store(to) } else { x[r].store_first(to, width) }
+                            let to = to.at(offset + step * to_step + first);
+                            if width == V::LEN { x[r].store(to) } else { x[r].store_first(to, width) }
                         }
                     }
                 }
