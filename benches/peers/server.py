@@ -1,7 +1,8 @@
 """The common part of PyTorch's sides of `cargo xtask bench`; `src/server.rs` does the same for ours.
 
 They read lines `WHAT COUNT` on the standard input and answer each with the milliseconds of COUNT repetitions on the
-standard output. The first line of output is PyTorch's version.
+standard output. The first line of output is PyTorch's version and its vector
+instructions.
 """
 
 import sys
@@ -23,7 +24,7 @@ def timed(count, function):
 
 def serve(times):
     """Answers lines until the input ends. `product` multiplies two 1024 x 1024 matrices; the rest is passed to `times`."""
-    print(torch.__version__, flush=True)
+    print(torch.__version__, torch.backends.cpu.get_cpu_capability(), flush=True)
     a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
     for line in sys.stdin:
         what, count = line.rsplit(maxsplit=1)

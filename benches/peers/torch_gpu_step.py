@@ -12,6 +12,8 @@ import torch
 from server import FORMATS
 from torch_step import RATE, Trainer
 
+BATCH = 64
+
 
 def median(iterations, function):
     times = []
@@ -45,7 +47,7 @@ def main():
     width, iterations = map(int, sys.argv[1:])
     torch.set_default_device("cuda")
     for name, memory_format in FORMATS.items():
-        trainer = Trainer("sft", width, 1, memory_format)
+        trainer = Trainer("sft", 32, width, BATCH, 1, memory_format)
         for kind, function in ("eager", trainer.iteration), ("graph", graph(trainer)):
             median(3, function)
             print(f"torch {torch.__version__}, width {width}, {name}, {kind}: {median(iterations, function):.3f} ms", flush=True)

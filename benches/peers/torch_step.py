@@ -1,7 +1,8 @@
 """PyTorch's side of `cargo xtask bench step`: one iteration of the released code's recipe on random images.
 
-Started as `torch_step.py STRATEGY WIDTH TASK THREADS FORMAT` with FORMAT `nchw` or `channels_last`. A line `iteration N`
-runs N iterations (a generator step and five critic steps) at that task.
+Started as `torch_step.py STRATEGY SIDE WIDTH self.batch TASK THREADS FORMAT` with FORMAT `nchw` or `channels_last`: SIDE 32 is the
+digit networks, 64 the residual ones. A line `iteration N` runs N iterations (a generator step and five critic steps) at
+that task.
 """
 
 import sys
@@ -12,7 +13,7 @@ from torch import nn
 
 from server import FORMATS, serve, timed
 
-LATENT, CLASSES, BATCH, CRITIC_STEPS, RATE, PENALTY, LAMBDA_RA = 128, 10, 64, 5, 1e-4, 10.0, 1e-3
+LATENT, CLASSES, CRITIC_STEPS, RATE, PENALTY, LAMBDA_RA = 128, 10, 5, 1e-4, 10.0, 1e-3
 
 
 class Norm(nn.Module):
@@ -60,16 +61,87 @@ class Critic(nn.Module):
         return self.o(x)[:, 0], self.k(x)
 
 
+class SharedNorm(nn.Module):
+    """Batch norm over `groups` class-pure groups, with one scale and one shift for all classes."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, track_running_stats=False)
+
+    def forward(self, x, groups):
+        return torch.cat([self.norm(group) for group in x.chunk(groups)])
+
+
+class Up(nn.Module):
+    """A residual block that doubles the image. The shortcut's convolution commutes with its upsampling."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.n1, self.n2 = SharedNorm(inputs), SharedNorm(outputs)
+        self.c1 = nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False)
+        self.c2, self.skip = nn.Conv2d(outputs, outputs, 3, 1, 1), nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x, groups):
+        maps = self.c1(F.interpolate(F.relu(self.n1(x, groups)), scale_factor=2))
+        return F.interpolate(self.skip(x), scale_factor=2) + self.c2(F.relu(self.n2(maps, groups)))
+
+
+class Down(nn.Module):
+    """A residual block that halves the image. `GroupNorm` of one group is layer norm with a scale for each channel."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.n1, self.n2 = nn.GroupNorm(1, inputs), nn.GroupNorm(1, inputs)
+        self.c1 = nn.Conv2d(inputs, inputs, 3, 1, 1, bias=False)
+        self.c2, self.skip = nn.Conv2d(inputs, outputs, 3, 1, 1), nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x):
+        maps = self.c2(F.relu(self.n2(self.c1(F.relu(self.n1(x))))))
+        return self.skip(F.avg_pool2d(x, 2)) + F.avg_pool2d(maps, 2)
+
+
+class ResidualGenerator(nn.Module):
+    def __init__(self, w):
+        super().__init__()
+        self.fc, self.label = nn.Linear(LATENT, 128 * w), nn.Embedding(CLASSES, 128 * w)
+        widths = [8 * w, 8 * w, 4 * w, 2 * w, w]
+        self.blocks = nn.ModuleList(Up(i, o) for i, o in zip(widths, widths[1:]))
+        self.n, self.c = SharedNorm(w), nn.Conv2d(w, 3, 3, 1, 1)
+
+    def forward(self, z, label, groups=1):
+        x = (self.fc(z) + self.label(label)).view(len(z), -1, 4, 4)
+        for block in self.blocks:
+            x = block(x, groups)
+        return torch.tanh(self.c(F.relu(self.n(x, groups))))
+
+
+class ResidualCritic(nn.Module):
+    def __init__(self, w):
+        super().__init__()
+        widths = [w, 2 * w, 4 * w, 8 * w, 8 * w]
+        self.c = nn.Conv2d(3, w, 3, 1, 1)
+        self.blocks = nn.Sequential(*(Down(i, o) for i, o in zip(widths, widths[1:])))
+        self.o, self.k = nn.Linear(128 * w, 1), nn.Linear(128 * w, CLASSES)
+
+    def forward(self, x):
+        x = self.blocks(self.c(x)).flatten(1)
+        return self.o(x)[:, 0], self.k(x)
+
+
+NETWORKS = {32: (1, Generator, Critic), 64: (3, ResidualGenerator, ResidualCritic)}
+
+
 class Trainer:
-    def __init__(self, strategy, width, task, memory_format):
-        self.strategy, self.past, self.format = strategy, task - 1, memory_format
+    def __init__(self, strategy, side, width, batch, task, memory_format):
+        self.strategy, self.batch, self.past, self.format = strategy, batch, task - 1, memory_format
+        channels, generator, critic = NETWORKS[side]
         self.generator, self.critic, self.old = (
-            network.to(memory_format=memory_format) for network in (Generator(width), Critic(width), Generator(width))
+            network.to(memory_format=memory_format) for network in (generator(width), critic(width), generator(width))
         )
         self.adam = [torch.optim.Adam(n.parameters(), RATE, (0.0, 0.9)) for n in (self.generator, self.critic)]
-        self.current = torch.full((BATCH,), self.past)
-        self.replayed = torch.arange(self.past).repeat_interleave(BATCH // max(self.past, 1))
-        self.real = torch.rand(BATCH, 1, 32, 32).mul(2).sub(1).to(memory_format=memory_format)
+        self.current = torch.full((batch,), self.past)
+        self.replayed = torch.arange(self.past).repeat_interleave(batch // max(self.past, 1))
+        self.real = torch.rand(batch, channels, side, side).mul(2).sub(1).to(memory_format=memory_format)
 
     def replays(self, *names):
         return self.past > 0 and self.strategy in names
@@ -79,7 +151,7 @@ class Trainer:
 
     def iteration(self):
         self.critic.requires_grad_(False)
-        score, logits = self.critic(self.generator(torch.randn(BATCH, LATENT), self.current))
+        score, logits = self.critic(self.generator(torch.randn(self.batch, LATENT), self.current))
         loss = F.cross_entropy(logits, self.current) - score.mean()
         z = torch.randn(len(self.replayed), LATENT)
         if self.replays("ra"):
@@ -96,9 +168,9 @@ class Trainer:
 
     def critic_loss(self):
         with torch.no_grad():
-            fake = self.generator(torch.randn(BATCH, LATENT), self.current)
+            fake = self.generator(torch.randn(self.batch, LATENT), self.current)
         (real_score, logits), (fake_score, _) = self.critic(self.real), self.critic(fake)
-        between = torch.lerp(self.real, fake, torch.rand(BATCH, 1, 1, 1)).requires_grad_(True)
+        between = torch.lerp(self.real, fake, torch.rand(self.batch, 1, 1, 1)).requires_grad_(True)
         (slope,) = torch.autograd.grad(self.critic(between)[0].sum(), between, create_graph=True)
         penalty = (slope.flatten(1).norm(2, 1) - 1).square().mean()
         loss = fake_score.mean() - real_score.mean() + PENALTY * penalty + F.cross_entropy(logits, self.current)
@@ -118,9 +190,9 @@ class Trainer:
 
 
 def main():
-    strategy, width, task, threads, memory_format = sys.argv[1:]
+    strategy, *sizes, threads, memory_format = sys.argv[1:]
     torch.set_num_threads(int(threads))
-    trainer = Trainer(strategy, int(width), int(task), FORMATS[memory_format])
+    trainer = Trainer(strategy, *map(int, sizes), FORMATS[memory_format])
     trainer.iteration()
     actions = {"iteration": trainer.iteration}
     serve(lambda what, count: timed(count, actions[what]))

@@ -7,20 +7,20 @@ use std::io::stdin;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use mergan_tensor::{Address, Device, Random, Shape, Tensor};
+use mergan_tensor::{Address, Device, Random, Shape, Tensor, microkernel, use_microkernel};
 
 /// Runs `f` with this many threads for the kernels.
 pub fn with_threads(threads: &str, f: impl FnOnce() -> Result<()> + Send) -> Result<()> {
     if let Ok(name) = std::env::var("MERGAN_SIMD") {
-        mergan_tensor::use_microkernel(&name)?;
+        use_microkernel(&name)?;
     }
     rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build()?.install(f)
 }
 
-/// Prints the greeting, then answers lines until the input ends. `product` multiplies two 1024 x 1024 matrices;
+/// Prints the vector instructions and the greeting, then answers lines until the input ends. `product` multiplies two 1024 x 1024 matrices;
 /// everything else is passed to `times`.
 pub fn serve(greeting: impl Display, mut times: impl FnMut(&str, usize) -> Result<Vec<f64>>) -> Result<()> {
-    println!("{greeting}");
+    println!("{} {greeting}", microkernel());
     for line in stdin().lines() {
         let line = line.context("reading what to do")?;
         let (what, count) = line.rsplit_once(' ').context("a line is `WHAT COUNT`")?;

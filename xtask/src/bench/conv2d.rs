@@ -58,7 +58,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let list = |network: &String| Ok((title(network), layers(&programs, *batch, network)?));
     let networks = networks.iter().map(list).collect::<Result<Vec<_>>>()?;
     let others = Others::now()?;
-    let mut sides = programs.start(&["serve".into(), common.threads().to_string()])?;
+    let mut sides = programs.start(common, &["serve".into(), common.threads().to_string()])?;
     let mut best_product = sides.best_product()?;
     let mut results = Vec::new();
     for (title, layers) in &networks {
@@ -75,7 +75,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         results.push((title, rows));
     }
-    let torch = sides.torch().to_string();
+    let who = sides.who()?;
     drop(sides);
     let others = others.share()?;
 
@@ -102,7 +102,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         common.rounds,
     );
     let title = "The maps of each convolution beside PyTorch";
-    Record { name: "conv2d", title, peers: format!("PyTorch {torch}"), others, method, tables, misses }.write(common)
+    Record { name: "conv2d", title, sides: who, others, method, tables, misses }.write(common)
 }
 
 fn title(network: &str) -> String {

@@ -7,6 +7,7 @@
 mod conv2d;
 mod inception;
 mod others;
+mod profile;
 mod python;
 mod record;
 mod server;
@@ -16,10 +17,11 @@ mod tensors;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread;
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 /// `cargo xtask bench`.
 #[derive(Subcommand)]
@@ -30,6 +32,8 @@ pub enum Bench {
     Conv2d(conv2d::Arguments),
     /// The way from images to the features that FID compares, beside pytorch-fid.
     Inception(inception::Arguments),
+    /// What each operation of an iteration costs, as a share of what the machine can do.
+    Profile(profile::Arguments),
     /// A training step of one convolution, beside burn and candle.
     Tensors(tensors::Arguments),
 }
@@ -54,12 +58,38 @@ struct Common {
     /// Number of threads of each side [default: one for each core].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// The vector instructions of all sides [default: the best of the machine].
+    #[arg(long, value_name = "NAME")]
+    simd: Option<Simd>,
     /// The file for the tables [default: benches/results/DATE-BENCHMARK-MACHINE.md].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
+/// Vector instructions that every side can be held to.
+#[derive(Clone, Copy, ValueEnum)]
+enum Simd {
+    Avx2,
+    Avx512,
+}
+
+impl Simd {
+    /// The environment that holds our kernels, PyTorch's, oneDNN's and MKL's to these instructions.
+    fn environment(self) -> [(&'static str, &'static str); 4] {
+        let [ours, torch, onednn, mkl] = match self {
+            Simd::Avx2 => ["avx2", "avx2", "AVX2", "AVX2"],
+            Simd::Avx512 => ["avx512", "avx512", "AVX512_CORE_BF16", "AVX512"],
+        };
+        [("MERGAN_SIMD", ours), ("ATEN_CPU_CAPABILITY", torch), ("ONEDNN_MAX_CPU_ISA", onednn), ("MKL_ENABLE_INSTRUCTIONS", mkl)]
+    }
+}
+
 impl Common {
+    /// Sets the environment of a side's process.
+    fn instruct<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        command.envs(self.simd.into_iter().flat_map(Simd::environment))
+    }
+
     fn threads(&self) -> usize {
         self.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, usize::from)
     }
@@ -71,6 +101,7 @@ pub fn run(bench: &Bench) -> Result<()> {
         Bench::Step(arguments) => step::run(arguments),
         Bench::Conv2d(arguments) => conv2d::run(arguments),
         Bench::Inception(arguments) => inception::run(arguments),
+        Bench::Profile(arguments) => profile::run(arguments),
         Bench::Tensors(arguments) => tensors::run(arguments),
     }
 }

@@ -14,8 +14,8 @@ pub struct Record<'a> {
     /// The benchmark, as the command names it.
     pub name: &'a str,
     pub title: &'a str,
-    /// The other sides, with their versions.
-    pub peers: String,
+    /// The sides, with their vector instructions and the versions of the others.
+    pub sides: String,
     /// The share of the machine that other processes used meanwhile.
     pub others: f64,
     /// The measured quantity, and the method.
@@ -29,7 +29,7 @@ pub struct Record<'a> {
 impl Record<'_> {
     /// Writes the file, with date, machine, commit and command. The reason for a miss is left to be investigated.
     pub fn write(&self, common: &Common) -> Result<()> {
-        let Record { name, title, peers, others, method, tables, misses } = self;
+        let Record { name, title, sides, others, method, tables, misses } = self;
         let date = said(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
         let machine = processor();
         let misses = if misses.is_empty() {
@@ -38,7 +38,7 @@ impl Record<'_> {
             misses.iter().map(|miss| format!("- {miss}. Bounded by:")).collect::<Vec<_>>().join("\n")
         };
         let text = format!(
-            "# {title}\n\n{date}, {machine}, threads: {}, commit {}, {peers}:\n\n    cargo xtask {}\n\n{method} \
+            "# {title}\n\n{date}, {machine}, threads: {}, commit {}, {sides}:\n\n    cargo xtask {}\n\n{method} \
              Other processes took {:.0} % of the machine meanwhile.\n{tables}\n## Misses\n\n{misses}\n",
             common.threads(),
             commit().unwrap_or("unknown".into()),

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::Peer;
+use super::{Common, Peer};
 use super::python::python;
 use super::server::Server;
 use crate::cargo::{cargo, must, root, target_directory};
@@ -28,19 +28,24 @@ impl Programs {
     /// Builds our program, and finds a Python for the other.
     pub fn new(name: &str, peer: &Peer) -> Result<Self> {
         let python = python(peer)?;
-        let mut build = cargo();
-        build.args(["build", "--release", "--package", "mergan-benches", "--bin", name]);
-        must(&mut build).context("the benchmark does not build")?;
-        let ours = target_directory()?.join("release").join(name);
-        Ok(Programs { ours, python, peer: root().join(format!("benches/peers/torch_{name}.py")) })
+        Ok(Programs { ours: build(name)?, python, peer: root().join(format!("benches/peers/torch_{name}.py")) })
     }
 
     /// Starts all sides with these arguments.
-    pub fn start(&self, arguments: &[String]) -> Result<Sides> {
-        let ours = Server::start(Command::new(&self.ours).args(arguments).current_dir(root()))?;
-        let peer = |format| Server::start(Command::new(&self.python).arg(&self.peer).args(arguments).arg(format));
+    pub fn start(&self, common: &Common, arguments: &[String]) -> Result<Sides> {
+        let start = |command: &mut Command| Server::start(common.instruct(command.current_dir(root())));
+        let ours = start(Command::new(&self.ours).args(arguments))?;
+        let peer = |format| start(Command::new(&self.python).arg(&self.peer).args(arguments).arg(format));
         Ok(Sides { servers: [ours, peer("nchw")?, peer("channels_last")?], times: Default::default() })
     }
+}
+
+/// Builds our program of this name, and returns its path.
+pub fn build(name: &str) -> Result<PathBuf> {
+    let mut build = cargo();
+    build.args(["build", "--release", "--package", "mergan-benches", "--bin", name]);
+    must(&mut build).context("the benchmark does not build")?;
+    Ok(target_directory()?.join("release").join(name))
 }
 
 /// The running processes: ours, PyTorch with NCHW, and PyTorch with channels last.
@@ -50,14 +55,19 @@ pub struct Sides {
 }
 
 impl Sides {
-    /// Returns the first line of our process.
-    pub fn greeting(&self) -> &str {
-        self.servers[0].greeting()
+    /// Returns what our process says at first.
+    pub fn greeting(&self) -> Result<&str> {
+        Ok(self.ours()?.1)
     }
 
-    /// Returns PyTorch's version.
-    pub fn torch(&self) -> &str {
-        self.servers[1].greeting()
+    /// Returns the vector instructions of either side, and PyTorch's version.
+    pub fn who(&self) -> Result<String> {
+        let (torch, theirs) = self.servers[1].greeting().split_once(' ').context("PyTorch tells no instructions")?;
+        Ok(format!("ours with {}, PyTorch {torch} with {}", self.ours()?.0, theirs.to_lowercase()))
+    }
+
+    fn ours(&self) -> Result<(&str, &str)> {
+        self.servers[0].greeting().split_once(' ').context("our process tells no instructions")
     }
 
     /// Returns the milliseconds that our process takes once; they do not count for the medians.

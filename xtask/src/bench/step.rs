@@ -23,6 +23,12 @@ pub struct Arguments {
     /// The strategies.
     #[arg(long, value_delimiter = ',', default_value = "sft,jtr,ra")]
     strategies: Vec<String>,
+    /// The side of the images in pixels: 32 for the digit networks, 64 for the residual ones.
+    #[arg(long, value_name = "PIXELS", default_value_t = 32)]
+    side: usize,
+    /// Number of images in a batch.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    batch: usize,
     /// The widths of the networks.
     #[arg(long, value_delimiter = ',', default_value = "16,32,64")]
     widths: Vec<usize>,
@@ -52,10 +58,10 @@ struct Row {
 
 /// Runs the benchmark and writes the tables.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let Arguments { common, strategies, widths, .. } = arguments;
+    let Arguments { common, strategies, side, batch, widths, .. } = arguments;
     let programs = Programs::new("step", &arguments.peer)?;
     let others = Others::now()?;
-    let mut results = Results { rows: Vec::new(), best_product: 0.0, torch: String::new() };
+    let mut results = Results { rows: Vec::new(), best_product: 0.0, who: String::new() };
     for &width in widths {
         for strategy in strategies {
             results
@@ -64,7 +70,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
     }
     let others = others.share()?;
-    let Results { rows, best_product, torch } = results;
+    let Results { rows, best_product, who } = results;
     let mut tables = String::from(
         "\n| case | ours, ms | NCHW, ms | channels last, ms | ratio | GFLOP | time / floor | ours, MiB | PyTorch, MiB |\n\
          |---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
@@ -91,31 +97,30 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
     }
     let method = format!(
-        "Milliseconds are medians over {} rounds of {} iterations, the sides and the tasks of a strategy in turn. The ratio is \
+        "Images of {side} x {side}, batch {batch}. Milliseconds are medians over {} rounds of {} iterations, the sides and the tasks of a strategy in turn. The ratio is \
          PyTorch's better time over ours. The floor is the arithmetic of the convolutions and matrix products without \
          padding, at the best 1024^3 product of either side in this run, {best_product:.0} GFLOP/s. Memory is the peak of \
-         the process during the iterations, ours with the whole of MNIST loaded.",
+         the process during the iterations.",
         common.rounds, arguments.iterations,
     );
     let title = "One training iteration beside PyTorch";
-    Record { name: "step", title, peers: format!("PyTorch {torch}"), others, method, tables, misses }.write(common)
+    Record { name: "step", title, sides: who, others, method, tables, misses }.write(common)
 }
 
 /// The measurements so far.
 struct Results {
     rows: Vec<Row>,
     best_product: f64,
-    torch: String,
+    who: String,
 }
 
 impl Results {
     /// Measures all tasks of a strategy together, so that they can be compared with each other.
     fn measure(&mut self, programs: &Programs, arguments: &Arguments, strategy: &str, width: usize) -> Result<()> {
-        let Arguments { common, tasks, iterations, .. } = arguments;
-        let start = |task: &usize| {
-            let task = task.to_string();
-            let sides = programs.start(&[strategy.into(), width.to_string(), task, common.threads().to_string()])?;
-            // Loading MNIST takes more memory than training on it.
+        let Arguments { common, side, batch, tasks, iterations, .. } = arguments;
+        let start = |&task: &usize| {
+            let sizes = [*side, width, *batch, task, common.threads()].map(|number| number.to_string());
+            let sides = programs.start(common, &[vec![strategy.into()], sizes.to_vec()].concat())?;
             sides.forget_peak_memory()?;
             Ok(sides)
         };
@@ -126,10 +131,10 @@ impl Results {
             }
         }
         for (&task, mut sides) in tasks.iter().zip(cases) {
-            let flops = sides.greeting().parse().context("reading the number of operations")?;
+            let flops = sides.greeting()?.parse().context("reading the number of operations")?;
             let (timing, memory) = (sides.medians(), sides.peak_memory()?);
             self.best_product = self.best_product.max(sides.best_product()?);
-            self.torch = sides.torch().into();
+            self.who = sides.who()?;
             let row = Row { strategy: strategy.into(), width, task, timing, flops, memory };
             println!("{}", line(&row, self.best_product));
             self.rows.push(row);

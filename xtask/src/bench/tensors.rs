@@ -47,5 +47,5 @@ pub fn run(Arguments { common }: &Arguments) -> Result<()> {
     );
     let title = "A training step of a convolution beside burn and candle";
     let tables = format!("\n{tables}\n");
-    Record { name: "tensors", title, peers, others, method, tables, misses: Vec::new() }.write(common)
+    Record { name: "tensors", title, sides: peers, others, method, tables, misses: Vec::new() }.write(common)
 }
