@@ -1,12 +1,15 @@
 //! The one register tile behind the convolutions and the matrix products: a batch-reduce product.
 //!
 //! ```text
-//! C[r][0..16]  (+)=  sum over the terms (a, b), sum over p < depth of  A[a + row r + p * a_step] * B[b + p * b_step ..][0..16]
+//! C[r][0..32]  (+)=  sum over the terms (a, b), sum over p < depth of  A[a + row r + p * a_step] * B[b + p * b_step ..][0..32]
 //! ```
 //!
 //! An element of C is one chain of multiply-adds in the order of the sum above, whatever the height of the tile, so all
 //! instructions that fuse give the same bits. Every row of A and C has its own offset, which lets a tile straddle
-//! pixels, images of a batch and kernel taps. A tile of M rows reads M + 16 numbers for 16 M multiply-adds.
+//! pixels, images of a batch and kernel taps. The columns are one panel of sixteen, or two; the panels of B may lie apart.
+//!
+//! A step of a tile of M rows loads M numbers of A and a panel of B for M multiply-adds of a panel. Where a panel is one
+//! register, tall tiles would load more often than they multiply, so both panels are in one tile there.
 
 #[cfg(target_arch = "aarch64")]
 use std::arch::aarch64::float32x4_t;
@@ -14,8 +17,11 @@ use std::arch::aarch64::float32x4_t;
 use std::arch::x86_64::{__m256, __m512};
 
 pub(crate) use super::lanes::LANES;
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Vector};
 use super::simd::Simd;
+
+/// The largest number of columns of one call: two panels.
+pub(crate) const WIDE: usize = 2 * LANES;
 
 /// The longest reduction of one call that callers should ask for: 16 lanes of B are then 16 KiB, half of a usual first
 /// level cache, and stay there for all rows.
@@ -37,9 +43,11 @@ pub(crate) struct Product<'a> {
     pub(crate) a_step: usize,
     pub(crate) b: *const f32,
     pub(crate) b_step: usize,
+    /// The distance from the first panel of B to the second, if there is one.
+    pub(crate) b_panel: usize,
     pub(crate) c: *mut f32,
     pub(crate) c_rows: &'a [usize],
-    /// The number of columns of C that exist, of sixteen. B has all sixteen.
+    /// The number of columns of C that exist, at most [`WIDE`]. B has all sixteen of each panel.
     pub(crate) columns: usize,
     /// Whether the sum is added to C rather than stored over it.
     pub(crate) accumulate: bool,
@@ -55,7 +63,7 @@ impl Product<'_> {
     /// its pointer is good for; and nobody else uses the elements of C meanwhile.
     pub(crate) unsafe fn run(&self, simd: Simd) {
         assert_eq!(self.a_rows.len(), self.c_rows.len(), "rows of A and of C");
-        assert!(self.columns <= LANES, "{} columns in a tile of {LANES}", self.columns);
+        assert!(self.columns <= WIDE, "{} columns in two panels of {LANES}", self.columns);
         // SAFETY: the caller vouches for the instructions and the product.
         unsafe {
             match simd {
@@ -74,59 +82,78 @@ impl Product<'_> {
     ///
     /// As [`Product::run`].
     unsafe fn tiles<L: Lanes>(&self) {
-        let rows = self.c_rows.len();
-        let tiles = rows.div_ceil(L::ROWS);
-        for t in 0..tiles {
-            let (first, end) = (rows * t / tiles, rows * (t + 1) / tiles);
-            // SAFETY: the caller vouches for the instructions and for all rows. The guards are constants: a type has
-            // only the tiles that its registers can hold.
-            unsafe {
-                match end - first {
-                    1 => L::tile::<1>(self, first),
-                    2 => L::tile::<2>(self, first),
-                    3 if L::ROWS >= 3 => L::tile::<3>(self, first),
-                    4 if L::ROWS >= 4 => L::tile::<4>(self, first),
-                    5 if L::ROWS >= 5 => L::tile::<5>(self, first),
-                    6 if L::ROWS >= 6 => L::tile::<6>(self, first),
-                    7 if L::ROWS >= 7 => L::tile::<7>(self, first),
-                    8 if L::ROWS >= 8 => L::tile::<8>(self, first),
-                    9 if L::ROWS >= 9 => L::tile::<9>(self, first),
-                    10 if L::ROWS >= 10 => L::tile::<10>(self, first),
-                    11 if L::ROWS >= 11 => L::tile::<11>(self, first),
-                    12 if L::ROWS >= 12 => L::tile::<12>(self, first),
-                    height => unreachable!("a tile of {height} rows where {} fit", L::ROWS),
+        // SAFETY: the caller vouches for the instructions and for all rows and columns.
+        unsafe {
+            if L::PANELS == 2 && self.columns > LANES {
+                self.panels::<L, 2>(0);
+            } else {
+                // A panel of B stays in the first-level cache for all rows.
+                for panel in 0..self.columns.div_ceil(LANES) {
+                    self.panels::<L, 1>(panel);
                 }
             }
         }
     }
+
+    /// Computes `P` panels from this one on.
+    ///
+    /// # Safety
+    ///
+    /// As [`Product::run`], and the product has these panels.
+    unsafe fn panels<L: Lanes, const P: usize>(&self, panel: usize) {
+        let rows = self.c_rows.len();
+        let tiles = rows.div_ceil(L::ROWS);
+        for t in 0..tiles {
+            let (first, end) = (rows * t / tiles, rows * (t + 1) / tiles);
+            // A type has only the tiles that its registers can hold, so the guards are constants.
+            macro_rules! tile_of {
+                ($($height:literal)*) => {
+                    match end - first {
+                        // SAFETY: the caller vouches for the instructions and for all rows and panels.
+                        $($height if L::ROWS >= $height => unsafe { L::tile::<$height, P>(self, first, panel) },)*
+                        height => unreachable!("a tile of {height} rows where {} fit", L::ROWS),
+                    }
+                };
+            }
+            tile_of!(1 2 3 4 5 6 7 8 9 10 11 12);
+        }
+    }
 }
 
-/// The tile of rows `first..first + M`. It is compiled inside a frame that has the instructions of `L`.
+/// The tile of rows `first..first + M` and of `P` panels from `panel` on. It is compiled inside a frame that has the
+/// instructions of `L`.
 ///
 /// # Safety
 ///
-/// As [`Product::run`], and the product has these rows.
+/// As [`Product::run`], and the product has these rows and panels.
 #[inline(always)]
-pub(super) unsafe fn tile<L: Lanes, const M: usize>(product: &Product, first: usize) {
+pub(super) unsafe fn tile<L: Lanes, const M: usize, const P: usize>(product: &Product, first: usize, panel: usize) {
     let a_rows: &[usize; M] = product.a_rows[first..].first_chunk().expect("M rows of A");
     let c_rows: &[usize; M] = product.c_rows[first..].first_chunk().expect("M rows of C");
-    let full = product.columns == LANES;
+    let columns = product.columns - panel * LANES;
+    let full = columns >= P * LANES;
     // SAFETY: the caller vouches for the instructions and every offset.
     unsafe {
-        let mut sums = [L::zero(); M];
+        let mut sums = [[L::zero(); P]; M];
         if product.accumulate {
             for i in 0..M {
-                let c = product.c.add(c_rows[i]);
-                sums[i] = if full { L::load(c) } else { L::load_first(c, product.columns) };
+                let c = product.c.add(c_rows[i] + panel * LANES);
+                sums[i] = if full { Vector::load(c) } else { Vector::load_first(c, columns) };
             }
         }
         for term in product.terms {
-            let mut b = product.b.add(term.b);
+            let mut b = product.b.add(term.b + panel * product.b_panel);
             let mut a = a_rows.map(|row| product.a.add(term.a + row));
             for _ in 0..product.depth {
-                let columns = L::load(b);
+                let mut panels = [L::zero(); P];
+                for p in 0..P {
+                    panels[p] = L::load(b.wrapping_add(p * product.b_panel));
+                }
                 for i in 0..M {
-                    sums[i] = L::broadcast(a[i]).mul_add(columns, sums[i]);
+                    let factor = L::broadcast(a[i]);
+                    for p in 0..P {
+                        sums[i][p] = factor.mul_add(panels[p], sums[i][p]);
+                    }
                     // The step after the last element may leave the array.
                     a[i] = a[i].wrapping_add(product.a_step);
                 }
@@ -134,8 +161,8 @@ pub(super) unsafe fn tile<L: Lanes, const M: usize>(product: &Product, first: us
             }
         }
         for i in 0..M {
-            let c = product.c.add(c_rows[i]);
-            if full { sums[i].store(c) } else { sums[i].store_first(c, product.columns) }
+            let c = product.c.add(c_rows[i] + panel * LANES);
+            if full { sums[i].store(c) } else { sums[i].store_first(c, columns) }
         }
     }
 }

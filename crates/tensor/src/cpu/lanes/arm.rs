@@ -77,6 +77,7 @@ impl Lanes for [float32x4_t; 4] {
 
     // 24 accumulators, four registers of B and one of A are 29 of the 32.
     const ROWS: usize = 6;
+    const PANELS: usize = 1;
 
     #[target_feature(enable = "neon")]
     unsafe fn run<R: Routine>(routine: R) {
@@ -85,8 +86,8 @@ impl Lanes for [float32x4_t; 4] {
     }
 
     #[target_feature(enable = "neon")]
-    unsafe fn tile<const M: usize>(product: &Product, first: usize) {
+    unsafe fn tile<const M: usize, const P: usize>(product: &Product, first: usize, panel: usize) {
         // SAFETY: the caller vouches for the product, and this frame has the instructions.
-        unsafe { tile::<Self, M>(product, first) }
+        unsafe { tile::<Self, M, P>(product, first, panel) }
     }
 }

@@ -56,6 +56,9 @@ pub(crate) trait Lanes: Vector {
     /// The tallest tile whose accumulators stay in registers.
     const ROWS: usize;
 
+    /// The number of panels, one or two, that such a tile has.
+    const PANELS: usize;
+
     /// Runs a routine in a frame that has these instructions.
     ///
     /// # Safety
@@ -63,12 +66,12 @@ pub(crate) trait Lanes: Vector {
     /// The machine has the instructions.
     unsafe fn run<R: Routine>(routine: R);
 
-    /// [`tile`] of rows `first..first + M`, compiled for these instructions.
+    /// [`tile`] of rows `first..first + M` and of `P` panels from `panel` on, compiled for these instructions.
     ///
     /// # Safety
     ///
     /// As [`Product::run`].
-    unsafe fn tile<const M: usize>(product: &Product, first: usize);
+    unsafe fn tile<const M: usize, const P: usize>(product: &Product, first: usize, panel: usize);
 }
 
 /// Vectors one after another. The methods are plain loops, because the closure of an iterator would not have the
@@ -225,14 +228,15 @@ impl Lanes for [f32; LANES] {
 
     // x86-64 guarantees 16 registers of four lanes, most other targets have 32.
     const ROWS: usize = if cfg!(target_arch = "x86_64") { 2 } else { 6 };
+    const PANELS: usize = 1;
 
     unsafe fn run<R: Routine>(routine: R) {
         // SAFETY: these instructions are always there.
         unsafe { routine.run::<Self>() }
     }
 
-    unsafe fn tile<const M: usize>(product: &Product, first: usize) {
+    unsafe fn tile<const M: usize, const P: usize>(product: &Product, first: usize, panel: usize) {
         // SAFETY: the caller vouches for the product, and these instructions are always there.
-        unsafe { tile::<Self, M>(product, first) }
+        unsafe { tile::<Self, M, P>(product, first, panel) }
     }
 }

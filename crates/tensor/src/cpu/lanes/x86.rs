@@ -67,9 +67,10 @@ impl Vector for __m512 {
 impl Lanes for __m512 {
     type Part = Self;
 
-    // Eight accumulators hide the latency of two multiply-adds a cycle. More of them read B less often, until the
-    // offsets of the rows no longer fit the general registers.
+    // 24 accumulators, two registers of B and one of A are 27 of the 32. More rows would have more offsets than there are
+    // general registers.
     const ROWS: usize = 12;
+    const PANELS: usize = 2;
 
     #[target_feature(enable = "avx512f,avx2,fma")]
     unsafe fn run<R: Routine>(routine: R) {
@@ -78,9 +79,9 @@ impl Lanes for __m512 {
     }
 
     #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn tile<const M: usize>(product: &Product, first: usize) {
+    unsafe fn tile<const M: usize, const P: usize>(product: &Product, first: usize, panel: usize) {
         // SAFETY: the caller vouches for the product, and this frame has the instructions.
-        unsafe { tile::<Self, M>(product, first) }
+        unsafe { tile::<Self, M, P>(product, first, panel) }
     }
 }
 
@@ -152,6 +153,7 @@ impl Lanes for [__m256; 2] {
 
     // 12 accumulators, two registers of B and one of A are 15 of the 16.
     const ROWS: usize = 6;
+    const PANELS: usize = 1;
 
     #[target_feature(enable = "avx2,fma")]
     unsafe fn run<R: Routine>(routine: R) {
@@ -160,9 +162,9 @@ impl Lanes for [__m256; 2] {
     }
 
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn tile<const M: usize>(product: &Product, first: usize) {
+    unsafe fn tile<const M: usize, const P: usize>(product: &Product, first: usize, panel: usize) {
         // SAFETY: the caller vouches for the product, and this frame has the instructions.
-        unsafe { tile::<Self, M>(product, first) }
+        unsafe { tile::<Self, M, P>(product, first, panel) }
     }
 }
 

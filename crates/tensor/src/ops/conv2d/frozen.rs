@@ -1,8 +1,11 @@
 //! A convolutional layer whose weights no longer change.
 
+use std::sync::OnceLock;
+
 use super::epilogue::Epilogue;
 use super::geometry::{Conv2d, Geometry};
-use super::{cpu, geometry};
+use super::cpu::{Direction, Order};
+use super::geometry;
 use crate::cpu::Simd;
 use crate::layout::Nchw;
 use crate::pool::Buffer;
@@ -20,9 +23,19 @@ pub struct FrozenConv2d {
     slope: f64,
 }
 
+/// Weights in the orders of the kernels.
+struct Arranged {
+    /// The kernel's shape.
+    shape: Nchw,
+    /// As they are stored or packed.
+    direct: (Order, Buffer<f32>),
+    /// At points, from the first batch on that pays for them.
+    at_points: OnceLock<Buffer<f32>>,
+}
+
 enum Weight {
-    /// On the CPU: the kernel's shape, and its elements in the order in which [`cpu::conv2d_packed`] reads them.
-    Packed(Nchw, Buffer<f32>),
+    /// On the CPU.
+    Arranged(Arranged),
     /// On any other device, or if the channels are in several groups: the kernel.
     Plain(Tensor),
 }
@@ -43,7 +56,7 @@ impl FrozenConv2d {
                 // The order of packed weights does not depend on the size of the images.
                 let g = Geometry::new(Nchw { n: 1, ..kernel }, kernel, Conv2d::POINT)
                     .expect("a kernel fits an image of its size");
-                Weight::Packed(kernel, cpu::pack_conv2d(&g, numbers))
+                Weight::Arranged(Arranged::new(kernel, &g, numbers))
             }
             _ => Weight::Plain(weight.detach()),
         };
@@ -57,11 +70,12 @@ impl FrozenConv2d {
     #[track_caller]
     pub fn forward(&self, images: &Tensor) -> Tensor {
         match (&self.weight, images.storage(), self.bias.storage()) {
-            (Weight::Packed(shape, packed), Storage::F32(x), Storage::F32(bias)) => {
-                let g = geometry("FrozenConv2d::forward", images.images("FrozenConv2d::forward"), *shape, self.conv);
+            (Weight::Arranged(weight), Storage::F32(x), Storage::F32(bias)) => {
+                let images = images.images("FrozenConv2d::forward");
+                let g = geometry("FrozenConv2d::forward", images, weight.shape, self.conv);
                 let mut y = Buffer::stale(g.output_len());
                 let epilogue = Epilogue { bias, slope: self.slope as f32 };
-                cpu::conv2d_packed(Simd::chosen(), &g, x, packed, Some(&epilogue), &mut y);
+                Direction::Forward.compute(Simd::chosen(), &g, x, weight.of(&g), Some(&epilogue), &mut y);
                 Tensor::constant(g.output().into(), Storage::F32(y))
             }
             (Weight::Plain(weight), ..) => images.detach().conv2d_leaky_relu(weight, &self.bias, self.conv, self.slope),
@@ -71,6 +85,31 @@ impl FrozenConv2d {
                 images.device()
             ),
         }
+    }
+}
+
+impl Arranged {
+    fn new(shape: Nchw, g: &Geometry, w: &[f32]) -> Self {
+        let order = Direction::Forward.order(g);
+        let direct = if order == Order::Stored {
+            Buffer::from(w)
+        } else {
+            Direction::Forward.arrange(Simd::chosen(), g, order, w)
+        };
+        Arranged { shape, direct: (order, direct), at_points: OnceLock::new() }
+    }
+
+    /// Returns the weights in the order for a geometry.
+    fn of(&self, g: &Geometry) -> (Order, &[f32]) {
+        let (order, direct) = &self.direct;
+        if Direction::Forward.order(g) != Order::AtPoints {
+            return (*order, direct);
+        }
+        if self.at_points.get().is_none() {
+            // Not inside `get_or_init`: a thread that waits for its own jobs may take up another that asks for the same.
+            let _ = self.at_points.set(Direction::Forward.at_points(Simd::chosen(), g, direct));
+        }
+        (Order::AtPoints, self.at_points.get().expect("weights that were just arranged"))
     }
 }
 

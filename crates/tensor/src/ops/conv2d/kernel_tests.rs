@@ -2,7 +2,7 @@
 
 use rayon::ThreadPoolBuilder;
 
-use super::cpu::{self, winograd};
+use super::cpu::{self, Direction, Order, winograd};
 use super::epilogue::Epilogue;
 use super::geometry::{Conv2d, Geometry};
 use super::reference;
@@ -49,23 +49,21 @@ impl Case {
         let Case { g, x, w, dy } = self;
         // The output starts as NaN, so that elements which a kernel does not write are found.
         let mut out = vec![f32::NAN; self.len(map)];
-        match map {
-            Map::Conv2d if path == Path::Winograd => {
-                winograd::winograd(simd, &winograd::Map::conv2d(g), x, &cpu::pack_conv2d(g, w), epilogue, &mut out)
+        let (direction, images) = match map {
+            Map::Conv2d => (Direction::Forward, x),
+            Map::InputGrad => (Direction::Transposed, dy),
+            Map::WeightGrad if path == Path::Winograd => {
+                winograd::weight_grad(simd, g, x, dy, &mut out);
+                return out;
             }
-            Map::InputGrad if path == Path::Winograd => winograd::winograd(
-                simd,
-                &winograd::Map::input_grad(g),
-                dy,
-                &cpu::pack_input_grad(g, w),
-                epilogue,
-                &mut out,
-            ),
-            Map::WeightGrad if path == Path::Winograd => winograd::weight_grad(simd, g, x, dy, &mut out),
-            Map::Conv2d => cpu::conv2d_packed(simd, g, x, &cpu::pack_conv2d(g, w), epilogue, &mut out),
-            Map::InputGrad => cpu::input_grad_packed(simd, g, dy, &cpu::pack_input_grad(g, w), epilogue, &mut out),
-            Map::WeightGrad => cpu::weight_grad_with(simd, g, x, dy, &mut out),
-        }
+            Map::WeightGrad => {
+                cpu::weight_grad_with(simd, g, x, dy, &mut out);
+                return out;
+            }
+        };
+        let order = if path == Path::Winograd { Order::AtPoints } else { direction.order(g) };
+        let arranged = (order != Order::Stored).then(|| direction.arrange(simd, g, order, w));
+        direction.compute(simd, g, images, (order, arranged.as_deref().unwrap_or(w)), epilogue, &mut out);
         out
     }
 
@@ -211,23 +209,31 @@ fn odd_geometries_at_batch_64() {
     check_odd_geometries(64, &[(3, 10), (10, 17), (17, 1)]);
 }
 
-/// Geometries with whole and partial tiles, paddings other than the networks', and none.
-const WINOGRAD_GEOMETRIES: [([usize; 2], [usize; 2]); 7] = [
-    ([2, 2], [16, 16]),
-    ([2, 2], [8, 8]),
-    ([2, 2], [9, 7]),
-    ([1, 3], [12, 10]),
-    ([0, 0], [5, 5]),
-    ([0, 1], [21, 6]),
-    ([4, 2], [1, 3]),
+/// Geometries of either kernel with whole and partial tiles, paddings other than the networks', and none.
+const WINOGRAD_GEOMETRIES: [(Conv2d, [usize; 2]); 12] = [
+    (Conv2d::square(2, 2), [16, 16]),
+    (Conv2d::square(2, 2), [8, 8]),
+    (Conv2d::square(2, 2), [9, 7]),
+    (Conv2d::new([2, 2], [1, 3]), [12, 10]),
+    (Conv2d::square(2, 0), [5, 5]),
+    (Conv2d::new([2, 2], [0, 1]), [21, 6]),
+    (Conv2d::new([2, 2], [4, 2]), [1, 3]),
+    (Conv2d::square(1, 1), [8, 8]),
+    (Conv2d::square(1, 1), [9, 6]),
+    (Conv2d::square(1, 0), [3, 11]),
+    (Conv2d::new([1, 1], [0, 2]), [7, 5]),
+    (Conv2d::square(1, 3), [1, 2]),
 ];
 
+fn winograd_case(conv: Conv2d, input: [usize; 2], n: usize, ci: usize, co: usize) -> Case {
+    let kernel = if conv.stride == [1, 1] { [3, 3] } else { [5, 5] };
+    Case::new(conv, input, kernel, n, ci, co)
+}
+
 fn check_winograd(n: usize, channels: &[(usize, usize)]) {
-    for (padding, input) in WINOGRAD_GEOMETRIES {
+    for (conv, input) in WINOGRAD_GEOMETRIES {
         for &(ci, co) in channels {
-            let case = Case::new(Conv2d::new([2, 2], padding), input, [5, 5], n, ci, co);
-            assert!(winograd::fits(&case.g));
-            case.check_path(Path::Winograd);
+            winograd_case(conv, input, n, ci, co).check_path(Path::Winograd);
         }
     }
 }
@@ -239,24 +245,34 @@ fn winograd_at_batch_1() {
 
 #[test]
 fn winograd_at_batch_7() {
-    check_winograd(7, &[(16, 32), (17, 10), (33, 18)]);
+    check_winograd(7, &[(16, 32), (17, 10), (33, 49)]);
 }
 
 #[test]
 fn winograd_of_several_blocks() {
     // There are more images than one job takes, and more channels than one call of the microkernel reduces.
-    let conv = Conv2d::square(2, 2);
-    Case::new(conv, [8, 8], [5, 5], 70, 20, 24).check_path(Path::Winograd);
-    // There are three tiles, of which the last-level cache holds two at a time.
-    Case::new(conv, [20, 4], [5, 5], 260, 16, 16).check_path(Path::Winograd);
-    Case::new(conv, [8, 8], [5, 5], 3, 264, 280).check_path(Path::Winograd);
+    let (halving, same) = (Conv2d::square(2, 2), Conv2d::square(1, 1));
+    winograd_case(halving, [8, 8], 70, 20, 24).check_path(Path::Winograd);
+    winograd_case(halving, [8, 8], 3, 264, 280).check_path(Path::Winograd);
+    winograd_case(same, [4, 4], 3, 264, 280).check_path(Path::Winograd);
+    // There are more tiles than the last-level cache holds at a time, in whole groups and not.
+    winograd_case(halving, [20, 4], 260, 16, 16).check_path(Path::Winograd);
+    winograd_case(same, [20, 24], 40, 40, 20).check_path(Path::Winograd);
 }
 
 #[test]
-fn winograd_is_chosen_for_the_inner_layers_of_the_digit_networks() {
+fn winograd_is_chosen_for_the_inner_layers_of_the_networks() {
     let pays = |n, ci, co, side| winograd::pays(&Case::new(Conv2d::square(2, 2), [side; 2], [5, 5], n, ci, co).g);
     assert!(pays(20, 16, 32, 16) && pays(64, 32, 64, 8));
+    assert!(!pays(1, 16, 32, 16) && pays(4, 16, 32, 16), "one image has too few tiles");
     assert!(!pays(64, 1, 32, 32) && !pays(64, 15, 32, 16) && !pays(1, 32, 64, 16) && !pays(64, 32, 64, 2));
+}
+
+#[test]
+fn winograd_is_chosen_for_the_residual_networks() {
+    let pays = |n, ci, co, side| winograd::pays(&Case::new(Conv2d::square(1, 1), [side; 2], [3, 3], n, ci, co).g);
+    assert!(pays(16, 32, 64, 64) && pays(16, 512, 512, 4) && pays(1, 64, 96, 35));
+    assert!(!pays(1, 512, 512, 4) && !pays(16, 3, 64, 64) && !pays(64, 64, 64, 2));
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod geometry;
 mod kernel_tests;
 mod reference;
 
+pub(crate) use cpu::Arrangements;
 pub use frozen::FrozenConv2d;
 pub use geometry::Conv2d;
 pub(super) use geometry::Geometry;
@@ -25,6 +26,7 @@ use crate::profile;
 use crate::shape::Shape;
 use crate::storage::{Element, Fixed, Operands, Storage, dispatch, operands};
 use crate::tensor::Tensor;
+use cpu::Direction;
 use epilogue::Epilogue;
 
 impl Tensor {
@@ -97,7 +99,7 @@ impl Tensor {
             [self, weight, bias],
             slope,
             g.input(),
-            |dy, w, epilogue, dx| cpu::input_grad(&g, dy, w, Some(epilogue), dx),
+            |dy, w, epilogue, dx| Direction::Transposed.run(&g, dy, w, weight.arrangements(), Some(epilogue), dx),
             |dy, w, dx| reference::input_grad(&g, dy, w, dx),
             |dy, w, epilogue| cuda::input_grad(&g, dy, w, epilogue),
         );
@@ -209,7 +211,7 @@ impl Tensor {
         let storage = run(
             operands(operation, [self, weight]),
             g.output_len(),
-            |[x, w], y| cpu::conv2d(&g, x, w, None, y),
+            |[x, w], y| Direction::Forward.run(&g, x, w, weight.arrangements(), None, y),
             |[x, w], y| reference::conv2d(&g, x, w, y),
             |[x, w]| cuda::conv2d(&g, x, w, None),
         );
@@ -232,7 +234,7 @@ impl Tensor {
             [self, weight, bias],
             slope,
             g.output(),
-            |x, w, epilogue, y| cpu::conv2d(&g, x, w, Some(epilogue), y),
+            |x, w, epilogue, y| Direction::Forward.run(&g, x, w, weight.arrangements(), Some(epilogue), y),
             |x, w, y| reference::conv2d(&g, x, w, y),
             |x, w, epilogue| cuda::conv2d(&g, x, w, epilogue),
         );
@@ -256,7 +258,7 @@ impl Tensor {
         let storage = run(
             operands(operation, [self, weight]),
             g.input_len(),
-            |[dy, w], dx| cpu::input_grad(&g, dy, w, None, dx),
+            |[dy, w], dx| Direction::Transposed.run(&g, dy, w, weight.arrangements(), None, dx),
             |[dy, w], dx| reference::input_grad(&g, dy, w, dx),
             |[dy, w]| cuda::input_grad(&g, dy, w, None),
         );

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use super::super::geometry::Geometry;
 use super::{Shared, add_in_order};
 use crate::cpu::Simd;
-use crate::cpu::microkernel::{DEPTH, LANES, Product, Term};
+use crate::cpu::microkernel::{DEPTH, LANES, Product, Term, WIDE};
 use crate::cpu::pack::pack;
 use crate::pool::Buffer;
 
@@ -108,7 +108,7 @@ impl Job<'_> {
                             .step_by(joined)
                             .map(|&(input, output)| Term { a: output * g.n * g.co, b: input * g.n * LANES }),
                     );
-                    for panel in self.panels.clone() {
+                    for panel in self.panels.clone().step_by(WIDE / LANES) {
                         let product = Product {
                             terms: &terms,
                             depth,
@@ -118,9 +118,10 @@ impl Job<'_> {
                             b: x_panels[panel * g.input_pixels() * g.n * LANES..].as_ptr(),
                             // At batch size 1, joined pixels may have a stride between them.
                             b_step: if g.n == 1 { g.stride[1] * LANES } else { LANES },
+                            b_panel: g.input_pixels() * g.n * LANES,
                             c: dw.wrapping_add(self.offset(kx, panel)),
                             c_rows: &self.rows.1,
-                            columns: LANES.min(g.ci - panel * LANES),
+                            columns: g.ci.min(self.panels.end * LANES).min(panel * LANES + WIDE) - panel * LANES,
                             accumulate: *begun,
                         };
                         // SAFETY: the caller vouches for sizes and instructions; pixels, taps and channels are those

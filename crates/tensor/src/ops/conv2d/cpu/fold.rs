@@ -15,7 +15,7 @@ use super::super::geometry::Geometry;
 use super::plan::{Group, conv2d_taps, input_grad_taps};
 use super::{add_in_order, transpose_taps};
 use crate::cpu::Simd;
-use crate::cpu::microkernel::{DEPTH, LANES, Product, Term};
+use crate::cpu::microkernel::{DEPTH, LANES, Product, Term, WIDE};
 use crate::pool::Buffer;
 
 /// The approximate number of groups that the pixels of the wide side are cut into. The groups form at most [`BANDS`]
@@ -70,8 +70,13 @@ fn add_group(simd: Simd, n: usize, group: &Group, narrow: &Images, wide: &Images
     let depth = if wide.channels <= LANES { DEPTH } else { DEPTH / 2 };
     let mut tail = Vec::new();
     for pixels in group.pixels.chunks((depth / n).max(1)) {
-        for first in (0..wide.channels).step_by(LANES) {
-            let columns = LANES.min(wide.channels - first);
+        let mut first = 0;
+        while first < wide.channels {
+            // The last columns are a panel of their own if they do not fill one.
+            let columns = match wide.channels - first {
+                rest @ ..LANES => rest,
+                rest => WIDE.min(rest - rest % LANES),
+            };
             let mut terms: Vec<Term> = pixels
                 .iter()
                 .map(|pixel| Term { a: pixel.origin * n * narrow.channels, b: pixel.index * n * wide.channels + first })
@@ -97,6 +102,7 @@ fn add_group(simd: Simd, n: usize, group: &Group, narrow: &Images, wide: &Images
                 a_step: narrow.channels,
                 b: b.as_ptr(),
                 b_step,
+                b_panel: LANES,
                 c: part[first..].as_mut_ptr(),
                 c_rows: &c_rows,
                 columns,
@@ -105,6 +111,7 @@ fn add_group(simd: Simd, n: usize, group: &Group, narrow: &Images, wide: &Images
             // SAFETY: `simd` is available; the plan names pixels and taps of the geometry whose sizes the callers
             // compared with the slices; B ends with sixteen columns, its own or the copied ones; the job owns `part`.
             unsafe { product.run(simd) };
+            first += columns;
         }
     }
 }

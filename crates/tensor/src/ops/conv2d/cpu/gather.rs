@@ -17,7 +17,7 @@ use super::super::geometry::Geometry;
 use super::plan::{Group, Tap, conv2d_taps, input_grad_taps};
 use super::{Shared, finish};
 use crate::cpu::Simd;
-use crate::cpu::microkernel::{DEPTH, LANES, Product, Term};
+use crate::cpu::microkernel::{DEPTH, LANES, Product, Term, WIDE};
 
 /// Fewer jobs than this are badly balanced, for example with single pixels or with 4x4 images, whose borders have fewer
 /// taps than the middle.
@@ -74,8 +74,9 @@ pub(super) fn gather(simd: Simd, map: &Map, a: &[f32], b: &[f32], epilogue: Opti
         let joined = joined_taps(group, inner);
         let taps_per_call = (DEPTH / (inner * joined)).max(1) * joined;
         let a_step = if joined > 1 { n } else { 1 };
-        for panel in panels * panel_part / panel_parts..panels * (panel_part + 1) / panel_parts {
-            let columns = LANES.min(outer - panel * LANES);
+        let end = panels * (panel_part + 1) / panel_parts;
+        for panel in (panels * panel_part / panel_parts..end).step_by(WIDE / LANES) {
+            let channels = panel * LANES..outer.min(end * LANES).min(panel * LANES + WIDE);
             let mut accumulate = false;
             for taps_of_call in group.taps.chunks(taps_per_call) {
                 for first in (0..inner).step_by(DEPTH) {
@@ -92,9 +93,10 @@ pub(super) fn gather(simd: Simd, map: &Map, a: &[f32], b: &[f32], epilogue: Opti
                         a_step,
                         b: b.as_ptr(),
                         b_step: LANES,
-                        c: out.at(panel * LANES),
+                        b_panel: taps * inner * LANES,
+                        c: out.at(channels.start),
                         c_rows,
-                        columns,
+                        columns: channels.len(),
                         accumulate,
                     };
                     // SAFETY: `simd` is available. The plan names pixels and taps of the geometry whose sizes the
@@ -106,12 +108,12 @@ pub(super) fn gather(simd: Simd, map: &Map, a: &[f32], b: &[f32], epilogue: Opti
             if group.taps.is_empty() {
                 for &row in c_rows.iter() {
                     // SAFETY: the job owns these elements, as above.
-                    unsafe { out.at(row + panel * LANES).write_bytes(0, columns) };
+                    unsafe { out.at(row + channels.start).write_bytes(0, channels.len()) };
                 }
             }
             if let Some(epilogue) = epilogue {
                 // SAFETY: the job owns these elements, as above.
-                unsafe { finish(epilogue, out, c_rows.iter().copied(), panel * LANES, columns) };
+                unsafe { finish(epilogue, out, c_rows.iter().copied(), channels) };
             }
         }
     });

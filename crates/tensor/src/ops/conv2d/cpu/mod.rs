@@ -14,8 +14,8 @@
 //!   faster. Rows and columns are channels, and the reduction runs over pixels and images.
 //! - [`mod@fold`]: `weight_grad` with few channels on one side. The rows are (tap, channel of that side) and the
 //!   columns are channels of the other.
-//! - [`mod@winograd`]: all three maps of 5x5 kernels with stride 2, with enough images and enough channels on both
-//!   sides. It takes a third of the multiplications.
+//! - [`mod@winograd`]: all three maps of 3x3 kernels with stride 1 and of 5x5 kernels with stride 2, with enough images and
+//!   enough channels on both sides. It takes a quarter or a third of the multiplications.
 //!
 //! A matrix product is a convolution with one pixel and one tap.
 //!
@@ -28,6 +28,9 @@ mod gather;
 mod plan;
 mod scatter;
 pub(super) mod winograd;
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
@@ -44,69 +47,142 @@ use winograd::winograd;
 /// A side with at most this many channels has dedicated kernels.
 const NARROW: usize = 4;
 
-/// Computes the convolution of `x` `[h][w][n][ci]` with `w` `[kh][kw][co][ci]`: `y` `[oh][ow][n][co]`.
-pub(super) fn conv2d(g: &Geometry, x: &[f32], w: &[f32], epilogue: Option<&Epilogue<f32>>, y: &mut [f32]) {
-    conv2d_packed(Simd::chosen(), g, x, &pack_conv2d(g, w), epilogue, y);
+/// One of the two maps from images to images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Direction {
+    /// The convolution, from `x` `[h][w][n][ci]` to `y` `[oh][ow][n][co]`.
+    Forward,
+    /// Its gradient with respect to `x`, which is the transposed convolution.
+    Transposed,
 }
 
-/// Computes the gradient of [`conv2d`] with respect to `x`, which is the transposed convolution of `dy`.
-pub(super) fn input_grad(g: &Geometry, dy: &[f32], w: &[f32], epilogue: Option<&Epilogue<f32>>, dx: &mut [f32]) {
-    input_grad_packed(Simd::chosen(), g, dy, &pack_input_grad(g, w), epilogue, dx);
+/// The order in which kernels read weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Order {
+    /// `[tap][co][ci]`, as they are stored.
+    Stored,
+    /// `[panel of 16 outer channels][tap][inner][16]`.
+    Packed,
+    /// `[panel of 16 outer channels][entry][inner][16]`, for Winograd's path.
+    AtPoints,
 }
 
-/// Computes the gradient of [`conv2d`] with respect to `w`.
+impl Direction {
+    /// Returns the order in which this map of a geometry reads the weights.
+    pub(super) fn order(self, g: &Geometry) -> Order {
+        match self.channels(g)[1] {
+            ..=NARROW => Order::Stored,
+            _ if winograd::pays(g) => Order::AtPoints,
+            _ => Order::Packed,
+        }
+    }
+
+    /// Returns the numbers of inner and of outer channels.
+    fn channels(self, g: &Geometry) -> [usize; 2] {
+        match self {
+            Direction::Forward => [g.ci, g.co],
+            Direction::Transposed => [g.co, g.ci],
+        }
+    }
+
+    /// Returns weights in another order than [`Order::Stored`].
+    pub(super) fn arrange(self, simd: Simd, g: &Geometry, order: Order, w: &[f32]) -> Buffer<f32> {
+        assert_eq!(w.len(), g.weight_len(), "weights of {g:?}");
+        let packed = match self {
+            Direction::Forward => pack_transposed(w, g.kh * g.kw, g.ci, g.co),
+            Direction::Transposed => pack(w, g.kh * g.kw, g.co, g.ci),
+        };
+        if order == Order::AtPoints { self.at_points(simd, g, &packed) } else { packed }
+    }
+
+    /// Returns packed weights in the order of Winograd's path.
+    pub(super) fn at_points(self, simd: Simd, g: &Geometry, packed: &[f32]) -> Buffer<f32> {
+        winograd::kernel_at_points(simd, g, packed, self.channels(g)[0], self == Direction::Transposed)
+    }
+
+    /// Computes the map from `a` to `out`, given weights in this order, followed by an epilogue.
+    pub(super) fn compute(
+        self,
+        simd: Simd,
+        g: &Geometry,
+        a: &[f32],
+        (order, w): (Order, &[f32]),
+        epilogue: Option<&Epilogue<f32>>,
+        out: &mut [f32],
+    ) {
+        let lens = match self {
+            Direction::Forward => (g.input_len(), g.output_len()),
+            Direction::Transposed => (g.output_len(), g.input_len()),
+        };
+        assert_eq!((a.len(), out.len()), lens, "images of {g:?}");
+        match (order, self) {
+            (Order::Stored, Direction::Forward) => scatter(simd, &scatter::Map::conv2d(g), a, w, epilogue, out),
+            (Order::Stored, Direction::Transposed) => scatter(simd, &scatter::Map::input_grad(g), a, w, epilogue, out),
+            (Order::Packed, Direction::Forward) => gather(simd, &gather::Map::conv2d(g), a, w, epilogue, out),
+            (Order::Packed, Direction::Transposed) => gather(simd, &gather::Map::input_grad(g), a, w, epilogue, out),
+            (Order::AtPoints, Direction::Forward) => winograd(simd, &winograd::Map::conv2d(g), a, w, epilogue, out),
+            (Order::AtPoints, Direction::Transposed) => {
+                winograd(simd, &winograd::Map::input_grad(g), a, w, epilogue, out)
+            }
+        }
+    }
+
+    /// Computes the map given weights as they are stored, which are arranged unless that has been done before.
+    pub(super) fn run(
+        self,
+        g: &Geometry,
+        a: &[f32],
+        w: &[f32],
+        kept: Option<&Arrangements>,
+        epilogue: Option<&Epilogue<f32>>,
+        out: &mut [f32],
+    ) {
+        let (simd, order) = (Simd::chosen(), self.order(g));
+        if order == Order::Stored {
+            return self.compute(simd, g, a, (order, w), epilogue, out);
+        }
+        let arranged = Arrangements::get(kept, (self, order, [g.kh, g.kw, g.co, g.ci]), || self.arrange(simd, g, order, w));
+        self.compute(simd, g, a, (order, &arranged), epilogue, out);
+    }
+}
+
+/// A tensor's numbers in the orders in which kernels have read them as weights. A weight meets several batches before the
+/// optimiser makes a new one, and arranging it takes up to a third of the time of a convolution.
+#[derive(Default)]
+pub(crate) struct Arrangements(Mutex<Vec<(Arrangement, Arc<Buffer<f32>>)>>);
+
+/// What an arrangement depends on: the map, the order, and the kernel's height, width and channels.
+type Arrangement = (Direction, Order, [usize; 4]);
+
+impl Arrangements {
+    /// Returns an arrangement, which is kept if there is a place for it.
+    fn get(kept: Option<&Self>, of: Arrangement, arrange: impl FnOnce() -> Buffer<f32>) -> Arc<Buffer<f32>> {
+        if let Some(arranged) = kept.and_then(|kept| kept.find(of)) {
+            return arranged;
+        }
+        // The lock is not held meanwhile: a thread that waits for its own jobs may take up another that asks for the same.
+        let arranged = Arc::new(arrange());
+        if let Some(kept) = kept
+            && kept.find(of).is_none()
+        {
+            kept.list().push((of, arranged.clone()));
+        }
+        arranged
+    }
+
+    fn find(&self, of: Arrangement) -> Option<Arc<Buffer<f32>>> {
+        self.list().iter().find(|(other, _)| *other == of).map(|(_, arranged)| arranged.clone())
+    }
+
+    fn list(&self) -> MutexGuard<'_, Vec<(Arrangement, Arc<Buffer<f32>>)>> {
+        // A panic cannot leave the list half changed, so a poisoned lock can still be used.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Computes the gradient of the convolution with respect to `w`.
 pub(super) fn weight_grad(g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     weight_grad_with(Simd::chosen(), g, x, dy, dw);
-}
-
-/// Returns the weights in the order in which [`conv2d_packed`] reads them.
-pub(super) fn pack_conv2d(g: &Geometry, w: &[f32]) -> Buffer<f32> {
-    assert_eq!(w.len(), g.weight_len(), "weights of {g:?}");
-    if g.co <= NARROW { Buffer::from(w) } else { pack_transposed(w, g.kh * g.kw, g.ci, g.co) }
-}
-
-/// Computes [`conv2d`] with weights from [`pack_conv2d`] and the given instruction set.
-pub(super) fn conv2d_packed(
-    simd: Simd,
-    g: &Geometry,
-    x: &[f32],
-    packed: &[f32],
-    epilogue: Option<&Epilogue<f32>>,
-    y: &mut [f32],
-) {
-    assert_eq!((x.len(), y.len()), (g.input_len(), g.output_len()), "images of {g:?}");
-    if g.co <= NARROW {
-        scatter(simd, &scatter::Map::conv2d(g), x, packed, epilogue, y);
-    } else if winograd::pays(g) {
-        winograd(simd, &winograd::Map::conv2d(g), x, packed, epilogue, y);
-    } else {
-        gather(simd, &gather::Map::conv2d(g), x, packed, epilogue, y);
-    }
-}
-
-/// Returns the weights in the order in which [`input_grad_packed`] reads them.
-pub(super) fn pack_input_grad(g: &Geometry, w: &[f32]) -> Buffer<f32> {
-    assert_eq!(w.len(), g.weight_len(), "weights of {g:?}");
-    if g.ci <= NARROW { Buffer::from(w) } else { pack(w, g.kh * g.kw, g.co, g.ci) }
-}
-
-/// Computes [`input_grad`] with weights from [`pack_input_grad`] and the given instruction set.
-pub(super) fn input_grad_packed(
-    simd: Simd,
-    g: &Geometry,
-    dy: &[f32],
-    packed: &[f32],
-    epilogue: Option<&Epilogue<f32>>,
-    dx: &mut [f32],
-) {
-    assert_eq!((dy.len(), dx.len()), (g.output_len(), g.input_len()), "images of {g:?}");
-    if g.ci <= NARROW {
-        scatter(simd, &scatter::Map::input_grad(g), dy, packed, epilogue, dx);
-    } else if winograd::pays(g) {
-        winograd(simd, &winograd::Map::input_grad(g), dy, packed, epilogue, dx);
-    } else {
-        gather(simd, &gather::Map::input_grad(g), dy, packed, epilogue, dx);
-    }
 }
 
 /// Computes [`weight_grad`] with the given instruction set.
@@ -145,7 +221,7 @@ impl Shared {
     }
 }
 
-/// Applies an epilogue to `columns` channels (at most sixteen) from `first` on, in the rows at these offsets.
+/// Applies an epilogue to some channels in the rows at these offsets.
 ///
 /// # Safety
 ///
@@ -154,20 +230,20 @@ unsafe fn finish(
     epilogue: &Epilogue<f32>,
     out: Shared,
     rows: impl Iterator<Item = usize> + Clone,
-    first: usize,
-    columns: usize,
+    channels: Range<usize>,
 ) {
     vectorised(
         #[inline(always)]
         || {
-            if columns == LANES {
+            let rest = channels.end - channels.len() % LANES;
+            for first in (channels.start..rest).step_by(LANES) {
+                let rows = rows.clone();
                 // SAFETY: the caller vouches for the elements, and no two rows overlap.
                 epilogue.apply(first, rows.map(|row| unsafe { &mut *out.at(row + first).cast::<[f32; LANES]>() }));
-            } else {
-                for channel in first..first + columns {
-                    // SAFETY: as above.
-                    epilogue.apply_to_channel(channel, rows.clone().map(|row| unsafe { &mut *out.at(row + channel) }));
-                }
+            }
+            for channel in rest..channels.end {
+                // SAFETY: as above.
+                epilogue.apply_to_channel(channel, rows.clone().map(|row| unsafe { &mut *out.at(row + channel) }));
             }
         },
     );

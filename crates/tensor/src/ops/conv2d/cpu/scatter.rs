@@ -133,6 +133,7 @@ pub(super) fn scatter(
                     a_step: step,
                     b: columns.as_ptr(),
                     b_step: LANES,
+                    b_panel: 0,
                     c: sums.as_mut_ptr(),
                     c_rows: &source.sums,
                     columns: LANES,

@@ -288,16 +288,32 @@ const fn transposed<const R: usize, const C: usize>(m: &Matrix<R, C>) -> Matrix<
     t
 }
 
+/// The offsets of vectors, row after row: each index times the scale.
+#[derive(Clone, Copy)]
+pub(super) struct Places<'a> {
+    pub(super) at: &'a [Option<usize>],
+    pub(super) scale: usize,
+}
+
+impl Places<'_> {
+    pub(super) const NONE: Places<'static> = Places { at: &[], scale: 0 };
+
+    /// Returns the offsets of those that exist.
+    pub(super) fn offsets(self) -> impl Iterator<Item = usize> + Clone {
+        self.at.iter().flatten().map(move |index| index * self.scale)
+    }
+}
+
 /// The operands of a transform in both directions: matrices of vectors, each repeated `count` times at a constant step.
 #[derive(Clone, Copy)]
 pub(super) struct Patch<'a> {
     pub(super) from: &'a [f32],
-    /// The start of each vector, row after row; `None` stands for zeros.
-    pub(super) sources: &'a [Option<usize>],
+    /// The start of each vector; `None` stands for zeros.
+    pub(super) sources: Places<'a>,
     pub(super) from_step: usize,
     pub(super) to: Shared,
-    /// The destination of each result, row after row; a result with `None` is dropped.
-    pub(super) targets: &'a [Option<usize>],
+    /// The destination of each result; a result with `None` is dropped.
+    pub(super) targets: Places<'a>,
     pub(super) to_step: usize,
     pub(super) count: usize,
     /// The number of elements in a vector, at most sixteen.
@@ -335,7 +351,7 @@ where
     #[inline(always)]
     unsafe fn run_part<V: Vector>(&self, first: usize) {
         let Patch { from, sources, from_step, to, targets, to_step, count, width } = self.0;
-        assert_eq!((sources.len(), targets.len()), (H * W, R * C), "vectors of a patch");
+        assert_eq!((sources.at.len(), targets.at.len()), (H * W, R * C), "vectors of a patch");
         let width = width.saturating_sub(first).min(V::LEN);
         // SAFETY: the caller vouches for the offsets and the instructions.
         unsafe {
@@ -344,8 +360,8 @@ where
                 for h in 0..H {
                     let mut x = [V::zero(); W];
                     for w in 0..W {
-                        if let Some(offset) = sources[h * W + w] {
-                            let from = from.as_ptr().wrapping_add(offset + step * from_step + first);
+                        if let Some(index) = sources.at[h * W + w] {
+                            let from = from.as_ptr().wrapping_add(index * sources.scale + step * from_step + first);
                             x[w] = if width == V::LEN { V::load(from) } else { V::load_first(from, width) };
                         }
                     }
@@ -358,8 +374,8 @@ where
                     }
                     let x = A::apply(&x);
                     for r in 0..R {
-                        if let Some(offset) = targets[r * C + c] {
-                            let to = to.at(offset + step * to_step + first);
+                        if let Some(index) = targets.at[r * C + c] {
+                            let to = to.at(index * targets.scale + step * to_step + first);
                             if width == V::LEN { x[r].store(to) } else { x[r].store_first(to, width) }
                         }
                     }
