@@ -16,7 +16,7 @@
 //! back. In the layout `[pixel][n][channel]`, the transforms of images add whole pixels.
 //!
 //! Memory: images at points are 1.9 to 7.6 times as large. Therefore only a few tiles are transformed and multiplied at
-//! once, so that what the transforms write is still in the last-level cache when it is read. The kernel is 4 or 4.8 times as
+//! once, so that what the transforms write is still in a cache when it is read. The kernel is 4 or 4.8 times as
 //! large at points, and is transformed once for all tiles and images; [`super::Arrangements`] keep it for as long as its
 //! tensor lives.
 //!
@@ -47,6 +47,15 @@ const MIN_ROWS: usize = 16;
 
 /// The number of elements (4 MiB) that stay in the last-level cache between their transform and their use.
 const CACHED: usize = 1 << 20;
+
+/// The number of elements (512 KiB) of a job's own rows at points that stay in the second-level cache.
+const PRIVATE: usize = 1 << 17;
+
+/// With fewer rows than this, a job would read each entry of the kernel for too few multiplications.
+const FEWEST_ROWS: usize = 16;
+
+/// The number of such jobs that each thread should have.
+const JOBS: usize = 2;
 
 /// The number of elements of a pixel that one job transforms.
 const RUN: usize = 1024;
@@ -235,7 +244,7 @@ impl Map {
     }
 }
 
-/// Images at points: `[tile][entry][n][channels]`.
+/// Some images of some tiles at points: `[tile][entry][image][channels]`.
 struct AtPoints {
     data: Buffer<f32>,
     entries: usize,
@@ -245,61 +254,78 @@ struct AtPoints {
 }
 
 impl AtPoints {
-    /// Transforms images with `numbers` elements per pixel. `transform(tile, step, patch)` adds the sources and targets
-    /// that the patch lacks, and transforms it; `step` is the distance between two entries.
-    fn new(
+    fn new(tiles: usize, entries: usize, numbers: usize) -> Self {
+        let step = numbers.next_multiple_of(LANES) + LANES;
+        AtPoints { data: Buffer::stale(tiles * entries * step), entries, step }
+    }
+
+    /// Transforms whole images of some tiles, in parallel. `transform(tile, patch)` adds the sources and targets that the
+    /// patch lacks, and transforms it.
+    fn of_all(
         images: &[f32],
         numbers: usize,
         tiles: usize,
         entries: usize,
-        transform: impl Fn(usize, usize, Patch) + Sync,
+        transform: impl Fn(&AtPoints, usize, Patch) + Sync,
     ) -> Self {
-        let step = AtPoints::step(numbers);
-        let mut data = Buffer::stale(tiles * entries * step);
-        let start = Shared::new(&mut data);
+        let mut points = AtPoints::new(tiles, entries, numbers);
+        let start = Shared::new(&mut points.data);
         let parts = numbers.div_ceil(RUN);
         (0..tiles * parts).into_par_iter().with_max_len(1).for_each(|job| {
             let (tile, first) = (job / parts, job % parts * RUN);
-            in_vectors(first..numbers.min(first + RUN), |first, count, width| {
-                let patch = Patch {
-                    from: &images[first..],
-                    sources: Places::NONE,
-                    from_step: LANES,
-                    to: Shared(start.at(tile * entries * step + first)),
-                    targets: Places::NONE,
-                    to_step: LANES,
-                    count,
-                    width,
-                };
-                transform(tile, step, patch);
-            });
+            let to = Shared(start.at(points.offset(tile, 0)));
+            patches(&images[first..], first..numbers.min(first + RUN), to, |patch| transform(&points, tile, patch));
         });
-        AtPoints { data, entries, step }
+        points
     }
 
-    /// Returns the distance between two entries of images with `numbers` elements per pixel.
-    fn step(numbers: usize) -> usize {
-        numbers.next_multiple_of(LANES) + LANES
-    }
-
-    /// Applies DATA to every phase of the sources of some tiles.
+    /// Applies DATA to every phase of the sources of some tiles; a pixel has `numbers` elements.
     fn data(simd: Simd, method: &Method, images: &[f32], numbers: usize, tiles: &[Tile]) -> Self {
-        AtPoints::new(images, numbers, tiles.len(), method.entries, |tile, step, patch| {
-            for (phase, sources) in method.phases.iter().zip(&tiles[tile].sources) {
-                let sources = Places { at: sources, scale: numbers };
-                let targets = Places { at: phase.places(), scale: step };
-                // SAFETY: `simd` is available; the plan names pixels of the images, whose sizes the callers compared
-                // with the slices; the job owns its part of all entries of the tile.
-                unsafe { data(simd, phase.taps, Patch { sources, targets, ..patch }) };
-            }
+        AtPoints::of_all(images, numbers, tiles.len(), method.entries, |points, tile, patch| {
+            // SAFETY: `simd` is available; the plan names pixels of the images, whose sizes the callers compared with the
+            // slices; the job owns its part of all entries of the tile.
+            unsafe { points.data_of(simd, method, numbers, &tiles[tile], patch) };
         })
+    }
+
+    /// Does the same as [`AtPoints::data`] for a range of every pixel's elements, in this thread.
+    fn data_of_range(
+        simd: Simd,
+        method: &Method,
+        images: &[f32],
+        numbers: usize,
+        tiles: &[Tile],
+        range: Range<usize>,
+    ) -> Self {
+        let mut points = AtPoints::new(tiles.len(), method.entries, range.len());
+        let start = Shared::new(&mut points.data);
+        for (i, tile) in tiles.iter().enumerate() {
+            let to = Shared(start.at(points.offset(i, 0)));
+            patches(&images[range.start..], 0..range.len(), to, |patch| {
+                // SAFETY: as above; nothing else has these points.
+                unsafe { points.data_of(simd, method, numbers, tile, patch) };
+            });
+        }
+        points
+    }
+
+    /// # Safety
+    ///
+    /// As [`data`], given a patch with the sources and targets of every phase of this tile.
+    unsafe fn data_of(&self, simd: Simd, method: &Method, numbers: usize, tile: &Tile, patch: Patch) {
+        for (phase, sources) in method.phases.iter().zip(&tile.sources) {
+            let sources = Places { at: sources, scale: numbers };
+            let targets = Places { at: phase.places(), scale: self.step };
+            // SAFETY: the caller vouches for the instructions and the patch.
+            unsafe { data(simd, phase.taps, Patch { sources, targets, ..patch }) };
+        }
     }
 
     /// Applies OUTPUT to the targets of some tiles, which are the same for all phases; the entries are pairs of points.
     fn output_grad(simd: Simd, dy: &[f32], numbers: usize, tiles: &[Tile]) -> Self {
-        AtPoints::new(dy, numbers, tiles.len(), POINTS * POINTS, |tile, step, patch| {
+        AtPoints::of_all(dy, numbers, tiles.len(), POINTS * POINTS, |points, tile, patch| {
             let sources = Places { at: &tiles[tile].targets[0], scale: numbers };
-            let targets = Places { at: &IN_ORDER[..POINTS * POINTS], scale: step };
+            let targets = Places { at: &IN_ORDER[..POINTS * POINTS], scale: points.step };
             // SAFETY: as in [`AtPoints::data`].
             unsafe { output_grad(simd, Patch { sources, targets, ..patch }) };
         })
@@ -310,8 +336,28 @@ impl AtPoints {
     }
 }
 
+/// Calls `transform` with the patches of a range of every pixel's elements, which lack their sources and targets. `from`
+/// begins with the range's first element of the first pixel.
+fn patches(from: &[f32], range: Range<usize>, to: Shared, transform: impl Fn(Patch)) {
+    in_vectors(range.clone(), |first, count, width| {
+        transform(Patch {
+            from: &from[first - range.start..],
+            sources: Places::NONE,
+            from_step: LANES,
+            to: Shared(to.at(first)),
+            targets: Places::NONE,
+            to_step: LANES,
+            count,
+            width,
+        });
+    });
+}
+
 /// Computes a map: `a` is `[pixel][n][inner]`, `kernel` is `[panel][entry][inner][16]` as [`kernel_at_points`] makes it, and
 /// `out` is `[pixel][n][outer]`.
+///
+/// If there are enough jobs for all threads, each transforms its own rows, which then stay in its second-level cache.
+/// Otherwise a few tiles are transformed by all threads and then multiplied by all. The sums are the same.
 pub(crate) fn winograd(
     simd: Simd,
     map: &Map,
@@ -323,24 +369,57 @@ pub(crate) fn winograd(
     let &Map { method, n, inner, outer, ref tiles } = map;
     assert_eq!(kernel.len(), method.kernel_len(inner, outer), "a kernel at points");
     let out = Shared::new(out);
-    let parts = outer.div_ceil(WIDE);
-    // A job has some images of one tile, or all images of some tiles.
-    let (blocks, together) = (n.div_ceil(ROWS), (ROWS / n).max(1));
+    let parts: Vec<_> = (0..outer).step_by(WIDE).map(|first| first..outer.min(first + WIDE)).collect();
+
+    let own_rows = (PRIVATE / (method.entries * inner)).min(ROWS);
+    let own = Cut::new(n, own_rows.max(1));
+    if own_rows >= FEWEST_ROWS && own.jobs(tiles.len()) >= JOBS * rayon::current_num_threads() {
+        (0..own.jobs(tiles.len())).into_par_iter().with_max_len(1).for_each(|i| {
+            let (of_tiles, images) = own.job(tiles.len(), i);
+            let tiles = &tiles[of_tiles];
+            let range = images.start * inner..images.end * inner;
+            let points = AtPoints::data_of_range(simd, method, a, n * inner, tiles, range);
+            for channels in &parts {
+                let job = Job { simd, map, tiles, images: images.clone(), channels: channels.clone() };
+                job.run(&points, 0, kernel, epilogue, out);
+            }
+        });
+        return;
+    }
+    let cut = Cut::new(n, ROWS);
     for tiles in tiles.chunks((CACHED / (method.entries * n * inner)).max(1)) {
         let points = AtPoints::data(simd, method, a, n * inner, tiles);
-        let groups = tiles.len().div_ceil(together);
-        (0..groups * blocks * parts).into_par_iter().with_max_len(1).for_each(|job| {
-            let (group, block, part) = (job / parts / blocks, job / parts % blocks, job % parts);
-            let job = Job {
-                simd,
-                map,
-                tiles,
-                of_tiles: group * together..tiles.len().min((group + 1) * together),
-                images: n * block / blocks..n * (block + 1) / blocks,
-                channels: part * WIDE..outer.min((part + 1) * WIDE),
-            };
-            job.run(&points, kernel, epilogue, out);
+        (0..cut.jobs(tiles.len()) * parts.len()).into_par_iter().with_max_len(1).for_each(|i| {
+            let (of_tiles, images) = cut.job(tiles.len(), i / parts.len());
+            let first = points.offset(of_tiles.start, 0) + images.start * inner;
+            let job = Job { simd, map, tiles: &tiles[of_tiles], images, channels: parts[i % parts.len()].clone() };
+            job.run(&points, first, kernel, epilogue, out);
         });
+    }
+}
+
+/// A division of tiles and images into jobs: some images of one tile each, or all images of some tiles.
+struct Cut {
+    n: usize,
+    blocks: usize,
+    tiles_together: usize,
+}
+
+impl Cut {
+    /// Divides batches of `n` images into jobs of at most `rows` rows.
+    fn new(n: usize, rows: usize) -> Self {
+        Cut { n, blocks: n.div_ceil(rows), tiles_together: (rows / n).max(1) }
+    }
+
+    fn jobs(&self, tiles: usize) -> usize {
+        tiles.div_ceil(self.tiles_together) * self.blocks
+    }
+
+    /// Returns the tiles and the images of a job.
+    fn job(&self, tiles: usize, job: usize) -> (Range<usize>, Range<usize>) {
+        let (group, block) = (job / self.blocks, job % self.blocks);
+        let first = group * self.tiles_together;
+        (first..tiles.min(first + self.tiles_together), self.n * block / self.blocks..self.n * (block + 1) / self.blocks)
     }
 }
 
@@ -348,43 +427,41 @@ pub(crate) fn winograd(
 struct Job<'a> {
     simd: Simd,
     map: &'a Map,
-    /// The tiles at points.
     tiles: &'a [Tile],
-    /// The indices of the job's tiles among them.
-    of_tiles: Range<usize>,
     images: Range<usize>,
     channels: Range<usize>,
 }
 
 impl Job<'_> {
-    /// Computes the products and transforms them back.
-    fn run(&self, a: &AtPoints, kernel: &[f32], epilogue: Option<&Epilogue<f32>>, out: Shared) {
+    /// Computes the products and transforms them back. The first tile's first image is at `first` among the points.
+    fn run(&self, a: &AtPoints, first: usize, kernel: &[f32], epilogue: Option<&Epilogue<f32>>, out: Shared) {
         let &Map { method, n, inner, outer, .. } = self.map;
         let panel = method.entries * inner * LANES;
         let kernel = &kernel[self.channels.start / LANES * panel..];
         let columns = self.channels.len().next_multiple_of(LANES);
-        let rows = self.of_tiles.clone().flat_map(|tile| self.images.clone().map(move |image| (tile, image)));
+        let rows = (0..self.tiles.len()).flat_map(|tile| (0..self.images.len()).map(move |image| (tile, image)));
         let a_rows: Vec<usize> = rows.map(|(tile, image)| a.offset(tile, 0) + image * inner).collect();
         let c_rows: Vec<usize> = (0..a_rows.len()).map(|row| row * columns).collect();
         let step = a_rows.len() * columns + LANES;
         let mut products = Buffer::stale(POINTS * POINTS * step);
         let lists = self.tiles[0].targets.len();
+        let mut terms = Vec::new();
         for (list, phases) in method.phases.chunks(method.phases.len() / lists).enumerate() {
             let [height, width] = phases[0].points();
             for (i, j) in (0..height).flat_map(|i| (0..width).map(move |j| (i, j))) {
                 let entries = phases.iter().filter_map(|phase| phase.entry(i, j));
-                let terms: Vec<Term> =
-                    entries.map(|entry| Term { a: a.offset(0, entry), b: entry * inner * LANES }).collect();
+                terms.clear();
+                terms.extend(entries.map(|entry| Term { a: a.offset(0, entry), b: entry * inner * LANES }));
                 let mut accumulate = false;
-                for first in (0..inner).step_by(DEPTH) {
+                for channel in (0..inner).step_by(DEPTH) {
                     for terms in terms.chunks((DEPTH / inner).max(1)) {
                         let product = Product {
                             terms,
-                            depth: DEPTH.min(inner - first),
-                            a: a.data[first..].as_ptr(),
+                            depth: DEPTH.min(inner - channel),
+                            a: a.data[first + channel..].as_ptr(),
                             a_rows: &a_rows,
                             a_step: 1,
-                            b: kernel[first * LANES..].as_ptr(),
+                            b: kernel[channel * LANES..].as_ptr(),
                             b_step: LANES,
                             b_panel: panel,
                             c: products[(i * width + j) * step..].as_mut_ptr(),
@@ -400,8 +477,8 @@ impl Job<'_> {
                 }
             }
             let sources = Places { at: &IN_ORDER[..height * width], scale: step };
-            for (i, tile) in self.of_tiles.clone().enumerate() {
-                let targets = Places { at: &self.tiles[tile].targets[list], scale: n * outer };
+            for (i, tile) in self.tiles.iter().enumerate() {
+                let targets = Places { at: &tile.targets[list], scale: n * outer };
                 for first in self.channels.clone().step_by(LANES) {
                     let patch = Patch {
                         from: &products[i * self.images.len() * columns + first - self.channels.start..],
