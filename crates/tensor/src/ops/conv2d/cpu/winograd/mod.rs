@@ -25,6 +25,7 @@
 
 mod transforms;
 
+use std::iter::successors;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -54,8 +55,10 @@ const PRIVATE: usize = 1 << 17;
 /// With fewer rows than this, a job would read each entry of the kernel for too few multiplications.
 const FEWEST_ROWS: usize = 16;
 
-/// The number of such jobs that each thread should have.
-const JOBS: usize = 2;
+/// The number of such jobs for each thread below which they are made smaller, and that below which threads would wait for
+/// each other too long.
+const ENOUGH_JOBS: usize = 4;
+const FEWEST_JOBS: usize = 2;
 
 /// The number of elements of a pixel that one job transforms.
 const RUN: usize = 1024;
@@ -121,6 +124,12 @@ impl Method {
     fn kernel_taps(&self, phase: &Phase) -> Pixels {
         let place = |axis: usize, tap: usize| phase.first[axis] + self.stride * tap;
         pixels(phase.taps, self.kernel, |axis, tap| Some(place(axis, tap)))
+    }
+
+    /// Returns the indices of the entries of some phases.
+    fn entries(&self, phases: &Range<usize>) -> Range<usize> {
+        let last = &self.phases[phases.end - 1];
+        self.phases[phases.start].start..last.start + last.entries()
     }
 
     /// Returns the numbers of elements of a kernel at points with so many channels.
@@ -244,19 +253,28 @@ impl Map {
     }
 }
 
+impl Map {
+    /// Returns the phases that have a list of target pixels in common.
+    fn lists(&self) -> Vec<Range<usize>> {
+        let (phases, lists) = (self.method.phases.len(), self.tiles[0].targets.len());
+        (0..lists).map(|list| phases * list / lists..phases * (list + 1) / lists).collect()
+    }
+}
+
 /// Some images of some tiles at points: `[tile][entry][image][channels]`.
 struct AtPoints {
     data: Buffer<f32>,
-    entries: usize,
+    /// The indices of the entries among those of all phases.
+    entries: Range<usize>,
     /// The distance between two entries. It includes a gap, because entries at a distance of a power of two would share
     /// a few cache sets.
     step: usize,
 }
 
 impl AtPoints {
-    fn new(tiles: usize, entries: usize, numbers: usize) -> Self {
+    fn new(tiles: usize, entries: Range<usize>, numbers: usize) -> Self {
         let step = numbers.next_multiple_of(LANES) + LANES;
-        AtPoints { data: Buffer::stale(tiles * entries * step), entries, step }
+        AtPoints { data: Buffer::stale(tiles * entries.len() * step), entries, step }
     }
 
     /// Transforms whole images of some tiles, in parallel. `transform(tile, patch)` adds the sources and targets that the
@@ -265,7 +283,7 @@ impl AtPoints {
         images: &[f32],
         numbers: usize,
         tiles: usize,
-        entries: usize,
+        entries: Range<usize>,
         transform: impl Fn(&AtPoints, usize, Patch) + Sync,
     ) -> Self {
         let mut points = AtPoints::new(tiles, entries, numbers);
@@ -273,7 +291,7 @@ impl AtPoints {
         let parts = numbers.div_ceil(RUN);
         (0..tiles * parts).into_par_iter().with_max_len(1).for_each(|job| {
             let (tile, first) = (job / parts, job % parts * RUN);
-            let to = Shared(start.at(points.offset(tile, 0)));
+            let to = Shared(start.at(points.start_of(tile)));
             patches(&images[first..], first..numbers.min(first + RUN), to, |patch| transform(&points, tile, patch));
         });
         points
@@ -281,29 +299,31 @@ impl AtPoints {
 
     /// Applies DATA to every phase of the sources of some tiles; a pixel has `numbers` elements.
     fn data(simd: Simd, method: &Method, images: &[f32], numbers: usize, tiles: &[Tile]) -> Self {
-        AtPoints::of_all(images, numbers, tiles.len(), method.entries, |points, tile, patch| {
+        let phases = 0..method.phases.len();
+        AtPoints::of_all(images, numbers, tiles.len(), method.entries(&phases), |points, tile, patch| {
             // SAFETY: `simd` is available; the plan names pixels of the images, whose sizes the callers compared with the
             // slices; the job owns its part of all entries of the tile.
-            unsafe { points.data_of(simd, method, numbers, &tiles[tile], patch) };
+            unsafe { points.data_of(simd, method, phases.clone(), numbers, &tiles[tile], patch) };
         })
     }
 
-    /// Does the same as [`AtPoints::data`] for a range of every pixel's elements, in this thread.
+    /// Applies DATA to some phases of the sources of some tiles, for a range of every pixel's elements, in this thread.
     fn data_of_range(
         simd: Simd,
         method: &Method,
+        phases: Range<usize>,
         images: &[f32],
         numbers: usize,
         tiles: &[Tile],
         range: Range<usize>,
     ) -> Self {
-        let mut points = AtPoints::new(tiles.len(), method.entries, range.len());
+        let mut points = AtPoints::new(tiles.len(), method.entries(&phases), range.len());
         let start = Shared::new(&mut points.data);
         for (i, tile) in tiles.iter().enumerate() {
-            let to = Shared(start.at(points.offset(i, 0)));
+            let to = Shared(start.at(points.start_of(i)));
             patches(&images[range.start..], 0..range.len(), to, |patch| {
                 // SAFETY: as above; nothing else has these points.
-                unsafe { points.data_of(simd, method, numbers, tile, patch) };
+                unsafe { points.data_of(simd, method, phases.clone(), numbers, tile, patch) };
             });
         }
         points
@@ -311,11 +331,19 @@ impl AtPoints {
 
     /// # Safety
     ///
-    /// As [`data`], given a patch with the sources and targets of every phase of this tile.
-    unsafe fn data_of(&self, simd: Simd, method: &Method, numbers: usize, tile: &Tile, patch: Patch) {
-        for (phase, sources) in method.phases.iter().zip(&tile.sources) {
+    /// As [`data`], given a patch with the sources and targets of these phases of the tile.
+    unsafe fn data_of(
+        &self,
+        simd: Simd,
+        method: &Method,
+        phases: Range<usize>,
+        numbers: usize,
+        tile: &Tile,
+        patch: Patch,
+    ) {
+        for (phase, sources) in method.phases[phases.clone()].iter().zip(&tile.sources[phases]) {
             let sources = Places { at: sources, scale: numbers };
-            let targets = Places { at: phase.places(), scale: self.step };
+            let targets = Places { at: &IN_ORDER[phase.start - self.entries.start..][..phase.entries()], scale: self.step };
             // SAFETY: the caller vouches for the instructions and the patch.
             unsafe { data(simd, phase.taps, Patch { sources, targets, ..patch }) };
         }
@@ -323,7 +351,7 @@ impl AtPoints {
 
     /// Applies OUTPUT to the targets of some tiles, which are the same for all phases; the entries are pairs of points.
     fn output_grad(simd: Simd, dy: &[f32], numbers: usize, tiles: &[Tile]) -> Self {
-        AtPoints::of_all(dy, numbers, tiles.len(), POINTS * POINTS, |points, tile, patch| {
+        AtPoints::of_all(dy, numbers, tiles.len(), 0..POINTS * POINTS, |points, tile, patch| {
             let sources = Places { at: &tiles[tile].targets[0], scale: numbers };
             let targets = Places { at: &IN_ORDER[..POINTS * POINTS], scale: points.step };
             // SAFETY: as in [`AtPoints::data`].
@@ -331,8 +359,12 @@ impl AtPoints {
         })
     }
 
+    fn start_of(&self, tile: usize) -> usize {
+        tile * self.entries.len() * self.step
+    }
+
     fn offset(&self, tile: usize, entry: usize) -> usize {
-        (tile * self.entries + entry) * self.step
+        self.start_of(tile) + (entry - self.entries.start) * self.step
     }
 }
 
@@ -371,17 +403,25 @@ pub(crate) fn winograd(
     let out = Shared::new(out);
     let parts: Vec<_> = (0..outer).step_by(WIDE).map(|first| first..outer.min(first + WIDE)).collect();
 
-    let own_rows = (PRIVATE / (method.entries * inner)).min(ROWS);
-    let own = Cut::new(n, own_rows.max(1));
-    if own_rows >= FEWEST_ROWS && own.jobs(tiles.len()) >= JOBS * rayon::current_num_threads() {
+    let lists = map.lists();
+    let most_entries = lists.iter().map(|phases| method.entries(phases).len()).max().unwrap_or(1);
+    // Powers of two divide the usual batches evenly.
+    let own_rows = (PRIVATE / (most_entries * inner)).min(ROWS).checked_ilog2().map_or(1, |power| 1 << power);
+    let cuts = successors(Some(own_rows), |rows| Some(rows / 2)).take_while(|&rows| rows >= FEWEST_ROWS);
+    let cuts: Vec<Cut> = cuts.map(|rows| Cut::new(n, rows)).collect();
+    let jobs_per_thread = |cut: &Cut| cut.jobs(tiles.len()) / rayon::current_num_threads();
+    let own = cuts.iter().find(|cut| jobs_per_thread(cut) >= ENOUGH_JOBS);
+    if let Some(own) = own.or(cuts.last().filter(|cut| jobs_per_thread(cut) >= FEWEST_JOBS)) {
         (0..own.jobs(tiles.len())).into_par_iter().with_max_len(1).for_each(|i| {
             let (of_tiles, images) = own.job(tiles.len(), i);
             let tiles = &tiles[of_tiles];
-            let range = images.start * inner..images.end * inner;
-            let points = AtPoints::data_of_range(simd, method, a, n * inner, tiles, range);
-            for channels in &parts {
-                let job = Job { simd, map, tiles, images: images.clone(), channels: channels.clone() };
-                job.run(&points, 0, kernel, epilogue, out);
+            for (list, phases) in lists.iter().enumerate() {
+                let range = images.start * inner..images.end * inner;
+                let points = AtPoints::data_of_range(simd, method, phases.clone(), a, n * inner, tiles, range);
+                for channels in &parts {
+                    let job = Job { simd, map, tiles, images: images.clone(), channels: channels.clone() };
+                    job.run(list, phases, &points, 0, kernel, epilogue, out);
+                }
             }
         });
         return;
@@ -391,9 +431,11 @@ pub(crate) fn winograd(
         let points = AtPoints::data(simd, method, a, n * inner, tiles);
         (0..cut.jobs(tiles.len()) * parts.len()).into_par_iter().with_max_len(1).for_each(|i| {
             let (of_tiles, images) = cut.job(tiles.len(), i / parts.len());
-            let first = points.offset(of_tiles.start, 0) + images.start * inner;
+            let first = points.start_of(of_tiles.start) + images.start * inner;
             let job = Job { simd, map, tiles: &tiles[of_tiles], images, channels: parts[i % parts.len()].clone() };
-            job.run(&points, first, kernel, epilogue, out);
+            for (list, phases) in lists.iter().enumerate() {
+                job.run(list, phases, &points, first, kernel, epilogue, out);
+            }
         });
     }
 }
@@ -433,73 +475,81 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Computes the products and transforms them back. The first tile's first image is at `first` among the points.
-    fn run(&self, a: &AtPoints, first: usize, kernel: &[f32], epilogue: Option<&Epilogue<f32>>, out: Shared) {
+    /// Computes the products of a list of phases and transforms them back. The first tile's first image is at `first` among
+    /// the points.
+    fn run(
+        &self,
+        list: usize,
+        phases: &Range<usize>,
+        a: &AtPoints,
+        first: usize,
+        kernel: &[f32],
+        epilogue: Option<&Epilogue<f32>>,
+        out: Shared,
+    ) {
         let &Map { method, n, inner, outer, .. } = self.map;
+        let phases = &method.phases[phases.clone()];
         let panel = method.entries * inner * LANES;
         let kernel = &kernel[self.channels.start / LANES * panel..];
         let columns = self.channels.len().next_multiple_of(LANES);
         let rows = (0..self.tiles.len()).flat_map(|tile| (0..self.images.len()).map(move |image| (tile, image)));
-        let a_rows: Vec<usize> = rows.map(|(tile, image)| a.offset(tile, 0) + image * inner).collect();
+        let a_rows: Vec<usize> = rows.map(|(tile, image)| a.start_of(tile) + image * inner).collect();
         let c_rows: Vec<usize> = (0..a_rows.len()).map(|row| row * columns).collect();
         let step = a_rows.len() * columns + LANES;
         let mut products = Buffer::stale(POINTS * POINTS * step);
-        let lists = self.tiles[0].targets.len();
         let mut terms = Vec::new();
-        for (list, phases) in method.phases.chunks(method.phases.len() / lists).enumerate() {
-            let [height, width] = phases[0].points();
-            for (i, j) in (0..height).flat_map(|i| (0..width).map(move |j| (i, j))) {
-                let entries = phases.iter().filter_map(|phase| phase.entry(i, j));
-                terms.clear();
-                terms.extend(entries.map(|entry| Term { a: a.offset(0, entry), b: entry * inner * LANES }));
-                let mut accumulate = false;
-                for channel in (0..inner).step_by(DEPTH) {
-                    for terms in terms.chunks((DEPTH / inner).max(1)) {
-                        let product = Product {
-                            terms,
-                            depth: DEPTH.min(inner - channel),
-                            a: a.data[first + channel..].as_ptr(),
-                            a_rows: &a_rows,
-                            a_step: 1,
-                            b: kernel[channel * LANES..].as_ptr(),
-                            b_step: LANES,
-                            b_panel: panel,
-                            c: products[(i * width + j) * step..].as_mut_ptr(),
-                            c_rows: &c_rows,
-                            columns,
-                            accumulate,
-                        };
-                        // SAFETY: `simd` is available; the terms and rows name entries of the tiles and of the kernel,
-                        // and the products have space for every pair of points.
-                        unsafe { product.run(self.simd) };
-                        accumulate = true;
-                    }
+        let [height, width] = phases[0].points();
+        for (i, j) in (0..height).flat_map(|i| (0..width).map(move |j| (i, j))) {
+            let entries = phases.iter().filter_map(|phase| phase.entry(i, j));
+            terms.clear();
+            terms.extend(entries.map(|entry| Term { a: a.offset(0, entry), b: entry * inner * LANES }));
+            let mut accumulate = false;
+            for channel in (0..inner).step_by(DEPTH) {
+                for terms in terms.chunks((DEPTH / inner).max(1)) {
+                    let product = Product {
+                        terms,
+                        depth: DEPTH.min(inner - channel),
+                        a: a.data[first + channel..].as_ptr(),
+                        a_rows: &a_rows,
+                        a_step: 1,
+                        b: kernel[channel * LANES..].as_ptr(),
+                        b_step: LANES,
+                        b_panel: panel,
+                        c: products[(i * width + j) * step..].as_mut_ptr(),
+                        c_rows: &c_rows,
+                        columns,
+                        accumulate,
+                    };
+                    // SAFETY: `simd` is available; the terms and rows name entries of the tiles and of the kernel, and the
+                    // products have space for every pair of points.
+                    unsafe { product.run(self.simd) };
+                    accumulate = true;
                 }
             }
-            let sources = Places { at: &IN_ORDER[..height * width], scale: step };
-            for (i, tile) in self.tiles.iter().enumerate() {
-                let targets = Places { at: &tile.targets[list], scale: n * outer };
-                for first in self.channels.clone().step_by(LANES) {
-                    let patch = Patch {
-                        from: &products[i * self.images.len() * columns + first - self.channels.start..],
-                        sources,
-                        from_step: columns,
-                        to: Shared(out.at(self.images.start * outer + first)),
-                        targets,
-                        to_step: outer,
-                        count: self.images.len(),
-                        width: LANES.min(self.channels.end - first),
-                    };
-                    // SAFETY: `simd` is available; the products were just computed; the job owns its channels of its
-                    // images of the tiles' target pixels, which lie in the images.
-                    unsafe { output(self.simd, phases[0].taps, patch) };
-                }
-                if let Some(epilogue) = epilogue {
-                    let rows = targets.offsets();
-                    let rows = rows.flat_map(|pixel| self.images.clone().map(move |image| pixel + image * outer));
-                    // SAFETY: as above.
-                    unsafe { finish(epilogue, out, rows, self.channels.clone()) };
-                }
+        }
+        let sources = Places { at: &IN_ORDER[..height * width], scale: step };
+        for (i, tile) in self.tiles.iter().enumerate() {
+            let targets = Places { at: &tile.targets[list], scale: n * outer };
+            for first in self.channels.clone().step_by(LANES) {
+                let patch = Patch {
+                    from: &products[i * self.images.len() * columns + first - self.channels.start..],
+                    sources,
+                    from_step: columns,
+                    to: Shared(out.at(self.images.start * outer + first)),
+                    targets,
+                    to_step: outer,
+                    count: self.images.len(),
+                    width: LANES.min(self.channels.end - first),
+                };
+                // SAFETY: `simd` is available; the products were just computed; the job owns its channels of its images of
+                // the tiles' target pixels, which lie in the images.
+                unsafe { output(self.simd, phases[0].taps, patch) };
+            }
+            if let Some(epilogue) = epilogue {
+                let rows = targets.offsets();
+                let rows = rows.flat_map(|pixel| self.images.clone().map(move |image| pixel + image * outer));
+                // SAFETY: as above.
+                unsafe { finish(epilogue, out, rows, self.channels.clone()) };
             }
         }
     }
