@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -14,6 +16,9 @@ use crate::cargo::{cargo, must, root, target_directory};
 const PRODUCTS: usize = 10;
 /// Additions and multiplications of one product.
 const PRODUCT_FLOPS: f64 = 2.0 * 1024.0 * 1024.0 * 1024.0;
+
+/// The time between the turns of two sides. The threads of the last one go on spinning for a while.
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// The programs of a benchmark.
 pub struct Programs {
@@ -78,6 +83,7 @@ impl Sides {
     /// Asks all processes in turn, for `count` repetitions each.
     pub fn round(&mut self, what: &str, count: usize) -> Result<()> {
         for (server, times) in self.servers.iter_mut().zip(&mut self.times) {
+            thread::sleep(PAUSE);
             times.extend(server.ask(&format!("{what} {count}"))?);
         }
         Ok(())
