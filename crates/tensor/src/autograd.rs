@@ -90,11 +90,6 @@ impl Node {
         Node { id: next_id(), operands: Vec::new(), gradient: None }
     }
 
-    /// Returns whether this is a variable.
-    pub(crate) fn is_leaf(&self) -> bool {
-        self.gradient.is_none()
-    }
-
     /// Creates the node of an operation's result, or returns `None` if recording is off or no operand is tracked.
     pub(crate) fn operation(
         operands: impl Iterator<Item = Option<Arc<Node>>>,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use ndarray::{Array, ArrayBase, ArrayD, Data, Dimension};
 
 use crate::autograd::{Backward, Node};
-use crate::ops::Arrangements;
 use crate::profile;
 use crate::shape::Shape;
 use crate::storage::{Device, Element, Storage};
@@ -47,20 +46,8 @@ use crate::storage::{Device, Element, Storage};
 #[derive(Clone)]
 pub struct Tensor {
     shape: Shape,
-    numbers: Arc<Numbers>,
+    storage: Arc<Storage>,
     node: Option<Arc<Node>>,
-}
-
-/// The numbers of a tensor, and what kernels have made of them.
-struct Numbers {
-    storage: Storage,
-    arrangements: Arrangements,
-}
-
-impl Numbers {
-    fn new(storage: Storage) -> Arc<Self> {
-        Arc::new(Numbers { storage, arrangements: Arrangements::default() })
-    }
 }
 
 /// An operation's own result, kept for its gradient.
@@ -69,7 +56,7 @@ impl Numbers {
 /// node would never be freed. [`Backward::output`] combines the two again.
 pub(crate) struct SavedOutput {
     shape: Shape,
-    numbers: Arc<Numbers>,
+    storage: Arc<Storage>,
 }
 
 impl Tensor {
@@ -139,7 +126,7 @@ impl Tensor {
 
     /// Returns the device that holds the numbers.
     pub fn device(&self) -> Device {
-        self.storage().device()
+        self.storage.device()
     }
 
     /// Returns the same numbers on another device, as a constant.
@@ -150,7 +137,7 @@ impl Tensor {
     /// Returns the numbers in row-major order: those of the last axis are adjacent. On a CUDA device this waits for all
     /// previously submitted work.
     pub fn to_vec<T: Element>(&self) -> Vec<T> {
-        self.storage().to_nchw(self.shape.nchw())
+        self.storage.to_nchw(self.shape.nchw())
     }
 
     /// Returns the numbers as an ndarray with the same axes: `to_array::<f32, Ix4>()` for images, or with `IxDyn` for
@@ -188,7 +175,7 @@ impl Tensor {
     /// Creates a constant from storage, whose numbers are in H, W, N, C order.
     pub(crate) fn constant(shape: Shape, storage: Storage) -> Tensor {
         profile::end(shape);
-        Tensor { shape, numbers: Numbers::new(storage), node: None }
+        Tensor { shape, storage: Arc::new(storage), node: None }
     }
 
     /// Creates the result of an operation. `gradient` maps the gradient of the result to the gradients of the operands,
@@ -213,11 +200,11 @@ impl Tensor {
         G: Fn(&Backward) -> Vec<Option<Tensor>> + Send + Sync + 'static,
     {
         profile::end(shape);
-        let numbers = Numbers::new(storage);
-        let saved = SavedOutput { shape, numbers: numbers.clone() };
+        let storage = Arc::new(storage);
+        let saved = SavedOutput { shape, storage: storage.clone() };
         let operands = operands.iter().map(|operand| operand.node.clone());
         let node = Node::operation(operands, || Box::new(gradient(saved)));
-        Tensor { shape, numbers, node }
+        Tensor { shape, storage, node }
     }
 
     /// Does the same as [`Tensor::from_operation`] for one operand, whose numbers the result shares.
@@ -226,18 +213,11 @@ impl Tensor {
         G: Fn(&Backward) -> Vec<Option<Tensor>> + Send + Sync + 'static,
     {
         let node = Node::operation([operand.node.clone()].into_iter(), || Box::new(gradient));
-        Tensor { shape, numbers: operand.numbers.clone(), node }
+        Tensor { shape, storage: operand.storage.clone(), node }
     }
 
     pub(crate) fn storage(&self) -> &Storage {
-        &self.numbers.storage
-    }
-
-    /// Returns the place for what kernels make of these numbers, unless a recorded operation has computed them: such numbers
-    /// are seldom used as a weight twice.
-    pub(crate) fn arrangements(&self) -> Option<&Arrangements> {
-        let computed = self.node.as_ref().is_some_and(|node| !node.is_leaf());
-        (!computed).then_some(&self.numbers.arrangements)
+        &self.storage
     }
 
     pub(crate) fn node(&self) -> Option<&Arc<Node>> {
@@ -248,7 +228,7 @@ impl Tensor {
 impl SavedOutput {
     /// Returns the result as a tensor again, attached to the node that computed it.
     pub(crate) fn attach(&self, node: Arc<Node>) -> Tensor {
-        Tensor { shape: self.shape, numbers: self.numbers.clone(), node: Some(node) }
+        Tensor { shape: self.shape, storage: self.storage.clone(), node: Some(node) }
     }
 }
 

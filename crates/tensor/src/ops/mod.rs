@@ -21,7 +21,6 @@ mod tables;
 mod upsample;
 
 pub(crate) use conv2d::conv2d_by_every_tile;
-pub(crate) use conv2d::Arrangements;
 pub use conv2d::{Conv2d, FrozenConv2d};
 pub use interpolate::Interpolation;
 pub use pool2d::Pool2d;

@@ -13,7 +13,6 @@ mod geometry;
 mod kernel_tests;
 mod reference;
 
-pub(crate) use cpu::Arrangements;
 pub use frozen::FrozenConv2d;
 pub use geometry::Conv2d;
 pub(super) use geometry::Geometry;
@@ -99,7 +98,7 @@ impl Tensor {
             [self, weight, bias],
             slope,
             g.input(),
-            |dy, w, epilogue, dx| Direction::Transposed.run(&g, dy, w, weight.arrangements(), Some(epilogue), dx),
+            |dy, w, epilogue, dx| Direction::Transposed.run(&g, dy, w, Some(epilogue), dx),
             |dy, w, dx| reference::input_grad(&g, dy, w, dx),
             |dy, w, epilogue| cuda::input_grad(&g, dy, w, epilogue),
         );
@@ -211,7 +210,7 @@ impl Tensor {
         let storage = run(
             operands(operation, [self, weight]),
             g.output_len(),
-            |[x, w], y| Direction::Forward.run(&g, x, w, weight.arrangements(), None, y),
+            |[x, w], y| Direction::Forward.run(&g, x, w, None, y),
             |[x, w], y| reference::conv2d(&g, x, w, y),
             |[x, w]| cuda::conv2d(&g, x, w, None),
         );
@@ -234,7 +233,7 @@ impl Tensor {
             [self, weight, bias],
             slope,
             g.output(),
-            |x, w, epilogue, y| Direction::Forward.run(&g, x, w, weight.arrangements(), Some(epilogue), y),
+            |x, w, epilogue, y| Direction::Forward.run(&g, x, w, Some(epilogue), y),
             |x, w, y| reference::conv2d(&g, x, w, y),
             |x, w, epilogue| cuda::conv2d(&g, x, w, epilogue),
         );
@@ -258,7 +257,7 @@ impl Tensor {
         let storage = run(
             operands(operation, [self, weight]),
             g.input_len(),
-            |[dy, w], dx| Direction::Transposed.run(&g, dy, w, weight.arrangements(), None, dx),
+            |[dy, w], dx| Direction::Transposed.run(&g, dy, w, None, dx),
             |[dy, w], dx| reference::input_grad(&g, dy, w, dx),
             |[dy, w]| cuda::input_grad(&g, dy, w, None),
         );

@@ -30,7 +30,6 @@ mod scatter;
 pub(super) mod winograd;
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
@@ -127,56 +126,15 @@ impl Direction {
         }
     }
 
-    /// Computes the map given weights as they are stored, which are arranged unless that has been done before.
-    pub(super) fn run(
-        self,
-        g: &Geometry,
-        a: &[f32],
-        w: &[f32],
-        kept: Option<&Arrangements>,
-        epilogue: Option<&Epilogue<f32>>,
-        out: &mut [f32],
-    ) {
+    /// Computes the map given weights as they are stored. Arranging them anew for every batch is as fast as reading what
+    /// earlier batches have arranged, which the caches have lost meanwhile.
+    pub(super) fn run(self, g: &Geometry, a: &[f32], w: &[f32], epilogue: Option<&Epilogue<f32>>, out: &mut [f32]) {
         let (simd, order) = (Simd::chosen(), self.order(g));
         if order == Order::Stored {
-            return self.compute(simd, g, a, (order, w), epilogue, out);
+            self.compute(simd, g, a, (order, w), epilogue, out);
+        } else {
+            self.compute(simd, g, a, (order, &self.arrange(simd, g, order, w)), epilogue, out);
         }
-        let arranged = Arrangements::get(kept, (self, order, [g.kh, g.kw, g.co, g.ci]), || self.arrange(simd, g, order, w));
-        self.compute(simd, g, a, (order, &arranged), epilogue, out);
-    }
-}
-
-/// A tensor's numbers in the orders in which kernels have read them as weights. A weight meets several batches before the
-/// optimiser makes a new one, and arranging it takes up to a third of the time of a convolution.
-#[derive(Default)]
-pub(crate) struct Arrangements(Mutex<Vec<(Arrangement, Arc<Buffer<f32>>)>>);
-
-/// What an arrangement depends on: the map, the order, and the kernel's height, width and channels.
-type Arrangement = (Direction, Order, [usize; 4]);
-
-impl Arrangements {
-    /// Returns an arrangement, which is kept if there is a place for it.
-    fn get(kept: Option<&Self>, of: Arrangement, arrange: impl FnOnce() -> Buffer<f32>) -> Arc<Buffer<f32>> {
-        if let Some(arranged) = kept.and_then(|kept| kept.find(of)) {
-            return arranged;
-        }
-        // The lock is not held meanwhile: a thread that waits for its own jobs may take up another that asks for the same.
-        let arranged = Arc::new(arrange());
-        if let Some(kept) = kept
-            && kept.find(of).is_none()
-        {
-            kept.list().push((of, arranged.clone()));
-        }
-        arranged
-    }
-
-    fn find(&self, of: Arrangement) -> Option<Arc<Buffer<f32>>> {
-        self.list().iter().find(|(other, _)| *other == of).map(|(_, arranged)| arranged.clone())
-    }
-
-    fn list(&self) -> MutexGuard<'_, Vec<(Arrangement, Arc<Buffer<f32>>)>> {
-        // A panic cannot leave the list half changed, so a poisoned lock can still be used.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

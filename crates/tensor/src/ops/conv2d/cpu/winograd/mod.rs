@@ -17,8 +17,7 @@
 //!
 //! Memory: images at points are 1.9 to 7.6 times as large. Therefore only a few tiles are transformed and multiplied at
 //! once, so that what the transforms write is still in a cache when it is read. The kernel is 4 or 4.8 times as
-//! large at points, and is transformed once for all tiles and images; [`super::Arrangements`] keep it for as long as its
-//! tensor lives.
+//! large at points, and is transformed once for all tiles and images.
 //!
 //! Errors: the choice of points in [`transforms`] determines them. They are relative to the largest results of a tile,
 //! not to each result.
