@@ -84,6 +84,27 @@ fn gradients_do_not_depend_on_being_recorded() {
     }
 }
 
+/// Compares the fused second gradients of normalisations with the compositions that replace them in third derivatives.
+#[test]
+fn second_gradients_of_normalisations_do_not_depend_on_being_recorded() {
+    let mut compared = 0;
+    for case in cases().into_iter().filter(|case| case.name.contains("norm_leaky_relu")) {
+        let variables: Vec<Tensor> = case.operands(Device::Reference).iter().map(Tensor::variable).collect();
+        let variables: Vec<&Tensor> = variables.iter().collect();
+        let first = case.loss(&variables.iter().copied().cloned().collect::<Vec<_>>()).differentiable_gradients(&variables);
+        let penalty = first.iter().map(|gradient| gradient.square().sum()).reduce(|sum, term| sum + term);
+        let penalty = penalty.expect("a gradient for every operand");
+        let pairs = penalty.gradients(&variables).into_iter().zip(penalty.differentiable_gradients(&variables));
+        for (fused, recorded) in pairs {
+            for (fused, recorded) in fused.to_vec::<f64>().iter().zip(recorded.to_vec::<f64>()) {
+                assert_relative_eq!(*fused, recorded, max_relative = 1e-9, epsilon = 1e-9);
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 100, "{compared} numbers compared");
+}
+
 /// Uses tensors so large that every kernel splits its work.
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {

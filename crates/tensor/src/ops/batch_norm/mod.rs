@@ -7,13 +7,11 @@
 //!
 //! The forward computation takes two passes for the statistics and one for the result; x^ is never stored. The backward
 //! computation takes one pass for the sums from which the gradients of the tables and of the statistics follow, and one
-//! for the gradient of x. The backward kernels run only if their own graph is not recorded. If it is, the gradient is
-//! that of the same function composed of other operations, and a test compares the two. Layer normalisation
-//! (`layer_norm.rs`) differs only in its statistics.
+//! for the gradient of x. The gradient of that gradient, which a gradient penalty needs, takes two more passes. Beyond it,
+//! and on CUDA devices, gradients of gradients are composed of other operations. Layer normalisation (`layer_norm.rs`)
+//! differs only in its statistics.
 
 mod cuda;
-
-use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -26,7 +24,7 @@ use crate::cpu::vectorised;
 use crate::layout::Nchw;
 use crate::pool::Buffer;
 use crate::shape::Shape;
-use crate::storage::{Element, dispatch, operands};
+use crate::storage::{Element, IntoStorage, Operands, Storage, dispatch, operands};
 use crate::tensor::{SavedOutput, Tensor};
 
 impl Tensor {
@@ -94,6 +92,7 @@ pub(super) fn normalised(
 }
 
 /// The values that the gradient keeps, apart from the result.
+#[derive(Clone)]
 struct Saved {
     cut: NormGroups,
     x: Tensor,
@@ -107,41 +106,96 @@ struct Saved {
 impl Saved {
     /// Returns the gradients of x, scale and shift.
     fn gradients(&self, back: &Backward, y: &SavedOutput) -> Vec<Option<Tensor>> {
-        let y = back.output(y).detach();
-        if is_recording() {
-            return self.gradients_composed(back, &y);
+        let (upstream, y) = (back.upstream, back.output(y).detach());
+        let scale = self.scale.shape();
+        if !is_recording() {
+            let gradients = self.kernel(upstream, &y);
+            let shapes = [self.x.shape(), scale, scale];
+            return gradients.into_iter().zip(shapes).map(|(of, shape)| Some(Tensor::constant(shape, of))).collect();
         }
-        let Saved { cut, x, scale, mean, inverse, slope, .. } = self;
-        let gradients = dispatch!(
-            operands("the gradient of a normalisation", [back.upstream, &y, x, scale, mean, inverse]),
-            |[g, y, x, scale, mean, inverse]| cut.backward([g, y, x], scale, [mean, inverse], *slope),
-            |[g, y, x, scale, mean, inverse]| cuda::backward(cut, [g, y, x], scale, [mean, inverse], *slope)
-        );
-        let shapes = [x.shape(), scale.shape(), scale.shape()];
-        gradients.into_iter().zip(shapes).map(|(storage, shape)| Some(Tensor::constant(shape, storage))).collect()
-    }
-
-    /// Computes the same gradients by other operations, which is slower but differentiable any number of times.
-    fn gradients_composed(&self, back: &Backward, y: &Tensor) -> Vec<Option<Tensor>> {
-        let Saved { cut, x, scale, epsilon, slope, .. } = self;
-        let (shape, tables) = (x.shape(), scale.shape());
-        let statistics = table_among(cut.statistics(), shape);
-        let mean = |x: &Tensor| x.sum_rows_to(statistics) * (statistics.len() as f64 / shape.len() as f64);
-        let centred = x - mean(x).repeat_to(shape);
-        let inverse = (mean(&centred.square()) + *epsilon).sqrt().reciprocal_or_zero().repeat_to(shape);
-        let normalised = &centred * &inverse;
-        let gated = back.upstream.leaky_relu_grad(y, *slope);
-        let to_x = || {
-            let g = &gated * scale.spread(shape);
-            let mean_gx = mean(&(&g * &normalised)).repeat_to(shape);
-            ((&g - mean(&g).repeat_to(shape)) - &normalised * mean_gx) * &inverse
-        };
+        let gated = || upstream.leaky_relu_grad(&y, self.slope);
         vec![
-            back.when(0, to_x),
-            back.when(1, || (&gated * &normalised).sum_to_table(tables)),
-            back.when(2, || gated.sum_to_table(tables)),
+            back.when(0, || self.clone().gradient_of_images(upstream, &y)),
+            back.when(1, || (gated() * self.composed().normalised).sum_to_table(scale)),
+            back.when(2, || gated().sum_to_table(scale)),
         ]
     }
+
+    /// Computes the gradients of x, scale and shift in two passes over memory.
+    #[track_caller]
+    fn kernel(&self, upstream: &Tensor, y: &Tensor) -> [Storage; 3] {
+        let Saved { cut, x, scale, mean, inverse, slope, .. } = self;
+        dispatch!(
+            operands("the gradient of a normalisation", [upstream, y, x, scale, mean, inverse]),
+            |[g, y, x, scale, mean, inverse]| cut.backward([g, y, x], scale, [mean, inverse], *slope),
+            |[g, y, x, scale, mean, inverse]| cuda::backward(cut, [g, y, x], scale, [mean, inverse], *slope)
+        )
+    }
+
+    /// Returns the gradient of x as an operation on the upstream gradient, x and the scale. It can be differentiated any
+    /// number of times: once by kernels (on CUDA devices by other operations), and further by other operations.
+    #[track_caller]
+    fn gradient_of_images(self, upstream: &Tensor, y: &Tensor) -> Tensor {
+        let [to_x, ..] = self.kernel(upstream, y);
+        let (x, scale) = (self.x.clone(), self.scale.clone());
+        let (upstream, y) = (upstream.clone(), y.clone());
+        Tensor::from_operation(x.shape(), to_x, &[&upstream.clone(), &x, &scale], move |back| {
+            self.second_gradients(back, &upstream, &y)
+        })
+    }
+
+    /// Returns the gradients of [`Saved::gradient_of_images`] with respect to the upstream gradient, x and the scale.
+    fn second_gradients(&self, back: &Backward, upstream: &Tensor, y: &Tensor) -> Vec<Option<Tensor>> {
+        let Saved { cut, x, scale, mean, inverse, slope, .. } = self;
+        let u = back.upstream;
+        let kernel = match operands("a second gradient of a normalisation", [u, upstream, y, x, scale, mean, inverse]) {
+            _ if is_recording() => None,
+            Operands::F32([u, g, y, x, scale, mean, inverse]) => {
+                Some(cut.second([u, g, y, x], scale, [mean, inverse], *slope).map(IntoStorage::into_storage))
+            }
+            Operands::F64([u, g, y, x, scale, mean, inverse]) => {
+                Some(cut.second([u, g, y, x], scale, [mean, inverse], *slope).map(IntoStorage::into_storage))
+            }
+            Operands::Cuda(_) => None,
+        };
+        if let Some(gradients) = kernel {
+            let shapes = [x.shape(), x.shape(), scale.shape()];
+            return gradients.into_iter().zip(shapes).map(|(of, shape)| Some(Tensor::constant(shape, of))).collect();
+        }
+        let composed = self.composed();
+        let (x, inverse) = (&composed.normalised, &composed.inverse);
+        let scale_of_each = scale.spread(x.shape());
+        let gated = upstream.leaky_relu_grad(y, *slope);
+        let g = &gated * &scale_of_each;
+        let repeated = |table: Tensor| table.repeat_to(x.shape());
+        let mean = |of: &Tensor| cut.mean(of);
+        let through = |of: &Tensor| (of - repeated(mean(of)) - x * repeated(mean(&(of * x)))) * inverse;
+        let (mean_gx, mean_ux) = (mean(&(&g * x)), mean(&(u * x)));
+        let to_gated = through(u);
+        let to_x = || {
+            let of_inverse = mean(&(u * &g)) - mean(u) * mean(&g) - &mean_ux * &mean_gx;
+            let of_x = (u * repeated(mean_gx.clone()) + &g * repeated(mean_ux.clone())) * inverse;
+            -(through(&of_x) + x * repeated(of_inverse) * inverse.square())
+        };
+        vec![
+            back.when(0, || (&to_gated * &scale_of_each).leaky_relu_grad(y, *slope)),
+            back.when(1, to_x),
+            back.when(2, || (&gated * &to_gated).sum_to_table(scale.shape())),
+        ]
+    }
+
+    /// Computes x^ and the inverse standard deviation of each element by operations that can be differentiated.
+    fn composed(&self) -> Composed {
+        let Saved { cut, x, epsilon, .. } = self;
+        let centred = x - cut.mean(x).repeat_to(x.shape());
+        let inverse = (cut.mean(&centred.square()) + *epsilon).sqrt().reciprocal_or_zero().repeat_to(x.shape());
+        Composed { normalised: centred * &inverse, inverse }
+    }
+}
+
+struct Composed {
+    normalised: Tensor,
+    inverse: Tensor,
 }
 
 /// The way in which the images of a batch share the rows of tables with C columns: there are `groups` rows of
@@ -220,31 +274,52 @@ impl Block {
     }
 
     #[inline(always)]
+    fn add<T: Element>(&self, lanes: [T; LANES], to: &mut [T], start: usize) {
+        let mut sums = self.load(to, start);
+        for i in 0..LANES {
+            sums[i] += lanes[i];
+        }
+        self.store(sums, to, start);
+    }
+
+    #[inline(always)]
     fn store<T: Element>(&self, lanes: [T; LANES], to: &mut [T], start: usize) {
         to[start..start + self.width].copy_from_slice(&lanes[..self.width]);
     }
 }
 
 impl NormGroups {
-    /// Returns all blocks of a plane.
-    fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
+    /// Calls `visit` with every block of a plane. This is a plain loop, because an iterator's own is not always inlined and
+    /// then lacks the vector instructions.
+    #[inline(always)]
+    fn each_block(&self, mut visit: impl FnMut(Block)) {
         let NormGroups { shape: Nchw { n, c, .. }, groups, rows, .. } = *self;
         let images = n / rows;
-        (0..rows).flat_map(move |row| {
-            (0..c).step_by(LANES).map(move |channel| Block {
-                row: row * c + channel,
-                group: row / (rows / groups) * c + channel,
-                first: row * images * c + channel,
-                step: c,
-                images,
-                width: LANES.min(c - channel),
-            })
-        })
+        for row in 0..rows {
+            let mut channel = 0;
+            while channel < c {
+                visit(Block {
+                    row: row * c + channel,
+                    group: row / (rows / groups) * c + channel,
+                    first: row * images * c + channel,
+                    step: c,
+                    images,
+                    width: LANES.min(c - channel),
+                });
+                channel += LANES;
+            }
+        }
     }
 
     /// Returns the shape of the statistics without repetitions.
     fn statistics(&self) -> Shape {
         if self.across_channels { [self.groups, 1].into() } else { [self.groups, self.shape.c].into() }
+    }
+
+    /// Returns the means over the elements that share a statistic, by an operation that can be differentiated.
+    fn mean(&self, of: &Tensor) -> Tensor {
+        let statistics = table_among(self.statistics(), of.shape());
+        of.sum_rows_to(statistics) * (statistics.len() as f64 / of.shape().len() as f64)
     }
 
     /// Returns the number of elements that each statistic is computed from.
@@ -273,14 +348,20 @@ impl NormGroups {
         let bands = pixels.min(BANDS);
         let mut partial = Buffer::stale(bands * K * len);
         partial.par_chunks_exact_mut(K * len).enumerate().for_each(|(band, partial)| {
+            partial.fill(T::zero());
             vectorised(
                 #[inline(always)]
                 || {
-                    for block in self.blocks() {
-                        let sums = self.band(pixels * band / bands..pixels * (band + 1) / bands, block, &terms);
-                        for (k, sums) in sums.into_iter().enumerate() {
-                            block.store(sums, partial, k * len + block.row);
-                        }
+                    for pixel in pixels * band / bands..pixels * (band + 1) / bands {
+                        self.each_block(
+                            #[inline(always)]
+                            |block| {
+                                let sums = self.plane(pixel, block, &terms);
+                                for k in 0..K {
+                                    block.add(sums[k], partial, k * len + block.row);
+                                }
+                            },
+                        );
                     }
                 },
             );
@@ -292,34 +373,26 @@ impl NormGroups {
         total
     }
 
-    /// Returns the sums of one block over some pixels. Each pixel is summed by itself, and then these sums are added.
+    /// Returns the sums of one block over the images of one pixel.
     #[inline(always)]
-    fn band<T: Element, const K: usize>(
+    fn plane<T: Element, const K: usize>(
         &self,
-        pixels: Range<usize>,
+        pixel: usize,
         block: Block,
         terms: &impl Fn(Block, usize) -> [[T; LANES]; K],
     ) -> [[T; LANES]; K] {
         let mut sums = [[T::zero(); LANES]; K];
-        for q in pixels {
-            let mut plane = [[T::zero(); LANES]; K];
-            block.each(
-                #[inline(always)]
-                |block, position| {
-                    let terms = terms(block, q * self.shape.plane() + position);
-                    for k in 0..K {
-                        for i in 0..LANES {
-                            plane[k][i] += terms[k][i];
-                        }
+        block.each(
+            #[inline(always)]
+            |block, position| {
+                let terms = terms(block, pixel * self.shape.plane() + position);
+                for k in 0..K {
+                    for i in 0..LANES {
+                        sums[k][i] += terms[k][i];
                     }
-                },
-            );
-            for k in 0..K {
-                for i in 0..LANES {
-                    sums[k][i] += plane[k][i];
                 }
-            }
-        }
+            },
+        );
         sums
     }
 
@@ -332,12 +405,15 @@ impl NormGroups {
             vectorised(
                 #[inline(always)]
                 || {
-                    for block in self.blocks() {
-                        block.each(
-                            #[inline(always)]
-                            |block, position| block.store(value(block, q * plane + position), out, position),
-                        );
-                    }
+                    self.each_block(
+                        #[inline(always)]
+                        |block| {
+                            block.each(
+                                #[inline(always)]
+                                |block, position| block.store(value(block, q * plane + position), out, position),
+                            );
+                        },
+                    );
                 },
             );
         });
@@ -419,7 +495,7 @@ impl NormGroups {
             },
         );
         let (to_scale, to_shift) = sums.split_at(scale.len());
-        let [mean_gx, mean_g] = [to_scale, to_shift].map(|sums| self.group_means(sums, scale));
+        let [mean_gx, mean_g] = [to_scale, to_shift].map(|sums| self.group_means(sums, Some(scale)));
         let to_x = self.fill(
             #[inline(always)]
             |block, at| {
@@ -436,14 +512,113 @@ impl NormGroups {
         [to_x, Buffer::from(to_scale), Buffer::from(to_shift)]
     }
 
-    /// Returns group means from sums over the rows of a table, each sum being multiplied by the scale of its row.
-    fn group_means<T: Element>(&self, sums: &[T], scale: &[T]) -> Buffer<T> {
+    /// Returns the gradients of the gradient of x, given that of its result (u): with respect to the upstream gradient, x and
+    /// the scale.
+    ///
+    /// With J(t) = `inverse * (t - mean(t) - x^ mean(t x^))`, which is the derivative of x^ and its own transpose, and g the
+    /// gradient before the rectifier times the scale, the gradient of x is J(g). So those of g and of x are J(u) and
+    /// `-J(inverse (u mean(g x^) + g mean(u x^))) - inverse^2 x^ k` with
+    /// `k = mean(u g) - mean(u) mean(g) - mean(u x^) mean(g x^)`.
+    fn second<T: Element>(
+        &self,
+        [u, g, y, x]: [&[T]; 4],
+        scale: &[T],
+        [mean, inverse]: [&[T]; 2],
+        slope: f64,
+    ) -> [Buffer<T>; 3] {
+        let slope = T::from_f64(slope);
+        let sums = self.sums(
+            #[inline(always)]
+            |block, at| {
+                let [g, x] = block.gated_and_normalised([g, y, x], [mean, inverse], slope, at);
+                let u = block.load(u, at);
+                let (mut gx, mut ux, mut ug) = (g, u, u);
+                for i in 0..LANES {
+                    gx[i] = g[i] * x[i];
+                    ux[i] = u[i] * x[i];
+                    ug[i] = u[i] * g[i];
+                }
+                [g, gx, u, ux, ug]
+            },
+        );
+        let sums: [&[T]; 5] = std::array::from_fn(|k| &sums[k * scale.len()..][..scale.len()]);
+        let factors = [Some(scale), Some(scale), None, None, Some(scale)];
+        let means: [Buffer<T>; 5] = std::array::from_fn(|k| self.group_means(sums[k], factors[k]));
+        let [_, _, mean_u, mean_ux, _] = &means;
+        let c = self.shape.c;
+        let mut to_scale = Buffer::stale(scale.len());
+        for (at, to_scale) in to_scale.iter_mut().enumerate() {
+            let group = at / c / (self.rows / self.groups) * c + at % c;
+            let [g, gx, _, _, ug] = sums.map(|sums| sums[at]);
+            *to_scale = inverse[group] * (ug - mean_u[group] * g - mean_ux[group] * gx);
+        }
+        let plane = self.shape.plane();
+        let (mut to_g, mut to_x) = (Buffer::stale(self.shape.len()), Buffer::stale(self.shape.len()));
+        let planes = to_g.par_chunks_exact_mut(plane).zip(to_x.par_chunks_exact_mut(plane)).enumerate();
+        planes.with_min_len(planes_per_task(plane)).for_each(|(q, (to_g, to_x))| {
+            vectorised(
+                #[inline(always)]
+                || {
+                    self.each_block(
+                        #[inline(always)]
+                        |block| {
+                            block.each(
+                                #[inline(always)]
+                                |block, position| {
+                                    let images = ([u, g, y, x], q * plane + position);
+                                    let [of_g, of_x] = self.second_of(block, images, scale, [mean, inverse], &means, slope);
+                                    block.store(of_g, to_g, position);
+                                    block.store(of_x, to_x, position);
+                                },
+                            );
+                        },
+                    );
+                },
+            );
+        });
+        [to_g, to_x, to_scale]
+    }
+
+    /// Returns the gradients of [`NormGroups::second`] with respect to g and x at a position of the whole tensor.
+    #[inline(always)]
+    fn second_of<T: Element>(
+        &self,
+        block: Block,
+        ([u, g, y, x], at): ([&[T]; 4], usize),
+        scale: &[T],
+        [mean, inverse]: [&[T]; 2],
+        [mean_g, mean_gx, mean_u, mean_ux, mean_ug]: &[Buffer<T>; 5],
+        slope: T,
+    ) -> [[T; LANES]; 2] {
+        let [g, x] = block.gated_and_normalised([g, y, x], [mean, inverse], slope, at);
+        let (u, y, scale) = (block.load(u, at), block.load(y, at), block.load(scale, block.row));
+        let inverse = block.load(inverse, block.group);
+        let (mean_g, mean_gx) = (block.load(mean_g, block.group), block.load(mean_gx, block.group));
+        let (mean_u, mean_ux) = (block.load(mean_u, block.group), block.load(mean_ux, block.group));
+        let mean_ug = block.load(mean_ug, block.group);
+        let [mut of_g, mut of_x] = [[T::zero(); LANES]; 2];
+        for i in 0..LANES {
+            let (u_centred, g_centred) = (u[i] - mean_u[i], g[i] * scale[i] - mean_g[i]);
+            let through = inverse[i] * (u_centred - x[i] * mean_ux[i]);
+            of_g[i] = gate(through * scale[i], y[i], slope);
+            // J's means of its argument follow from these means.
+            let both = mean_ux[i] * mean_gx[i];
+            let along_x = mean_ug[i] - mean_u[i] * mean_g[i] - both - (both + both);
+            let sum = u_centred * mean_gx[i] + g_centred * mean_ux[i] + x[i] * along_x;
+            of_x[i] = -(inverse[i] * inverse[i]) * sum;
+        }
+        [of_g, of_x]
+    }
+
+    /// Returns group means from sums over the rows of a table, each multiplied by its scale if there are scales.
+    fn group_means<T: Element>(&self, sums: &[T], scale: Option<&[T]>) -> Buffer<T> {
         let c = self.shape.c;
         let mut means = Buffer::zeros(self.groups * c);
-        for (row, (sums, scale)) in sums.chunks_exact(c).zip(scale.chunks_exact(c)).enumerate() {
+        for (row, sums) in sums.chunks_exact(c).enumerate() {
             let group = &mut means[row / (self.rows / self.groups) * c..][..c];
             for i in 0..c {
-                group[i] += sums[i] * scale[i] / self.members();
+                let sum = scale.map_or(sums[i], |scale| sums[i] * scale[row * c + i]);
+                group[i] += sum / self.members();
             }
         }
         self.shared(means)
