@@ -104,8 +104,10 @@ impl Tensor {
         );
         let (dy, w) = (self.clone(), weight.clone());
         Tensor::with_saved_output(input, storage, &[self, weight, bias], move |y| {
+            // Without a rectifier, no gradient reads the result.
+            let y = (slope != 1.0).then_some(y);
             move |back| {
-                let (x, to_bias) = leaky_relu_gradients(back, &y, slope, 2);
+                let (x, to_bias) = leaky_relu_gradients(back, y.as_ref(), slope, 2);
                 vec![
                     back.when(0, || x.convolved(operation, &w, conv)),
                     back.when(1, || x.weight_gradient(operation, &dy, conv, w.shape())),
@@ -239,8 +241,10 @@ impl Tensor {
         );
         let (x, w) = (self.clone(), weight.clone());
         Tensor::with_saved_output(self.convolved_shape(&g), storage, &[self, weight, bias], move |y| {
+            // Without a rectifier, no gradient reads the result.
+            let y = (slope != 1.0).then_some(y);
             move |back| {
-                let (g, to_bias) = leaky_relu_gradients(back, &y, slope, 2);
+                let (g, to_bias) = leaky_relu_gradients(back, y.as_ref(), slope, 2);
                 vec![
                     back.when(0, || g.convolved_transposed(operation, &w, conv, x.shape())),
                     back.when(1, || x.weight_gradient(operation, &g, conv, w.shape())),

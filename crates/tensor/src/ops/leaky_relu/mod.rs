@@ -112,18 +112,21 @@ pub(super) fn rectified<T: Element>(x: T, slope: T) -> T {
 }
 
 /// Returns the gradients of `y = (z + bias).leaky_relu(slope)` with respect to z and, if it is wanted, to the bias. The
-/// bias is operand number `bias` and has one element per channel.
+/// bias is operand number `bias` and has one element per channel. There is no y if the slope is 1.
 ///
 /// Gating and summing take one pass over memory if the gradient's own graph is not recorded.
 pub(super) fn leaky_relu_gradients(
     back: &Backward,
-    y: &SavedOutput,
+    y: Option<&SavedOutput>,
     slope: f64,
     bias: usize,
 ) -> (Tensor, Option<Tensor>) {
-    let (upstream, y) = (back.upstream, back.output(y).detach());
-    let channels = y.shape()[1];
-    if is_recording() || slope == 1.0 || !back.wants(bias) {
+    let upstream = back.upstream;
+    let channels = upstream.shape()[1];
+    let Some(y) = y.map(|y| back.output(y).detach()) else {
+        return (upstream.clone(), back.when(bias, || upstream.sum_to_table([channels].into())));
+    };
+    if is_recording() || !back.wants(bias) {
         let before = upstream.leaky_relu_grad(&y, slope);
         let to_bias = back.when(bias, || before.sum_to_table([channels].into()));
         return (before, to_bias);
