@@ -25,6 +25,8 @@ pub struct Arguments {
 
 /// The side of the images in pixels: that of a generator's images, and the network's own.
 const SIDES: [usize; 2] = [32, 299];
+/// The number of images of a turn, if batches are smaller. Single small batches would be timed with cold caches.
+const IMAGES: usize = 16;
 /// The speed to reach, as a multiple of pytorch-fid's images per second.
 const BAR: f64 = 1.6;
 
@@ -45,7 +47,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             sides.medians();
             sides.forget_peak_memory()?;
             for _ in 0..common.rounds {
-                sides.round(&what, 1)?;
+                sides.round(&what, (IMAGES / batch).max(1))?;
             }
             let row = (side, batch, sides.medians(), sides.peak_memory()?);
             println!("{}", line(&row, flops, best_product));
@@ -70,7 +72,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
     }
     let method = format!(
-        "Images a second from pixels to 2048 features, by medians over {} rounds, the sides in turn; the peer is pytorch-fid's \
+        "Images a second from pixels to 2048 features, by medians over {} rounds of {IMAGES} images or one batch, the sides in turn; the peer is pytorch-fid's \
          own network, of which the faster layout counts in the ratio. An image takes {:.2} GFLOP, and a share is what part of \
          the time they would take at the best 1024^3 product of either side in this run, {best_product:.0} GFLOP/s. Memory \
          is the peak of the process, PyTorch's that of the smaller one.",
