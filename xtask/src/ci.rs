@@ -11,13 +11,15 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::cargo::{cargo, metadata, must, root, target_directory};
-use crate::{browser, hdf5, interop, kernels, outside, reproduce};
+use crate::{arm, browser, hdf5, interop, kernels, outside, reproduce};
 
 /// A step, which returns how many tests it ran.
 type Step = fn() -> Result<usize>;
 
-const STEPS: [(&str, Step); 14] = [
-    ("what the system has to have", || hdf5::install().and_then(|()| browser::install()).map(|()| 0)),
+const STEPS: [(&str, Step); 15] = [
+    ("what the system has to have", || {
+        hdf5::install().and_then(|()| browser::install()).and_then(|()| arm::install()).map(|()| 0)
+    }),
     ("format", || check(cargo().args(["fmt", "--all", "--check"]))),
     ("lints", || {
         check(
@@ -38,6 +40,7 @@ const STEPS: [(&str, Step); 14] = [
     ("programs outside the workspace", outside::run),
     ("packages", packages),
     ("wasm32", wasm32),
+    ("kernels of ARM processors, in an emulator", || count(&mut arm::tests())),
     ("smoke reproduction, opened in a browser", smoke_reproduction),
     ("exports in other programs", || interop::run(&interop::Arguments::default()).map(|()| 0)),
 ];

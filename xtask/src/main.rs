@@ -1,6 +1,7 @@
 //! `cargo xtask`: the development tasks of the project. It imports no crate of the project, but builds the command
 //! and runs it, as a user would.
 
+mod arm;
 mod bench;
 mod browser;
 mod cargo;

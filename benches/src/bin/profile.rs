@@ -42,7 +42,8 @@ fn run(training: &Training, iterations: u32) -> Result<()> {
     println!("| operation | calls | ms | share | GFLOP/s | of peak | GB/s | of bandwidth |");
     println!("|---|---:|---:|---:|---:|---:|---:|---:|");
     let measured: Duration = costs.iter().map(|(_, cost)| cost.time).sum();
-    let (large, small): (Vec<_>, Vec<_>) = costs.into_iter().partition(|(_, cost)| seconds(cost) > SMALL * whole.as_secs_f64());
+    let (large, small): (Vec<_>, Vec<_>) =
+        costs.into_iter().partition(|(_, cost)| seconds(cost) > SMALL * whole.as_secs_f64());
     let line = |name: &str, cost: &Cost| println!("{}", machine.line(name, cost, whole, iterations));
     for (operation, cost) in &large {
         line(&name(operation), cost);

@@ -292,7 +292,7 @@ mod tests {
         for _ in 0..3000 {
             state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             let random = (state >> 33) as usize;
-            if held.len() < 20 && random % 2 == 0 {
+            if held.len() < 20 && random.is_multiple_of(2) {
                 let place = free.take((LARGE / size_of::<f32>()) + random % 2_000_000);
                 for other in held.iter().filter(|other| other.slab == place.slab) {
                     assert!(other.range.end <= place.range.start || place.range.end <= other.range.start);

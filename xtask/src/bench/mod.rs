@@ -80,7 +80,12 @@ impl Simd {
             Simd::Avx2 => ["avx2", "avx2", "AVX2", "AVX2"],
             Simd::Avx512 => ["avx512", "avx512", "AVX512_CORE_BF16", "AVX512"],
         };
-        [("MERGAN_SIMD", ours), ("ATEN_CPU_CAPABILITY", torch), ("ONEDNN_MAX_CPU_ISA", onednn), ("MKL_ENABLE_INSTRUCTIONS", mkl)]
+        [
+            ("MERGAN_SIMD", ours),
+            ("ATEN_CPU_CAPABILITY", torch),
+            ("ONEDNN_MAX_CPU_ISA", onednn),
+            ("MKL_ENABLE_INSTRUCTIONS", mkl),
+        ]
     }
 }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::{Common, Peer};
 use super::python::python;
 use super::server::Server;
+use super::{Common, Peer};
 use crate::cargo::{cargo, must, root, target_directory};
 
 /// The number of products of two 1024 x 1024 matrices per request.

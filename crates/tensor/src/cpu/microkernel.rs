@@ -146,8 +146,8 @@ pub(super) unsafe fn tile<L: Lanes, const M: usize, const P: usize>(product: &Pr
             let mut a = a_rows.map(|row| product.a.add(term.a + row));
             for _ in 0..product.depth {
                 let mut panels = [L::zero(); P];
-                for p in 0..P {
-                    panels[p] = L::load(b.wrapping_add(p * product.b_panel));
+                for (p, lanes) in panels.iter_mut().enumerate() {
+                    *lanes = L::load(b.wrapping_add(p * product.b_panel));
                 }
                 for i in 0..M {
                     let factor = L::broadcast(a[i]);

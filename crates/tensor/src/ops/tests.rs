@@ -91,7 +91,8 @@ fn second_gradients_of_normalisations_do_not_depend_on_being_recorded() {
     for case in cases().into_iter().filter(|case| case.name.contains("norm_leaky_relu")) {
         let variables: Vec<Tensor> = case.operands(Device::Reference).iter().map(Tensor::variable).collect();
         let variables: Vec<&Tensor> = variables.iter().collect();
-        let first = case.loss(&variables.iter().copied().cloned().collect::<Vec<_>>()).differentiable_gradients(&variables);
+        let first =
+            case.loss(&variables.iter().copied().cloned().collect::<Vec<_>>()).differentiable_gradients(&variables);
         let penalty = first.iter().map(|gradient| gradient.square().sum()).reduce(|sum, term| sum + term);
         let penalty = penalty.expect("a gradient for every operand");
         let pairs = penalty.gradients(&variables).into_iter().zip(penalty.differentiable_gradients(&variables));

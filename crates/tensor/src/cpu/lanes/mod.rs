@@ -90,8 +90,8 @@ impl<V: Vector, const N: usize> Vector for [V; N] {
         // SAFETY: the caller vouches for the instructions and the pointer.
         unsafe {
             let mut all = Self::zero();
-            for i in 0..N {
-                all[i] = V::load(from.add(i * V::LEN));
+            for (i, part) in all.iter_mut().enumerate() {
+                *part = V::load(from.add(i * V::LEN));
             }
             all
         }
@@ -102,8 +102,8 @@ impl<V: Vector, const N: usize> Vector for [V; N] {
         // SAFETY: as above. Addresses past the numbers named are not read, so they may lie anywhere.
         unsafe {
             let mut all = Self::zero();
-            for i in 0..N {
-                all[i] = V::load_first(from.wrapping_add(i * V::LEN), part::<V>(count, i));
+            for (i, part) in all.iter_mut().enumerate() {
+                *part = V::load_first(from.wrapping_add(i * V::LEN), within::<V>(count, i));
             }
             all
         }
@@ -144,24 +144,24 @@ impl<V: Vector, const N: usize> Vector for [V; N] {
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        for i in 0..N {
+        for (i, part) in self.into_iter().enumerate() {
             // SAFETY: the caller vouches for the instructions and the pointer.
-            unsafe { self[i].store(to.add(i * V::LEN)) };
+            unsafe { part.store(to.add(i * V::LEN)) };
         }
     }
 
     #[inline(always)]
     unsafe fn store_first(self, to: *mut f32, count: usize) {
-        for i in 0..N {
+        for (i, part) in self.into_iter().enumerate() {
             // SAFETY: as above. Addresses past the numbers named are not written, so they may lie anywhere.
-            unsafe { self[i].store_first(to.wrapping_add(i * V::LEN), part::<V>(count, i)) };
+            unsafe { part.store_first(to.wrapping_add(i * V::LEN), within::<V>(count, i)) };
         }
     }
 }
 
 /// Returns how many of the first `count` numbers are in vector `i`.
 #[inline(always)]
-fn part<V: Vector>(count: usize, i: usize) -> usize {
+fn within<V: Vector>(count: usize, i: usize) -> usize {
     count.saturating_sub(i * V::LEN).min(V::LEN)
 }
 

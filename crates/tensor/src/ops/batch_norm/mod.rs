@@ -357,8 +357,8 @@ impl NormGroups {
                             #[inline(always)]
                             |block| {
                                 let sums = self.plane(pixel, block, &terms);
-                                for k in 0..K {
-                                    block.add(sums[k], partial, k * len + block.row);
+                                for (k, sums) in sums.into_iter().enumerate() {
+                                    block.add(sums, partial, k * len + block.row);
                                 }
                             },
                         );
@@ -566,7 +566,8 @@ impl NormGroups {
                                 #[inline(always)]
                                 |block, position| {
                                     let images = ([u, g, y, x], q * plane + position);
-                                    let [of_g, of_x] = self.second_of(block, images, scale, [mean, inverse], &means, slope);
+                                    let [of_g, of_x] =
+                                        self.second_of(block, images, scale, [mean, inverse], &means, slope);
                                     block.store(of_g, to_g, position);
                                     block.store(of_x, to_x, position);
                                 },

@@ -2,10 +2,10 @@
 
 use std::sync::OnceLock;
 
-use super::epilogue::Epilogue;
-use super::geometry::{Conv2d, Geometry};
 use super::cpu::{Direction, Order};
+use super::epilogue::Epilogue;
 use super::geometry;
+use super::geometry::{Conv2d, Geometry};
 use crate::cpu::Simd;
 use crate::layout::Nchw;
 use crate::pool::Buffer;
@@ -29,13 +29,13 @@ struct Arranged {
     shape: Nchw,
     /// As they are stored or packed.
     direct: (Order, Buffer<f32>),
-    /// At points, from the first batch on that pays for them.
+    /// At points, from the first images on that pay for them.
     at_points: OnceLock<Buffer<f32>>,
 }
 
 enum Weight {
     /// On the CPU.
-    Arranged(Arranged),
+    Arranged(Box<Arranged>),
     /// On any other device, or if the channels are in several groups: the kernel.
     Plain(Tensor),
 }
@@ -56,14 +56,15 @@ impl FrozenConv2d {
                 // The order of packed weights does not depend on the size of the images.
                 let g = Geometry::new(Nchw { n: 1, ..kernel }, kernel, Conv2d::POINT)
                     .expect("a kernel fits an image of its size");
-                Weight::Arranged(Arranged::new(kernel, &g, numbers))
+                Weight::Arranged(Box::new(Arranged::new(kernel, &g, numbers)))
             }
             _ => Weight::Plain(weight.detach()),
         };
         FrozenConv2d { weight, bias: bias.detach(), conv, slope }
     }
 
-    /// Returns the same bits as [`Tensor::conv2d_leaky_relu`] of `images`. The result is a constant.
+    /// Returns what [`Tensor::conv2d_leaky_relu`] returns, up to rounding: an image's result does not depend on the others of
+    /// its batch, even in its last bits. The result is a constant.
     ///
     /// # Panics
     /// Panics if the channels differ, the kernel is larger than the padded image, or the images are on another device.
@@ -99,10 +100,11 @@ impl Arranged {
         Arranged { shape, direct: (order, direct), at_points: OnceLock::new() }
     }
 
-    /// Returns the weights in the order for a geometry.
+    /// Returns the weights in the order for a geometry. It is that of a single image, so that an image's result does not depend
+    /// on the batch that it is in.
     fn of(&self, g: &Geometry) -> (Order, &[f32]) {
         let (order, direct) = &self.direct;
-        if Direction::Forward.order(g) != Order::AtPoints {
+        if Direction::Forward.order(&Geometry { n: 1, ..*g }) != Order::AtPoints {
             return (*order, direct);
         }
         if self.at_points.get().is_none() {
@@ -121,7 +123,7 @@ mod tests {
     use crate::storage::Device;
 
     #[test]
-    fn a_frozen_layer_gives_the_bits_of_the_layer() {
+    fn a_frozen_layer_gives_the_bits_of_the_layer_and_of_any_batch() {
         for device in [Device::Cpu, Device::Reference] {
             let draw = |stream, shape: &[usize]| {
                 let shape = Shape::of(shape).expect("at most four axes");
@@ -132,6 +134,12 @@ mod tests {
                 let (x, w, bias) = (draw(0, &[3, 5, 8, 7]), draw(1, &[co, 5, 3, 3]), draw(2, &[co]));
                 let expected = x.conv2d_leaky_relu(&w, &bias, conv, 0.1).to_vec::<f64>();
                 assert_eq!(FrozenConv2d::new(&w, &bias, conv, 0.1).forward(&x).to_vec::<f64>(), expected);
+            }
+            for side in [8, 20] {
+                let (x, w, bias) = (draw(0, &[16, 16, side, side]), draw(1, &[24, 16, 3, 3]), draw(2, &[24]));
+                let layer = FrozenConv2d::new(&w, &bias, Conv2d::square(1, 1), 0.1);
+                let alone = layer.forward(&x.slice(0, 3..4)).to_vec::<f64>();
+                assert_eq!(layer.forward(&x).slice(0, 3..4).to_vec::<f64>(), alone, "images of {side} pixels");
             }
         }
     }

@@ -305,3 +305,25 @@ fn heads_that_read_the_whole_map() {
         Case::new(Conv2d::POINT, [4, 4], [4, 4], 64, ci, co).check();
     }
 }
+
+/// Compares the bits of every map with those of other architectures: all instructions that fuse give the same.
+#[test]
+fn fused_kernels_give_the_same_bits_on_every_architecture() {
+    const EXPECTED: u64 = 3_836_706_351_088_228_092;
+    let (halving, same) = (Conv2d::square(2, 2), Conv2d::square(1, 1));
+    let cases = [
+        winograd_case(halving, [16, 16], 16, 16, 32),
+        winograd_case(same, [12, 10], 5, 24, 40),
+        Case::new(halving, [9, 8], [5, 5], 7, 10, 24),
+        Case::new(halving, [16, 16], [5, 5], 20, 1, 16),
+        Case::new(Conv2d::POINT, [1, 1], [1, 1], 50, 300, 70),
+        Case::new(Conv2d::new([1, 1], [0, 3]), [5, 9], [1, 7], 3, 40, 3),
+    ];
+    for simd in Simd::available().filter(|&simd| simd != Simd::Portable) {
+        let numbers = cases.iter().flat_map(|case| MAPS.map(|map| case.run(map, Path::Chosen, simd, None)));
+        let bits = numbers.flatten().map(|number| u64::from(number.to_bits()));
+        // FNV-1a, a word at a time.
+        let hash = bits.fold(0xcbf2_9ce4_8422_2325, |hash: u64, bits| (hash ^ bits).wrapping_mul(0x100_0000_01b3));
+        assert_eq!(hash, EXPECTED, "{simd:?}");
+    }
+}

@@ -342,7 +342,8 @@ impl AtPoints {
     ) {
         for (phase, sources) in method.phases[phases.clone()].iter().zip(&tile.sources[phases]) {
             let sources = Places { at: sources, scale: numbers };
-            let targets = Places { at: &IN_ORDER[phase.start - self.entries.start..][..phase.entries()], scale: self.step };
+            let targets =
+                Places { at: &IN_ORDER[phase.start - self.entries.start..][..phase.entries()], scale: self.step };
             // SAFETY: the caller vouches for the instructions and the patch.
             unsafe { data(simd, phase.taps, Patch { sources, targets, ..patch }) };
         }
@@ -399,11 +400,10 @@ pub(crate) fn winograd(
 ) {
     let &Map { method, n, inner, outer, ref tiles } = map;
     assert_eq!(kernel.len(), method.kernel_len(inner, outer), "a kernel at points");
-    let out = Shared::new(out);
+    let work = Work { simd, map, lists: map.lists(), kernel, epilogue, out: Shared::new(out) };
     let parts: Vec<_> = (0..outer).step_by(WIDE).map(|first| first..outer.min(first + WIDE)).collect();
 
-    let lists = map.lists();
-    let most_entries = lists.iter().map(|phases| method.entries(phases).len()).max().unwrap_or(1);
+    let most_entries = work.lists.iter().map(|phases| method.entries(phases).len()).max().unwrap_or(1);
     // Powers of two divide the usual batches evenly.
     let own_rows = (PRIVATE / (most_entries * inner)).min(ROWS).checked_ilog2().map_or(1, |power| 1 << power);
     let cuts = successors(Some(own_rows), |rows| Some(rows / 2)).take_while(|&rows| rows >= FEWEST_ROWS);
@@ -413,13 +413,12 @@ pub(crate) fn winograd(
     if let Some(own) = own.or(cuts.last().filter(|cut| jobs_per_thread(cut) >= FEWEST_JOBS)) {
         (0..own.jobs(tiles.len())).into_par_iter().with_max_len(1).for_each(|i| {
             let (of_tiles, images) = own.job(tiles.len(), i);
-            let tiles = &tiles[of_tiles];
-            for (list, phases) in lists.iter().enumerate() {
-                let range = images.start * inner..images.end * inner;
-                let points = AtPoints::data_of_range(simd, method, phases.clone(), a, n * inner, tiles, range);
+            let rows = Rows { tiles: &tiles[of_tiles], images };
+            for (list, phases) in work.lists.iter().enumerate() {
+                let range = rows.images.start * inner..rows.images.end * inner;
+                let points = AtPoints::data_of_range(simd, method, phases.clone(), a, n * inner, rows.tiles, range);
                 for channels in &parts {
-                    let job = Job { simd, map, tiles, images: images.clone(), channels: channels.clone() };
-                    job.run(list, phases, &points, 0, kernel, epilogue, out);
+                    work.compute(&rows, channels, list, &points, 0);
                 }
             }
         });
@@ -431,9 +430,9 @@ pub(crate) fn winograd(
         (0..cut.jobs(tiles.len()) * parts.len()).into_par_iter().with_max_len(1).for_each(|i| {
             let (of_tiles, images) = cut.job(tiles.len(), i / parts.len());
             let first = points.start_of(of_tiles.start) + images.start * inner;
-            let job = Job { simd, map, tiles: &tiles[of_tiles], images, channels: parts[i % parts.len()].clone() };
-            for (list, phases) in lists.iter().enumerate() {
-                job.run(list, phases, &points, first, kernel, epilogue, out);
+            let rows = Rows { tiles: &tiles[of_tiles], images };
+            for list in 0..work.lists.len() {
+                work.compute(&rows, &parts[i % parts.len()], list, &points, first);
             }
         });
     }
@@ -460,38 +459,41 @@ impl Cut {
     fn job(&self, tiles: usize, job: usize) -> (Range<usize>, Range<usize>) {
         let (group, block) = (job / self.blocks, job % self.blocks);
         let first = group * self.tiles_together;
-        (first..tiles.min(first + self.tiles_together), self.n * block / self.blocks..self.n * (block + 1) / self.blocks)
+        (
+            first..tiles.min(first + self.tiles_together),
+            self.n * block / self.blocks..self.n * (block + 1) / self.blocks,
+        )
     }
 }
 
-/// The products of some tiles, some images and one or two panels of outer channels.
-struct Job<'a> {
-    simd: Simd,
-    map: &'a Map,
+/// The rows of a job: some images of some tiles.
+struct Rows<'a> {
     tiles: &'a [Tile],
     images: Range<usize>,
-    channels: Range<usize>,
 }
 
-impl Job<'_> {
-    /// Computes the products of a list of phases and transforms them back. The first tile's first image is at `first` among
-    /// the points.
-    fn run(
-        &self,
-        list: usize,
-        phases: &Range<usize>,
-        a: &AtPoints,
-        first: usize,
-        kernel: &[f32],
-        epilogue: Option<&Epilogue<f32>>,
-        out: Shared,
-    ) {
-        let &Map { method, n, inner, outer, .. } = self.map;
-        let phases = &method.phases[phases.clone()];
+/// What the jobs of a map have in common.
+struct Work<'a> {
+    simd: Simd,
+    map: &'a Map,
+    /// The phases of every list of target pixels.
+    lists: Vec<Range<usize>>,
+    kernel: &'a [f32],
+    epilogue: Option<&'a Epilogue<'a, f32>>,
+    out: Shared,
+}
+
+impl Work<'_> {
+    /// Computes the products of a list of phases for one or two panels of outer channels, and transforms them back. The first
+    /// tile's first image is at `first` among the points.
+    fn compute(&self, rows: &Rows, channels: &Range<usize>, list: usize, a: &AtPoints, first: usize) {
+        let &Work { simd, map: &Map { method, n, inner, outer, .. }, kernel, epilogue, out, .. } = self;
+        let Rows { tiles, images } = rows;
+        let phases = &method.phases[self.lists[list].clone()];
         let panel = method.entries * inner * LANES;
-        let kernel = &kernel[self.channels.start / LANES * panel..];
-        let columns = self.channels.len().next_multiple_of(LANES);
-        let rows = (0..self.tiles.len()).flat_map(|tile| (0..self.images.len()).map(move |image| (tile, image)));
+        let kernel = &kernel[channels.start / LANES * panel..];
+        let columns = channels.len().next_multiple_of(LANES);
+        let rows = (0..tiles.len()).flat_map(|tile| (0..images.len()).map(move |image| (tile, image)));
         let a_rows: Vec<usize> = rows.map(|(tile, image)| a.start_of(tile) + image * inner).collect();
         let c_rows: Vec<usize> = (0..a_rows.len()).map(|row| row * columns).collect();
         let step = a_rows.len() * columns + LANES;
@@ -521,34 +523,34 @@ impl Job<'_> {
                     };
                     // SAFETY: `simd` is available; the terms and rows name entries of the tiles and of the kernel, and the
                     // products have space for every pair of points.
-                    unsafe { product.run(self.simd) };
+                    unsafe { product.run(simd) };
                     accumulate = true;
                 }
             }
         }
         let sources = Places { at: &IN_ORDER[..height * width], scale: step };
-        for (i, tile) in self.tiles.iter().enumerate() {
+        for (i, tile) in tiles.iter().enumerate() {
             let targets = Places { at: &tile.targets[list], scale: n * outer };
-            for first in self.channels.clone().step_by(LANES) {
+            for first in channels.clone().step_by(LANES) {
                 let patch = Patch {
-                    from: &products[i * self.images.len() * columns + first - self.channels.start..],
+                    from: &products[i * images.len() * columns + first - channels.start..],
                     sources,
                     from_step: columns,
-                    to: Shared(out.at(self.images.start * outer + first)),
+                    to: Shared(out.at(images.start * outer + first)),
                     targets,
                     to_step: outer,
-                    count: self.images.len(),
-                    width: LANES.min(self.channels.end - first),
+                    count: images.len(),
+                    width: LANES.min(channels.end - first),
                 };
                 // SAFETY: `simd` is available; the products were just computed; the job owns its channels of its images of
                 // the tiles' target pixels, which lie in the images.
-                unsafe { output(self.simd, phases[0].taps, patch) };
+                unsafe { output(simd, phases[0].taps, patch) };
             }
             if let Some(epilogue) = epilogue {
                 let rows = targets.offsets();
-                let rows = rows.flat_map(|pixel| self.images.clone().map(move |image| pixel + image * outer));
+                let rows = rows.flat_map(|pixel| images.clone().map(move |image| pixel + image * outer));
                 // SAFETY: as above.
-                unsafe { finish(epilogue, out, rows, self.channels.clone()) };
+                unsafe { finish(epilogue, out, rows, channels.clone()) };
             }
         }
     }

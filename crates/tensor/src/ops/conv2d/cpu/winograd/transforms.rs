@@ -357,26 +357,25 @@ where
         unsafe {
             let mut half = [[V::zero(); C]; H];
             for step in 0..count {
-                for h in 0..H {
+                for (h, half) in half.iter_mut().enumerate() {
                     let mut x = [V::zero(); W];
-                    for w in 0..W {
+                    for (w, x) in x.iter_mut().enumerate() {
                         if let Some(index) = sources.at[h * W + w] {
                             let from = from.as_ptr().wrapping_add(index * sources.scale + step * from_step + first);
-                            x[w] = if width == V::LEN { V::load(from) } else { V::load_first(from, width) };
+                            *x = if width == V::LEN { V::load(from) } else { V::load_first(from, width) };
                         }
                     }
-                    half[h] = B::apply(&x);
+                    *half = B::apply(&x);
                 }
                 for c in 0..C {
                     let mut x = [V::zero(); H];
-                    for h in 0..H {
-                        x[h] = half[h][c];
+                    for (x, half) in x.iter_mut().zip(&half) {
+                        *x = half[c];
                     }
-                    let x = A::apply(&x);
-                    for r in 0..R {
+                    for (r, x) in A::apply(&x).into_iter().enumerate() {
                         if let Some(index) = targets.at[r * C + c] {
                             let to = to.at(index * targets.scale + step * to_step + first);
-                            if width == V::LEN { x[r].store(to) } else { x[r].store_first(to, width) }
+                            if width == V::LEN { x.store(to) } else { x.store_first(to, width) }
                         }
                     }
                 }
