@@ -19,8 +19,7 @@
 //!
 //! A matrix product is a convolution with one pixel and one tap.
 //!
-//! *Invariant*: each element of a result is computed by one job, in one order, and the geometry alone determines the
-//! jobs.
+//! *Invariant*: each element of a result is computed by one job, in an order that the geometry alone determines.
 
 mod correlate;
 mod fold;

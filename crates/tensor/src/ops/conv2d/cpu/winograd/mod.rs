@@ -54,12 +54,12 @@ const PRIVATE: usize = 1 << 17;
 /// With fewer rows than this, a job would read each entry of the kernel for too few multiplications.
 const FEWEST_ROWS: usize = 16;
 
-/// The number of such jobs for each thread below which they are made smaller, and that below which threads would wait for
-/// each other too long.
+/// The number of jobs for each thread below which they are made smaller, and that below which threads that transform their
+/// own rows would wait for each other too long.
 const ENOUGH_JOBS: usize = 4;
 const FEWEST_JOBS: usize = 2;
 
-/// The number of elements of a pixel that one job transforms.
+/// The number of elements of a pixel that one job transforms, if there are enough such jobs for all threads.
 const RUN: usize = 1024;
 
 /// The number of rows in a job of products: enough to reuse its panels of the transformed kernel, few enough for the
@@ -287,11 +287,13 @@ impl AtPoints {
     ) -> Self {
         let mut points = AtPoints::new(tiles, entries, numbers);
         let start = Shared::new(&mut points.data);
-        let parts = numbers.div_ceil(RUN);
+        let few = tiles * numbers.div_ceil(RUN) < ENOUGH_JOBS * rayon::current_num_threads();
+        let run = if few { RUN / 4 } else { RUN };
+        let parts = numbers.div_ceil(run);
         (0..tiles * parts).into_par_iter().with_max_len(1).for_each(|job| {
-            let (tile, first) = (job / parts, job % parts * RUN);
+            let (tile, first) = (job / parts, job % parts * run);
             let to = Shared(start.at(points.start_of(tile)));
-            patches(&images[first..], first..numbers.min(first + RUN), to, |patch| transform(&points, tile, patch));
+            patches(&images[first..], first..numbers.min(first + run), to, |patch| transform(&points, tile, patch));
         });
         points
     }
@@ -404,13 +406,10 @@ pub(crate) fn winograd(
     let parts: Vec<_> = (0..outer).step_by(WIDE).map(|first| first..outer.min(first + WIDE)).collect();
 
     let most_entries = work.lists.iter().map(|phases| method.entries(phases).len()).max().unwrap_or(1);
-    // Powers of two divide the usual batches evenly.
-    let own_rows = (PRIVATE / (most_entries * inner)).min(ROWS).checked_ilog2().map_or(1, |power| 1 << power);
-    let cuts = successors(Some(own_rows), |rows| Some(rows / 2)).take_while(|&rows| rows >= FEWEST_ROWS);
-    let cuts: Vec<Cut> = cuts.map(|rows| Cut::new(n, rows)).collect();
-    let jobs_per_thread = |cut: &Cut| cut.jobs(tiles.len()) / rayon::current_num_threads();
-    let own = cuts.iter().find(|cut| jobs_per_thread(cut) >= ENOUGH_JOBS);
-    if let Some(own) = own.or(cuts.last().filter(|cut| jobs_per_thread(cut) >= FEWEST_JOBS)) {
+    let threads = rayon::current_num_threads();
+    let own_rows = (PRIVATE / (most_entries * inner)).min(ROWS);
+    let own = Cut::of(n, own_rows, |cut| cut.jobs(tiles.len()) >= ENOUGH_JOBS * threads);
+    if let Some(own) = own.filter(|own| own.jobs(tiles.len()) >= FEWEST_JOBS * threads) {
         (0..own.jobs(tiles.len())).into_par_iter().with_max_len(1).for_each(|i| {
             let (of_tiles, images) = own.job(tiles.len(), i);
             let rows = Rows { tiles: &tiles[of_tiles], images };
@@ -424,7 +423,8 @@ pub(crate) fn winograd(
         });
         return;
     }
-    let cut = Cut::new(n, ROWS);
+    let cut = Cut::of(n, ROWS, |cut| cut.jobs(tiles.len()) * parts.len() >= ENOUGH_JOBS * threads);
+    let cut = cut.expect("a job of some rows");
     for tiles in tiles.chunks((CACHED / (method.entries * n * inner)).max(1)) {
         let points = AtPoints::data(simd, method, a, n * inner, tiles);
         (0..cut.jobs(tiles.len()) * parts.len()).into_par_iter().with_max_len(1).for_each(|i| {
@@ -446,9 +446,19 @@ struct Cut {
 }
 
 impl Cut {
-    /// Divides batches of `n` images into jobs of at most `rows` rows.
-    fn new(n: usize, rows: usize) -> Self {
-        Cut { n, blocks: n.div_ceil(rows), tiles_together: (rows / n).max(1) }
+    /// Divides batches of `n` images into jobs of at most `most` rows, or of fewer if these are not enough. There is no such
+    /// division if jobs would have fewer than [`FEWEST_ROWS`].
+    fn of(n: usize, most: usize, enough: impl Fn(&Cut) -> bool) -> Option<Self> {
+        // Powers of two divide the usual batches evenly.
+        let largest = most.checked_ilog2().map(|power| 1 << power);
+        let mut found = None;
+        for rows in successors(largest, |rows| Some(rows / 2)).take_while(|&rows| rows >= FEWEST_ROWS) {
+            let cut = Cut { n, blocks: n.div_ceil(rows), tiles_together: (rows / n).max(1) };
+            if enough(found.insert(cut)) {
+                break;
+            }
+        }
+        found
     }
 
     fn jobs(&self, tiles: usize) -> usize {
