@@ -80,10 +80,12 @@ impl Sides {
         Ok(self.servers[0].ask(&format!("{what} 1"))?[0])
     }
 
-    /// Asks all processes in turn, for `count` repetitions each.
+    /// Asks all processes in turn, for `count` repetitions each. One more comes first and does not count: it fetches what the
+    /// caches have lost.
     pub fn round(&mut self, what: &str, count: usize) -> Result<()> {
         for (server, times) in self.servers.iter_mut().zip(&mut self.times) {
             thread::sleep(PAUSE);
+            server.ask(&format!("{what} 1"))?;
             times.extend(server.ask(&format!("{what} {count}"))?);
         }
         Ok(())

@@ -133,8 +133,7 @@ impl Adam {
         }
         let results = step.apply_to_all(&operands);
         for ((parameter, moments), results) in parameters.into_iter().zip(&mut self.moments).zip(results) {
-            let shape = parameter.shape();
-            let [value, first, second] = results.map(|storage| Tensor::constant(shape, storage));
+            let [value, first, second] = results;
             *parameter = value.variable();
             *moments = Moments { first, second };
         }
@@ -153,9 +152,12 @@ struct Step {
 impl Step {
     /// Returns the new value and running means of each parameter, which is given as its value, gradient and running
     /// means.
-    fn apply_to_all<'t>(&self, parameters: &[[&'t Tensor; 4]]) -> Vec<[Storage; 3]> {
+    fn apply_to_all<'t>(&self, parameters: &[[&'t Tensor; 4]]) -> Vec<[Tensor; 3]> {
         let operands = |[parameter, gradient, first, second]: [&'t Tensor; 4]| {
             operands("a step of Adam", [parameter, gradient, first, second])
+        };
+        let tensors = |[parameter, ..]: &[&Tensor; 4], results: [Storage; 3]| {
+            results.map(|storage| Tensor::constant(parameter.shape(), storage))
         };
         if parameters.iter().any(|[parameter, ..]| matches!(parameter.device(), Device::Cuda(_))) {
             // One kernel serves all parameters.
@@ -163,11 +165,12 @@ impl Step {
                 Operands::Cuda(buffers) => buffers,
                 _ => panic!("a step of Adam of parameters on different devices"),
             });
-            return self.launch(&buffers.collect::<Vec<_>>()).into_storage();
+            let results = self.launch(&buffers.collect::<Vec<_>>()).into_iter();
+            return results.zip(parameters).map(|(results, of)| tensors(of, results.into_storage())).collect();
         }
-        let apply = |&tensors: &[&'t Tensor; 4]| match operands(tensors) {
-            Operands::F32(numbers) => self.apply(numbers).into_storage(),
-            Operands::F64(numbers) => self.apply(numbers).into_storage(),
+        let apply = |of: &[&'t Tensor; 4]| match operands(*of) {
+            Operands::F32(numbers) => tensors(of, self.apply(numbers).into_storage()),
+            Operands::F64(numbers) => tensors(of, self.apply(numbers).into_storage()),
             Operands::Cuda(_) => panic!("a step of Adam of parameters on different devices"),
         };
         parameters.iter().map(apply).collect()

@@ -63,8 +63,8 @@ impl FrozenConv2d {
         FrozenConv2d { weight, bias: bias.detach(), conv, slope }
     }
 
-    /// Returns what [`Tensor::conv2d_leaky_relu`] returns, up to rounding: an image's result does not depend on the others of
-    /// its batch, even in its last bits. The result is a constant.
+    /// Returns what [`Tensor::conv2d_leaky_relu`] returns, up to rounding. If the channels are in one group, an image's result
+    /// on the CPU does not depend on the others of its batch, even in its last bits. The result is a constant.
     ///
     /// # Panics
     /// Panics if the channels differ, the kernel is larger than the padded image, or the images are on another device.
