@@ -27,8 +27,8 @@ pub struct Arguments {
 const SIDES: [usize; 2] = [32, 299];
 /// The number of images of a turn, if batches are smaller. Single small batches would be timed with cold caches.
 const IMAGES: usize = 16;
-/// The speed to reach, as a multiple of pytorch-fid's images per second.
-const BAR: f64 = 1.6;
+/// The speed to reach, as a multiple of pytorch-fid's images per second, for single images and for larger batches.
+const BARS: [f64; 2] = [1.3, 1.6];
 
 /// Runs the benchmark and writes the table.
 pub fn run(arguments: &Arguments) -> Result<()> {
@@ -67,7 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     for row in &rows {
         writeln!(tables, "{}", line(row, flops, best_product))?;
         let (side, batch, timing, _) = row;
-        if timing.ratio() < BAR {
+        if timing.ratio() < BARS[usize::from(*batch > 1)] {
             misses.push(format!("images of {side} x {side}, batch {batch}: ratio {:.2}", timing.ratio()));
         }
     }
