@@ -110,3 +110,30 @@ pub(crate) fn end(result: Shape) {
         cost.flops += flops;
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::Device;
+
+    #[test]
+    fn calls_arithmetic_and_traffic_are_counted_by_operation_and_shapes() {
+        let matrix = |rows, columns| Tensor::full(1.0, [rows, columns], Device::Cpu);
+        let (a, b) = (matrix(4, 3), matrix(5, 3));
+        let ((), costs) = profile(|| {
+            let product = a.linear(&b);
+            drop(a.linear(&b) + product);
+            let (_, inner) = profile(|| a.square());
+            assert_eq!(inner.len(), 1, "the inner call has its own operations");
+        });
+        let of = |name: &str| {
+            costs.iter().find(|(operation, _)| operation.name == name).map(|(of, cost)| (of.clone(), *cost))
+        };
+        let (operation, cost) = of("linear").expect("the products");
+        assert_eq!((operation.operands.as_slice(), operation.result), (&[a.shape(), b.shape()][..], [4, 5].into()));
+        assert_eq!((cost.calls, cost.flops, cost.bytes), (2, 2 * 2 * 4 * 5 * 3, 2 * 4 * (12 + 15 + 20)));
+        let (_, sum) = of("add").expect("the sum");
+        assert_eq!((sum.calls, sum.flops, sum.bytes), (1, 0, 4 * 60));
+        assert_eq!(costs.len(), 2, "{costs:?}");
+    }
+}

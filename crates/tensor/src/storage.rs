@@ -227,8 +227,8 @@ pub(crate) fn many_operands<'t>(operation: &str, tensors: &[&'t Tensor]) -> Many
     }
 }
 
-/// Returns the device of all operands of an operation, which then begins. It uses a loop, because a panic in a closure would not be
-/// reported at the operation's caller.
+/// Returns the device of all operands of an operation, which then begins. It uses a loop, because a panic in a closure
+/// would not be reported at the operation's caller.
 #[track_caller]
 fn one_device(operation: &str, tensors: &[&Tensor]) -> Device {
     let first = tensors[0].device();

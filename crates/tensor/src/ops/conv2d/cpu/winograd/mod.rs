@@ -22,21 +22,22 @@
 //! Errors: the choice of points in [`transforms`] determines them. They are relative to the largest results of a tile,
 //! not to each result.
 
+mod plan;
 mod transforms;
 
 use std::iter::successors;
 use std::ops::Range;
-use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::super::epilogue::Epilogue;
 use super::super::geometry::Geometry;
-use super::plan::Cache;
 use super::{Shared, finish};
 use crate::cpu::Simd;
 use crate::cpu::microkernel::{DEPTH, LANES, Product, Term, WIDE};
 use crate::pool::Buffer;
+pub(crate) use plan::Map;
+use plan::{IN_ORDER, Method, Tile};
 use transforms::{POINTS, Patch, Places, TILE, data, kernel, kernel_grad, output, output_grad};
 
 /// With fewer channels on either side, an entry has too few multiplications to pay for the transforms.
@@ -66,104 +67,6 @@ const RUN: usize = 1024;
 /// second-level cache.
 const ROWS: usize = 64;
 
-/// How the kernel of a convolution divides into phases.
-pub(super) struct Method {
-    kernel: usize,
-    stride: usize,
-    phases: &'static [Phase],
-    /// The number of entries of all phases.
-    entries: usize,
-}
-
-/// A phase of the kernel: every second tap along both axes, or every tap.
-struct Phase {
-    /// The row and column of the first tap.
-    first: [usize; 2],
-    taps: [usize; 2],
-    /// The index of its first entry among those of all phases.
-    start: usize,
-}
-
-static STRIDE_1: Method =
-    Method { kernel: 3, stride: 1, phases: &[Phase { first: [0, 0], taps: [3, 3], start: 0 }], entries: 36 };
-
-static STRIDE_2: Method = Method {
-    kernel: 5,
-    stride: 2,
-    phases: &[
-        Phase { first: [0, 0], taps: [3, 3], start: 0 },
-        Phase { first: [0, 1], taps: [3, 2], start: 36 },
-        Phase { first: [1, 0], taps: [2, 3], start: 66 },
-        Phase { first: [1, 1], taps: [2, 2], start: 96 },
-    ],
-    entries: 121,
-};
-
-/// Numbers in order, for vectors that lie one after another.
-const IN_ORDER: [Option<usize>; 121] = {
-    let mut order = [None; 121];
-    let mut i = 0;
-    while i < order.len() {
-        order[i] = Some(i);
-        i += 1;
-    }
-    order
-};
-
-impl Method {
-    /// Returns the method for a geometry, if there is one.
-    fn of(g: &Geometry) -> Option<&'static Method> {
-        let fits = |method: &&Method| {
-            [g.kh, g.kw] == [method.kernel; 2] && g.stride == [method.stride; 2] && g.dilation == [1, 1]
-        };
-        [&STRIDE_1, &STRIDE_2].into_iter().find(fits)
-    }
-
-    /// Returns the index in the kernel of each tap of a phase.
-    fn kernel_taps(&self, phase: &Phase) -> Pixels {
-        let place = |axis: usize, tap: usize| phase.first[axis] + self.stride * tap;
-        pixels(phase.taps, self.kernel, |axis, tap| Some(place(axis, tap)))
-    }
-
-    /// Returns the indices of the entries of some phases.
-    fn entries(&self, phases: &Range<usize>) -> Range<usize> {
-        let last = &self.phases[phases.end - 1];
-        self.phases[phases.start].start..last.start + last.entries()
-    }
-
-    /// Returns the numbers of elements of a kernel at points with so many channels.
-    fn kernel_len(&self, inner: usize, outer: usize) -> usize {
-        outer.div_ceil(LANES) * self.entries * inner * LANES
-    }
-}
-
-impl Phase {
-    fn points(&self) -> [usize; 2] {
-        self.taps.map(|taps| TILE + taps - 1)
-    }
-
-    fn entries(&self) -> usize {
-        self.points().into_iter().product()
-    }
-
-    /// Returns the indices of its entries among those of all phases.
-    fn places(&self) -> &'static [Option<usize>] {
-        &IN_ORDER[self.start..self.start + self.entries()]
-    }
-
-    /// Returns the entry at points `i`, `j`, or `None` if the phase does not have these points.
-    fn entry(&self, i: usize, j: usize) -> Option<usize> {
-        let [rows, columns] = self.points();
-        (i < rows && j < columns).then_some(self.start + i * columns + j)
-    }
-
-    /// Returns the position along an axis of the input pixel that the phase's first tap meets at position `at`.
-    fn input(&self, g: &Geometry, axis: usize, at: usize) -> Option<usize> {
-        let size = [g.h, g.w][axis];
-        (g.stride[axis] * at + self.first[axis]).checked_sub(g.padding[axis]).filter(|&pixel| pixel < size)
-    }
-}
-
 /// Returns whether this path is the fastest for all maps of a geometry: it must save at least half of the
 /// multiplications, and there must be enough of them. The last bits of an image's result therefore depend on the number
 /// of images in its batch.
@@ -173,91 +76,6 @@ pub(crate) fn pays(g: &Geometry) -> bool {
     let multiplications = method.entries * tiles * g.n * g.ci * g.co;
     // Each multiplication by a tap counts as two operations in `flops`.
     g.ci.min(g.co) >= CHANNELS && tiles * g.n >= MIN_ROWS && 2 * multiplications <= g.flops() / 2
-}
-
-/// Pixels, row after row; `None` lies in the padding or beyond a border.
-type Pixels = Vec<Option<usize>>;
-
-/// Returns the pixels of images that are `width` pixels wide, given the positions along either axis.
-fn pixels([rows, columns]: [usize; 2], width: usize, along: impl Fn(usize, usize) -> Option<usize>) -> Pixels {
-    (0..rows * columns).map(|i| Some(along(0, i / columns)? * width + along(1, i % columns)?)).collect()
-}
-
-/// Returns the first positions of the tiles that cover `start..end` along both axes.
-fn corners(start: [usize; 2], end: [usize; 2]) -> impl Iterator<Item = [usize; 2]> {
-    let rows = (start[0]..end[0]).step_by(TILE);
-    rows.flat_map(move |y| (start[1]..end[1]).step_by(TILE).map(move |x| [y, x]))
-}
-
-/// A map from images with `inner` channels to images with `outer` channels.
-pub(crate) struct Map {
-    method: &'static Method,
-    n: usize,
-    inner: usize,
-    outer: usize,
-    tiles: Arc<Vec<Tile>>,
-}
-
-/// A tile of the target images.
-struct Tile {
-    /// The source pixels of every phase.
-    sources: Vec<Pixels>,
-    /// The target pixels: one list for all phases together, or one for each.
-    targets: Vec<Pixels>,
-}
-
-impl Map {
-    pub(crate) fn conv2d(g: &Geometry) -> Self {
-        let method = Method::of(g).expect("a geometry for Winograd's path");
-        static PLANS: Cache<Geometry, Vec<Tile>> = Cache::new();
-        let tile = |corner: [usize; 2]| Tile {
-            sources: method
-                .phases
-                .iter()
-                .map(|phase| pixels(phase.points(), g.w, |axis, i| phase.input(g, axis, corner[axis] + i)))
-                .collect(),
-            targets: vec![pixels([TILE; 2], g.ow, |axis, i| {
-                Some(corner[axis] + i).filter(|&o| o < [g.oh, g.ow][axis])
-            })],
-        };
-        let tiles = PLANS.get(*g, || corners([0; 2], [g.oh, g.ow]).map(tile).collect());
-        Map { method, n: g.n, inner: g.ci, outer: g.co, tiles }
-    }
-
-    pub(crate) fn input_grad(g: &Geometry) -> Self {
-        let method = Method::of(g).expect("a geometry for Winograd's path");
-        static PLANS: Cache<Geometry, Vec<Tile>> = Cache::new();
-        // The input pixel that a phase's first tap meets at position b meets its u-th tap at output b - u.
-        let tile = |corner: [usize; 2]| {
-            let source = |phase: &Phase, axis: usize, i: usize| {
-                (corner[axis] + i + 1).checked_sub(phase.taps[axis]).filter(|&o| o < [g.oh, g.ow][axis])
-            };
-            let phases = method.phases.iter();
-            let target = |phase: &Phase| pixels([TILE; 2], g.w, |axis, i| phase.input(g, axis, corner[axis] + i));
-            Tile {
-                sources: phases
-                    .clone()
-                    .map(|phase| pixels(phase.points(), g.ow, |axis, i| source(phase, axis, i)))
-                    .collect(),
-                targets: phases.map(target).collect(),
-            }
-        };
-        let along = |axis: usize| {
-            let (padding, stride) = (g.padding[axis], method.stride);
-            [padding / stride, ([g.h, g.w][axis] + padding).div_ceil(stride)]
-        };
-        let ([top, bottom], [left, right]) = (along(0), along(1));
-        let tiles = PLANS.get(*g, || corners([top, left], [bottom, right]).map(tile).collect());
-        Map { method, n: g.n, inner: g.co, outer: g.ci, tiles }
-    }
-}
-
-impl Map {
-    /// Returns the phases that have a list of target pixels in common.
-    fn lists(&self) -> Vec<Range<usize>> {
-        let (phases, lists) = (self.method.phases.len(), self.tiles[0].targets.len());
-        (0..lists).map(|list| phases * list / lists..phases * (list + 1) / lists).collect()
-    }
 }
 
 /// Some images of some tiles at points: `[tile][entry][image][channels]`.
@@ -344,8 +162,7 @@ impl AtPoints {
     ) {
         for (phase, sources) in method.phases[phases.clone()].iter().zip(&tile.sources[phases]) {
             let sources = Places { at: sources, scale: numbers };
-            let targets =
-                Places { at: &IN_ORDER[phase.start - self.entries.start..][..phase.entries()], scale: self.step };
+            let targets = Places { at: phase.places(self.entries.start), scale: self.step };
             // SAFETY: the caller vouches for the instructions and the patch.
             unsafe { data(simd, phase.taps, Patch { sources, targets, ..patch }) };
         }
@@ -585,7 +402,7 @@ pub(super) fn kernel_at_points(simd: Simd, g: &Geometry, packed: &[f32], inner: 
                 sources: Places { at: &order, scale: len },
                 from_step: LANES,
                 to,
-                targets: Places { at: phase.places(), scale: len },
+                targets: Places { at: phase.places(0), scale: len },
                 to_step: LANES,
                 count: inner,
                 width: LANES,
@@ -651,7 +468,7 @@ fn from_points(
             in_vectors(0..g.ci, |at, count, width| {
                 let patch = Patch {
                     from: &products[(co - channels.start) * g.ci + at..],
-                    sources: Places { at: phase.places(), scale: step },
+                    sources: Places { at: phase.places(0), scale: step },
                     from_step: LANES,
                     to: Shared(dw.at(co * g.ci + at)),
                     targets: Places { at: &taps, scale: g.co * g.ci },
