@@ -1,8 +1,7 @@
 """The common part of PyTorch's sides of `cargo xtask bench`; `src/server.rs` does the same for ours.
 
 They read lines `WHAT COUNT` on the standard input and answer each with the milliseconds of COUNT repetitions on the
-standard output. The first line of output is PyTorch's version and its vector
-instructions.
+standard output. The first line of output is PyTorch's version and its vector instructions.
 """
 
 import sys

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::cargo::{cargo, must};
+use crate::cargo::{add_target, cargo};
 use crate::debian;
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
@@ -27,7 +27,7 @@ pub fn install() -> Result<()> {
             debian::install(package, ADVICE)?;
         }
     }
-    must(Command::new("rustup").args(["target", "add", TARGET]))
+    add_target(TARGET)
 }
 
 /// Returns the command that runs the tensor crate's unit tests as a program for 64-bit ARM.

@@ -34,6 +34,11 @@ pub fn must(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Has rustup add a target if it is missing.
+pub fn add_target(target: &str) -> Result<()> {
+    must(Command::new("rustup").args(["target", "add", target]))
+}
+
 /// Returns cargo's metadata about the packages of the workspace.
 pub fn metadata() -> Result<Value> {
     let output = cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output().context("running cargo")?;

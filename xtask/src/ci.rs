@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::cargo::{cargo, metadata, must, root, target_directory};
+use crate::cargo::{add_target, cargo, metadata, must, root, target_directory};
 use crate::{arm, browser, hdf5, interop, kernels, outside, reproduce};
 
 /// A step, which returns how many tests it ran.
@@ -100,7 +100,7 @@ fn packages() -> Result<usize> {
 /// Builds the crates that programs in a browser use. rustup adds the target if it is missing.
 fn wasm32() -> Result<usize> {
     const TARGET: &str = "wasm32-unknown-unknown";
-    check(Command::new("rustup").args(["target", "add", TARGET]))?;
+    add_target(TARGET)?;
     check(cargo().args(["build", "--target", TARGET, "-p", "mergan-tensor", "-p", "mergan-nn", "-p", "mergan-models"]))
 }
 

@@ -66,6 +66,20 @@ struct Common {
     out: Option<PathBuf>,
 }
 
+/// What is trained.
+#[derive(Args)]
+struct Networks {
+    /// The side of the images in pixels: 32 for the digit networks, 64 for the residual ones.
+    #[arg(long, value_name = "PIXELS", default_value_t = 32)]
+    side: usize,
+    /// Number of images in a batch.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    batch: usize,
+    /// The widths of the networks.
+    #[arg(long, value_delimiter = ',', default_value = "16,32,64")]
+    widths: Vec<usize>,
+}
+
 /// Vector instructions that every side can be held to.
 #[derive(Clone, Copy, ValueEnum)]
 enum Simd {

@@ -5,10 +5,10 @@ use std::process::Command;
 use anyhow::Result;
 use clap::Args;
 
-use super::Common;
 use super::others::Others;
 use super::record::{Record, said};
 use super::sides::build;
+use super::{Common, Networks};
 
 /// The arguments of `cargo xtask bench profile`.
 #[derive(Args)]
@@ -19,15 +19,8 @@ pub struct Arguments {
     /// The strategy.
     #[arg(long, default_value = "sft")]
     strategy: String,
-    /// The side of the images in pixels: 32 for the digit networks, 64 for the residual ones.
-    #[arg(long, value_name = "PIXELS", default_value_t = 32)]
-    side: usize,
-    /// Number of images in a batch.
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    batch: usize,
-    /// The widths of the networks.
-    #[arg(long, value_delimiter = ',', default_value = "16,32,64")]
-    widths: Vec<usize>,
+    #[command(flatten)]
+    networks: Networks,
     /// The task, counted from 1.
     #[arg(long, default_value_t = 2)]
     task: usize,
@@ -35,7 +28,7 @@ pub struct Arguments {
 
 /// Profiles every width and writes the tables.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let Arguments { common, strategy, side, batch, widths, task } = arguments;
+    let Arguments { common, strategy, networks: Networks { side, batch, widths }, task } = arguments;
     let program = build("profile")?;
     let others = Others::now()?;
     let mut tables = String::new();

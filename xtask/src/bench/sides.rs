@@ -17,8 +17,8 @@ const PRODUCTS: usize = 10;
 /// Additions and multiplications of one product.
 const PRODUCT_FLOPS: f64 = 2.0 * 1024.0 * 1024.0 * 1024.0;
 
-/// The time between the turns of two sides. The threads of the last one go on spinning for a while.
-const PAUSE: Duration = Duration::from_millis(300);
+/// The time between the turns of two sides. PyTorch's threads go on spinning for some ten milliseconds.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The programs of a benchmark.
 pub struct Programs {
@@ -81,7 +81,7 @@ impl Sides {
     }
 
     /// Asks all processes in turn, for `count` repetitions each. One more comes first and does not count: it fetches what the
-    /// caches have lost.
+    /// caches have lost, and wakes sleeping threads.
     pub fn round(&mut self, what: &str, count: usize) -> Result<()> {
         for (server, times) in self.servers.iter_mut().zip(&mut self.times) {
             thread::sleep(PAUSE);

@@ -10,7 +10,7 @@ use clap::Args;
 use super::others::Others;
 use super::record::Record;
 use super::sides::{Programs, Sides, Timing};
-use super::{Common, Peer};
+use super::{Common, Networks, Peer};
 
 /// The arguments of `cargo xtask bench step`.
 #[derive(Args)]
@@ -23,15 +23,8 @@ pub struct Arguments {
     /// The strategies.
     #[arg(long, value_delimiter = ',', default_value = "sft,jtr,ra")]
     strategies: Vec<String>,
-    /// The side of the images in pixels: 32 for the digit networks, 64 for the residual ones.
-    #[arg(long, value_name = "PIXELS", default_value_t = 32)]
-    side: usize,
-    /// Number of images in a batch.
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    batch: usize,
-    /// The widths of the networks.
-    #[arg(long, value_delimiter = ',', default_value = "16,32,64")]
-    widths: Vec<usize>,
+    #[command(flatten)]
+    networks: Networks,
     /// The tasks, counted from 1.
     #[arg(long, value_delimiter = ',', default_value = "1,2,5,10")]
     tasks: Vec<usize>,
@@ -58,7 +51,7 @@ struct Row {
 
 /// Runs the benchmark and writes the tables.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let Arguments { common, strategies, side, batch, widths, .. } = arguments;
+    let Arguments { common, strategies, networks: Networks { side, batch, widths }, .. } = arguments;
     let programs = Programs::new("step", &arguments.peer)?;
     let others = Others::now()?;
     let mut results = Results { rows: Vec::new(), best_product: 0.0, who: String::new() };
@@ -97,8 +90,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
     }
     let method = format!(
-        "Images of {side} x {side}, batch {batch}. Milliseconds are medians over {} rounds of {} iterations, the sides and the tasks of a strategy in turn. The ratio is \
-         PyTorch's better time over ours. The floor is the arithmetic of the convolutions and matrix products without \
+        "Images of {side} x {side}, batch {batch}. Milliseconds are medians over {} rounds of {} iterations, the sides and \
+         the tasks of a strategy in turn. The ratio is PyTorch's better time over ours. The floor is the arithmetic of the convolutions and matrix products without \
          padding, at the best 1024^3 product of either side in this run, {best_product:.0} GFLOP/s. Memory is the peak of \
          the process during the iterations.",
         common.rounds, arguments.iterations,
@@ -117,7 +110,7 @@ struct Results {
 impl Results {
     /// Measures all tasks of a strategy together, so that they can be compared with each other.
     fn measure(&mut self, programs: &Programs, arguments: &Arguments, strategy: &str, width: usize) -> Result<()> {
-        let Arguments { common, side, batch, tasks, iterations, .. } = arguments;
+        let Arguments { common, networks: Networks { side, batch, .. }, tasks, iterations, .. } = arguments;
         let start = |&task: &usize| {
             let sizes = [*side, width, *batch, task, common.threads()].map(|number| number.to_string());
             let sides = programs.start(common, &[vec![strategy.into()], sizes.to_vec()].concat())?;
