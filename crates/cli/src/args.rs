@@ -29,9 +29,10 @@ pub struct Arguments {
     /// The command to run.
     #[command(subcommand)]
     pub command: Command,
-    /// Number of threads; by default one per core. Results do not depend on it.
-    #[arg(long, global = true, value_name = "N")]
-    pub threads: Option<NonZeroUsize>,
+    /// Number of threads, up to 1024 [default: one for each core, not for each hardware thread]. Results do not depend
+    /// on it.
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
     /// Print more detail about what is done.
     #[arg(short, long, global = true, action = ArgAction::SetTrue, conflicts_with = "quiet")]
     verbose: bool,

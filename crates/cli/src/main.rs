@@ -31,7 +31,7 @@ fn run(arguments: &Arguments, console: &Console) -> Result<ExitCode> {
     if let Some(name) = std::env::var_os("MERGAN_SIMD") {
         mergan_tensor::use_microkernel(&name.to_string_lossy()).context("MERGAN_SIMD cannot be obeyed")?;
     }
-    let threads = arguments.threads.map_or(0, usize::from);
+    let threads = arguments.threads.map_or_else(mergan_runs::default_threads, usize::from);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("starting the threads")?;
     // Inside the pool, an operation starts without waking another thread first.
     pool.install(|| mergan_tensor::cuda::catch(|| answer(arguments, console))?)

@@ -5,6 +5,7 @@ use mergan_nn::Weights;
 use crate::architectures::Architecture;
 use crate::declaration::{Declaration, Sizes};
 use crate::layers::{CriticLayers, GeneratorLayers};
+use crate::networks::{logits, score};
 
 /// The sizes of a generator and its critic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,16 @@ pub struct ModelConfig {
     pub classes: usize,
     /// The length of a latent vector; 128 in the paper.
     pub latent: usize,
+}
+
+/// The size of a network, which is known before it exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkSize {
+    /// The number of its parameters.
+    pub parameters: usize,
+    /// The numbers that its layers with parameters return for one image, all together. A step keeps most of them until
+    /// it has the gradients.
+    pub results: usize,
 }
 
 impl Default for ModelConfig {
@@ -48,6 +59,21 @@ impl ModelConfig {
     /// Applies the layers that both heads of the critic share: images to feature maps.
     pub(crate) fn features<L: CriticLayers>(&self, layers: &mut L, images: &L::Value) -> L::Value {
         self.architecture.features(layers, images, self.width)
+    }
+
+    /// Returns the sizes of the generator and of the critic.
+    pub fn network_sizes(&self) -> [NetworkSize; 2] {
+        [self.declare_generator(), self.declare_critic()].map(|declaration| declaration.size())
+    }
+
+    /// Returns the critic's parameters.
+    pub(crate) fn declare_critic(&self) -> Declaration {
+        let mut declaration = Declaration::new(self.classes);
+        let [c, h, w] = self.image_shape();
+        let features = self.features(&mut declaration, &Sizes { c, h, w });
+        score(&mut declaration, &features);
+        logits(&mut declaration, &features, self.classes);
+        declaration
     }
 
     /// Returns the generator's parameters.

@@ -9,12 +9,15 @@ use std::path::Path;
 use mergan_nn::{Parameter, Rows, Weights, WeightsError};
 use mergan_tensor::{Address, Device, Random, Shape, Tensor};
 
+use crate::config::NetworkSize;
 use crate::layers::{CriticLayers, GeneratorLayers, Kernel, Layers};
 
 /// The parameters of the layers that were applied, in the order of the state dictionary.
 pub(crate) struct Declaration {
     classes: usize,
     parameters: Vec<Declared>,
+    /// The numbers that the layers with parameters return for one image, all together.
+    results: usize,
 }
 
 struct Declared {
@@ -51,7 +54,7 @@ fn linear_deviation(fans: usize) -> f64 {
 impl Declaration {
     /// Creates an empty declaration for a network with this number of classes.
     pub(crate) fn new(classes: usize) -> Self {
-        Declaration { classes, parameters: Vec::new() }
+        Declaration { classes, parameters: Vec::new(), results: 0 }
     }
 
     /// Returns the parameters with initial values. Each random parameter takes the next address of `stream`. Every kind
@@ -89,11 +92,23 @@ impl Declaration {
         self.parameters.iter().map(|parameter| (parameter.name.as_str(), parameter.axes.as_slice()))
     }
 
+    /// Returns the size of the network.
+    pub(crate) fn size(&self) -> NetworkSize {
+        let parameters = self.parameters.iter().map(|parameter| parameter.axes.iter().product::<usize>()).sum();
+        NetworkSize { parameters, results: self.results }
+    }
+
     /// Declares a linear layer of a vector.
     pub(crate) fn linear_layer(&mut self, x: Sizes, name: impl Display, outputs: usize, rows: Rows) -> Sizes {
         self.weight(&name, rows, vec![outputs, x.len()], linear_deviation(x.len() + outputs));
         self.bias(name, rows, outputs);
-        Sizes::row(outputs)
+        self.result(Sizes::row(outputs))
+    }
+
+    /// Counts the result of a layer.
+    fn result(&mut self, result: Sizes) -> Sizes {
+        self.results += result.len();
+        result
     }
 
     fn declare(&mut self, name: String, rows: Rows, axes: Vec<usize>, start: Start) {
@@ -152,7 +167,7 @@ impl Layers for Declaration {
         if bias {
             self.bias(name, Rows::Shared, outputs);
         }
-        Sizes { c: outputs, ..*x }
+        self.result(Sizes { c: outputs, ..*x })
     }
 
     fn add(&mut self, left: &Sizes, right: &Sizes) -> Sizes {
@@ -171,7 +186,7 @@ impl GeneratorLayers for Declaration {
         self.weight(&name, Rows::Shared, vec![outputs, x.c], deviation);
         self.bias(name, Rows::Shared, outputs);
         self.weight(table, Rows::PerClass, vec![self.classes, outputs], deviation);
-        Sizes::row(outputs)
+        self.result(Sizes::row(outputs))
     }
 
     fn unflatten(&mut self, x: &Sizes, [c, h, w]: [usize; 3]) -> Sizes {
@@ -182,14 +197,15 @@ impl GeneratorLayers for Declaration {
 
     fn batch_norm_relu(&mut self, x: &Sizes, name: impl Display, rows: Rows) -> Sizes {
         self.norm(name, rows, x.c);
-        *x
+        self.result(*x)
     }
 
     fn conv_transpose(&mut self, x: &Sizes, name: impl Display, outputs: usize) -> Sizes {
         let deviation = strided_deviation(outputs, x.c);
         self.weight(&name, Rows::Shared, vec![x.c, outputs, KERNEL, KERNEL], deviation);
         self.bias(name, Rows::Shared, outputs);
-        Sizes { c: outputs, ..self.upsample(x) }
+        let upsampled = self.upsample(x);
+        self.result(Sizes { c: outputs, ..upsampled })
     }
 
     fn upsample(&mut self, x: &Sizes) -> Sizes {
@@ -206,12 +222,13 @@ impl CriticLayers for Declaration {
         let deviation = strided_deviation(x.c, outputs);
         self.weight(&name, Rows::Shared, vec![outputs, x.c, KERNEL, KERNEL], deviation);
         self.bias(name, Rows::Shared, outputs);
-        Sizes { c: outputs, ..self.average_pool(x) }
+        let pooled = self.average_pool(x);
+        self.result(Sizes { c: outputs, ..pooled })
     }
 
     fn layer_norm_relu(&mut self, x: &Sizes, name: impl Display) -> Sizes {
         self.norm(name, Rows::Shared, x.c);
-        *x
+        self.result(*x)
     }
 
     fn average_pool(&mut self, x: &Sizes) -> Sizes {

@@ -13,6 +13,7 @@
 //!
 //! let generator = Generator::new(ModelConfig::default(), Random::new(0), Device::Cpu);
 //! assert_eq!(generator.parameter_count(), 525_569);
+//! assert_eq!(ModelConfig::default().network_sizes()[0].parameters, 525_569);
 //! let latents = Random::new(1).normal(Address::default(), [8, 128], Device::Cpu);
 //! // Four images of class 3 and four of class 7, each class normalised by itself.
 //! let images = to_bytes(&generator.forward(&latents, &Conditions::pure(&[3, 7])));
@@ -40,7 +41,7 @@ mod standing;
 pub use architectures::Architecture;
 pub use classifier::{Classifier, FitOptions, FitProgress, Reading};
 pub use conditions::Conditions;
-pub use config::ModelConfig;
+pub use config::{ModelConfig, NetworkSize};
 pub use inception::{Inception, Resize, Tap};
 pub use layers::{GeneratorLayers, Kernel, Layers};
 pub use mergan_nn::{Network, Parameter, Rows, Weights, WeightsError, write_whole};

@@ -7,7 +7,6 @@ use mergan_tensor::{Device, Random, Tensor};
 
 use crate::conditions::Conditions;
 use crate::config::ModelConfig;
-use crate::declaration::{Declaration, Sizes};
 use crate::forward::Forward;
 use crate::layers::CriticLayers;
 use crate::norm::Norm;
@@ -131,12 +130,7 @@ pub struct Verdict {
 impl Critic {
     /// Creates a critic with new weights. Its parameters are constants.
     pub fn new(config: ModelConfig, random: Random, device: Device) -> Self {
-        let mut declaration = Declaration::new(config.classes);
-        let [channels, height, width] = config.image_shape();
-        let features = config.features(&mut declaration, &Sizes { c: channels, h: height, w: width });
-        score(&mut declaration, &features);
-        logits(&mut declaration, &features, config.classes);
-        Critic { config, parameters: declaration.fresh(random, CRITIC_STREAM, device) }
+        Critic { config, parameters: config.declare_critic().fresh(random, CRITIC_STREAM, device) }
     }
 
     /// Returns the input of both heads: feature maps of 4 x 4 pixels.
@@ -160,12 +154,12 @@ impl Critic {
 }
 
 /// Applies the critic head.
-fn score<L: CriticLayers>(net: &mut L, features: &L::Value) -> L::Value {
+pub(crate) fn score<L: CriticLayers>(net: &mut L, features: &L::Value) -> L::Value {
     net.head(features, "o", 1, Rows::Shared)
 }
 
 /// Applies the class head, whose parameters follow those of the critic head.
-fn logits<L: CriticLayers>(net: &mut L, features: &L::Value, classes: usize) -> L::Value {
+pub(crate) fn logits<L: CriticLayers>(net: &mut L, features: &L::Value, classes: usize) -> L::Value {
     net.head(features, "k", classes, Rows::PerClass)
 }
 

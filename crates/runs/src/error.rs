@@ -96,6 +96,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// Makes the error of a training on classes with these names, which the trainer knows by number only.
+    pub(crate) fn in_training(error: mergan_strategies::Error, names: &[String]) -> Self {
+        let mergan_strategies::Error::TooFewImages { classes, found, needed, largest } = error else {
+            return Error::Training(error);
+        };
+        let names = classes.iter().map(|&class| names[class].as_str()).collect::<Vec<_>>().join(", ");
+        let remedy = match largest {
+            0 | 1 => "give more images".into(),
+            _ => format!("give more images, or a smaller batch: --set training.batch={largest}"),
+        };
+        Error::Request(format!("{names}: {found} images to learn from, and a batch takes {needed}; {remedy}"))
+    }
+
     /// Makes the error of a run directory that is not in the required state.
     pub(crate) fn run(path: &Path, reason: impl Into<String>) -> Self {
         Error::Run { path: path.into(), reason: reason.into() }

@@ -84,7 +84,8 @@ pub fn extend(
     let (name, limit, scorer) = (new.name.to_owned(), new.limit, base.scored_by(task));
     let extension = Extension { name, class, images: folder, limit, sha256: sha256(&data)?, scorer: scorer.clone() };
     let checkpoint = base.checkpoint(Position::end_of(task));
-    let trainer = Trainer::extend(extension, strategies, data.class_names.len(), &data.train, &checkpoint)?;
+    let trainer = Trainer::extend(extension, strategies, data.class_names.len(), &data.train, &checkpoint)
+        .map_err(|error| Error::in_training(error, &data.class_names))?;
 
     let partial = RunDir::new(&hidden(&into)?);
     if partial.root().exists() {

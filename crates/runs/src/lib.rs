@@ -52,6 +52,7 @@ mod extension;
 mod host;
 mod identity;
 mod log;
+mod memory;
 mod observer;
 mod run;
 mod scorer;
@@ -62,8 +63,9 @@ pub use dir::RunDir;
 pub use error::Error;
 pub use evaluation::{Evaluation, InceptionScores, Measure, Measured, Scored};
 pub use extension::{Effect, NewClass, effect, extend};
+pub use host::default_threads;
 pub use observer::{Happening, Iteration, Observer, Unobserved, Work};
-pub use run::{Estimate, Outcome, Run, load_data, require_startable};
+pub use run::{Estimate, Outcome, Run, load_data, new_trainer, require_startable};
 pub use scorer::Scorer;
 pub use trained::{Trained, Usage};
 

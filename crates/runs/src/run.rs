@@ -22,6 +22,7 @@ use crate::extension;
 use crate::host::{host, now};
 use crate::identity;
 use crate::log::EventLog;
+use crate::memory;
 use crate::observer::{Happening, Observer, Progress, Unobserved, Work};
 use crate::scorer::Scorer;
 use crate::session::Session;
@@ -62,7 +63,7 @@ impl Run {
     /// or the disk is full.
     pub fn start(directory: &Path, config: Config, data: &Dataset, strategies: &Strategies) -> Result<Self, Error> {
         let config = on_data(config, data)?;
-        let trainer = Trainer::new(config, strategies, data.class_names.len(), &data.train)?;
+        let trainer = new_trainer(config, data, strategies)?;
         Run::begin(RunDir::new(directory), &trainer, data, strategies, None)
     }
 
@@ -83,7 +84,9 @@ impl Run {
         let first = RunDir::new(first);
         let checkpoint = first_task(&first)?;
         let config = on_data(config, data)?;
-        let trainer = Trainer::fork(config, strategies, data.class_names.len(), &data.train, &checkpoint)?;
+        let classes = data.class_names.len();
+        let trainer = Trainer::fork(config, strategies, classes, &data.train, &checkpoint);
+        let trainer = trainer.map_err(|error| Error::in_training(error, &data.class_names))?;
         Run::begin(RunDir::new(directory), &trainer, data, strategies, Some(&first))
     }
 
@@ -336,7 +339,8 @@ impl Estimate {
 }
 
 /// Checks that a run can start in `directory`, before anything is downloaded or trained: the strategy's options, the
-/// tasks of `classes` classes, the directory, and the run in `first` whose first task is to be shared.
+/// tasks of `classes` classes, the memory for images of `channels` channels, the directory, and the run in `first` whose
+/// first task is to be shared.
 ///
 /// # Errors
 /// Says what is wrong, and what is expected.
@@ -345,12 +349,24 @@ pub fn require_startable(
     config: &Config,
     strategies: &Strategies,
     classes: usize,
+    channels: usize,
     first: Option<&Path>,
 ) -> Result<(), Error> {
     strategies.build(&config.strategy, &config.options)?;
     config.task_sequence(classes)?;
+    memory::require_for_training(config, channels, classes)?;
     RunDir::new(directory).require_unused()?;
     first.map_or(Ok(()), |first| first_task(&RunDir::new(first)).map(drop))
+}
+
+/// Creates the trainer of a new run, which shows that there is enough of the data for every task.
+///
+/// # Errors
+/// The errors of [`Trainer::new`], with the names of the classes, and when the machine has too little memory.
+pub fn new_trainer(config: Config, data: &Dataset, strategies: &Strategies) -> Result<Trainer, Error> {
+    let ([channels, _, _], classes) = (data.train.image_shape(), data.class_names.len());
+    memory::require_for_training(&config, channels, classes)?;
+    Trainer::new(config, strategies, classes, &data.train).map_err(|error| Error::in_training(error, &data.class_names))
 }
 
 /// Loads the dataset of the run in `directory`, as its configuration names it; for an extended run, the images of its

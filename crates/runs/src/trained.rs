@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dir::RunDir;
 use crate::error::Error;
+use crate::memory;
 
 /// A generator that has learned some classes.
 pub struct Trained {
@@ -79,7 +80,8 @@ impl Trained {
     /// images if the generator cannot be asked for a class and makes too few of it.
     ///
     /// # Errors
-    /// When the generator has not learned the class, or makes no images of it.
+    /// When the generator has not learned the class or makes no images of it, or the machine has too little memory for
+    /// so many.
     pub fn draw(&self, class: &str, count: usize, seed: u64) -> Result<Array4<u8>, Error> {
         self.draw_from(self.standing_source(), class, count, seed)
     }
@@ -103,6 +105,7 @@ impl Trained {
             Grouping::Pure => (&learned[position..=position], 0),
             Grouping::Mixed => (learned.as_slice(), position),
         };
+        memory::require_for_images(count, classes.len(), self.generator.config().image_shape())?;
         let images = self.usage.sampling(seed).images(source, classes, count).swap_remove(position);
         if images.is_empty() {
             let name = &self.usage.class_names[self.usage.position(class)?];

@@ -70,24 +70,27 @@ impl Grouping {
 }
 
 impl Batches {
-    /// Creates the batches of `batch` images of `classes` in task `task` (counted from 0). Class-pure batches hold
-    /// equally many images of each class.
+    /// Creates the batches of the real images of `classes` in task `task` (counted from 0), where a step is asked for
+    /// `asked` images of `members` classes. Class-pure batches hold equally many images of each class.
     pub(crate) fn new(
         tasks: &TaskSequence,
         train: &Labelled,
         classes: &[usize],
+        members: usize,
         task: usize,
         grouping: Grouping,
-        batch: usize,
+        asked: usize,
     ) -> Result<Self, Error> {
+        let batch = grouping.batch(asked, members) * classes.len() / members;
         let (groups, share): (Vec<&[usize]>, usize) = match grouping {
             Grouping::Pure => (classes.chunks(1).collect(), batch / classes.len()),
             Grouping::Mixed => (vec![classes], batch),
         };
-        let sources = groups.into_iter().enumerate().map(|(number, classes)| {
-            let images = tasks.images_of(classes, train);
+        let sources = groups.into_iter().enumerate().map(|(number, group)| {
+            let images = tasks.images_of(group, train);
             if images.len() < share {
-                return Err(Error::TooFewImages { classes: classes.to_vec(), found: images.len(), needed: share });
+                let (found, largest) = (images.len(), asked * images.len() / share);
+                return Err(Error::TooFewImages { classes: group.to_vec(), found, needed: share, largest });
             }
             Ok(Source { images, share, number, epoch: usize::MAX, order: Vec::new() })
         });

@@ -163,6 +163,9 @@ pub struct EvaluationOptions {
     pub gap_samples: usize,
 }
 
+/// The most channels at full resolution, and the longest latent. Sizes computed from them fit into a word.
+const MOST_CHANNELS: usize = 16384;
+
 const PRESETS: [(&str, &str); 3] = [
     ("smoke", include_str!("../presets/smoke.toml")),
     ("quick", include_str!("../presets/quick.toml")),
@@ -278,12 +281,13 @@ impl Config {
         let TrainingOptions { iterations, first_iterations, batch, critic_steps, rate, final_rate, .. } = self.training;
         let TrainingOptions { beta1, beta2, penalty, class_weight, average, .. } = self.training;
         require(self.tasks > 0, "tasks", "at least 1")?;
-        require(self.model.width > 0, "model.width", "at least 1")?;
-        require(self.model.latent > 0, "model.latent", "at least 1")?;
+        require((1..=MOST_CHANNELS).contains(&self.model.width), "model.width", "from 1 to 16384")?;
+        require((1..=MOST_CHANNELS).contains(&self.model.latent), "model.latent", "from 1 to 16384")?;
         require(iterations > 0, "training.iterations", "at least 1")?;
         require(first_iterations > 0, "training.first_iterations", "at least 1")?;
         require(batch > 1, "training.batch", "at least 2, for batch normalisation")?;
-        require(critic_steps > 0, "training.critic_steps", "at least 1")?;
+        // A training can be stopped between iterations, so an iteration must come to an end.
+        require((1..=1000).contains(&critic_steps), "training.critic_steps", "from 1 to 1000")?;
         require(rate > 0.0 && rate.is_finite(), "training.rate", "a positive number")?;
         require((0.0..=1.0).contains(&final_rate), "training.final_rate", "between 0 and 1")?;
         require((0.0..1.0).contains(&beta1), "training.beta1", "at least 0 and less than 1")?;

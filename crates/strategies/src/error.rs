@@ -34,15 +34,18 @@ pub enum Error {
     Data(#[from] mergan_datasets::Error),
     /// There are too few images for a batch.
     #[error(
-        "the classes {classes:?} have {found} training images, a batch needs {needed}; take a smaller batch or more images"
+        "the classes {classes:?} have {found} training images, and a batch takes {needed}; training.batch may be {largest} at \
+         most, or give more images"
     )]
     TooFewImages {
         /// The classes that the images belong to.
         classes: Vec<usize>,
         /// The number of images found.
         found: usize,
-        /// The number of images that a batch needs.
+        /// The number of their images in a batch.
         needed: usize,
+        /// The largest batch for which there are enough images, as in `training.batch`.
+        largest: usize,
     },
     /// The images have a size that the networks cannot generate.
     #[error("the images are {height} x {width} pixels; these networks make {side} x {side}")]

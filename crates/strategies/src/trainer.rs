@@ -4,6 +4,7 @@
 //! thus decides when to show progress, save or score, and the trainer needs no knowledge of run directories or reports.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
@@ -82,9 +83,16 @@ impl Trainer {
     /// Creates a trainer at the beginning of its first task. It shares the images and holds them as long as it lives.
     ///
     /// # Errors
-    /// Returns an error if the configuration does not fit the data, or if its strategy is not among `strategies` or
-    /// refuses its options.
+    /// Returns an error if the configuration does not fit the data, if a class has too few images for a batch, or if the
+    /// strategy is not among `strategies` or refuses its options.
     pub fn new(config: Config, strategies: &Strategies, classes: usize, train: &Labelled) -> Result<Self, Error> {
+        let trainer = Trainer::at_start(config, strategies, classes, train)?;
+        trainer.require_images(0..trainer.config.tasks)?;
+        Ok(trainer)
+    }
+
+    /// Does the same as [`Trainer::new`] for images that need not be of all tasks.
+    fn at_start(config: Config, strategies: &Strategies, classes: usize, train: &Labelled) -> Result<Self, Error> {
         let strategy = strategies.build(&config.strategy, &config.options)?;
         let [channels, height, width] = train.image_shape();
         let ModelOptions { architecture, width: layer_width, latent } = config.model;
@@ -154,7 +162,7 @@ impl Trainer {
         train: &Labelled,
         path: &Path,
     ) -> Result<Self, Error> {
-        let mut trainer = Trainer::new(config, strategies, classes, train)?;
+        let mut trainer = Trainer::at_start(config, strategies, classes, train)?;
         let checkpoint = Checkpoint::load(path)?;
         checkpoint.require_same_run(&trainer.config)?;
         (trainer.task, trainer.iteration) = checkpoint.position();
@@ -209,7 +217,7 @@ impl Trainer {
         let checkpoint = Checkpoint::load(path)?;
         let before = checkpoint.config()?;
         checkpoint.require_end_of(before.tasks)?;
-        let mut trainer = Trainer::new(before.extended_by(extension), strategies, classes, train)?;
+        let mut trainer = Trainer::at_start(before.extended_by(extension), strategies, classes, train)?;
         let task = before.tasks;
         if trainer.strategy.classes(&trainer.tasks, task) != trainer.tasks.tasks()[task] {
             return Err(Error::Config {
@@ -218,6 +226,7 @@ impl Trainer {
                     .into(),
             });
         }
+        trainer.require_images(task..task + 1)?;
         let before = Trainer::resume(before, strategies, checkpoint.classes()?, train, path)?;
         let critic = &mut trainer.learner.critic.network;
         *critic = critic.holding(&before.learner.critic.network);
@@ -238,7 +247,7 @@ impl Trainer {
     /// # Errors
     /// Returns an error if a loss is not finite or is far too large. The training is then lost, but its last checkpoint
     /// is not. On CUDA devices this is detected some iterations later, but always before a checkpoint is written. Also
-    /// returns an error if a class has too few images for a batch, or if images cannot be read.
+    /// returns an error if images cannot be read, or, after [`Trainer::resume`], if a class has too few for a batch.
     pub fn advance(&mut self) -> Result<Option<Advance>, Error> {
         if self.task == self.config.tasks {
             return Ok(None);
@@ -433,19 +442,33 @@ impl Trainer {
         Ok(())
     }
 
+    /// Returns the classes that share a batch in a task: those of its real images, and those that are replayed.
+    fn members(&self, task: usize) -> Vec<usize> {
+        let past = if self.strategy.mixes_in_past() { self.tasks.classes_seen(task) } else { Vec::new() };
+        [past, self.strategy.classes(&self.tasks, task)].concat()
+    }
+
+    /// Returns the batches of a task's real images.
+    fn real_batches(&self, task: usize) -> Result<Batches, Error> {
+        let classes = self.strategy.classes(&self.tasks, task);
+        let (members, training) = (self.members(task).len(), &self.config.training);
+        Batches::new(&self.tasks, &self.train, &classes, members, task, training.grouping, training.batch)
+    }
+
+    /// Returns an error if one of these tasks has too few images for a batch.
+    fn require_images(&self, mut tasks: Range<usize>) -> Result<(), Error> {
+        tasks.try_for_each(|task| self.real_batches(task).map(drop))
+    }
+
     fn iterate(&mut self) -> Result<Losses, Error> {
-        let training = &self.config.training;
-        let current = self.strategy.classes(&self.tasks, self.task);
-        let past = self.tasks.classes_seen(self.task);
-        let members = if self.strategy.mixes_in_past() { [&past[..], &current].concat() } else { current.clone() };
-        let images = training.grouping.batch(training.batch, members.len());
-        let batches = match &mut self.batches {
+        let mut batches = match self.batches.take() {
             Some(batches) => batches,
-            none => {
-                let real = images * current.len() / members.len();
-                none.insert(Batches::new(&self.tasks, &self.train, &current, self.task, training.grouping, real)?)
-            }
+            None => self.real_batches(self.task)?,
         };
+        let training = &self.config.training;
+        let past = self.tasks.classes_seen(self.task);
+        let members = self.members(self.task);
+        let images = training.grouping.batch(training.batch, members.len());
         let conditions = self.strategy.conditions(&members);
         let done = self.iteration as f64 / self.config.iterations(self.task) as f64;
         let device = self.average.device();
@@ -483,6 +506,7 @@ impl Trainer {
                 losses = losses.and(critic);
             }
         }
+        self.batches = Some(batches);
         Ok(losses)
     }
 }

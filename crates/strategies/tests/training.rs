@@ -215,9 +215,8 @@ fn replay_in_the_batch_needs_class_pure_groups() {
 fn a_batch_larger_than_a_class_is_refused() {
     let data = shapes();
     let config = config("sft", toml::toml! { training = { batch = 5000 } });
-    let mut trainer = Trainer::new(config, &strategies(), 10, &data.train).unwrap();
-    let error = trainer.advance().unwrap_err().to_string();
-    assert!(error.contains("training images, a batch needs 5000"), "{error}");
+    let error = Trainer::new(config, &strategies(), 10, &data.train).err().unwrap().to_string();
+    assert!(error.contains("training images, and a batch takes 5000; training.batch may be 40 at most"), "{error}");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use indicatif::FormattedDuration;
-use mergan_runs::{Effect, Estimate, Outcome, Run, RunDir, Scorer, effect, load_data, require_startable};
-use mergan_strategies::{Config, Strategies, Trainer};
+use mergan_runs::{Effect, Estimate, Outcome, Run, RunDir, Scorer, effect, load_data, new_trainer, require_startable};
+use mergan_strategies::{Config, Strategies};
 
 use crate::args::{TrainArguments, missing};
 use crate::config;
@@ -31,13 +31,15 @@ fn start(directory: &Path, arguments: &TrainArguments, console: &Console) -> Res
     // For an estimate, the run whose first task is shared need not exist yet.
     let first = arguments.first_task.as_deref();
     let shared = first.filter(|_| !arguments.estimate);
-    require_startable(directory, &config, &strategies, manifest.classes.len(), shared)?;
+    let [channels, _, _] = manifest.shape;
+    require_startable(directory, &config, &strategies, manifest.classes.len(), channels, shared)?;
     let device = arguments.device.open(console)?;
     announce(&config, console);
     let data = arguments.data.load(&config.dataset, &config.images, console)?;
+    // The classifier that scores takes minutes to train; what is wrong with the run itself is said before.
+    let trainer = new_trainer(config.clone(), &data, &strategies)?;
     if arguments.estimate || config.preset == "paper" {
-        let trainer = Trainer::new(config.clone(), &strategies, data.class_names.len(), &data.train)?.on(device);
-        let estimate = Estimate::of(&trainer, usize::from(first.is_some()), console)?;
+        let estimate = Estimate::of(&trainer.on(device), usize::from(first.is_some()), console)?;
         say(&estimate, console);
         if arguments.estimate {
             return print(&estimate, arguments.json, console);

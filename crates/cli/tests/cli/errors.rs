@@ -58,6 +58,59 @@ fn a_bad_configuration_is_refused_before_anything_is_written() {
 }
 
 #[test]
+fn what_no_machine_can_do_is_refused_before_anything_is_written() {
+    const MEMORY: &str = "of memory are needed, and this machine has";
+    for (value, expected) in [
+        ("model.width=16384", MEMORY),
+        ("model.width=100000", "model.width: it must be from 1 to 16384"),
+        ("model.width=1000000000", "model.width: it must be from 1 to 16384"),
+        ("model.latent=1000000000000", "model.latent: it must be from 1 to 16384"),
+        ("training.batch=9223372036854775807", MEMORY),
+        ("training.critic_steps=9223372036854775807", "training.critic_steps: it must be from 1 to 1000"),
+        ("evaluation.samples=10000000000", MEMORY),
+        ("evaluation.batch=9223372036854775807", MEMORY),
+        ("evaluation.gap_samples=100000000000", MEMORY),
+    ] {
+        let error = refusal("ra", &["--set", value]);
+        assert!(error.contains(expected), "{value}: {error}");
+    }
+    assert!(refusal("ra", &["--threads", "100000"]).contains("1..=1024"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("ring.npy");
+    let mut sample = mergan();
+    sample.arg("sample").arg(finished_run()).args(["--class", "ring", "--count", "1000000000000", "--out"]).arg(&out);
+    assert!(complaint(sample.assert()).contains(MEMORY));
+    assert!(!out.exists());
+    let evaluate = ["--samples", "1000000000000"];
+    assert!(complaint(mergan().arg("evaluate").arg(finished_run()).args(evaluate).assert()).contains(MEMORY));
+}
+
+#[test]
+fn a_class_with_too_few_images_for_a_batch_is_named_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    for (class, count) in [("cat", 40), ("dog", 40), ("eel", 13)] {
+        let pictures = folder.path().join("pets").join(class);
+        fs::create_dir_all(&pictures).unwrap();
+        for i in 0..count {
+            image::GrayImage::from_pixel(8, 8, image::Luma([i])).save(pictures.join(format!("{i}.png"))).unwrap();
+        }
+    }
+    let (pets, run, cache) = (folder.path().join("pets"), folder.path().join("run"), folder.path().join("cache"));
+    let train = |batch: &str| {
+        let mut command = mergan();
+        command.args(["train", "--strategy", "sft", "--preset", "smoke", "--set", batch, "--dataset"]).arg(&pets);
+        command.arg("--run").arg(&run).arg("--cache").arg(&cache);
+        command
+    };
+    let error = complaint(train("training.batch=32").assert());
+    let batch = error.split("--set ").nth(1).unwrap_or_else(|| panic!("no remedy: {error}")).trim();
+    assert!(error.contains("eel: ") && error.contains("a batch takes 32"), "{error}");
+    assert!(!run.exists() && !cache.exists(), "something was written");
+    train(batch).assert().success();
+}
+
+#[test]
 fn an_existing_run_is_left_alone_and_other_peoples_files_are_not_in_the_way() {
     let folder = tempfile::tempdir().unwrap();
     let error = complaint(mergan().args(["train", "--resume"]).arg(folder.path()).assert());

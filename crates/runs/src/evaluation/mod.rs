@@ -25,6 +25,7 @@ use serde::Serialize;
 use crate::dir::RunDir;
 use crate::error::{At, Error};
 use crate::export::image_grid;
+use crate::memory;
 use crate::observer::Observer;
 use crate::scorer::Scorer;
 use crate::trained::Trained;
@@ -160,6 +161,7 @@ impl<'e> Evaluation<'e> {
         seed: u64,
     ) -> Result<Measured, Error> {
         let classes = &trained.usage.classes;
+        memory::require_for_images(samples, classes.len(), trained.generator.config().image_shape())?;
         let sampling = trained.usage.sampling(seed);
         let images = sampling.images(trained.source(), classes, samples);
         let readings = self.read(&images);
