@@ -102,8 +102,8 @@ impl DataArguments {
                 let bar = progress.get_or_insert_with(|| console.progress("downloading", 0));
                 bar.set_total(total.unwrap_or(0));
                 console.update(bar, done, || match total {
-                    Some(total) => format!("{file}, {} of {}", megabytes(done), megabytes(total)),
-                    None => format!("{file}, {}", megabytes(done)),
+                    Some(total) => format!("{file}, {} of {}", size(done), size(total)),
+                    None => format!("{file}, {}", size(done)),
                 });
             }
         };
@@ -123,7 +123,26 @@ impl DataArguments {
     }
 }
 
-/// Formats a size, as in `11.6 MB`.
-pub fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
+/// Formats a number of bytes, as in `11.6 MB`.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["bytes", "kB", "MB", "GB", "TB"];
+    let fits = |&(_, scale): &(usize, f64)| bytes as f64 * scale >= 1.0;
+    let scales = (0..UNITS.len()).map(|unit| (unit, 1e-3f64.powi(unit as i32)));
+    match scales.rev().find(fits) {
+        None | Some((0, _)) => format!("{bytes} bytes"),
+        Some((unit, scale)) => format!("{:.1} {}", bytes as f64 * scale, UNITS[unit]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_the_unit_that_people_use() {
+        let expected = [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (11_600_000, "11.6 MB")];
+        for (bytes, text) in expected.into_iter().chain([(246_300_000_000, "246.3 GB"), (5 << 50, "5629.5 TB")]) {
+            assert_eq!(size(bytes), text);
+        }
+    }
 }

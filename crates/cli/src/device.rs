@@ -69,7 +69,8 @@ impl DeviceArguments {
                 Err(reason) => bail!("--precision {precision} needs a GPU: {reason}"),
             },
         };
-        console.note(format!("device {device}"));
+        let compiles = "; its driver compiles the kernels when they are first used, and keeps them";
+        console.note(format!("device {device}{}", if device == Device::Cpu { "" } else { compiles }));
         Ok(device)
     }
 }

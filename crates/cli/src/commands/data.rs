@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::args::{DataCommand, DataQuestion};
 use crate::config::ImageArguments;
 use crate::console::Console;
-use crate::data::megabytes;
+use crate::data::size;
 
 /// Runs `mergan data`.
 pub fn run(command: &DataCommand, console: &Console) -> Result<()> {
@@ -38,7 +38,7 @@ pub fn run(command: &DataCommand, console: &Console) -> Result<()> {
             } else {
                 paths.iter().try_for_each(|path| console.print(path.display()))?;
             }
-            console.note(format!("{name} is here and verified ({})", megabytes(manifest.size())));
+            console.note(format!("{name} is here and verified ({})", size(manifest.size())));
             Ok(())
         }
         DataQuestion::Convert { name, out, images, data } => {
@@ -60,7 +60,7 @@ pub fn run(command: &DataCommand, console: &Console) -> Result<()> {
             let here = if cached { "here" } else { "not fetched" };
             // A user's own images and drawn ones have no files to fetch.
             let files = (manifest.size() > 0).then(|| {
-                format!("\nfiles     {}, {here} ({})", megabytes(manifest.size()), data.cache().join(name).display())
+                format!("\nfiles     {}, {here} ({})", size(manifest.size()), data.cache().join(name).display())
             });
             console.print(format!(
                 "{}\nlicence   {}\nhomepage  {}\nimages    {channels} x {height} x {width}; {} train, {} validation, {} \

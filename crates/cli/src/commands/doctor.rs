@@ -1,5 +1,6 @@
 //! `mergan doctor`: shows what this machine has for training, and whether it is intact.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,7 +11,7 @@ use serde::Serialize;
 
 use crate::args::DoctorArguments;
 use crate::console::Console;
-use crate::data::megabytes;
+use crate::data::size;
 use mergan_runs::Scorer;
 
 /// The result of one check.
@@ -102,12 +103,17 @@ fn gpu() -> Finding {
 
 fn disk(cache: &Path) -> Finding {
     let folder = cache.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
-    match free_bytes(folder) {
+    // Free space is of no use on a disk that cannot be written to.
+    match tempfile::tempfile_in(folder).and_then(|mut file| file.write_all(b"doctor")).and_then(|()| free_bytes(folder))
+    {
         Ok(free) => {
             let state = if free < FREE { State::Fault } else { State::Fine };
-            Finding::new("disk", state, format!("{} free where the cache is, {}", megabytes(free), cache.display()))
+            Finding::new("disk", state, format!("{} free where the cache is, {}", size(free), cache.display()))
         }
-        Err(error) => Finding::new("disk", State::Fault, format!("{}: {error}", folder.display())),
+        Err(error) => {
+            let remedy = "nothing can be kept there; choose another cache with --cache or MERGAN_DATA";
+            Finding::new("disk", State::Fault, format!("{}: {error}; {remedy}", folder.display()))
+        }
     }
 }
 
@@ -137,13 +143,13 @@ fn dataset(manifest: &Manifest, arguments: &DoctorArguments) -> Finding {
     }
     let cache = arguments.data.cache();
     if !manifest.is_cached(&cache) {
-        let remedy = format!("`mergan data fetch {}` brings {}", manifest.name, megabytes(manifest.size()));
+        let remedy = format!("`mergan data fetch {}` brings {}", manifest.name, size(manifest.size()));
         return Finding::new(name, State::Absent, remedy);
     }
     match arguments.data.verify(manifest) {
         Ok(()) => {
             let files = manifest.files.len();
-            Finding::new(name, State::Fine, format!("{files} files, {}: checksums hold", megabytes(manifest.size())))
+            Finding::new(name, State::Fine, format!("{files} files, {}: checksums hold", size(manifest.size())))
         }
         Err(error) => Finding::new(name, State::Fault, format!("{error:#}").replace('\n', " ")),
     }

@@ -57,39 +57,47 @@ fn tensor_cores_without_a_gpu_are_one_clear_error() {
     }
 }
 
-/// A driver that answers as on a machine whose GPU is gone.
+/// What a driver answers on a machine whose GPU is gone, and what one of an old machine does.
 #[cfg(feature = "cuda")]
-const DRIVER: &str = r#"
-int cuInit(unsigned flags) { return 100; }
-int cuGetErrorString(int error, const char** text) { *text = "no CUDA-capable device is detected"; return 0; }
-int cuGetErrorName(int error, const char** text) { *text = "CUDA_ERROR_NO_DEVICE"; return 0; }
-"#;
+const DRIVERS: [(&str, &str); 2] = [
+    ("int cuInit(unsigned flags) { return 100; }", "NVIDIA's driver says: no CUDA-capable device is detected"),
+    (
+        "int cuInit(unsigned flags) { return 0; } int cuDriverGetVersion(int* version) { *version = 11030; return 0; }",
+        "NVIDIA's driver supports CUDA 11.3; driver 470 (CUDA 11.4) or newer is needed",
+    ),
+];
 
 #[test]
 #[cfg(feature = "cuda")]
-fn a_driver_without_a_device_is_no_reason_to_panic() {
+fn a_driver_without_a_device_or_of_an_old_kind_is_no_reason_to_panic() {
     use std::process::Command as Process;
 
-    let folder = tempfile::tempdir().unwrap();
-    let source = folder.path().join("driver.c");
-    std::fs::write(&source, DRIVER).unwrap();
-    let library = folder.path().join("libcuda.so");
-    let compiled = Process::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
-    assert!(compiled.expect("a C compiler, which the build needs too").success());
-    std::fs::copy(&library, folder.path().join("libcuda.so.1")).unwrap();
+    const ERRORS: &str = r#"
+        int cuGetErrorString(int error, const char** text) { *text = "no CUDA-capable device is detected"; return 0; }
+        int cuGetErrorName(int error, const char** text) { *text = "CUDA_ERROR_NO_DEVICE"; return 0; }
+    "#;
+    for (answers, expected) in DRIVERS {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("driver.c");
+        std::fs::write(&source, format!("{ERRORS}{answers}")).unwrap();
+        let library = folder.path().join("libcuda.so");
+        let compiled = Process::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
+        assert!(compiled.expect("a C compiler, which the build needs too").success());
+        std::fs::copy(&library, folder.path().join("libcuda.so.1")).unwrap();
 
-    let selftest = |device| {
-        let mut command = mergan();
-        command.env("LD_LIBRARY_PATH", folder.path()).args(["selftest", "--device", device]);
-        command
-    };
-    let error = complaint(selftest("cuda:0").assert());
-    assert!(error.contains("NVIDIA's driver says: no CUDA-capable device is detected"), "{error}");
-    let output = selftest("auto").assert().success().get_output().clone();
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert!(text.contains("device cpu: there is no CUDA device: NVIDIA's driver says: no CUDA-capable"), "{text}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.starts_with("cpu: ") && text.contains("comparisons agree with f64"), "{text}");
+        let selftest = |device| {
+            let mut command = mergan();
+            command.env("LD_LIBRARY_PATH", folder.path()).args(["selftest", "--device", device]);
+            command
+        };
+        let error = complaint(selftest("cuda:0").assert());
+        assert!(error.contains(expected), "{error}");
+        let output = selftest("auto").assert().success().get_output().clone();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains("device cpu: there is no CUDA device") && text.contains(expected), "{text}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.starts_with("cpu: ") && text.contains("comparisons agree with f64"), "{text}");
+    }
 }
 
 #[test]

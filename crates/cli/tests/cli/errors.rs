@@ -162,3 +162,12 @@ fn nonsense_on_the_command_line_is_refused() {
     let error = complaint(mergan().args(["data", "list"]).env("MERGAN_SIMD", "sse9").assert());
     assert!(error.contains("MERGAN_SIMD"), "{error}");
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_doctor_notices_a_cache_that_cannot_be_written_to() {
+    let output = mergan().args(["doctor", "--cache", "/proc/mergan"]).assert().failure().get_output().clone();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let disk = text.lines().find(|line| line.starts_with("disk")).unwrap();
+    assert!(disk.contains("FAULT") && disk.contains("choose another cache with --cache or MERGAN_DATA"), "{disk}");
+}

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use super::driver::DriverError;
 
 /// The reason why a CUDA device cannot be used, or could not do its work.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum DeviceError {
     /// The program was built without the kernels and the calls to the driver.
     #[error("there is no CUDA device: the program was built without CUDA; build it with the feature `cuda`")]
@@ -18,6 +18,24 @@ pub enum DeviceError {
     /// The machine has a driver, but it does not work.
     #[error("there is no CUDA device: NVIDIA's driver says: {0}")]
     Driver(String),
+    /// The driver is too old.
+    #[error(
+        "there is no CUDA device that can be used: NVIDIA's driver supports CUDA {}.{}; driver 470 (CUDA 11.4) or newer is \
+         needed",
+        .0 / 1000,
+        .0 % 1000 / 10
+    )]
+    OldDriver(i32),
+    /// The device computes something else than the processor.
+    #[error("{device} returns wrong numbers: {found} where {expected} is right; it or its driver may be damaged")]
+    WrongNumbers {
+        /// The device.
+        device: String,
+        /// The number that a kernel returned.
+        found: f32,
+        /// The number that it should have returned.
+        expected: f32,
+    },
     /// The machine has fewer GPUs.
     #[error("there is no device cuda:{ordinal}: the machine has {count}, counted from cuda:0")]
     NoSuchDevice {

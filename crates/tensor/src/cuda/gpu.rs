@@ -15,21 +15,32 @@ use super::modules::{MODULES, Module};
 /// The lowest compute capability that the kernels are compiled for.
 const OLDEST: (u32, u32) = (7, 5);
 
+/// The oldest CUDA version of a driver that has all the functions called here (`cuGraphInstantiateWithFlags`).
+const OLDEST_DRIVER: i32 = 11040;
+
 /// A GPU, with one stream on which all work is done in order.
 pub(super) struct Gpu {
     name: String,
     capability: (u32, u32),
-    multiprocessors: f64,
-    /// The maximum clock rates of the multiprocessors and of the memory, in hertz.
-    clocks: [f64; 2],
-    /// The width of the memory bus in bytes. It is transferred twice per cycle.
-    memory_width: f64,
+    /// What its peak is computed from, if the driver tells; not all virtual and integrated GPUs do.
+    rates: Option<Rates>,
     context: sys::CUcontext,
     stream: sys::CUstream,
     /// The stream for copies to the GPU while the main stream is capturing.
     uploads: sys::CUstream,
     capturing: AtomicBool,
     loaded: Mutex<Loaded>,
+}
+
+/// The rates of a GPU's parts.
+struct Rates {
+    multiprocessors: f64,
+    /// The maximum clock rate of the multiprocessors in hertz.
+    clock: f64,
+    /// The maximum clock rate of the memory in hertz.
+    memory_clock: f64,
+    /// The width of the memory bus in bytes. It is transferred twice per cycle.
+    memory_width: f64,
 }
 
 /// The modules and kernels that have been loaded onto the GPU.
@@ -54,6 +65,13 @@ impl Gpu {
         }
         let says = |error: result::DriverError| DeviceError::Driver(text(error));
         result::init().map_err(says)?;
+        let mut version = 0;
+        // SAFETY: the driver writes the version to an integer that outlives the call.
+        unsafe { sys::cuDriverGetVersion(&mut version) }.result().map_err(says)?;
+        // Later calls would look up functions that older drivers do not have, and end the process.
+        if version < OLDEST_DRIVER {
+            return Err(DeviceError::OldDriver(version));
+        }
         let count = result::device::get_count().map_err(says)? as usize;
         if ordinal >= count {
             return Err(DeviceError::NoSuchDevice { ordinal, count });
@@ -76,11 +94,13 @@ impl Gpu {
         if capability < OLDEST {
             return Err(DeviceError::TooOld { device: name, capability });
         }
-        let multiprocessors = f64::from(attribute(MULTIPROCESSORS)?);
-        let clocks =
-            [KILOHERTZ, MEMORY_KILOHERTZ].map(|clock| attribute(clock).map(|kilohertz| 1e3 * f64::from(kilohertz)));
-        let [clock, memory_clock] = clocks;
-        let (clocks, memory_width) = ([clock?, memory_clock?], f64::from(attribute(MEMORY_BITS)?) / 8.0);
+        let known = |asked| attribute(asked).ok().filter(|&value| value > 0).map(f64::from);
+        let rates = || {
+            let (multiprocessors, clock) = (known(MULTIPROCESSORS)?, 1e3 * known(KILOHERTZ)?);
+            let (memory_clock, memory_width) = (1e3 * known(MEMORY_KILOHERTZ)?, known(MEMORY_BITS)? / 8.0);
+            Some(Rates { multiprocessors, clock, memory_clock, memory_width })
+        };
+        let rates = rates();
         // SAFETY: the device comes from the driver; the context is never released.
         let context = unsafe { result::primary_ctx::retain(device) }.map_err(says)?;
         // SAFETY: the context was just retained.
@@ -88,7 +108,7 @@ impl Gpu {
         let stream = || result::stream::create(result::stream::StreamKind::NonBlocking).map_err(says);
         let (stream, uploads, capturing) = (stream()?, stream()?, AtomicBool::new(false));
         let loaded = Mutex::default();
-        Ok(Gpu { name, capability, multiprocessors, clocks, memory_width, context, stream, uploads, capturing, loaded })
+        Ok(Gpu { name, capability, rates, context, stream, uploads, capturing, loaded })
     }
 
     /// Makes this GPU's context current on the calling thread.
@@ -140,9 +160,8 @@ impl Driver for Gpu {
             (Precision::Tf32, (9 | 10, _)) => 1024.0,
             (Precision::Tf32, _) => 128.0,
         };
-        let [clock, memory_clock] = self.clocks;
-        let flops = 2.0 * fused * self.multiprocessors * clock;
-        Some(Peak { flops, bytes: 2.0 * memory_clock * self.memory_width })
+        let Rates { multiprocessors, clock, memory_clock, memory_width } = self.rates.as_ref()?;
+        Some(Peak { flops: 2.0 * fused * multiprocessors * clock, bytes: 2.0 * memory_clock * memory_width })
     }
 
     fn free_memory(&self) -> Result<usize, DriverError> {

@@ -46,6 +46,7 @@ pub use graph::{Graph, GraphInput};
 pub use modules::{Kernel, MODULES, Module, kernels};
 
 use crate::storage::Device;
+use crate::tensor::Tensor;
 
 /// The lowest compute capability that supports TF32.
 const TENSOR_CORES: (u32, u32) = (8, 0);
@@ -65,9 +66,26 @@ pub fn open(ordinal: usize, options: impl Into<Options>) -> Result<Device, Devic
     if let Some(&(.., device)) = opened.iter().find(|&&(number, other, _)| (number, other) == (ordinal, options)) {
         return Ok(device);
     }
-    let device = install(gpu(ordinal)?, options)?;
+    let device = proven(install(gpu(ordinal)?, options)?)?;
     opened.push((ordinal, options, device));
     Ok(device)
+}
+
+/// Returns the device if it runs a kernel and returns the right numbers. A GPU may be listed and yet be out of memory,
+/// reserved by another process, or have a driver that refuses the kernels.
+fn proven(device: Device) -> Result<Device, DeviceError> {
+    /// Enough numbers for several blocks.
+    const NUMBERS: u16 = 4096;
+    let numbers: Vec<f32> = (0..NUMBERS).map(f32::from).collect();
+    let double = |device| {
+        let x = Tensor::from_vec(numbers.clone(), [usize::from(NUMBERS)], device);
+        (&x + &x).to_vec::<f32>()
+    };
+    let (found, expected) = (catch(|| double(device))?, double(Device::Cpu));
+    match found.into_iter().zip(expected).find(|(found, expected)| found != expected) {
+        None => Ok(device),
+        Some((found, expected)) => Err(DeviceError::WrongNumbers { device: device.to_string(), found, expected }),
+    }
 }
 
 #[cfg(feature = "cuda")]

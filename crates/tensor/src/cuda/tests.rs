@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::tensor::Tensor;
 
-/// Host memory that acts as a device. It has a limited number of bytes and cannot run kernels.
+/// Host memory that acts as a device. It has a limited number of bytes and cannot run kernels: it says so, or does
+/// nothing.
 struct Memory {
     bytes: usize,
+    honest: bool,
     allocated: Mutex<HashMap<u64, Vec<u8>>>,
 }
 
@@ -21,7 +23,7 @@ impl Memory {
     }
 
     fn driver(bytes: usize) -> Arc<dyn Driver> {
-        Arc::new(Memory { bytes, allocated: Mutex::default() })
+        Arc::new(Memory { bytes, honest: true, allocated: Mutex::default() })
     }
 }
 
@@ -57,7 +59,7 @@ impl Driver for Memory {
         Ok(())
     }
     unsafe fn launch(&self, _: &Launch, _: &mut [*mut c_void]) -> Result<(), DriverError> {
-        Err(DriverError::Failed("it is memory and nothing else".into()))
+        if self.honest { Err(DriverError::Failed("it is memory and nothing else".into())) } else { Ok(()) }
     }
     fn synchronize(&self) -> Result<(), DriverError> {
         Ok(())
@@ -66,6 +68,17 @@ impl Driver for Memory {
 
 fn numbers(len: usize, device: Device) -> Tensor {
     Tensor::from_vec((0..len).map(|i| i as f32).collect(), [len], device)
+}
+
+#[test]
+fn a_device_that_runs_no_kernel_or_runs_it_wrong_is_not_opened() {
+    let error = proven(Memory::device(1 << 20)).unwrap_err();
+    assert!(matches!(error, DeviceError::Failed { .. }), "{error}");
+    let error = proven(Memory::device(1 << 10)).unwrap_err();
+    assert!(matches!(error, DeviceError::OutOfMemory { .. }), "{error}");
+    let idle = Memory { bytes: 1 << 20, honest: false, allocated: Mutex::default() };
+    let error = proven(install(Arc::new(idle), Precision::F32).unwrap()).unwrap_err();
+    assert!(matches!(error, DeviceError::WrongNumbers { found: 0.0, .. }), "{error}");
 }
 
 #[test]
