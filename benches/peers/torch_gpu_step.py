@@ -1,56 +1,102 @@
 """PyTorch's side of the timings on a GPU: one iteration of the released code's recipe on random images.
 
-Called as `torch_gpu_step.py WIDTH ITERATIONS`; prints the median milliseconds of an iteration, run eagerly in either memory
-format and as one CUDA graph.
+Called as `torch_gpu_step.py STRATEGY SIDE WIDTH BATCH TASK ITERATIONS [compiled]`; prints the milliseconds of an iteration in
+each way that PyTorch may be run: exactly, in TF32 and in bfloat16 by autocast, in either memory format, eagerly and as one
+CUDA graph. cuDNN chooses its algorithms by measurement, and Adam is fused. With `compiled`, the networks are compiled by
+`torch.compile` first, which PyTorch does for first derivatives only. A way that PyTorch refuses is named with its reason.
 """
 
+import contextlib
 import statistics
 import sys
+import time
 
 import torch
 
 from server import FORMATS
 from torch_step import RATE, Trainer
 
-BATCH = 64
+ROUNDS, CUDA = 5, torch.cuda.is_available()
+PRECISIONS = {
+    "exact": (False, contextlib.nullcontext),
+    "tf32": (True, contextlib.nullcontext),
+    "bf16": (True, lambda: torch.autocast("cuda", torch.bfloat16)),
+}
 
 
-def median(iterations, function):
-    times = []
-    for _ in range(iterations):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        function()
-        end.record()
+def wait():
+    if CUDA:
         torch.cuda.synchronize()
-        times.append(start.elapsed_time(end))
+
+
+def milliseconds(iterations, function):
+    """Returns the median over rounds of the milliseconds of a call."""
+    for _ in range(3):
+        function()
+    times = []
+    for _ in range(ROUNDS):
+        wait()
+        start = time.perf_counter()
+        for _ in range(iterations):
+            function()
+        wait()
+        times.append((time.perf_counter() - start) * 1e3 / iterations)
     return statistics.median(times)
 
 
-def graph(trainer):
-    """Records the whole iteration as one graph, after a warm-up on a separate stream."""
-    networks = trainer.generator, trainer.critic
-    trainer.adam = [torch.optim.Adam(n.parameters(), RATE, (0.0, 0.9), capturable=True) for n in networks]
+def graph(function):
+    """Records a function as one graph, after a warm-up on a separate stream."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(3):
-            trainer.iteration()
+            function()
     torch.cuda.current_stream().wait_stream(stream)
     captured = torch.cuda.CUDAGraph()
     with torch.cuda.graph(captured):
-        trainer.iteration()
+        function()
     return captured.replay
 
 
+def trainer(strategy, sizes, memory_format, compiled):
+    side, width, batch, task = sizes
+    trainer = Trainer(strategy, side, width, batch, task, memory_format)
+    if compiled:
+        # The critic is differentiated twice, which torch.compile does not support, except in the generator's step.
+        trainer.generator, trainer.old = torch.compile(trainer.generator), torch.compile(trainer.old)
+    networks = trainer.generator, trainer.critic
+    options = {"capturable": True, "fused": True} if CUDA else {}
+    trainer.adam = [torch.optim.Adam(n.parameters(), RATE, (0.0, 0.9), **options) for n in networks]
+    return trainer
+
+
 def main():
-    width, iterations = map(int, sys.argv[1:])
-    torch.set_default_device("cuda")
-    for name, memory_format in FORMATS.items():
-        trainer = Trainer("sft", 32, width, BATCH, 1, memory_format)
-        for kind, function in ("eager", trainer.iteration), ("graph", graph(trainer)):
-            median(3, function)
-            print(f"torch {torch.__version__}, width {width}, {name}, {kind}: {median(iterations, function):.3f} ms", flush=True)
+    *arguments, last = sys.argv[1:]
+    compiled = last == "compiled"
+    strategy, *sizes, iterations = arguments if compiled else [*arguments, last]
+    sizes, iterations = tuple(map(int, sizes)), int(iterations)
+    torch.set_default_device("cuda" if CUDA else "cpu")
+    torch.backends.cudnn.benchmark = True
+    for precision, (tf32, context) in PRECISIONS.items():
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+        for name, memory_format in FORMATS.items():
+            for kind in "eager", "graph":
+                way = f"torch {torch.__version__}, {strategy}, {sizes[0]} x {sizes[0]}, width {sizes[1]}, {precision}, {name}, "
+                way += f"{'compiled, ' * compiled}{kind}"
+                if not CUDA and (precision, kind) != ("exact", "eager"):
+                    print(f"{way}: NOT RUN: there is no GPU", flush=True)
+                    continue
+                try:
+                    training = trainer(strategy, sizes, memory_format, compiled)
+
+                    def iteration():
+                        with context():
+                            training.iteration()
+
+                    function = graph(iteration) if kind == "graph" else iteration
+                    print(f"{way}: {milliseconds(iterations, function):.3f} ms", flush=True)
+                except Exception as refusal:
+                    print(f"{way}: NOT RUN: {str(refusal).splitlines()[0]}", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde_json::Value;
 
-use crate::cargo::{cargo, commit, must, root, target_directory};
+use crate::cargo::{cargo, commit, data_cache, must, root, target_directory};
 
 /// The arguments of `cargo xtask gpu`.
 #[derive(Args)]
@@ -23,7 +23,7 @@ pub struct Arguments {
 const SCRIPT: &str = include_str!("run.sh");
 
 /// The largest size of the archive in bytes, so that it can be sent around.
-const LARGEST: u64 = 64 << 20;
+const LARGEST: u64 = 60 << 20;
 
 /// The exit code of `run.sh` while it is not done.
 const NEXT_SLICE: i32 = 75;
@@ -38,11 +38,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// Assembles the test of the kernels, the command, the benchmark and its peer, the kernels' source, and MNIST if it
-/// is present.
+/// Assembles the test of the kernels, the command, the benchmarks and their peers, the kernels' source, MNIST and the
+/// classifier that scores it. What an interrupted run of the same commit has done stays.
 fn assemble(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
+    let commit = commit().unwrap_or_else(|| "unknown".into());
+    let same = fs::read_to_string(folder.join("commit")).is_ok_and(|before| before == commit);
+    let parts = ["bin", "peers", "source", "data"].map(|part| folder.join(part));
+    let old = if same { parts.to_vec() } else { vec![folder.to_path_buf()] };
+    for old in old.iter().filter(|old| old.exists()) {
+        fs::remove_dir_all(old).with_context(|| format!("removing {}", old.display()))?;
     }
     for (package, target, name) in [
         ("mergan-emulator", ["--test", "it"], "kernels-test"),
@@ -59,20 +63,44 @@ fn assemble(folder: &Path) -> Result<()> {
         copy(&root().join("benches/peers").join(peer), &folder.join("peers").join(peer))?;
     }
     copy_all(&root().join("crates/tensor/src"), &folder.join("source/crates/tensor/src"), &["cu", "cuh"])?;
-    let mnist = root().join("data/cache/mnist");
-    if mnist.exists() {
-        copy_all(&mnist, &folder.join("data/mnist"), &[])?;
-    }
-    fs::write(folder.join("commit"), commit().unwrap_or_else(|| "unknown".into())).context("writing the commit")?;
+    add_data(folder)?;
+    fs::write(folder.join("commit"), commit).context("writing the commit")?;
     let script = folder.join("run.sh");
     fs::write(&script, SCRIPT).and_then(|()| fs::set_permissions(&script, fs::Permissions::from_mode(0o755)))?;
     Ok(())
 }
 
-/// Builds a program with the profile of the tests, which optimises the numeric crates, and returns its path.
+/// Adds MNIST, fetched if it is not here, and the classifier that scores it, trained if it is not here.
+fn add_data(folder: &Path) -> Result<()> {
+    let (mergan, run, cache) = (folder.join("bin/mergan"), tempfile::tempdir()?, data_cache());
+    let mut train = Command::new(mergan);
+    train.args([
+        "train",
+        "--dataset",
+        "mnist",
+        "--strategy",
+        "sft",
+        "--preset",
+        "smoke",
+        "--tasks",
+        "1",
+        "--device",
+        "cpu",
+    ]);
+    must(train.arg("--cache").arg(&cache).arg("--run").arg(run.path().join("run")))
+        .context("MNIST cannot be prepared")?;
+    copy_all(&cache.join("mnist"), &folder.join("data/mnist"), &[])?;
+    let scorers = fs::read_dir(cache.join("scorers"))?.collect::<std::io::Result<Vec<_>>>()?;
+    for scorer in scorers.iter().filter(|scorer| scorer.file_name().to_string_lossy().starts_with("mnist-")) {
+        copy(&scorer.path(), &folder.join("data/scorers").join(scorer.file_name()))?;
+    }
+    Ok(())
+}
+
+/// Builds a program in release and returns its path.
 fn build(package: &str, target: [&str; 2]) -> Result<PathBuf> {
     let mut build = cargo();
-    build.args(if target[0] == "--test" { &["test", "--no-run"][..] } else { &["build"] });
+    build.args(if target[0] == "--test" { &["test", "--no-run"][..] } else { &["build"] }).arg("--release");
     build.args(["--message-format", "json-render-diagnostics", "--package", package]).args(target);
     let output = build.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("running cargo")?;
     ensure!(output.status.success(), "{package} does not build");
@@ -112,10 +140,12 @@ fn pack(folder: &Path, archive: &Path) -> Result<()> {
     let bytes = fs::metadata(archive)?.len();
     ensure!(bytes < LARGEST, "{} has {bytes} bytes; at most {LARGEST} may be sent", archive.display());
     println!(
-        "{} ({:.1} MiB): unpack it on the machine with the GPU and run mergan-gpu/run.sh again while it ends with {NEXT_SLICE}; \
-         then put its result.md into benches/results as DATE-gpu-DEVICE.md",
-        archive.display(),
+        "{archive} ({:.1} MiB). On the machine with the GPU:\n\n    tar -xzf {name} -C /tmp && /tmp/mergan-gpu/run.sh OUT\n\nWhile that \
+         exits with {NEXT_SLICE}, run it again. If the machine has changed meanwhile, put what OUT held into /tmp/mergan-gpu/earlier \
+         first. In the end OUT/result.md goes into benches/results as DATE-gpu-DEVICE.md.",
         bytes as f64 / f64::from(1 << 20),
+        name = archive.file_name().unwrap_or_default().to_string_lossy(),
+        archive = archive.display(),
     );
     Ok(())
 }
@@ -128,7 +158,7 @@ fn run_here(folder: &Path) -> Result<()> {
             Some(3) => bail!("this machine has no GPU; `--pack FILE.tar.gz` makes a bundle for one that has"),
             Some(0 | 1) => {
                 let result = root().join("benches/results").join(format!("{}-gpu.md", today()?));
-                copy(&folder.join("result.md"), &result)?;
+                copy(&folder.join("out/result.md"), &result)?;
                 ensure!(status.success(), "a step failed; {} says which", result.display());
                 println!("{}", result.display());
                 return Ok(());
@@ -160,7 +190,12 @@ mod tests {
         program("bin/kernels-test", test);
         program("bin/gpu-step", "echo \"width $1: 1 ms\"");
         program("bin/gpu-kernels", "echo \"width $1: 1 us\"");
-        program("bin/mergan", "echo no device");
+        // A training leaves an older and a newer checkpoint.
+        program(
+            "bin/mergan",
+            "[ \"$2\" = --resume ] && exit; while [ $# -gt 1 ]; do shift; [ \"$1\" = --run ] && run=$2; done; mkdir -p \
+             $run/checkpoint; touch -d yesterday $run/checkpoint/old; touch $run/checkpoint/new",
+        );
         program("path/nvidia-smi", "echo 'Some GPU, 580.0'");
         program("path/python3", "exit 1");
         fs::write(folder.path().join("commit"), "abc1234").unwrap();
@@ -168,59 +203,88 @@ mod tests {
         folder
     }
 
-    fn slice(folder: &Path, path: &str, seconds: u32) -> (Option<i32>, String) {
+    /// Runs a slice and returns its exit code and what it said.
+    fn slice(folder: &Path, path: &Path, seconds: u32) -> (Option<i32>, String) {
         let mut run = Command::new("bash");
-        run.arg(folder.join("run.sh")).env("SLICE_SECONDS", seconds.to_string());
-        let output = run.env("PATH", format!("{path}:/usr/bin:/bin")).output().unwrap();
+        run.arg(folder.join("run.sh")).env("SLICE_SECONDS", seconds.to_string()).env_remove("OUT");
+        let output = run.env("PATH", format!("{}:/usr/bin:/bin", path.display())).output().unwrap();
         let said = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8(said).unwrap())
+    }
+
+    /// Returns the names of the steps that the programs of a bundle noted, and what its result says.
+    fn done(folder: &Path) -> (Vec<String>, String) {
+        let ran = fs::read_to_string(folder.join("ran")).unwrap_or_default();
+        let result = fs::read_to_string(folder.join("out/result.md")).unwrap();
+        (ran.lines().map(String::from).collect(), result)
     }
 
     #[test]
     fn without_a_gpu_nothing_runs() {
         let folder = bundle("echo 'test result: ok. 1 passed'");
-        let (code, said) = slice(folder.path(), "/nowhere", 590);
+        let (code, said) = slice(folder.path(), Path::new("/nowhere"), 560);
         if !Path::new("/usr/bin/nvidia-smi").exists() {
             assert_eq!((code, said.contains("NOT RUN: there is no GPU")), (Some(3), true), "{said}");
-            assert!(!folder.path().join("result.md").exists());
+            assert!(!folder.path().join("out/result.md").exists());
         }
     }
 
+    const TEST: &str =
+        "echo \"$4\" >> ran; echo 'add_f32\tT3 GPU\thash' >> \"$MERGAN_LEDGER\"; echo 'test result: ok. 1 passed'";
+
     #[test]
-    fn a_run_goes_on_where_the_last_slice_ended() {
-        let folder = bundle(
-            "echo \"$4\" >> ran; echo 'add_f32\tT3 GPU\thash' >> \"$MERGAN_LEDGER\"; echo 'test result: ok. 1 passed'",
-        );
-        let path = folder.path().join("path").display().to_string();
-        let (code, said) = slice(folder.path(), &path, 300);
-        assert_eq!(
-            (code, said.contains("run it again") || said.contains("next slice")),
-            (Some(NEXT_SLICE), true),
-            "{said}"
-        );
-        let (code, said) = slice(folder.path(), &path, 590);
+    fn a_run_goes_on_on_a_new_machine_where_the_last_slice_ended() {
+        // Of 27 seconds, a slice keeps back 15, and starts nothing in the last 10.
+        let first = bundle(&format!("sleep 3; {TEST}"));
+        let (code, said) = slice(first.path(), &first.path().join("path"), 27);
+        assert_eq!((code, said.contains("goes on in the next slice")), (Some(NEXT_SLICE), true), "{said}");
+        let (ran, result) = done(first.path());
+        assert_eq!(ran, ["gpu::ten_iterations"]);
+        assert!(result.contains("Not finished: first-use") && result.contains("## smoke: passed"), "{result}");
+
+        let second = bundle(TEST);
+        copy_all(&first.path().join("out"), &second.path().join("earlier"), &[]).unwrap();
+        let (code, said) = slice(second.path(), &second.path().join("path"), 560);
         assert_eq!(code, Some(0), "{said}");
-        let ran = fs::read_to_string(folder.path().join("ran")).unwrap();
-        assert_eq!(ran.lines().filter(|test| *test == "gpu::every_operation").count(), 1);
-        let result = fs::read_to_string(folder.path().join("result.md")).unwrap();
+        let (ran, result) = done(second.path());
+        assert!(
+            ran.contains(&"gpu::every_operation".into()) && !ran.contains(&"gpu::ten_iterations".into()),
+            "{ran:?}"
+        );
         for expected in [
             "Some GPU, 580.0, commit abc1234",
-            "width 64: 1 ms",
+            "## smoke: passed",
             "width 64: 1 us",
-            "NOT RUN: PyTorch",
+            "NOT RUN: what is measured beside PyTorch",
+            "## train-jtr: passed",
             "add_f32\tT3 GPU\thash",
         ] {
             assert!(result.contains(expected), "{expected} in {result}");
         }
+
+        let mut list = Command::new("bash");
+        list.arg("-c").arg("cat state.tar.gz.* | tar -tzf -").current_dir(second.path().join("out"));
+        let names = String::from_utf8(list.output().unwrap().stdout).unwrap();
+        assert!(names.contains("state/run-ra/checkpoint/new") && !names.contains("checkpoint/old"), "{names}");
+    }
+
+    #[test]
+    fn a_step_for_which_a_whole_slice_is_too_short_fails() {
+        let folder = bundle(&format!("[ -e slow ] && sleep 60; {TEST}"));
+        let (path, slow) = (folder.path().join("path"), folder.path().join("slow"));
+        fs::write(&slow, "").unwrap();
+        // The whole slice did not suffice.
+        let (code, said) = slice(folder.path(), &path, 26);
+        assert_eq!(code, Some(NEXT_SLICE), "{said}");
+        assert!(done(folder.path()).1.contains("## smoke: FAILED (124)"), "{said}");
     }
 
     #[test]
     fn a_step_that_fails_fails_the_run_and_is_named() {
         let folder = bundle("echo 'test result: ok. 1 passed'; case \"$4\" in *ra) exit 5;; esac");
-        let path = folder.path().join("path").display().to_string();
-        let (code, said) = slice(folder.path(), &path, 590);
+        let (code, said) = slice(folder.path(), &folder.path().join("path"), 560);
         assert_eq!(code, Some(1), "{said}");
-        let result = fs::read_to_string(folder.path().join("result.md")).unwrap();
+        let (_, result) = done(folder.path());
         assert!(
             result.contains("## beside-the-cpu-ra: FAILED (5)") && result.contains("## operations: passed"),
             "{result}"
