@@ -146,8 +146,11 @@ impl Observer for Console {
             Happening::Finished { tasks, run } => {
                 self.note(format!("all {tasks} tasks learned; the run is in {}", run.display()));
             }
-            Happening::ScorerTrained { test_accuracy } => {
-                self.note(format!("it recognises {:.2} % of the test images", 100.0 * test_accuracy));
+            Happening::ScorerTrained { test_accuracy: Some(share) } => {
+                self.note(format!("it recognises {:.2} % of the test images", 100.0 * share));
+            }
+            Happening::ScorerTrained { test_accuracy: None } => {
+                self.warn("there are no test images: how well it recognises real ones is not known");
             }
             Happening::Warning(text) => self.warn(text),
             Happening::Detail(text) => self.detail(text),

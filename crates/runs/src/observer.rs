@@ -107,8 +107,8 @@ pub enum Happening<'h> {
     },
     /// A scoring classifier has been trained.
     ScorerTrained {
-        /// The share of test images that it recognises, from 0 to 1.
-        test_accuracy: f64,
+        /// The share of test images that it recognises, from 0 to 1, if there are any.
+        test_accuracy: Option<f64>,
     },
     /// A problem that is no reason to stop, but that the user should know about.
     Warning(&'h str),

@@ -51,8 +51,9 @@ struct Note {
     epochs: usize,
     batch: usize,
     rate: f64,
-    /// The accuracy on the dataset's test images, from 0 to 1.
-    test_accuracy: f64,
+    /// The accuracy on the dataset's test images, from 0 to 1, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    test_accuracy: Option<f64>,
     /// The data that it was trained on, if not a dataset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stand_ins: Option<String>,
@@ -89,8 +90,8 @@ impl Scorer {
         }
     }
 
-    /// Returns the share of test images that it recognises, from 0 to 1.
-    pub fn test_accuracy(&self) -> f64 {
+    /// Returns the share of test images that it recognises, from 0 to 1, or `None` if its dataset has none.
+    pub fn test_accuracy(&self) -> Option<f64> {
         self.note.test_accuracy
     }
 
@@ -113,7 +114,10 @@ impl Scorer {
     /// Describes it and its accuracy, for a sentence.
     pub fn description(&self) -> String {
         let kind = if self.note.stand_ins.is_some() { "such test images" } else { "real test images" };
-        format!("{} (which recognises {:.2} % of {kind})", self.network(), 100.0 * self.note.test_accuracy)
+        match self.note.test_accuracy {
+            Some(share) => format!("{} (which recognises {:.2} % of {kind})", self.network(), 100.0 * share),
+            None => format!("{} (which was not tested: there are no test images)", self.network()),
+        }
     }
 
     /// Returns the network.
@@ -131,7 +135,7 @@ impl Scorer {
         Card {
             network: self.network(),
             sha256: Some(self.sha256.clone()),
-            test_accuracy: Some(self.note.test_accuracy),
+            test_accuracy: self.note.test_accuracy,
             samples_per_class: Some(samples),
             real_images: None,
             resize: None,
@@ -268,6 +272,9 @@ impl Scorer {
         let classifier =
             Classifier::fit_from(read, train.image_shape(), train.labels(), classes, options, random, report)?;
         drop(progress);
+        let test = Some(&data.test).filter(|test| !test.is_empty());
+        let accuracy = |test: &Labelled| Ok::<_, Error>(read_all(&classifier, test)?.accuracy(test.labels()));
+        let test_accuracy = test.map(accuracy).transpose()?;
         let note = Note {
             dataset: data.name.clone(),
             data: print,
@@ -276,7 +283,7 @@ impl Scorer {
             epochs: options.epochs,
             batch: options.batch,
             rate: options.rate,
-            test_accuracy: read_all(&classifier, &data.test)?.accuracy(data.test.labels()),
+            test_accuracy,
             stand_ins,
         };
         observer.happened(&Happening::ScorerTrained { test_accuracy: note.test_accuracy });
@@ -303,7 +310,12 @@ fn no_scorer(path: &Path, fault: impl Display) -> Result<Scorer, Error> {
 
 #[cfg(test)]
 mod tests {
+    use mergan_record::metric::ACCURACY;
+    use mergan_strategies::{Choice, Strategies};
+
     use super::*;
+    use crate::observer::Unobserved;
+    use crate::run::Run;
 
     #[test]
     fn a_note_of_other_sizes_is_refused() {
@@ -317,7 +329,7 @@ mod tests {
             epochs: 1,
             batch: 1,
             rate: 1.0,
-            test_accuracy: 1.0,
+            test_accuracy: Some(1.0),
             stand_ins: None,
         };
         let mut weights = Weights::default();
@@ -330,5 +342,35 @@ mod tests {
         for strange in [note(usize::MAX, 10), note(1024, 1_000_000_000_000), note(1024, 10)] {
             assert!(message(&strange).contains("other sizes or classes than these"));
         }
+    }
+
+    #[test]
+    fn without_test_images_runs_are_scored_by_all_that_needs_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let shapes = mergan_datasets::load("shapes", &Default::default()).unwrap();
+        let data = Dataset { test: shapes.test.select(&[]), ..shapes };
+        let scorer = Scorer::obtain(None, &data, folder.path(), &Unobserved).unwrap();
+        assert_eq!(scorer.test_accuracy(), None);
+
+        let names = ["shapes", "sft", "smoke"].map(String::from);
+        let [dataset, strategy, preset] = names;
+        let choice = Choice { dataset, strategy, preset, tasks: Some(2), ..Choice::default() };
+        let config = Config::resolve(&choice, &Strategies::built_in(), 10).unwrap();
+        let run = Run::start(&folder.path().join("run"), config, &data, &Strategies::built_in()).unwrap();
+        let mut run = run.scored_by(scorer);
+        run.train(&Unobserved, &|| false).unwrap();
+        let scores = fs::read_to_string(run.dir().scores(2)).unwrap();
+        assert!(scores.contains(ACCURACY), "{scores}");
+        assert!(!scores.contains("\"value\": null") && !scores.contains("test_accuracy"), "{scores}");
+
+        // The cached classifier can be read, so it is not trained again.
+        let written = |scorer: &Scorer| fs::metadata(scorer.file()).unwrap().modified().unwrap();
+        let before = Scorer::obtain(None, &data, folder.path(), &Unobserved).unwrap();
+        let then = written(&before);
+        assert_eq!(written(&Scorer::obtain(None, &data, folder.path(), &Unobserved).unwrap()), then);
+        // One that cannot be read is.
+        fs::write(before.file(), "no weights").unwrap();
+        let again = Scorer::obtain(None, &data, folder.path(), &Unobserved).unwrap();
+        assert_eq!(again.sha256(), before.sha256());
     }
 }

@@ -164,8 +164,11 @@ fn scorers(manifest: &Manifest, cache: &Path) -> Vec<Finding> {
     };
     let finding = |path: PathBuf| match Scorer::open(&path, manifest.shape) {
         Ok(scorer) => {
-            let recognises = 100.0 * scorer.test_accuracy();
-            let detail = format!("SHA-256 {}, recognises {recognises:.2} % of test images", scorer.sha256());
+            let detail = match scorer.test_accuracy() {
+                Some(share) => format!("recognises {:.2} % of test images", 100.0 * share),
+                None => "not tested".into(),
+            };
+            let detail = format!("SHA-256 {}, {detail}", scorer.sha256());
             Finding::new(&name, State::Fine, detail)
         }
         Err(error) => Finding::new(&name, State::Fault, error.to_string()),
