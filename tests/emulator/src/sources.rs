@@ -33,7 +33,7 @@ pub struct Module {
 impl Module {
     /// Returns the virtual architecture that it is compiled for; file names mark the modules for tensor cores.
     pub fn set(&self) -> &'static str {
-        if self.name.ends_with("_tf32") { "compute_80" } else { "compute_75" }
+        if self.name.ends_with("_tf32") { "compute_80" } else { "compute_70" }
     }
 
     /// Returns the names of its kernels in the order of the file: everything declared `extern "C" __global__ void`.

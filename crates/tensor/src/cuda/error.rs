@@ -45,7 +45,7 @@ pub enum DeviceError {
         count: usize,
     },
     /// The device is too old for the kernels.
-    #[error("{device} has compute capability {}.{}; the kernels need 7.5 (Turing, 2018) or newer", .capability.0, .capability.1)]
+    #[error("{device} has compute capability {}.{}; the kernels need 7.0 (Volta, 2017) or newer", .capability.0, .capability.1)]
     TooOld {
         /// The device.
         device: String,

@@ -13,7 +13,7 @@ use super::error::DeviceError;
 use super::modules::{MODULES, Module};
 
 /// The lowest compute capability that the kernels are compiled for.
-const OLDEST: (u32, u32) = (7, 5);
+const OLDEST: (u32, u32) = (7, 0);
 
 /// The oldest CUDA version of a driver that has all the functions called here (`cuGraphInstantiateWithFlags`).
 const OLDEST_DRIVER: i32 = 11040;

@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask ptx` compiles every `.cu` file, with the prelude and the `.cuh` files of its folder before it, to
 //! `ptx/<set>/<module>.ptx`. A module is in the set `compute_80` if its name ends in `_tf32`, otherwise in
-//! `compute_75`. Kernel names are unique across all modules. The build script finds these files and embeds them
+//! `compute_70`. Kernel names are unique across all modules. The build script finds these files and embeds them
 //! compressed with DEFLATE, at a seventh of their size.
 
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use std::sync::{LazyLock, OnceLock};
 pub struct Module {
     /// The file's name without its extension.
     pub name: &'static str,
-    /// The virtual architecture that it is compiled for: `compute_75` or `compute_80`.
+    /// The virtual architecture that it is compiled for: `compute_70` or `compute_80`.
     pub set: &'static str,
     ptx: &'static LazyLock<String>,
 }

@@ -8,16 +8,17 @@ use anyhow::{Context, Result, ensure};
 
 use crate::sources::sha256;
 
-/// The version of NVRTC. A later one might emit instructions that older drivers do not know.
-pub const VERSION: &str = "13.0.88";
+/// The version of NVRTC: the last one that compiles for Volta. A later one might also emit instructions that older drivers do
+/// not know.
+pub const VERSION: &str = "12.9.86";
 
-const PACKAGE: &str = "nvidia-cuda-nvrtc";
+const PACKAGE: &str = "nvidia-cuda-nvrtc-cu12";
 const PLATFORM: &str = "manylinux_2_12_x86_64";
-const WHEEL: &str = "nvidia_cuda_nvrtc-13.0.88-py3-none-manylinux2010_x86_64.manylinux_2_12_x86_64.whl";
-const SHA256: &str = "ad9b6d2ead2435f11cbb6868809d2adeeee302e9bb94bcf0539c7a40d80e8575";
+const WHEEL: &str = "nvidia_cuda_nvrtc_cu12-12.9.86-py3-none-manylinux2010_x86_64.manylinux_2_12_x86_64.whl";
+const SHA256: &str = "210cf05005a447e29214e9ce50851e83fc5f4358df8b453155d5e1918094dcb4";
 
 /// The folder of the libraries in the package.
-const LIBRARIES: &str = "nvidia/cu13/lib";
+const LIBRARIES: &str = "nvidia/cuda_nvrtc/lib";
 
 /// Returns the folder inside `cache` that holds the libraries; fetches them if they are missing.
 pub fn fetch(cache: &Path) -> Result<PathBuf> {

@@ -49,8 +49,8 @@ impl Library {
             unsafe { Loaded::open(Some(&path), RTLD_NOW | RTLD_GLOBAL) }
                 .with_context(|| format!("loading {}", path.display()))
         };
-        let builtins = load("libnvrtc-builtins.so.13.0")?;
-        let library = load("libnvrtc.so.13")?;
+        let builtins = load("libnvrtc-builtins.so.12.9")?;
+        let library = load("libnvrtc.so.12")?;
         // SAFETY: nvrtc.h declares the functions with these types.
         unsafe {
             Ok(Library {
