@@ -2,8 +2,9 @@
 
 Called as `torch_gpu_step.py STRATEGY SIDE WIDTH BATCH TASK ITERATIONS [compiled]`; prints the milliseconds of an iteration in
 each way that PyTorch may be run: exactly, in TF32 and in bfloat16 by autocast, in either memory format, eagerly and as one
-CUDA graph. cuDNN chooses its algorithms by measurement, and Adam is fused. With `compiled`, the networks are compiled by
-`torch.compile` first, which PyTorch does for first derivatives only. A way that PyTorch refuses is named with its reason.
+CUDA graph. cuDNN chooses its algorithms by measurement, and Adam is fused. With `compiled`, the generators are
+compiled by `torch.compile` first; the critic is not, because the penalty differentiates it twice. A way that PyTorch refuses is
+named with its reason.
 """
 
 import contextlib
@@ -62,7 +63,6 @@ def trainer(strategy, sizes, memory_format, compiled):
     side, width, batch, task = sizes
     trainer = Trainer(strategy, side, width, batch, task, memory_format)
     if compiled:
-        # The critic is differentiated twice, which torch.compile does not support, except in the generator's step.
         trainer.generator, trainer.old = torch.compile(trainer.generator), torch.compile(trainer.old)
     networks = trainer.generator, trainer.critic
     options = {"capturable": True, "fused": True} if CUDA else {}

@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use mergan_datasets::{Dataset, FetchOptions, default_cache};
+use mergan_datasets::{Dataset, FetchOptions, Manifest, default_cache};
 use mergan_record::{Event, Position, Start, TaskScores, write_whole};
 use mergan_strategies::{Config, Strategies, Trainer};
 use mergan_tensor::{Device, microkernel};
@@ -339,8 +339,7 @@ impl Estimate {
 }
 
 /// Checks that a run can start in `directory`, before anything is downloaded or trained: the strategy's options, the
-/// tasks of `classes` classes, the memory for images of `channels` channels, the directory, and the run in `first` whose
-/// first task is to be shared.
+/// tasks of the dataset's classes, the memory, the directory, and the run in `first` whose first task is to be shared.
 ///
 /// # Errors
 /// Says what is wrong, and what is expected.
@@ -348,10 +347,10 @@ pub fn require_startable(
     directory: &Path,
     config: &Config,
     strategies: &Strategies,
-    classes: usize,
-    channels: usize,
+    dataset: &Manifest,
     first: Option<&Path>,
 ) -> Result<(), Error> {
+    let ([channels, _, _], classes) = (dataset.shape, dataset.classes.len());
     strategies.build(&config.strategy, &config.options)?;
     config.task_sequence(classes)?;
     memory::require_for_training(config, channels, classes)?;

@@ -272,9 +272,10 @@ impl Scorer {
         let classifier =
             Classifier::fit_from(read, train.image_shape(), train.labels(), classes, options, random, report)?;
         drop(progress);
-        let test = Some(&data.test).filter(|test| !test.is_empty());
-        let accuracy = |test: &Labelled| Ok::<_, Error>(read_all(&classifier, test)?.accuracy(test.labels()));
-        let test_accuracy = test.map(accuracy).transpose()?;
+        let test_accuracy = match data.test.is_empty() {
+            true => None,
+            false => Some(read_all(&classifier, &data.test)?.accuracy(data.test.labels())),
+        };
         let note = Note {
             dataset: data.name.clone(),
             data: print,

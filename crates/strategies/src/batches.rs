@@ -89,7 +89,8 @@ impl Batches {
         let sources = groups.into_iter().enumerate().map(|(number, group)| {
             let images = tasks.images_of(group, train);
             if images.len() < share {
-                let (found, largest) = (images.len(), asked * images.len() / share);
+                let found = images.len();
+                let largest = asked.saturating_mul(found) / share;
                 return Err(Error::TooFewImages { classes: group.to_vec(), found, needed: share, largest });
             }
             Ok(Source { images, share, number, epoch: usize::MAX, order: Vec::new() })

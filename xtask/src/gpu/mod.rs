@@ -203,13 +203,19 @@ mod tests {
         folder
     }
 
-    /// Runs a slice and returns its exit code and what it said.
-    fn slice(folder: &Path, path: &Path, seconds: u32) -> (Option<i32>, String) {
+    /// Runs a slice that ends after 100 seconds, of which so many have passed, and returns its exit code and what it said.
+    fn slice(folder: &Path, path: &Path, passed: u32) -> (Option<i32>, String) {
         let mut run = Command::new("bash");
-        run.arg(folder.join("run.sh")).env("SLICE_SECONDS", seconds.to_string()).env_remove("OUT");
+        // bash counts SECONDS on from the value that it finds.
+        run.arg(folder.join("run.sh")).env("SLICE_SECONDS", "100").env("SECONDS", passed.to_string()).env_remove("OUT");
         let output = run.env("PATH", format!("{}:/usr/bin:/bin", path.display())).output().unwrap();
         let said = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8(said).unwrap())
+    }
+
+    /// Makes one of the programs end as if it were cut off.
+    fn cut_off(folder: &Path) {
+        fs::write(folder.join("bin/gpu-step"), "#!/bin/sh\nexit 124\n").unwrap();
     }
 
     /// Returns the names of the steps that the programs of a bundle noted, and what its result says.
@@ -222,7 +228,7 @@ mod tests {
     #[test]
     fn without_a_gpu_nothing_runs() {
         let folder = bundle("echo 'test result: ok. 1 passed'");
-        let (code, said) = slice(folder.path(), Path::new("/nowhere"), 560);
+        let (code, said) = slice(folder.path(), Path::new("/nowhere"), 0);
         if !Path::new("/usr/bin/nvidia-smi").exists() {
             assert_eq!((code, said.contains("NOT RUN: there is no GPU")), (Some(3), true), "{said}");
             assert!(!folder.path().join("out/result.md").exists());
@@ -234,17 +240,17 @@ mod tests {
 
     #[test]
     fn a_run_goes_on_on_a_new_machine_where_the_last_slice_ended() {
-        // Of 27 seconds, a slice keeps back 15, and starts nothing in the last 10.
-        let first = bundle(&format!("sleep 3; {TEST}"));
-        let (code, said) = slice(first.path(), &first.path().join("path"), 27);
-        assert_eq!((code, said.contains("goes on in the next slice")), (Some(NEXT_SLICE), true), "{said}");
+        let first = bundle(TEST);
+        cut_off(first.path());
+        let (code, said) = slice(first.path(), &first.path().join("path"), 40);
+        assert_eq!((code, said.contains("first-use goes on in the next slice")), (Some(NEXT_SLICE), true), "{said}");
         let (ran, result) = done(first.path());
         assert_eq!(ran, ["gpu::ten_iterations"]);
         assert!(result.contains("Not finished: first-use") && result.contains("## smoke: passed"), "{result}");
 
         let second = bundle(TEST);
         copy_all(&first.path().join("out"), &second.path().join("earlier"), &[]).unwrap();
-        let (code, said) = slice(second.path(), &second.path().join("path"), 560);
+        let (code, said) = slice(second.path(), &second.path().join("path"), 0);
         assert_eq!(code, Some(0), "{said}");
         let (ran, result) = done(second.path());
         assert!(
@@ -270,19 +276,25 @@ mod tests {
 
     #[test]
     fn a_step_for_which_a_whole_slice_is_too_short_fails() {
-        let folder = bundle(&format!("[ -e slow ] && sleep 60; {TEST}"));
-        let (path, slow) = (folder.path().join("path"), folder.path().join("slow"));
-        fs::write(&slow, "").unwrap();
-        // The whole slice did not suffice.
-        let (code, said) = slice(folder.path(), &path, 26);
-        assert_eq!(code, Some(NEXT_SLICE), "{said}");
-        assert!(done(folder.path()).1.contains("## smoke: FAILED (124)"), "{said}");
+        let folder = bundle(TEST);
+        cut_off(folder.path());
+        let (code, said) = slice(folder.path(), &folder.path().join("path"), 0);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(done(folder.path()).1.contains("## first-use: FAILED (124)"), "{said}");
+    }
+
+    #[test]
+    fn near_its_end_a_slice_starts_nothing() {
+        let folder = bundle(TEST);
+        let (code, said) = slice(folder.path(), &folder.path().join("path"), 80);
+        assert_eq!((code, said.contains("smoke goes on in the next slice")), (Some(NEXT_SLICE), true), "{said}");
+        assert!(done(folder.path()).0.is_empty());
     }
 
     #[test]
     fn a_step_that_fails_fails_the_run_and_is_named() {
         let folder = bundle("echo 'test result: ok. 1 passed'; case \"$4\" in *ra) exit 5;; esac");
-        let (code, said) = slice(folder.path(), &folder.path().join("path"), 560);
+        let (code, said) = slice(folder.path(), &folder.path().join("path"), 0);
         assert_eq!(code, Some(1), "{said}");
         let (_, result) = done(folder.path());
         assert!(

@@ -31,15 +31,18 @@ fn start(directory: &Path, arguments: &TrainArguments, console: &Console) -> Res
     // For an estimate, the run whose first task is shared need not exist yet.
     let first = arguments.first_task.as_deref();
     let shared = first.filter(|_| !arguments.estimate);
-    let [channels, _, _] = manifest.shape;
-    require_startable(directory, &config, &strategies, manifest.classes.len(), channels, shared)?;
+    require_startable(directory, &config, &strategies, &manifest, shared)?;
     let device = arguments.device.open(console)?;
     announce(&config, console);
     let data = arguments.data.load(&config.dataset, &config.images, console)?;
-    // The classifier that scores takes minutes to train; what is wrong with the run itself is said before.
-    let trainer = new_trainer(config.clone(), &data, &strategies)?;
-    if arguments.estimate || config.preset == "paper" {
-        let estimate = Estimate::of(&trainer.on(device), usize::from(first.is_some()), console)?;
+    let estimate = {
+        // What is wrong with the run is said before the classifier that scores is trained, which takes minutes. These
+        // networks are dropped again, because they would take memory as long as the run is trained.
+        let trainer = new_trainer(config.clone(), &data, &strategies)?;
+        let asked = arguments.estimate || config.preset == "paper";
+        asked.then(|| Estimate::of(&trainer.on(device), usize::from(first.is_some()), console)).transpose()?
+    };
+    if let Some(estimate) = estimate {
         say(&estimate, console);
         if arguments.estimate {
             return print(&estimate, arguments.json, console);

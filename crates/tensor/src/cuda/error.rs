@@ -18,7 +18,7 @@ pub enum DeviceError {
     /// The machine has a driver, but it does not work.
     #[error("there is no CUDA device: NVIDIA's driver says: {0}")]
     Driver(String),
-    /// The driver is too old.
+    /// The driver is too old. Its CUDA version is given as the driver gives it: 11040 is 11.4.
     #[error(
         "there is no CUDA device that can be used: NVIDIA's driver supports CUDA {}.{}; driver 470 (CUDA 11.4) or newer is \
          needed",
