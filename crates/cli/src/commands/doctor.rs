@@ -102,7 +102,9 @@ fn gpu() -> Finding {
 }
 
 fn disk(cache: &Path) -> Finding {
-    let folder = cache.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
+    let cache = std::path::absolute(cache).unwrap_or_else(|_| cache.into());
+    // Where the cache would be made. If a file is in its place, nothing can be written there.
+    let folder = cache.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
     // Free space is of no use on a disk that cannot be written to.
     match tempfile::tempfile_in(folder).and_then(|mut file| file.write_all(b"doctor")).and_then(|()| free_bytes(folder))
     {

@@ -166,8 +166,18 @@ fn nonsense_on_the_command_line_is_refused() {
 #[test]
 #[cfg(target_os = "linux")]
 fn the_doctor_notices_a_cache_that_cannot_be_written_to() {
-    let output = mergan().args(["doctor", "--cache", "/proc/mergan"]).assert().failure().get_output().clone();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let disk = text.lines().find(|line| line.starts_with("disk")).unwrap();
-    assert!(disk.contains("FAULT") && disk.contains("choose another cache with --cache or MERGAN_DATA"), "{disk}");
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
+    let disk = |cache: &str| {
+        let output = mergan().current_dir(&folder).args(["doctor", "--cache", cache]).assert().get_output().clone();
+        let text = String::from_utf8(output.stdout).unwrap();
+        (output.status.success(), text.lines().find(|line| line.starts_with("disk")).unwrap().to_string())
+    };
+    for cache in ["/proc/mergan", "/dev/full/mergan", "file/mergan"] {
+        let (fine, disk) = disk(cache);
+        assert!(!fine && disk.contains("FAULT"), "{disk}");
+        assert!(disk.contains("choose another cache with --cache or MERGAN_DATA"), "{disk}");
+    }
+    let (fine, disk) = disk("new/mergan");
+    assert!(fine && disk.contains("fine"), "{disk}");
 }
