@@ -6,6 +6,8 @@
 //!   `src/bin/step.rs` is our side, `peers/torch_step.py` the other.
 //! - `cargo xtask bench conv2d` does the same for each map of each convolution, with `src/bin/conv2d.rs` and
 //!   `peers/torch_conv2d.py`. `convolutions` lists them.
+//! - `cargo xtask bench tensors` does so for one convolution and an iteration of the digit networks beside burn and candle,
+//!   with `peers/tensors`.
 //! - `results/` holds the measurements, with command, date and machine.
 
 pub mod convolutions;

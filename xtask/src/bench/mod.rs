@@ -34,7 +34,7 @@ pub enum Bench {
     Inception(inception::Arguments),
     /// What each operation of an iteration costs, as a share of what the machine can do.
     Profile(profile::Arguments),
-    /// A training step of one convolution, beside burn and candle.
+    /// A training step of one convolution, and an iteration of the digit networks, beside burn and candle.
     Tensors(tensors::Arguments),
 }
 

@@ -1,70 +1,81 @@
-//! Times one training step of a convolution with 64 to 128 channels in the tensor libraries for Rust: the convolution, the
-//! sum of its result's squares, and the gradients with respect to images and kernel.
+//! Times the tensor libraries for Rust on a training step of one convolution, and on a training iteration of the paper's
+//! digit networks without the gradient penalty.
 //!
-//! `tensors ROUNDS THREADS` prints a table. The sides take turns in one process, so that other load affects all alike, and
-//! each is warmed up by one step. All of them get the same numbers; the table names the largest relative difference of the
-//! kernels' gradients, so that nobody is timed doing something else.
+//! `tensors ROUNDS THREADS` prints a table of each. The sides take turns in one process, so that other load affects all
+//! alike, and each is warmed up by one step. All of them get the same numbers. The tables name the largest relative
+//! difference of their results from ours, and a larger one than rounding explains is an error, so that nobody is timed
+//! doing something else.
 
 use std::env;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-mod sides;
+mod convolution;
+mod digits;
 
-use sides::{SIDES, Side, Step};
+/// A library that has the numbers of a comparison.
+trait Side {
+    /// Takes a step and returns numbers that follow from all of it.
+    fn results(&mut self) -> Result<Vec<f32>>;
 
-/// Images in a batch, and their height and width.
-const BATCH: usize = 32;
-const SIDE: usize = 16;
-const CHANNELS: [usize; 2] = [64, 128];
+    /// Takes a step.
+    fn step(&mut self) -> Result<()> {
+        self.results().map(drop)
+    }
+}
+
+/// The sides of a comparison by name; ours is the first.
+type Sides = Vec<(&'static str, Box<dyn Side>)>;
+
+/// The largest difference of results, relative to the largest of ours, that rounding may explain.
+const TOLERANCE: f32 = 1e-4;
 
 fn main() -> Result<()> {
     let arguments: Vec<usize> = env::args().skip(1).map(|argument| argument.parse()).collect::<Result<_, _>>()?;
     let [rounds, threads] = arguments[..].try_into().ok().context("usage: tensors ROUNDS THREADS")?;
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
-    println!("| library | 3x3, ms | 5x5, ms | times ours, 3x3 | times ours, 5x5 | gradients differ by |");
-    println!("|---|---:|---:|---:|---:|---:|");
-    let [three, five] = [3, 5].map(|kernel| measure(kernel, rounds));
-    let (three, five) = (three?, five?);
-    for (((name, _), three_ms), five_ms) in SIDES.iter().zip(&three.medians).zip(&five.medians) {
-        let difference = three.differences[name].max(five.differences[name]);
+    compare(["3x3", "5x5"], "gradients", [convolution::sides(3)?, convolution::sides(5)?], rounds)?;
+    println!();
+    compare(["width 16", "width 32"], "losses", [digits::sides(16)?, digits::sides(32)?], rounds)
+}
+
+/// Prints the table of two cases.
+fn compare(names: [&str; 2], results: &str, cases: [Sides; 2], rounds: usize) -> Result<()> {
+    let [first, second] = names;
+    println!(
+        "| library | {first}, ms | {second}, ms | times ours, {first} | times ours, {second} | {results} differ by |\n\
+         |---|---:|---:|---:|---:|---:|"
+    );
+    let [left, right] = cases.map(|sides| measure(sides, rounds));
+    let (left, right) = (left?, right?);
+    for (a, b) in left.iter().zip(&right) {
         println!(
-            "| {name} | {three_ms:.2} | {five_ms:.2} | {:.2} | {:.2} | {difference:.0e} |",
-            three_ms / three.medians[0],
-            five_ms / five.medians[0],
+            "| {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.0e} |",
+            a.name,
+            a.median,
+            b.median,
+            a.median / left[0].median,
+            b.median / right[0].median,
+            a.difference.max(b.difference),
         );
     }
     Ok(())
 }
 
-/// The measurements of all sides.
+/// The measurements of a side.
 struct Measured {
-    /// In milliseconds, in the order of the sides; ours is the first.
-    medians: Vec<f64>,
-    /// By name, the largest difference of a number of the kernel's gradient from ours, relative to the largest number.
-    differences: std::collections::HashMap<&'static str, f64>,
+    name: &'static str,
+    /// The median time of a step in milliseconds.
+    median: f64,
+    /// The largest difference of a result from ours, relative to the largest of ours.
+    difference: f32,
 }
 
-fn measure(kernel: usize, rounds: usize) -> Result<Measured> {
-    let [inputs, outputs] = CHANNELS;
-    let step = Step {
-        images: [BATCH, inputs, SIDE, SIDE],
-        kernel: [outputs, inputs, kernel, kernel],
-        padding: kernel / 2,
-        numbers: |i| ((i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f32 / (1 << 24) as f32 - 0.5,
-    };
-    let mut sides: Vec<(&'static str, Box<dyn Side>)> =
-        SIDES.iter().map(|(name, make)| Ok((*name, make(&step)?))).collect::<Result<_>>()?;
-    let gradients: Vec<Vec<f32>> = sides.iter_mut().map(|(_, side)| side.gradient()).collect::<Result<_>>()?;
-    let largest = gradients[0].iter().fold(0f32, |largest, number| largest.max(number.abs()));
-    let mut differences = std::collections::HashMap::new();
-    for ((name, _), gradient) in sides.iter().zip(&gradients) {
-        ensure!(gradient.len() == gradients[0].len(), "{name} has a gradient of another size");
-        let pairs = gradient.iter().zip(&gradients[0]);
-        let difference = pairs.fold(0f32, |most, (a, b)| most.max((a - b).abs()));
-        differences.insert(*name, f64::from(difference / largest));
-    }
+fn measure(mut sides: Sides, rounds: usize) -> Result<Vec<Measured>> {
+    let results: Vec<Vec<f32>> = sides.iter_mut().map(|(_, side)| side.results()).collect::<Result<_>>()?;
+    let ours = &results[0];
+    let largest = ours.iter().fold(0f32, |largest, number| largest.max(number.abs()));
     let mut times = vec![Vec::new(); sides.len()];
     for _ in 0..rounds {
         for ((_, side), times) in sides.iter_mut().zip(&mut times) {
@@ -73,9 +84,14 @@ fn measure(kernel: usize, rounds: usize) -> Result<Measured> {
             times.push(begun.elapsed().as_secs_f64() * 1e3);
         }
     }
-    let median = |mut times: Vec<f64>| {
+    let measured = sides.iter().zip(&results).zip(times).map(|(((name, _), results), mut times)| {
+        ensure!(results.len() == ours.len(), "{name} has {} results, not {}", results.len(), ours.len());
+        let differences = results.iter().zip(ours).map(|(theirs, ours)| (theirs - ours).abs());
+        // In the total order NaN is the largest, so it is not overlooked.
+        let difference = differences.max_by(f32::total_cmp).context("a step without results")? / largest;
+        ensure!(difference <= TOLERANCE, "the results of {name} differ from ours by {difference:.0e}");
         times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
-    };
-    Ok(Measured { medians: times.into_iter().map(median).collect(), differences })
+        Ok(Measured { name, median: times[times.len() / 2], difference })
+    });
+    measured.collect()
 }

@@ -1,4 +1,5 @@
-//! The same step in each library.
+//! A training step of a convolution with 64 to 128 channels in each library: the convolution, the sum of its result's
+//! squares, and the gradients with respect to images and kernel.
 
 use anyhow::Result;
 use burn::backend::{Autodiff, Flex, NdArray};
@@ -7,38 +8,40 @@ use burn::tensor::{Tensor as BurnTensor, TensorData, module::conv2d};
 use candle_core::{Device as CandleDevice, Tensor as CandleTensor, Var};
 use mergan_tensor::{Conv2d, Device, Tensor};
 
+use crate::{Side, Sides};
+
+/// Images in a batch, and their height and width.
+const BATCH: usize = 32;
+const SIDE: usize = 16;
+const CHANNELS: [usize; 2] = [64, 128];
+
+/// Returns the sides for a kernel of this height and width. Their results are the gradient with respect to the kernel, in
+/// the order `[co, ci, kh, kw]`.
+pub fn sides(kernel: usize) -> Result<Sides> {
+    let [inputs, outputs] = CHANNELS;
+    let step =
+        &Step { images: [BATCH, inputs, SIDE, SIDE], kernel: [outputs, inputs, kernel, kernel], padding: kernel / 2 };
+    Ok(vec![
+        ("mergan-tensor", Ours::make(step)),
+        ("burn, flex", Burn::<Flex>::make(step)),
+        ("burn, ndarray", Burn::<NdArray>::make(step)),
+        ("candle", Candle::make(step)?),
+    ])
+}
+
 /// The computation that is compared.
-pub struct Step {
-    pub images: [usize; 4],
-    pub kernel: [usize; 4],
-    pub padding: usize,
-    /// The i-th number of images and kernel.
-    pub numbers: fn(usize) -> f32,
+struct Step {
+    images: [usize; 4],
+    kernel: [usize; 4],
+    padding: usize,
 }
 
 impl Step {
     fn vec(&self, shape: [usize; 4]) -> Vec<f32> {
-        (0..shape.iter().product()).map(self.numbers).collect()
+        let number = |i: usize| ((i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f32 / (1 << 24) as f32 - 0.5;
+        (0..shape.iter().product()).map(number).collect()
     }
 }
-
-/// A library that has the step's numbers.
-pub trait Side {
-    /// Computes both gradients and drops them.
-    fn step(&mut self) -> Result<()>;
-    /// Computes the gradient with respect to the kernel, in the order `[co, ci, kh, kw]`.
-    fn gradient(&mut self) -> Result<Vec<f32>>;
-}
-
-type Make = fn(&Step) -> Result<Box<dyn Side>>;
-
-/// All sides; ours is the first.
-pub const SIDES: [(&str, Make); 4] = [
-    ("mergan-tensor", Ours::make),
-    ("burn, flex", Burn::<Flex>::make),
-    ("burn, ndarray", Burn::<NdArray>::make),
-    ("candle", Candle::make),
-];
 
 struct Ours {
     images: Tensor,
@@ -47,10 +50,10 @@ struct Ours {
 }
 
 impl Ours {
-    fn make(step: &Step) -> Result<Box<dyn Side>> {
+    fn make(step: &Step) -> Box<dyn Side> {
         let [images, kernel] =
             [step.images, step.kernel].map(|shape| Tensor::from_vec(step.vec(shape), shape, Device::Cpu).variable());
-        Ok(Box::new(Ours { images, kernel, conv: Conv2d::square(1, step.padding) }))
+        Box::new(Ours { images, kernel, conv: Conv2d::square(1, step.padding) })
     }
 
     fn gradients(&self) -> Vec<Tensor> {
@@ -65,7 +68,7 @@ impl Side for Ours {
         Ok(())
     }
 
-    fn gradient(&mut self) -> Result<Vec<f32>> {
+    fn results(&mut self) -> Result<Vec<f32>> {
         Ok(self.gradients()[1].to_vec())
     }
 }
@@ -80,14 +83,14 @@ impl<B: burn::tensor::backend::Backend> Burn<B>
 where
     B::Device: Default,
 {
-    fn make(step: &Step) -> Result<Box<dyn Side>>
+    fn make(step: &Step) -> Box<dyn Side>
     where
         B: 'static,
     {
         let [images, kernel] = [step.images, step.kernel].map(|shape| {
             BurnTensor::from_data(TensorData::new(step.vec(shape), shape), &B::Device::default()).require_grad()
         });
-        Ok(Box::new(Burn::<B> { images, kernel, padding: step.padding }))
+        Box::new(Burn::<B> { images, kernel, padding: step.padding })
     }
 
     fn gradients(&self) -> [Option<BurnTensor<B, 4>>; 2] {
@@ -108,7 +111,7 @@ where
         Ok(())
     }
 
-    fn gradient(&mut self) -> Result<Vec<f32>> {
+    fn results(&mut self) -> Result<Vec<f32>> {
         let [_, kernel] = self.gradients();
         let data = kernel.expect("the loss depends on the kernel").into_data();
         data.to_vec().map_err(|error| anyhow::anyhow!("{error:?}"))
@@ -140,7 +143,7 @@ impl Side for Candle {
         Ok(())
     }
 
-    fn gradient(&mut self) -> Result<Vec<f32>> {
+    fn results(&mut self) -> Result<Vec<f32>> {
         let [_, kernel] = self.gradients()?;
         Ok(kernel.expect("the loss depends on the kernel").flatten_all()?.to_vec1()?)
     }
