@@ -187,8 +187,8 @@ impl Run {
         &self.config
     }
 
-    /// Trains to the end, or until `stop`, which is called between iterations, returns true. Each task is scored when
-    /// it is learned. A run that was stopped or killed continues from its newest checkpoint, to the same bits.
+    /// Trains to the end, or until `stop`, which is called between iterations and before a task is scored, returns
+    /// true. Each task is scored when it is learned. A run that was stopped or killed continues from its newest checkpoint, to the same bits.
     ///
     /// # Errors
     /// When another process trains here, no checkpoint can be read, the training diverges, or the disk is full. What
@@ -209,7 +209,7 @@ impl Run {
             None => self.obtain_scorer(None, &default_cache(), observer)?,
         };
         self.require_one_scorer(&scorer)?;
-        let mut events = EventLog::resume(&self.dir.events())?;
+        let mut events = EventLog::resume(&self.dir.events(), observer)?;
         if let Some(before) = events.device()?.filter(|before| *before != self.device.to_string()) {
             observer.happened(&Happening::Warning(&format!(
                 "the run was trained on {before} and goes on on {}, which rounds differently: not to the bits of an \
