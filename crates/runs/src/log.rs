@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use mergan_record::{Event, Position, write_whole};
+use mergan_record::{Event, Position, rename_durably, write_whole};
 
 use crate::error::{At, Error};
 use crate::export::tensorboard::TensorBoard;
@@ -109,7 +109,7 @@ fn set_aside(path: &Path) -> Result<Option<PathBuf>, Error> {
     }
     let names = (1..).map(|number| path.with_extension(format!("damaged{number}.jsonl")));
     let aside = names.into_iter().find(|name| !name.exists()).expect("some number is free");
-    fs::rename(path, &aside).at("setting aside", path)?;
+    rename_durably(path, &aside).at("setting aside", path)?;
     Ok(Some(aside))
 }
 

@@ -5,10 +5,9 @@
 //! this: at the end of a task, the checkpoint is written before the generator and the scores made from it; in a new
 //! run, the configuration is written last.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use mergan_datasets::{Dataset, FetchOptions, default_cache};
+use mergan_datasets::{Dataset, FetchOptions, LockFile, default_cache};
 use mergan_record::{Event, Position, Start, TaskScores, write_whole};
 use mergan_strategies::{Config, Strategies, Trainer};
 use mergan_tensor::{Device, microkernel};
@@ -41,7 +40,7 @@ pub struct Run {
     /// The differences between the data and those that the run was started with, if they were accepted.
     changed: Option<String>,
     /// Keeps other processes from training in this directory.
-    lock: Option<File>,
+    lock: Option<LockFile>,
 }
 
 /// The way in which a training run ended.

@@ -288,6 +288,20 @@ fn two_processes_do_not_train_one_run() {
     child.wait().unwrap();
 }
 
+#[cfg(unix)]
+#[test]
+fn a_lock_that_is_a_link_is_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = copy_of_finished(folder.path());
+    let victim = folder.path().join("victim");
+    fs::write(&victim, "text").unwrap();
+    fs::remove_file(run.join(".lock")).unwrap();
+    std::os::unix::fs::symlink(&victim, run.join(".lock")).unwrap();
+    let error = complaint(resume(&run));
+    assert!(error.contains("locking") && error.contains(".lock"), "{error}");
+    assert_eq!(fs::read_to_string(victim).unwrap(), "text");
+}
+
 #[test]
 fn a_diverged_run_says_where_and_keeps_its_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
