@@ -26,6 +26,7 @@
 //!   over runs,
 //! * [`metric`] - the list of metrics, with the names and units used in tables,
 //! * [`Embedding`], [`Neighbours`] - how a task's images lie among real ones,
+//! * [`rename_durably`] - renames a file or directory so that a power cut does not undo it,
 //! * [`write_whole`] - writes a file so that it never appears incomplete. All files but the log are written this way.
 //!
 //! Nothing here trains, draws or measures, so a program that only reads runs needs no tensors.
@@ -75,7 +76,7 @@ pub use layout::Layout;
 pub use owner::Owner;
 pub use position::Position;
 pub use scores::{ClassScore, ResultRow, Score, TaskScores};
-pub use write::write_whole;
+pub use write::{rename_durably, write_whole};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -49,7 +49,7 @@ pub fn resume(
                 observer.happened(&Happening::Resumed { checkpoint: &path });
                 return Ok(trainer);
             }
-            Err(error @ TrainingError::Weights(WeightsError::Format { .. })) => {
+            Err(error @ TrainingError::Weights(WeightsError::Format { .. } | WeightsError::File { .. })) => {
                 observer.happened(&Happening::Warning(&format!("{error}; trying an older checkpoint")));
             }
             Err(error) => return Err(error.into()),

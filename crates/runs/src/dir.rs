@@ -1,9 +1,10 @@
 //! A run directory: whether it may be used, what is cleaned up in it, and the lock that keeps other processes out.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use mergan_datasets::LockFile;
 use mergan_record::metric::ACCURACY;
 use mergan_record::{Layout, Owner, TaskScores};
 use mergan_strategies::Config;
@@ -104,20 +105,14 @@ impl RunDir {
         self.unfinished()?.iter().try_for_each(|path| fs::remove_file(path).at("removing", path))
     }
 
-    /// Keeps other processes from training here until the returned file is dropped or this process ends.
-    pub fn lock(&self) -> Result<File, Error> {
+    /// Keeps other processes from training here until the returned lock is dropped or this process ends.
+    pub fn lock(&self) -> Result<LockFile, Error> {
         let path = self.lock_file();
-        let file = File::create(&path).at("writing", &path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::Error(source)) => Err(source).at("locking", &path),
-            Err(TryLockError::WouldBlock) => {
-                let root = self.root().display();
-                let reason =
-                    format!("another process is training in {root}; wait for it, or choose another run directory");
-                Err(Error::run(self.root(), reason))
-            }
-        }
+        LockFile::try_lock(&path).at("locking", &path)?.ok_or_else(|| {
+            let root = self.root().display();
+            let reason = format!("another process is training in {root}; wait for it, or choose another run directory");
+            Error::run(self.root(), reason)
+        })
     }
 }
 

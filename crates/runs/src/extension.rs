@@ -7,10 +7,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mergan_datasets::{Dataset, FetchOptions, ImageOptions, Labelled, hex, pictures_of};
+use mergan_datasets::{Dataset, FetchOptions, ImageOptions, Labelled, LockFile, hex, pictures_of};
 use mergan_metrics::class_accuracy;
 use mergan_models::Generator;
-use mergan_record::Position;
+use mergan_record::{Position, rename_durably, write_whole};
 use mergan_strategies::{Config, Extension, Strategies, Trainer};
 use ndarray::Array4;
 use sha2::{Digest, Sha256};
@@ -88,9 +88,7 @@ pub fn extend(
         .map_err(|error| Error::in_training(error, &data.class_names))?;
 
     let partial = RunDir::new(&hidden(&into)?);
-    if partial.root().exists() {
-        fs::remove_dir_all(partial.root()).at("removing", partial.root())?;
-    }
+    let _lock = take_over(&partial, &into)?;
     partial.create()?;
     copy_folder(&base.tasks(), &partial.tasks())?;
     copy(&base.events(), &partial.events())?;
@@ -113,8 +111,33 @@ pub fn extend(
     checkpoints::save(&partial, &trainer)?;
     identity::expect(&partial, &data)?;
     write_config(&partial, trainer.config())?;
-    fs::rename(partial.root(), &into).at("naming", &into)?;
+    rename_durably(partial.root(), &into).at("naming", &into)?;
     Ok(RunDir::new(&into))
+}
+
+/// Makes the directory in which the run `into` is assembled, locks it and removes what an interrupted process left in
+/// it. The lock is a file of the run and gets its final name with the others.
+fn take_over(partial: &RunDir, into: &Path) -> Result<LockFile, Error> {
+    let root = partial.root();
+    make_folder(root)?;
+    let path = partial.lock_file();
+    let taken =
+        |how: &str| Error::run(into, format!("another process {how} {}; choose another --into", into.display()));
+    let lock = LockFile::try_lock(&path).at("locking", &path)?.ok_or_else(|| taken("is assembling"))?;
+    if into.exists() {
+        // The other process has renamed its directory, so this one is empty.
+        let _ = fs::remove_dir_all(root);
+        return Err(taken("has meanwhile made"));
+    }
+    for entry in fs::read_dir(root).at("reading", root)? {
+        let left = entry.at("reading", root)?.path();
+        if left.is_dir() {
+            fs::remove_dir_all(&left).at("removing", &left)?;
+        } else if left != path {
+            fs::remove_file(&left).at("removing", &left)?;
+        }
+    }
+    Ok(lock)
 }
 
 /// Loads the dataset of an extended run: the images of its last class, which lie in `folder`, and no others.
@@ -281,5 +304,5 @@ fn copy_folder(from: &Path, to: &Path) -> Result<(), Error> {
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), Error> {
-    fs::copy(from, to).map(|_| ()).at("copying to", to)
+    write_whole(to, &fs::read(from).at("reading", from)?).at("copying to", to)
 }

@@ -4,11 +4,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use mergan_record::{Event, Position};
+use mergan_record::{Event, Position, rename_durably, write_whole};
 
 use crate::error::{At, Error};
 use crate::export::tensorboard::TensorBoard;
 use crate::host::now;
+use crate::observer::{Happening, Observer};
 
 /// The event log of a run, open for appending.
 pub struct EventLog {
@@ -32,12 +33,23 @@ impl EventLog {
         Ok(())
     }
 
-    /// Opens the log of a run that continues. The last line is removed if a killed process left it incomplete.
-    pub fn resume(path: &Path) -> Result<Self, Error> {
+    /// Opens the log of a run that continues. The training does not depend on it, so a damaged log is no reason to
+    /// stop: it is set aside under another name, and the lines that are events are kept. The last line is removed if
+    /// a killed process left it incomplete.
+    pub fn resume(path: &Path, observer: &dyn Observer) -> Result<Self, Error> {
+        let (lines, fault) = match fs::read(path) {
+            Ok(text) => good_lines(&text),
+            Err(error) => (Vec::new(), Some(format!("cannot be read ({error})"))),
+        };
+        if let Some(fault) = fault {
+            let aside = set_aside(path)?;
+            write_whole(path, &lines).at("writing", path)?;
+            let kept = aside.map(|aside| format!("; it is kept as {}", aside.display())).unwrap_or_default();
+            let text = format!("{} {fault}; the run goes on with the lines that are events{kept}", path.display());
+            observer.happened(&Happening::Warning(&text));
+        }
         let file = OpenOptions::new().append(true).open(path).at("opening", path)?;
-        let text = fs::read(path).at("reading", path)?;
-        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-        file.set_len(whole as u64).at("writing", path)?;
+        file.set_len(lines.len() as u64).at("writing", path)?;
         Ok(EventLog { path: path.into(), file, tensorboard: None })
     }
 
@@ -80,6 +92,27 @@ impl EventLog {
     }
 }
 
+/// Returns the whole lines of a log that are events or blank, and the fault of the others, if there are any.
+fn good_lines(text: &[u8]) -> (Vec<u8>, Option<String>) {
+    let whole = text.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n"));
+    let is_good = |line: &[u8]| line.trim_ascii().is_empty() || serde_json::from_slice::<Event>(line).is_ok();
+    let (good, bad): (Vec<_>, Vec<_>) = whole.enumerate().partition(|(_, line)| is_good(line));
+    let numbers: Vec<_> = bad.iter().map(|(index, _)| (index + 1).to_string()).collect();
+    let fault = (!bad.is_empty()).then(|| format!("is damaged in line {}", numbers.join(", ")));
+    (good.into_iter().flat_map(|(_, line)| line).copied().collect(), fault)
+}
+
+/// Gives a damaged log, if there is one, a name that is free: `events.damaged1.jsonl` for `events.jsonl`.
+fn set_aside(path: &Path) -> Result<Option<PathBuf>, Error> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let names = (1..).map(|number| path.with_extension(format!("damaged{number}.jsonl")));
+    let aside = names.into_iter().find(|name| !name.exists()).expect("some number is free");
+    rename_durably(path, &aside).at("setting aside", path)?;
+    Ok(Some(aside))
+}
+
 /// Parses a line, if it is an event.
 fn parse(line: &str) -> Option<Event> {
     serde_json::from_str(line).ok()
@@ -94,19 +127,20 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::observer::Unobserved;
 
     #[test]
     fn a_cut_line_goes_and_seconds_are_found_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
         EventLog::create(&path, None).unwrap();
-        let mut log = EventLog::resume(&path).unwrap();
+        let mut log = EventLog::resume(&path, &Unobserved).unwrap();
         for (iterations, seconds) in [(10, 1.0), (20, 2.0), (20, 2.5)] {
             log.write(&Event::Checkpoint { tasks: 1, iterations, seconds }).unwrap();
         }
         log.file.write_all(b"{\"event\":\"che").unwrap();
 
-        let log = EventLog::resume(&path).unwrap();
+        let log = EventLog::resume(&path, &Unobserved).unwrap();
         assert!(fs::read_to_string(&path).unwrap().ends_with("2.5}\n"));
         assert_eq!(log.seconds(Position { tasks: 1, iterations: 20 }).unwrap(), 2.5);
         assert_eq!(log.seconds(Position::end_of(1)).unwrap(), 0.0);
@@ -117,7 +151,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [first, second] = ["first.jsonl", "second.jsonl"].map(|name| folder.path().join(name));
         EventLog::create(&first, None).unwrap();
-        let mut log = EventLog::resume(&first).unwrap();
+        let mut log = EventLog::resume(&first, &Unobserved).unwrap();
         log.write(&Event::TaskEnd { task: 1, seconds: 3.0, replayed: BTreeMap::new() }).unwrap();
         log.write(&Event::Evaluation { task: 1, accuracy: 0.9, seconds: 1.0 }).unwrap();
         log.write(&Event::TaskEnd { task: 2, seconds: 4.0, replayed: BTreeMap::new() }).unwrap();

@@ -5,10 +5,9 @@
 //! this: at the end of a task, the checkpoint is written before the generator and the scores made from it; in a new
 //! run, the configuration is written last.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use mergan_datasets::{Dataset, FetchOptions, Manifest, default_cache};
+use mergan_datasets::{Dataset, FetchOptions, LockFile, Manifest, default_cache};
 use mergan_record::{Event, Position, Start, TaskScores, write_whole};
 use mergan_strategies::{Config, Strategies, Trainer};
 use mergan_tensor::{Device, microkernel};
@@ -42,7 +41,7 @@ pub struct Run {
     /// The differences between the data and those that the run was started with, if they were accepted.
     changed: Option<String>,
     /// Keeps other processes from training in this directory.
-    lock: Option<File>,
+    lock: Option<LockFile>,
 }
 
 /// The way in which a training run ended.
@@ -190,8 +189,8 @@ impl Run {
         &self.config
     }
 
-    /// Trains to the end, or until `stop`, which is called between iterations, returns true. Each task is scored when
-    /// it is learned. A run that was stopped or killed continues from its newest checkpoint, to the same bits.
+    /// Trains to the end, or until `stop`, which is called between iterations and before a task is scored, returns
+    /// true. Each task is scored when it is learned. A run that was stopped or killed continues from its newest checkpoint, to the same bits.
     ///
     /// # Errors
     /// When another process trains here, no checkpoint can be read, the training diverges, or the disk is full. What
@@ -212,7 +211,7 @@ impl Run {
             None => self.obtain_scorer(None, &default_cache(), observer)?,
         };
         self.require_one_scorer(&scorer)?;
-        let mut events = EventLog::resume(&self.dir.events())?;
+        let mut events = EventLog::resume(&self.dir.events(), observer)?;
         if let Some(before) = events.device()?.filter(|before| *before != self.device.to_string()) {
             observer.happened(&Happening::Warning(&format!(
                 "the run was trained on {before} and goes on on {}, which rounds differently: not to the bits of an \

@@ -2,10 +2,10 @@
 //! so that the same network scores all runs on a machine.
 
 use std::fmt::Display;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use mergan_datasets::{Dataset, Error as DataError, Labelled, hex};
+use mergan_datasets::{Dataset, Error as DataError, Labelled, LockFile, hex};
 use mergan_models::{Classifier, FitOptions, FitProgress, Reading, Weights};
 use mergan_record::Card;
 use mergan_strategies::{Config, Sampling, Source};
@@ -77,8 +77,10 @@ impl Scorer {
         let folder = path.parent().expect("the cache has a folder of scorers");
         make_folder(folder)?;
         let path_of_lock = folder.join(".lock");
-        let lock = File::create(&path_of_lock).at("writing", &path_of_lock)?;
-        lock.lock().at("waiting for another process that trains the scoring classifier:", &path_of_lock)?;
+        let _lock = LockFile::lock(&path_of_lock, || {
+            observer.happened(&Happening::Detail("waiting for another process that trains the scoring classifier"));
+        })
+        .at("locking", &path_of_lock)?;
         match Scorer::of_data(&path, data) {
             Ok(scorer) => Ok(scorer),
             Err(reason) => {

@@ -62,7 +62,8 @@ impl<'s> Session<'s> {
         Ok(Session { run, observer, data, evaluation, trainer, events, checkpoint_every, seconds, saved, pace })
     }
 
-    /// Trains to the end, or until `stop`, which is called between iterations, asks for an earlier end.
+    /// Trains to the end, or until `stop` asks for an earlier end. It is called between iterations and before a task
+    /// is scored.
     pub fn run(mut self, stop: &dyn Fn() -> bool) -> Result<Outcome, Error> {
         if !self.run.real().exists() {
             self.write_real()?;
@@ -101,6 +102,9 @@ impl<'s> Session<'s> {
                     self.observer.happened(&Happening::Learned { task, tasks, took });
                     self.seconds = 0.0;
                     self.save()?;
+                    if stop() {
+                        return Ok(Outcome::Stopped);
+                    }
                     self.finish_task(task)?;
                 }
             }

@@ -100,19 +100,13 @@ impl Checkpoint {
     /// Reads a checkpoint and verifies its checksum.
     pub(crate) fn load(path: &Path) -> Result<Self, Error> {
         let mut weights = Weights::load(path, Device::Cpu)?;
-        let mut note: Note = serde_json::from_str(&weights.note).map_err(|error| Error::Checkpoint {
-            path: path.into(),
-            reason: format!("it has no readable note ({error}); it is no checkpoint of a training"),
-        })?;
+        let damaged = |reason| WeightsError::Format { path: path.into(), format: "checkpoint", reason };
+        let mut note: Note = serde_json::from_str(&weights.note)
+            .map_err(|error| damaged(format!("it has no readable note: {error}")))?;
         let stated = std::mem::take(&mut note.sha256);
         weights.note = note.to_json();
         if weights.sha256() != stated {
-            return Err(WeightsError::Format {
-                path: path.into(),
-                format: "checkpoint",
-                reason: "its checksum does not hold".into(),
-            }
-            .into());
+            return Err(damaged("its checksum does not hold".into()).into());
         }
         Ok(Checkpoint { path: path.into(), weights, note })
     }

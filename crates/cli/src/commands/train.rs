@@ -12,11 +12,12 @@ use mergan_strategies::{Config, Strategies};
 use crate::args::{TrainArguments, missing};
 use crate::config;
 use crate::console::Console;
-use crate::signals::Signals;
+use crate::signals::{Signals, end_with_parent};
 
 /// Runs `mergan train`. The exit code says whether the training is finished (0) or was interrupted (128 plus the
 /// signal's number).
 pub fn run(arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
+    end_with_parent();
     match (&arguments.resume, &arguments.run) {
         (Some(directory), _) => resume(directory, arguments, console),
         (None, Some(directory)) => start(directory, arguments, console),
@@ -86,15 +87,17 @@ pub fn resume(directory: &Path, arguments: &TrainArguments, console: &Console) -
 fn train(run: Run, arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
     let every = arguments.checkpoint_every.map(usize::from);
     let mut run = run.checkpoint_every(every).with_tensorboard(arguments.tensorboard).commanded_by(command_line());
-    let signals = Signals::catch()?;
-    match (run.train(console, &|| signals.caught().is_some())?, signals.caught()) {
-        (Outcome::Stopped, Some(signal)) => {
-            let root = run.dir().root().display();
-            console.note(format!("interrupted, nothing is lost; go on with `mergan train --resume {root}`"));
-            Ok(signal.exit_code())
+    let root = run.dir().root().display();
+    let go_on = format!("go on with `mergan train --resume {root}`");
+    Signals::during(console, go_on, |signals| {
+        match (run.train(signals, &|| signals.caught().is_some())?, signals.caught()) {
+            (Outcome::Stopped, Some(signal)) => {
+                signals.say();
+                Ok(signal.exit_code())
+            }
+            _ => Ok(ExitCode::SUCCESS),
         }
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    })
 }
 
 /// Announces what is trained.

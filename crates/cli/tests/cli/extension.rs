@@ -99,6 +99,24 @@ fn a_new_class_makes_room_and_an_interrupted_extension_goes_on_to_the_same_bits(
 }
 
 #[test]
+fn two_extensions_into_one_directory_do_not_meet() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, pictures) = (folder.path().join("run"), pictures(folder.path(), 4));
+    // Another process is at work there, and has left a file.
+    let partial = folder.path().join(".run.partial");
+    fs::create_dir_all(partial.join("tasks/01")).unwrap();
+    fs::write(partial.join("tasks/01/stray"), "").unwrap();
+    let lock = fs::File::create(partial.join(".lock")).unwrap();
+    lock.lock().unwrap();
+    let error = complaint(extend(finished_run(), "zebra", &pictures, &run));
+    assert!(error.contains("another process is assembling") && error.contains("--into"), "{error}");
+    assert!(partial.join("tasks/01/stray").exists() && !run.exists());
+    drop(lock);
+    extend(finished_run(), "zebra", &pictures, &run).success();
+    assert!(!run.join("tasks/01/stray").exists() && !partial.exists());
+}
+
+#[test]
 fn what_cannot_be_extended_is_refused_and_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let (into, pictures) = (folder.path().join("longer"), pictures(folder.path(), 3));

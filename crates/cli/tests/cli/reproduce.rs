@@ -27,6 +27,39 @@ fn strategies_fork_from_one_first_task_and_a_second_call_trains_nothing() {
     assert!(!String::from_utf8_lossy(&again.get_output().stderr).contains("learned"));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_training_ends_with_the_process_that_started_it() {
+    use std::process::{Command, Stdio};
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+    let folder = tempfile::tempdir().unwrap();
+    let mut reproduce = Command::new(env!("CARGO_BIN_EXE_mergan"));
+    // Measuring this preset takes minutes.
+    reproduce.args(["reproduce", "shapes", "--preset", "quick", "--tasks", "2", "--strategies", "sft", "--out"]);
+    reproduce.arg(folder.path().join("out")).env("MERGAN_DATA", crate::cache());
+    let mut parent = reproduce.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    let process = |pid: &str, file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let child = loop {
+        let tasks = fs::read_dir(format!("/proc/{}/task", parent.id())).unwrap();
+        let children = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default());
+        let child = children.collect::<String>().trim().to_string();
+        if process(&child, "cmdline").contains("--estimate") || begun.elapsed() > Duration::from_secs(60) {
+            break child;
+        }
+        sleep(Duration::from_millis(5));
+    };
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    assert!(!child.is_empty(), "no training began");
+    // A process that has ended, but that nobody has waited for, has no command line.
+    while process(&child, "cmdline").contains("--estimate") {
+        assert!(begun.elapsed() < Duration::from_secs(120), "the training goes on");
+        sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn own_images_are_known_again_by_a_relative_path() {
     let folder = tempfile::tempdir().unwrap();

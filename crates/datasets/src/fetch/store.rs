@@ -1,9 +1,9 @@
 //! One dataset's folder in the cache. This is the only code that writes there.
 //!
 //! Names that start with a dot are temporary. Only the holder of the lock writes, so a temporary file left by a
-//! killed process is simply overwritten.
+//! killed process is simply replaced.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, BufRead, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -12,13 +12,14 @@ use flate2::bufread::GzDecoder;
 use super::verify::copy_verified;
 use super::{Event, Failure, Files};
 use crate::Error;
+use crate::lock::LockFile;
 use crate::manifest::DataFile;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// The right to write in a dataset's folder. One process at a time holds it, until this is dropped.
 pub(crate) struct Lock {
-    _file: File,
+    _file: LockFile,
 }
 
 impl Lock {
@@ -26,16 +27,7 @@ impl Lock {
     pub(crate) fn acquire(folder: &Path, waiting: impl FnOnce()) -> Result<Self, Error> {
         fs::create_dir_all(folder).map_err(cache_error("create the folder", folder))?;
         let path = folder.join(".lock");
-        let file = File::create(&path).map_err(cache_error("create", &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                waiting();
-                file.lock().map_err(cache_error("lock", &path))?;
-            }
-            Err(TryLockError::Error(source)) => return Err(cache_error("lock", &path)(source)),
-        }
-        Ok(Self { _file: file })
+        Ok(Self { _file: LockFile::lock(&path, waiting).map_err(cache_error("lock", &path))? })
     }
 }
 
@@ -102,7 +94,9 @@ fn write_verified(path: &Path, file: &DataFile, mut content: impl BufRead) -> Re
     let content: Box<dyn Read + '_> =
         if start.starts_with(&GZIP_MAGIC) { Box::new(GzDecoder::new(content)) } else { Box::new(content) };
     let write_error = cache_error("write", path);
-    let mut out = File::create(path).map_err(&write_error)?;
+    // A leftover is removed rather than written to, because it might be a link to another file.
+    let _ = fs::remove_file(path);
+    let mut out = File::create_new(path).map_err(&write_error)?;
     copy_verified(content, file, |chunk| Ok(out.write_all(chunk).map_err(&write_error)?))?;
     Ok(out.sync_all().map_err(&write_error)?)
 }

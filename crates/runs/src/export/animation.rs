@@ -1,11 +1,11 @@
 //! A GIF of a run's sample grids that shows how it learned.
 
-use std::fs::{self, File};
-use std::io::BufWriter;
+use std::fs;
 use std::path::Path;
 
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, Frame, ImageError, RgbaImage, imageops};
+use mergan_record::write_whole;
 
 use crate::dir::RunDir;
 use crate::error::{At, Error};
@@ -38,10 +38,9 @@ pub fn write(path: &Path, run: &RunDir, columns: u32) -> Result<usize, Error> {
         return Err(Error::run(run.root(), reason));
     }
     let frames = paths.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
-    let unfinished = path.with_extension("gif.part");
-    encode(&unfinished, &frames, columns)
+    let encoded = encode(&frames, columns)
         .map_err(|error| Error::file_for(path, format!("writing {}", path.display()), error))?;
-    fs::rename(&unfinished, path).at("writing", path)?;
+    write_whole(path, &encoded).at("writing", path)?;
     Ok(frames.len())
 }
 
@@ -52,12 +51,13 @@ fn open(path: &Path) -> Result<RgbaImage, Error> {
     }
 }
 
-/// Encodes the frames. Grids grow by a row with each class, so the canvas is as large as the last one.
-fn encode(path: &Path, frames: &[RgbaImage], columns: u32) -> Result<(), ImageError> {
+/// Encodes the frames as a GIF. Grids grow by a row with each class, so the canvas is as large as the last one.
+fn encode(frames: &[RgbaImage], columns: u32) -> Result<Vec<u8>, ImageError> {
     let width = frames.iter().map(RgbaImage::width).max().unwrap_or(0);
     let height = frames.iter().map(RgbaImage::height).max().unwrap_or(0);
     let width = width * columns.min(COLUMNS as u32) / COLUMNS as u32;
-    let mut encoder = GifEncoder::new_with_speed(BufWriter::new(File::create(path)?), SPEED);
+    let mut encoded = Vec::new();
+    let mut encoder = GifEncoder::new_with_speed(&mut encoded, SPEED);
     encoder.set_repeat(Repeat::Infinite)?;
     for (i, frame) in frames.iter().enumerate() {
         let mut canvas = RgbaImage::from_pixel(width, height, image::Rgba([0, 0, 0, 255]));
@@ -65,5 +65,6 @@ fn encode(path: &Path, frames: &[RgbaImage], columns: u32) -> Result<(), ImageEr
         let milliseconds = if i + 1 == frames.len() { LAST } else { FRAME };
         encoder.encode_frame(Frame::from_parts(canvas, 0, 0, Delay::from_numer_denom_ms(milliseconds, 1)))?;
     }
-    Ok(())
+    drop(encoder);
+    Ok(encoded)
 }

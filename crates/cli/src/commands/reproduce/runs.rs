@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use mergan_record::{Config, Error, Event, Layout, events};
 
 use crate::console::Console;
+use crate::signals::tie;
 
 /// The options of `mergan train` that decide a run's result; `config.toml` stores them under the same names.
 pub type Identity = [(&'static str, String); 5];
@@ -104,8 +105,11 @@ impl Run {
             train.arg("--resume").arg(&self.directory);
         }
         // The child does not write to a terminal, so it prints plain lines, which can be prefixed with a name.
-        train.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        train.stdout(Stdio::piped()).stderr(Stdio::piped());
+        tie(&mut train);
         let mut child = train.spawn().context("starting mergan train")?;
+        // Waiting for the child would close its standard input.
+        let _lifeline = child.stdin.take();
         let lines = child.stderr.take().map(|stderr| BufReader::new(stderr).lines());
         for line in lines.into_iter().flatten() {
             console.note(format!("[{}] {}", self.name, line.context("reading what mergan train says")?));
