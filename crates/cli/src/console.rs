@@ -1,5 +1,6 @@
 //! Output of the command: a progress bar on a terminal, plain lines elsewhere, and results on the standard output.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard};
@@ -30,6 +31,8 @@ pub struct Console {
     bars: MultiProgress,
     /// The work in progress on runs, the innermost last.
     work: Mutex<Vec<Progress>>,
+    /// The notes that are not said again.
+    said: Mutex<HashSet<String>>,
 }
 
 /// The interval between plain progress lines.
@@ -42,7 +45,13 @@ impl Console {
     pub fn new(verbosity: Verbosity) -> Self {
         let draws = verbosity > Verbosity::Quiet && io::stderr().is_terminal();
         let target = if draws { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Console { verbosity, draws, bars: MultiProgress::with_draw_target(target), work: Mutex::default() }
+        Console {
+            verbosity,
+            draws,
+            bars: MultiProgress::with_draw_target(target),
+            work: Mutex::default(),
+            said: Mutex::default(),
+        }
     }
 
     /// Prints a result. It is no error if the reader, such as `head`, has gone away.
@@ -57,6 +66,13 @@ impl Console {
     /// Prints what the user waits for.
     pub fn note(&self, text: impl Display) {
         self.say(Verbosity::Normal, text);
+    }
+
+    /// Prints a note unless it was printed before: a folder may be listed several times.
+    pub fn note_once(&self, text: &str) {
+        if self.said.lock().expect("nothing panics while a note is kept").insert(text.into()) {
+            self.note(text);
+        }
     }
 
     /// Prints a detail that may interest the user.

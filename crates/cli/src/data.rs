@@ -93,6 +93,7 @@ impl DataArguments {
             Event::Failed { from, reason } => console.note(format!("{from} cannot give it: {reason}")),
             Event::Preparing { dataset, done, total } => images_done(format!("preparing {dataset}"), done, total),
             Event::Fingerprinting { dataset, done, total } => images_done(format!("reading {dataset}"), done, total),
+            Event::PassedOver { what } => console.note_once(what),
             Event::Skipped { picture, reason } => {
                 skipped.set(skipped.get() + 1);
                 console.warn(format!("left out {picture}: {reason}"));

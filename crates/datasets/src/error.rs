@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::picture::PICTURE_KINDS;
 use crate::suggestion;
 use crate::tasks::TaskError;
 
@@ -69,7 +70,7 @@ pub enum Error {
     },
 
     /// A file's content contradicts its format.
-    #[error("{}: at byte {offset}: {reason}; delete the file and it is fetched again", path.display())]
+    #[error("{}: at byte {offset}: {reason}; the file is damaged or of another kind: put a good copy in its place", path.display())]
     Format {
         /// The file.
         path: PathBuf,
@@ -87,14 +88,37 @@ pub enum Error {
     },
 
     /// A class has no image.
-    #[error("class {class} has no image (PNG, JPEG or WebP) to learn from; remove the class or give it some")]
+    #[error("class {class} has no image ({PICTURE_KINDS}) that can be read; give it some")]
     EmptyClass {
         /// The class: its folder or its name.
         class: String,
     },
 
+    /// A class has images to test on and none to train on.
+    #[error("{} is a class that the folder to train on lacks; give it pictures there as well", path.display())]
+    UntrainedClass {
+        /// The folder of the images to test on.
+        path: PathBuf,
+    },
+
+    /// Two names in a folder differ only in bytes that are no text.
+    #[error("{} holds two names that read `{name}`: they differ in bytes that are no UTF-8; rename one of them", folder.display())]
+    SameName {
+        /// The name, as far as it is text.
+        name: String,
+        /// The folder.
+        folder: PathBuf,
+    },
+
+    /// A link leads to a folder whose pictures are listed already.
+    #[error("{} leads to a folder whose pictures are taken already; take the link out of the folder", path.display())]
+    ListedTwice {
+        /// The link.
+        path: PathBuf,
+    },
+
     /// A link leads out of a dataset's folder.
-    #[error("{} leads out of {}; put a copy in its place", path.display(), root.display())]
+    #[error("{} leads out of {}; follow such links (--follow-links), or put a copy in its place", path.display(), root.display())]
     Outside {
         /// The link.
         path: PathBuf,
@@ -103,7 +127,9 @@ pub enum Error {
     },
 
     /// A picture cannot be read.
-    #[error("{picture} cannot be read as an image: {reason}; remove it, or leave such pictures out (--skip-bad)")]
+    #[error(
+        "{picture} cannot be read as an image: {reason}; take it out of the folder, or leave such pictures out (--skip-bad)"
+    )]
     Picture {
         /// The location of the picture.
         picture: String,

@@ -4,7 +4,7 @@
 //! zips on LSUN's site. Every picture is resized as a whole, as in the paper's code.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use ndarray::Array4;
@@ -163,7 +163,7 @@ impl Stored for Photographs {
             let path = &self.files[file];
             let bytes = read_at(path, offset, length).map_err(|source| Error::Read { path: path.clone(), source })?;
             self.options
-                .decode(Cursor::new(bytes))
+                .decode(&bytes)
                 .map_err(|reason| Error::Picture { picture: format!("{}, at byte {offset}", path.display()), reason })
         })
     }

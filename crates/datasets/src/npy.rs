@@ -80,7 +80,9 @@ impl<R: Read> Npy<R> {
         let npy = Self::parse(header, reader).ok_or_else(|| {
             NpyError(format!("the header {:?} is not of a C or Fortran array of |u1, <f4 or <f8", header.trim_end()))
         })?;
-        let bytes = npy.shape.iter().try_fold(npy.element.size(), |bytes, &length| bytes.checked_mul(length));
+        // Axes of no length do not make the others small: ndarray panics on a shape such as [0, huge]. Elements may be
+        // read as f64.
+        let bytes = npy.shape.iter().try_fold(size_of::<f64>(), |bytes, &length| bytes.checked_mul(length.max(1)));
         bytes
             .filter(|&bytes| isize::try_from(bytes).is_ok())
             .ok_or_else(|| NpyError(format!("the shape {:?} promises more bytes than memory can hold", npy.shape)))?;
@@ -149,7 +151,6 @@ impl<R: Read> Npy<R> {
             Element::F32 => bytes.as_chunks().0.iter().map(|&number| f32::from_le_bytes(number).into()).collect(),
             Element::F64 => bytes.as_chunks().0.iter().map(|&number| f64::from_le_bytes(number)).collect(),
         };
-        // ndarray refuses shapes such as [0, huge, huge], whose product overflows once the zero is left out.
         let array = ArrayD::from_shape_vec(IxDyn(&self.shape).set_f(self.fortran), numbers);
         array.map_err(|error| NpyError(format!("the shape {:?}: {error}", self.shape)))
     }
@@ -236,6 +237,8 @@ mod tests {
             (file(&header("<f8", huge), &[0; 8]), "more bytes than memory can hold"),
             (file(&header("|u1", "(1000000000000,)"), &[0; 8]), "promises more elements than there are"),
             (file(&header("|u1", "(0, 9223372036854775807, 9223372036854775807)"), &[]), "the shape [0, 92233"),
+            (file(&header("|u1", "(0, 9223372036854775807)"), &[]), "the shape [0, 92233"),
+            (file(&header("<f8", "(1152921504606846976, 0)"), &[]), "more bytes than memory can hold"),
         ] {
             let error = Npy::open(bytes.as_slice()).and_then(Npy::numbers).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

@@ -105,7 +105,7 @@ fn open_path(path: &Path, options: &FetchOptions<'_>) -> Result<Dataset, Error> 
         path if path.is_file() => prepared::open(path),
         path if svhn::lies_in(path) => svhn::open_folder(path),
         path if lsun::lies_in(path) => lsun::open_folder(path, options),
-        path => folder::open(path, &options.images),
+        path => folder::open(path, options),
     }
 }
 

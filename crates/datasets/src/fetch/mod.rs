@@ -96,6 +96,11 @@ pub enum Event<'a> {
         /// Why it cannot be read.
         reason: &'a str,
     },
+    /// Something in a folder of pictures is not used.
+    PassedOver {
+        /// What, as a sentence without its full stop.
+        what: &'a str,
+    },
     /// Images are being decoded into a prepared file.
     Preparing {
         /// Name of the dataset.

@@ -115,7 +115,8 @@ fn pictures_come_out_as_pillow_makes_them() {
         ("cropped", ImageOptions::default()),
         ("grey", ImageOptions { channels: 1, ..ImageOptions::default() }),
     ] {
-        let pictures = digests(&pictures_of(&golden().join("pictures"), &options).unwrap());
+        let pictures =
+            digests(&pictures_of(&golden().join("pictures"), &crate::folder::with(options.clone())).unwrap());
         let wanted: Vec<_> = names.iter().map(|name| expected["pictures"][name][variant].clone()).collect();
         assert_eq!(pictures, wanted, "{variant} of {names:?}");
     }

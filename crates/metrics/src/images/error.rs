@@ -74,15 +74,6 @@ pub enum ImagesError {
         reason: String,
     },
 
-    /// A picture cannot be read.
-    #[error("{} is no picture that can be read; take it out of the folder or restore it from a copy", path.display())]
-    Picture {
-        /// The picture.
-        path: PathBuf,
-        /// The error of its reader.
-        source: io::Error,
-    },
-
     /// The pictures of a folder differ in size.
     #[error(
         "images of mixed sizes: {} has {} x {} pixels, {} has {} x {}; bring them to one size first, for how that is done is \

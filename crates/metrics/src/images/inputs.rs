@@ -27,6 +27,15 @@ impl Input {
     /// # Errors
     /// When the path is none of these.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ImagesError> {
+        Self::open_with(path, &FetchOptions::default())
+    }
+
+    /// Opens the same inputs; for a folder, `options.images` say which pictures are taken, see
+    /// [`list_pictures`](mergan_datasets::list_pictures).
+    ///
+    /// # Errors
+    /// When the path is none of these.
+    pub fn open_with(path: impl AsRef<Path>, options: &FetchOptions<'_>) -> Result<Self, ImagesError> {
         let path = path.as_ref();
         if path.is_file()
             && extension(path) == "npz"
@@ -34,7 +43,7 @@ impl Input {
         {
             return Ok(Input::Statistics(statistics));
         }
-        Images::open(path).map(Input::Images)
+        Images::open_with(path, options).map(Input::Images)
     }
 }
 
@@ -71,17 +80,27 @@ impl Images {
         Images { count, batches: Box::new(batches) }
     }
 
-    /// Opens a folder of pictures (PNG, JPEG or WebP, in colour at their own size), an array `.npy` or `.npz` of
+    /// Opens a folder of pictures ([`PICTURE_ENDINGS`](mergan_datasets::PICTURE_ENDINGS), in colour at their own size;
+    /// those in its subfolders too), an array `.npy` or `.npz` of
     /// images, or a prepared file `.h5` (which needs the feature `hdf5` or `hdf5-static`). Arrays are bytes: N x H x
     /// W x C, as most tools write them, N x C x H x W, as `mergan sample` does, or N x H x W for grey images.
     ///
     /// # Errors
     /// When the path is none of these.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ImagesError> {
+        Self::open_with(path, &FetchOptions::default())
+    }
+
+    /// Opens the same inputs; for a folder, `options.images` say which pictures are taken, see
+    /// [`list_pictures`](mergan_datasets::list_pictures).
+    ///
+    /// # Errors
+    /// When the path is none of these.
+    pub fn open_with(path: impl AsRef<Path>, options: &FetchOptions<'_>) -> Result<Self, ImagesError> {
         let path = path.as_ref();
         match extension(path) {
-            _ if path.is_dir() => pictures::open(path),
-            "h5" | "hdf5" => prepared(path),
+            _ if path.is_dir() => pictures::open(path, options),
+            "h5" | "hdf5" => prepared(path, options),
             "npy" => array(path, open_file(path)?),
             "npz" => zipped(path),
             _ => Err(ImagesError::UnknownKind { path: path.into() }),
@@ -139,8 +158,8 @@ fn archive(path: &Path) -> Result<ZipArchive<BufReader<File>>, ImagesError> {
 }
 
 /// Opens the images of all splits of a prepared file.
-fn prepared(path: &Path) -> Result<Images, ImagesError> {
-    let dataset = mergan_datasets::open(&path.to_string_lossy(), &FetchOptions::default())?;
+fn prepared(path: &Path, options: &FetchOptions<'_>) -> Result<Images, ImagesError> {
+    let dataset = mergan_datasets::open(&path.to_string_lossy(), options)?;
     let splits = [dataset.train, dataset.validation, dataset.test].map(Images::from);
     let count = splits.iter().map(Images::count).sum();
     Ok(Images::new(count, splits.into_iter().flatten()))
