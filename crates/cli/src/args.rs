@@ -142,6 +142,12 @@ pub enum DataQuestion {
         #[command(flatten)]
         data: DataArguments,
     },
+    /// Open a prepared file, for the process that started this one: HDF5's library may crash on a damaged file.
+    #[command(hide = true)]
+    Look {
+        /// The file.
+        path: PathBuf,
+    },
     /// Describe a dataset.
     #[command(after_help = "Examples:\n  mergan data info mnist\n  mergan data info pets --side 64")]
     Info {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result};
 use indicatif::{FormattedDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mergan_datasets::printable;
 use mergan_record::TaskScores;
 use mergan_record::metric::ACCURACY;
 use mergan_runs::{Happening, Iteration, Observer};
@@ -56,7 +57,7 @@ impl Console {
 
     /// Prints a result. It is no error if the reader, such as `head`, has gone away.
     pub fn print(&self, text: impl Display) -> Result<()> {
-        let printed = writeln!(io::stdout(), "{text}");
+        let printed = writeln!(io::stdout(), "{}", safe(text));
         match printed {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             printed => printed.context("writing to the standard output"),
@@ -98,7 +99,7 @@ impl Console {
 
     /// Starts to show the progress of `what`, which has `total` steps.
     pub fn progress(&self, what: impl Into<String>, total: u64) -> Progress {
-        let what = what.into();
+        let what = safe(what.into());
         let bar = self.bars.add(ProgressBar::new(total));
         if self.draws {
             let style = ProgressStyle::with_template("{prefix} {bar:24} {percent:>3}% {wide_msg}");
@@ -119,7 +120,7 @@ impl Console {
         }
         progress.said = Instant::now();
         if self.draws {
-            progress.bar.set_message(text());
+            progress.bar.set_message(safe(text()));
         } else {
             self.note(format!("{}: {}", progress.what, text()));
         }
@@ -134,8 +135,14 @@ impl Console {
             return;
         }
         // Failing to write to the standard error is no reason to stop.
-        let _ = self.bars.suspend(|| writeln!(io::stderr(), "{text}"));
+        let _ = self.bars.suspend(|| writeln!(io::stderr(), "{}", safe(text)));
     }
+}
+
+/// Returns text whose lines a terminal shows and does not obey, whatever names of files are in it.
+fn safe(text: impl Display) -> String {
+    let line = |line: &str| line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
+    text.to_string().split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 impl Observer for Console {

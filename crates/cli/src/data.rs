@@ -113,6 +113,7 @@ impl DataArguments {
             data_dir: self.data_dir.clone(),
             offline: self.offline,
             images: images.clone(),
+            first_look: &look,
             observer: &observer,
             ..FetchOptions::default()
         })
@@ -121,6 +122,17 @@ impl DataArguments {
             console.warn(format!("{} pictures that cannot be read were left out", skipped.get()));
         }
         Ok(done)
+    }
+}
+
+/// Lets another process open a prepared file, and fails if that crashes. If it ends in an error, so will this process.
+fn look(path: &Path) -> Result<(), String> {
+    let program = std::env::current_exe().map_err(|error| format!("this program cannot be found: {error}"))?;
+    let ended = std::process::Command::new(program).args(["data", "look"]).arg(path).output();
+    let ended = ended.map_err(|error| format!("no process can be started: {error}"))?.status;
+    match ended.code() {
+        Some(0 | 1) => Ok(()),
+        _ => Err(format!("HDF5's library crashes on it ({ended}): it is damaged")),
     }
 }
 

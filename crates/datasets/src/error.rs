@@ -28,6 +28,16 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A file is of no kind that holds a dataset.
+    #[error(
+        "{} is no dataset: give a folder with one subfolder of pictures per class, arrays (.npz or .npy), or a prepared \
+         file (HDF5)", path.display()
+    )]
+    NoDataset {
+        /// The file.
+        path: PathBuf,
+    },
+
     /// Some files are not on this machine, and no source could supply them.
     #[error("{}", describe_unavailable(dataset, missing, attempts, remedy))]
     Unavailable {
@@ -157,6 +167,18 @@ pub enum Error {
     #[error("{}: {reason}; write it again by `mergan data convert`, or as the documentation of the format says", path.display())]
     Prepared {
         /// The file.
+        path: PathBuf,
+        /// The value that was found and the one that was expected.
+        reason: String,
+    },
+
+    /// Arrays are not those of a dataset.
+    #[error(
+        "{}: {reason}; write one by numpy.savez(FILE, images=..., labels=...): images of N x H x W x C or N x H x W bytes \
+         (uint8), labels from 0", path.display()
+    )]
+    Arrays {
+        /// The file or folder.
         path: PathBuf,
         /// The value that was found and the one that was expected.
         reason: String,

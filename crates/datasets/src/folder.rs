@@ -142,7 +142,7 @@ impl Found {
 }
 
 /// Splits images into those to train on and those held out for testing, class by class.
-fn held_out_of(labels: &[usize], images: &[usize], classes: usize) -> (Vec<usize>, Vec<usize>) {
+pub(crate) fn held_out_of(labels: &[usize], images: &[usize], classes: usize) -> (Vec<usize>, Vec<usize>) {
     let (mut train, mut test) = (Vec::new(), Vec::new());
     for class in 0..classes {
         let members: Vec<_> = images.iter().copied().filter(|&image| labels[image] == class).collect();

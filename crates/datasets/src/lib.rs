@@ -44,6 +44,7 @@
 //! # Ok::<(), mergan_datasets::Error>(())
 //! ```
 
+mod arrays;
 mod cache;
 mod error;
 mod fetch;
@@ -60,6 +61,7 @@ mod manifest;
 pub mod mat;
 mod mnist;
 pub mod npy;
+pub mod npz;
 mod picture;
 mod prepared;
 mod printable;

@@ -135,12 +135,19 @@ impl ImageOptions {
     /// Decodes the file of a picture; the error says why it cannot.
     pub(crate) fn decode(&self, file: &[u8]) -> Result<Array3<u8>, String> {
         let picture = read(file, true)?;
-        let picture = if self.channels == 1 { grey(picture.view()) } else { picture };
+        Ok(self.image(picture.view().permuted_axes([2, 0, 1])))
+    }
+
+    /// Brings a picture [C, H, W], which has at least as many channels, to the shape of the images.
+    pub(crate) fn image(&self, picture: ArrayView3<u8>) -> Array3<u8> {
+        let picture = picture.permuted_axes([1, 2, 0]);
+        let grey = (self.channels < picture.dim().2).then(|| grey(picture));
+        let picture = grey.as_ref().map_or(picture, |grey| grey.view());
         let part = match self.fit {
-            Fit::Crop => middle(picture.view()),
-            Fit::Resize => picture.view(),
+            Fit::Crop => middle(picture),
+            Fit::Resize => picture,
         };
-        Ok(channels_first(resample::resize(part, [self.side, self.side])))
+        channels_first(resample::resize(part, [self.side, self.side]))
     }
 }
 

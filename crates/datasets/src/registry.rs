@@ -7,7 +7,7 @@ use crate::lsun::{self, LSUN};
 use crate::mnist::{FASHION, MNIST};
 use crate::shapes::SHAPES;
 use crate::svhn::{self, SVHN};
-use crate::{Dataset, Error, Manifest, Splits, folder, hold, prepared};
+use crate::{Dataset, Error, Manifest, Splits, arrays, folder, hold, prepared};
 
 const KNOWN: [Entry; 5] = [MNIST, FASHION, SVHN, LSUN, SHAPES];
 
@@ -37,7 +37,10 @@ pub fn info(name: &str, options: &FetchOptions<'_>) -> Result<Manifest, Error> {
         Found::Path(path) => {
             let dataset = open_path(path, options)?;
             Ok(Manifest {
-                description: format!("Images in {}", path.display()),
+                description: match path.is_dir() && dataset.train.sources().is_some() {
+                    true => format!("Pictures in {}, upright, transparency over white", path.display()),
+                    false => format!("Images in {}", path.display()),
+                },
                 licence: "the images' own".into(),
                 homepage: None,
                 shape: dataset.train.image_shape(),
@@ -102,7 +105,12 @@ fn find(name: &str) -> Result<Found<'_>, Error> {
 
 fn open_path(path: &Path, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
     match path {
-        path if path.is_file() => prepared::open(path),
+        path if arrays::are_in(path) => arrays::open(path, options),
+        path if path.is_file() => {
+            prepared::require_hdf5(path)?;
+            (options.first_look)(path).map_err(|reason| Error::Prepared { path: path.into(), reason })?;
+            prepared::open(path)
+        }
         path if svhn::lies_in(path) => svhn::open_folder(path),
         path if lsun::lies_in(path) => lsun::open_folder(path, options),
         path => folder::open(path, options),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use mergan_datasets::{FetchOptions, ImageOptions, PICTURE_CONVENTION};
 use mergan_metrics::{
     Distance, Family, FeatureError, FeatureNetwork, FeatureSet, Images, ImagesError, Input, Subsets, distances,
@@ -14,6 +14,9 @@ use serde::Serialize;
 
 use crate::args::FidArguments;
 use crate::console::Console;
+
+/// The most features of a sample, whose covariance then takes two gigabytes.
+const MOST_FEATURES: usize = 1 << 14;
 
 /// One number as `--json` prints it.
 #[derive(Serialize)]
@@ -105,6 +108,12 @@ fn features(
 ) -> Result<FeatureSet> {
     let Some(network) = network else {
         let features = read_matrix(path)?;
+        ensure!(
+            features.ncols() <= MOST_FEATURES,
+            "{} has samples of {} features; their covariance takes too much memory beyond {MOST_FEATURES}",
+            path.display(),
+            features.ncols()
+        );
         return FeatureSet::gather(features.ncols(), families, [Ok::<_, FeatureError>(features)])
             .with_context(|| format!("the features in {}", path.display()));
     };

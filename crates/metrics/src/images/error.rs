@@ -26,17 +26,6 @@ pub enum ImagesError {
         source: Cause,
     },
 
-    /// A file inside an archive cannot be read.
-    #[error("reading {name} in {}", path.display())]
-    Entry {
-        /// The archive.
-        path: PathBuf,
-        /// The file inside it.
-        name: String,
-        /// The error of the archive's or the array's reader.
-        source: Cause,
-    },
-
     /// A file is not an archive, although its name says so.
     #[error("{} is no .npz archive", path.display())]
     Archive {
