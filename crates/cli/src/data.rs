@@ -2,7 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
@@ -125,14 +129,29 @@ impl DataArguments {
     }
 }
 
-/// Lets another process open a prepared file, and fails if that crashes. If it ends in an error, so will this process.
+/// How long another process may take to open a prepared file. A sound one takes less than a second.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Lets another process open a prepared file, and fails if that crashes or does not end. If it ends in an error, so will
+/// this process.
 fn look(path: &Path) -> Result<(), String> {
     let program = std::env::current_exe().map_err(|error| format!("this program cannot be found: {error}"))?;
-    let ended = std::process::Command::new(program).args(["data", "look"]).arg(path).output();
-    let ended = ended.map_err(|error| format!("no process can be started: {error}"))?.status;
-    match ended.code() {
-        Some(0 | 1) => Ok(()),
-        _ => Err(format!("HDF5's library crashes on it ({ended}): it is damaged")),
+    let mut command = Command::new(program);
+    command.args(["data", "look"]).arg(path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let failed = |error: io::Error| format!("the process that opens it first: {error}");
+    let (mut process, started) = (command.spawn().map_err(failed)?, Instant::now());
+    loop {
+        match process.try_wait().map_err(failed)? {
+            Some(ended) if matches!(ended.code(), Some(0 | 1)) => return Ok(()),
+            Some(ended) => return Err(format!("HDF5's library crashes on it ({ended}): it is damaged")),
+            None if started.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(2)),
+            None => {
+                // If it cannot be ended, it has ended by itself.
+                let _ = process.kill();
+                process.wait().map_err(failed)?;
+                return Err("HDF5's library does not come to an end with it: it is damaged".into());
+            }
+        }
     }
 }
 

@@ -46,7 +46,7 @@ impl Npz {
         let fault = |reason: String| NpyError(format!("array {name}: {reason}"));
         let entry = self.archive.by_name(&format!("{name}.npy")).map_err(|error| fault(error.to_string()))?;
         let packed = entry.compressed_size();
-        let most = packed.saturating_mul(MOST_COMPRESSED).max(FEW_BYTES).min(MOST_BYTES);
+        let most = packed.saturating_mul(MOST_COMPRESSED).clamp(FEW_BYTES, MOST_BYTES);
         let mut bytes = Vec::new();
         entry.take(most + 1).read_to_end(&mut bytes).map_err(|error| fault(error.to_string()))?;
         if bytes.len() as u64 > most {

@@ -67,7 +67,7 @@ pub(crate) fn bounded(file: File) -> io::Result<Vec<u8>> {
     file.take(MOST_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 {
         0 => Err(io::Error::other("the file is empty")),
-        ..=MOST_FILE_BYTES => Ok(bytes),
+        1..=MOST_FILE_BYTES => Ok(bytes),
         _ => Err(io::Error::other(format!("it has more than {MOST_FILE_BYTES} bytes"))),
     }
 }
@@ -186,7 +186,7 @@ fn read(file: &[u8], upright: bool) -> Result<Array3<u8>, String> {
 /// Returns whether a JPEG has the marker of its end. Its decoder fills whatever is missing with grey.
 fn jpeg_ends(file: &[u8]) -> bool {
     let mut at = 0;
-    while let Some(next) = file.get(at..).and_then(|rest| rest.windows(2).position(|pair| is_marker(pair))) {
+    while let Some(next) = file.get(at..).and_then(|rest| rest.windows(2).position(is_marker)) {
         at += next + 2;
         match file[at - 1] {
             // The start of the image, and those inside the compressed data, have no length.
