@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::config::{ConfigArguments, ImageArguments};
+use crate::config::{ConfigArguments, ImageArguments, PictureArguments};
 use crate::console::Verbosity;
 use crate::data::DataArguments;
 use crate::device::DeviceArguments;
@@ -143,6 +143,12 @@ pub enum DataQuestion {
         #[command(flatten)]
         data: DataArguments,
     },
+    /// Open a prepared file, for the process that started this one: HDF5's library may crash on a damaged file.
+    #[command(hide = true)]
+    Look {
+        /// The file.
+        path: PathBuf,
+    },
     /// Describe a dataset.
     #[command(after_help = "Examples:\n  mergan data info mnist\n  mergan data info pets --side 64")]
     Info {
@@ -271,6 +277,9 @@ pub struct ExtendArguments {
     /// At most this many pictures, taken from the start.
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    /// The options for which pictures are taken.
+    #[command(flatten)]
+    pub pictures: PictureArguments,
     /// Save a checkpoint every N iterations, in addition to every minute and at the end.
     #[arg(long, value_name = "N")]
     pub checkpoint_every: Option<NonZeroUsize>,
@@ -452,6 +461,9 @@ pub struct FidArguments {
     /// Print JSON: a list of {metric, value, card}.
     #[arg(long)]
     pub json: bool,
+    /// The options for which pictures of a folder are taken.
+    #[command(flatten)]
+    pub pictures: PictureArguments,
     /// The options for the feature network.
     #[command(flatten)]
     pub inception: InceptionArguments,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use mergan_datasets::{Manifest, names};
+use mergan_datasets::{ImageOptions, Manifest, names};
 use mergan_models::Architecture;
 use mergan_strategies::{Choice, Config, Strategies};
 use toml::{Table, Value};
@@ -30,9 +30,27 @@ pub struct ImageArguments {
     /// At most this many images of each class, taken from the start.
     #[arg(long, value_name = "N")]
     limit: Option<i64>,
+    /// The options for which pictures are taken.
+    #[command(flatten)]
+    choice: PictureArguments,
+}
+
+/// Which pictures of a folder are taken.
+#[derive(Args, Clone, Default)]
+pub struct PictureArguments {
     /// Leave out pictures that cannot be read; they are named and counted.
     #[arg(long)]
-    skip_bad: bool,
+    pub skip_bad: bool,
+    /// Follow links that lead out of the folder of pictures, such as those of DVC, git-annex and Hugging Face.
+    #[arg(long)]
+    pub follow_links: bool,
+}
+
+impl PictureArguments {
+    /// Returns the options of `images` with these choices.
+    pub fn apply(&self, images: ImageOptions) -> ImageOptions {
+        ImageOptions { skip_bad: self.skip_bad, follow_links: self.follow_links, ..images }
+    }
 }
 
 impl ImageArguments {
@@ -43,7 +61,8 @@ impl ImageArguments {
             ("channels", self.grey.then_some(Value::from(1))),
             ("fit", self.fit.clone().map(Value::from)),
             ("limit", self.limit.map(Value::from)),
-            ("skip_bad", self.skip_bad.then_some(Value::from(true))),
+            ("skip_bad", self.choice.skip_bad.then_some(Value::from(true))),
+            ("follow_links", self.choice.follow_links.then_some(Value::from(true))),
         ];
         given.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?))).collect()
     }

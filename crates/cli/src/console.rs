@@ -1,5 +1,6 @@
 //! Output of the command: a progress bar on a terminal, plain lines elsewhere, and results on the standard output.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result};
 use indicatif::{FormattedDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mergan_datasets::printable;
 use mergan_record::TaskScores;
 use mergan_record::metric::ACCURACY;
 use mergan_runs::{Happening, Iteration, Observer};
@@ -30,6 +32,8 @@ pub struct Console {
     bars: MultiProgress,
     /// The work in progress on runs, the innermost last.
     work: Mutex<Vec<Progress>>,
+    /// The notes that are not said again.
+    said: Mutex<HashSet<String>>,
 }
 
 /// The interval between plain progress lines.
@@ -42,12 +46,18 @@ impl Console {
     pub fn new(verbosity: Verbosity) -> Self {
         let draws = verbosity > Verbosity::Quiet && io::stderr().is_terminal();
         let target = if draws { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Console { verbosity, draws, bars: MultiProgress::with_draw_target(target), work: Mutex::default() }
+        Console {
+            verbosity,
+            draws,
+            bars: MultiProgress::with_draw_target(target),
+            work: Mutex::default(),
+            said: Mutex::default(),
+        }
     }
 
     /// Prints a result. It is no error if the reader, such as `head`, has gone away.
     pub fn print(&self, text: impl Display) -> Result<()> {
-        let printed = writeln!(io::stdout(), "{text}");
+        let printed = writeln!(io::stdout(), "{}", safe(text));
         match printed {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             printed => printed.context("writing to the standard output"),
@@ -57,6 +67,13 @@ impl Console {
     /// Prints what the user waits for.
     pub fn note(&self, text: impl Display) {
         self.say(Verbosity::Normal, text);
+    }
+
+    /// Prints a note unless it was printed before: a folder may be listed several times.
+    pub fn note_once(&self, text: &str) {
+        if self.said.lock().expect("nothing panics while a note is kept").insert(text.into()) {
+            self.note(text);
+        }
     }
 
     /// Prints a detail that may interest the user.
@@ -82,7 +99,7 @@ impl Console {
 
     /// Starts to show the progress of `what`, which has `total` steps.
     pub fn progress(&self, what: impl Into<String>, total: u64) -> Progress {
-        let what = what.into();
+        let what = safe(what.into());
         let bar = self.bars.add(ProgressBar::new(total));
         if self.draws {
             let style = ProgressStyle::with_template("{prefix} {bar:24} {percent:>3}% {wide_msg}");
@@ -103,7 +120,7 @@ impl Console {
         }
         progress.said = Instant::now();
         if self.draws {
-            progress.bar.set_message(text());
+            progress.bar.set_message(safe(text()));
         } else {
             self.note(format!("{}: {}", progress.what, text()));
         }
@@ -118,8 +135,14 @@ impl Console {
             return;
         }
         // Failing to write to the standard error is no reason to stop.
-        let _ = self.bars.suspend(|| writeln!(io::stderr(), "{text}"));
+        let _ = self.bars.suspend(|| writeln!(io::stderr(), "{}", safe(text)));
     }
+}
+
+/// Returns text whose lines a terminal shows and does not obey, whatever names of files are in it.
+fn safe(text: impl Display) -> String {
+    let line = |line: &str| line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
+    text.to_string().split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 impl Observer for Console {

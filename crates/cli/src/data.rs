@@ -2,7 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
@@ -93,6 +97,7 @@ impl DataArguments {
             Event::Failed { from, reason } => console.note(format!("{from} cannot give it: {reason}")),
             Event::Preparing { dataset, done, total } => images_done(format!("preparing {dataset}"), done, total),
             Event::Fingerprinting { dataset, done, total } => images_done(format!("reading {dataset}"), done, total),
+            Event::Noted { what } => console.note_once(what),
             Event::Skipped { picture, reason } => {
                 skipped.set(skipped.get() + 1);
                 console.warn(format!("left out {picture}: {reason}"));
@@ -112,6 +117,7 @@ impl DataArguments {
             data_dir: self.data_dir.clone(),
             offline: self.offline,
             images: images.clone(),
+            first_look: &look,
             observer: &observer,
             ..FetchOptions::default()
         })
@@ -120,6 +126,38 @@ impl DataArguments {
             console.warn(format!("{} pictures that cannot be read were left out", skipped.get()));
         }
         Ok(done)
+    }
+}
+
+/// How long another process may take to open a prepared file. A sound one takes less than a second.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Lets another process open a prepared file, and fails if that crashes or does not end. If it ends in an error, so will
+/// this process.
+fn look(path: &Path) -> Result<(), String> {
+    let program = std::env::current_exe().map_err(|error| format!("this program cannot be found: {error}"))?;
+    let mut command = Command::new(program);
+    command.args(["data", "look"]).arg(path);
+    survive(&mut command, PATIENCE).map_err(|fault| format!("{fault}: it is damaged"))
+}
+
+/// Runs a command that opens a file, and fails if it neither succeeds nor reports an error.
+fn survive(command: &mut Command, patience: Duration) -> Result<(), String> {
+    let failed = |error: io::Error| format!("the process that opens it first: {error}");
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let (mut process, started) = (command.spawn().map_err(failed)?, Instant::now());
+    loop {
+        match process.try_wait().map_err(failed)? {
+            Some(ended) if matches!(ended.code(), Some(0 | 1)) => return Ok(()),
+            Some(ended) => return Err(format!("HDF5's library crashes on it ({ended})")),
+            None if started.elapsed() < patience => thread::sleep(Duration::from_millis(2)),
+            None => {
+                // If it cannot be ended, it has ended by itself.
+                let _ = process.kill();
+                process.wait().map_err(failed)?;
+                return Err("HDF5's library does not come to an end with it".into());
+            }
+        }
     }
 }
 
@@ -137,6 +175,16 @@ pub fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_process_that_crashes_or_does_not_end_is_survived() {
+        let outcome = |script: &str, patience| survive(Command::new("sh").args(["-c", script]), patience);
+        assert_eq!((outcome("exit 0", PATIENCE), outcome("exit 1", PATIENCE)), (Ok(()), Ok(())));
+        assert!(outcome("kill -SEGV $$", PATIENCE).unwrap_err().contains("crashes on it"));
+        assert!(outcome("exit 101", PATIENCE).unwrap_err().contains("crashes on it"));
+        assert!(outcome("exec sleep 600", Duration::ZERO).unwrap_err().contains("does not come to an end"));
+    }
 
     #[test]
     fn sizes_have_the_unit_that_people_use() {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::picture::PICTURE_KINDS;
 use crate::suggestion;
 use crate::tasks::TaskError;
 
@@ -24,6 +25,16 @@ pub enum Error {
     #[error("there is no file or folder {}; it may have moved: give its new path", path.display())]
     NoSuchPath {
         /// The path asked for.
+        path: PathBuf,
+    },
+
+    /// A file is of no kind that holds a dataset.
+    #[error(
+        "{} is no dataset: give a folder with one subfolder of pictures per class, arrays (.npz or .npy), or a prepared \
+         file (HDF5)", path.display()
+    )]
+    NoDataset {
+        /// The file.
         path: PathBuf,
     },
 
@@ -69,7 +80,7 @@ pub enum Error {
     },
 
     /// A file's content contradicts its format.
-    #[error("{}: at byte {offset}: {reason}; delete the file and it is fetched again", path.display())]
+    #[error("{}: at byte {offset}: {reason}; the file is damaged or of another kind: put a good copy in its place", path.display())]
     Format {
         /// The file.
         path: PathBuf,
@@ -87,14 +98,37 @@ pub enum Error {
     },
 
     /// A class has no image.
-    #[error("class {class} has no image (PNG, JPEG or WebP) to learn from; remove the class or give it some")]
+    #[error("class {class} has no image ({PICTURE_KINDS}) that can be read; give it some")]
     EmptyClass {
         /// The class: its folder or its name.
         class: String,
     },
 
+    /// A class has images to test on and none to train on.
+    #[error("{} is a class that the folder to train on lacks; give it pictures there as well", path.display())]
+    UntrainedClass {
+        /// The folder of the images to test on.
+        path: PathBuf,
+    },
+
+    /// Two names in a folder differ only in bytes that are no text.
+    #[error("{} holds two names that read `{name}`: they differ in bytes that are no UTF-8; rename one of them", folder.display())]
+    SameName {
+        /// The name, as far as it is text.
+        name: String,
+        /// The folder.
+        folder: PathBuf,
+    },
+
+    /// A link leads to a folder whose pictures are listed already.
+    #[error("{} leads to a folder whose pictures are taken already; take the link out of the folder", path.display())]
+    ListedTwice {
+        /// The link.
+        path: PathBuf,
+    },
+
     /// A link leads out of a dataset's folder.
-    #[error("{} leads out of {}; put a copy in its place", path.display(), root.display())]
+    #[error("{} leads out of {}; follow such links (--follow-links), or put a copy in its place", path.display(), root.display())]
     Outside {
         /// The link.
         path: PathBuf,
@@ -103,7 +137,9 @@ pub enum Error {
     },
 
     /// A picture cannot be read.
-    #[error("{picture} cannot be read as an image: {reason}; remove it, or leave such pictures out (--skip-bad)")]
+    #[error(
+        "{picture} cannot be read as an image: {reason}; take it out of the folder, or leave such pictures out (--skip-bad)"
+    )]
     Picture {
         /// The location of the picture.
         picture: String,
@@ -127,10 +163,33 @@ pub enum Error {
         rule: &'static str,
     },
 
+    /// An option for turning pictures into images is given for images that are used as they are.
+    #[error("images.{option} ({flag}) has no effect on {dataset}, whose images are used as they are; leave it out")]
+    NoEffect {
+        /// The name of the option.
+        option: &'static str,
+        /// The option of the command line.
+        flag: &'static str,
+        /// The dataset.
+        dataset: String,
+    },
+
     /// A prepared file contradicts its format.
     #[error("{}: {reason}; write it again by `mergan data convert`, or as the documentation of the format says", path.display())]
     Prepared {
         /// The file.
+        path: PathBuf,
+        /// The value that was found and the one that was expected.
+        reason: String,
+    },
+
+    /// Arrays are not those of a dataset.
+    #[error(
+        "{}: {reason}; write one by numpy.savez(FILE, images=..., labels=...): images of N x H x W x C or N x H x W bytes \
+         (uint8), labels from 0", path.display()
+    )]
+    Arrays {
+        /// The file or folder.
         path: PathBuf,
         /// The value that was found and the one that was expected.
         reason: String,

@@ -83,6 +83,20 @@ fn in_memory(dataset: Dataset, options: &FetchOptions<'_>) -> Result<Dataset, Er
     Ok(held)
 }
 
+/// Loads the pictures in a folder into memory, all of class 0, for a category that is learned by itself. Pictures that
+/// cannot be read are left out if `options.images.skip_bad`.
+///
+/// # Errors
+/// Those of [`pictures_of`](crate::pictures_of), [`Error::Picture`] for a picture that cannot be read, and
+/// [`Error::EmptyClass`] when none can.
+pub fn load_pictures_of(folder: &Path, options: &FetchOptions<'_>) -> Result<Labelled, Error> {
+    let held = decoded(&crate::pictures_of(folder, options)?, options)?;
+    match held.is_empty() {
+        true => Err(Error::EmptyClass { class: folder.display().to_string() }),
+        false => Ok(held),
+    }
+}
+
 fn decoded(split: &Labelled, options: &FetchOptions<'_>) -> Result<Labelled, Error> {
     let mut readable = Readable::default();
     for slab in split.slabs(SLAB) {

@@ -44,6 +44,7 @@
 //! # Ok::<(), mergan_datasets::Error>(())
 //! ```
 
+mod arrays;
 mod cache;
 mod error;
 mod fetch;
@@ -53,6 +54,7 @@ mod hex;
 mod hold;
 pub mod idx;
 mod labelled;
+mod listing;
 mod lmdb;
 mod lock;
 mod lsun;
@@ -60,8 +62,10 @@ mod manifest;
 pub mod mat;
 mod mnist;
 pub mod npy;
+pub mod npz;
 mod picture;
 mod prepared;
+mod printable;
 mod registry;
 mod resample;
 mod shapes;
@@ -77,11 +81,13 @@ pub use fetch::{Event, FetchOptions, Files, fetch};
 pub use fingerprint::Fingerprint;
 pub use folder::pictures_of;
 pub use hex::hex;
-pub use hold::convert;
+pub use hold::{convert, load_pictures_of};
 pub use labelled::{Dataset, Labelled};
+pub use listing::list_pictures;
 pub use lock::LockFile;
 pub use manifest::{DataFile, Manifest, Package, PackageManager, Splits};
-pub use picture::{Fit, ImageOptions, PICTURE_ENDINGS, is_picture, read_picture};
+pub use picture::{Fit, ImageOptions, PICTURE_CONVENTION, PICTURE_ENDINGS, PICTURE_KINDS, picture_size, read_picture};
+pub use printable::printable;
 pub use registry::{info, load, names, open};
 pub use suggestion::suggestion;
 pub use tasks::{TaskError, TaskOptions, TaskSequence};

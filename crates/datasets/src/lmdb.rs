@@ -7,6 +7,7 @@
 //! its nodes. The first two pages are copies of the header, and the one written last is valid. It holds the page
 //! size, the root of the tree and the last page.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -24,7 +25,7 @@ const LEAF: u16 = 0x02;
 const OVERFLOW: u16 = 0x04;
 /// Marks a node whose value lies on pages of its own.
 const BIG: u16 = 0x01;
-/// The most levels of a tree that are followed; a tree this deep would hold more than any disk.
+/// The most levels of a tree that are followed; a sound tree this deep would hold more than any disk.
 const DEEPEST: usize = 32;
 /// The root of an empty tree.
 const NO_PAGE: u64 = u64::MAX;
@@ -44,7 +45,7 @@ pub(crate) fn values(path: &Path, limit: usize) -> Result<Vec<Value>, Error> {
     let read_error = |source| Error::Read { path: path.into(), source };
     let file = File::open(path).map_err(read_error)?;
     let length = file.metadata().map_err(read_error)?.len();
-    let mut reader = Reader { file, length, page_size: 0, values: Vec::new(), limit };
+    let mut reader = Reader { file, length, page_size: 0, visited: HashSet::new(), values: Vec::new(), limit };
     match reader.walk() {
         Ok(()) => Ok(reader.values),
         Err(Fault::Read(source)) => Err(read_error(source)),
@@ -68,6 +69,8 @@ struct Reader {
     file: File,
     length: u64,
     page_size: usize,
+    /// The pages of the tree that were walked. Pages that share their children take time without end.
+    visited: HashSet<u64>,
     values: Vec<Value>,
     limit: usize,
 }
@@ -114,7 +117,10 @@ impl Reader {
         let offset = self.offset(number)?;
         let fault = |reason: String| Err(Fault::Format(offset, reason));
         if depth == 0 {
-            return fault("the tree of pages runs in a circle".into());
+            return fault("the tree of pages is too deep".into());
+        }
+        if !self.visited.insert(number) {
+            return fault(format!("page {number} is in the tree twice"));
         }
         let page = self.read(offset, self.page_size)?;
         let flags = u16_at(&page, 10);

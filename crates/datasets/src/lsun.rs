@@ -4,7 +4,7 @@
 //! zips on LSUN's site. Every picture is resized as a whole, as in the paper's code.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use ndarray::Array4;
@@ -18,7 +18,8 @@ use crate::picture::{Fit, ImageOptions};
 use crate::registry::Entry;
 use crate::{Dataset, Error, Labelled, Manifest, manifest};
 
-pub(crate) const LSUN: Entry = Entry { name: "lsun", manifest: include_str!("../manifests/lsun.toml"), open };
+pub(crate) const LSUN: Entry =
+    Entry { name: "lsun", manifest: include_str!("../manifests/lsun.toml"), options: &["limit", "skip_bad"], open };
 
 /// Pictures hardly compress, so a zipped file that shrank by more than this factor is no LMDB file of pictures.
 const MOST_COMPRESSED: u64 = 200;
@@ -163,7 +164,7 @@ impl Stored for Photographs {
             let path = &self.files[file];
             let bytes = read_at(path, offset, length).map_err(|source| Error::Read { path: path.clone(), source })?;
             self.options
-                .decode(Cursor::new(bytes))
+                .decode(&bytes)
                 .map_err(|reason| Error::Picture { picture: format!("{}, at byte {offset}", path.display()), reason })
         })
     }

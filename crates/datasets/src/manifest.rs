@@ -80,12 +80,22 @@ pub enum PackageManager {
 pub struct DataFile {
     /// The name in the cache, uncompressed.
     pub name: String,
+    /// Other names under which the file is passed around.
+    #[serde(default)]
+    pub aliases: Vec<String>,
     /// The name on a mirror, often ending in `.gz`.
     pub remote: String,
     /// The size of the uncompressed file, in bytes.
     pub size: u64,
     /// SHA-256 of the uncompressed file, 64 lower-case hexadecimal digits.
     pub sha256: String,
+}
+
+impl DataFile {
+    /// Returns the names under which a folder may hold the file, uncompressed; its own is the first.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        [&self.name].into_iter().chain(&self.aliases).map(String::as_str)
+    }
 }
 
 impl Manifest {
@@ -97,8 +107,8 @@ impl Manifest {
     pub fn parse(text: &str) -> Result<Self, Error> {
         let manifest: Self = toml::from_str(text).map_err(|error| Error::Manifest { reason: error.to_string() })?;
         // Names become paths in the cache, so a name that would lead out of it is refused.
-        let names = manifest.files.iter().map(|file| &file.name);
-        for name in names.chain([&manifest.name]) {
+        let names = manifest.files.iter().flat_map(DataFile::names);
+        for name in names.chain([manifest.name.as_str()]) {
             if Path::new(name).file_name() != Some(name.as_ref()) {
                 return Err(Error::Manifest { reason: format!("`{name}` is not a plain file name") });
             }

@@ -12,8 +12,10 @@ const SIDE: usize = 28;
 /// Zero pixels added on each side to reach the 32 x 32 that the networks take, as the paper's code does.
 const PADDING: usize = 2;
 
-pub(crate) const MNIST: Entry = Entry { name: "mnist", manifest: include_str!("../manifests/mnist.toml"), open };
-pub(crate) const FASHION: Entry = Entry { name: "fashion", manifest: include_str!("../manifests/fashion.toml"), open };
+pub(crate) const MNIST: Entry =
+    Entry { name: "mnist", manifest: include_str!("../manifests/mnist.toml"), options: &[], open };
+pub(crate) const FASHION: Entry =
+    Entry { name: "fashion", manifest: include_str!("../manifests/fashion.toml"), options: &[], open };
 
 fn open(manifest: &Manifest, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
     decode(manifest, &fetch(manifest, options)?)

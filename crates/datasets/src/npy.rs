@@ -1,11 +1,11 @@
 //! NumPy's format for a single array (`.npy`): images that `mergan sample` writes, features and their statistics.
 //!
-//! Elements are bytes, `f32` or `f64`, little-endian. Memory is reserved only as elements arrive, because a header
+//! Elements are integers or floats, little-endian. Memory is reserved only as elements arrive, because a header
 //! may promise anything.
 
 use std::io::{ErrorKind, Read};
 
-use ndarray::{ArrayD, IxDyn, ShapeBuilder};
+use ndarray::{Array4, ArrayD, IxDyn, ShapeBuilder};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// The longest header that is accepted; NumPy's own is 118 bytes long.
@@ -14,7 +14,7 @@ const HEADER: usize = 1 << 16;
 /// Why bytes are not an array that can be read here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NpyError(String);
+pub struct NpyError(pub(crate) String);
 
 /// The type of an array's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,24 +25,67 @@ pub enum Element {
     F32,
     /// `<f8`.
     F64,
+    /// `|i1`.
+    I8,
+    /// `<i2`.
+    I16,
+    /// `<i4`.
+    I32,
+    /// `<i8`.
+    I64,
+    /// `<u2`.
+    U16,
+    /// `<u4`.
+    U32,
+    /// `<u8`.
+    U64,
 }
 
 impl Element {
-    const DESCRIPTIONS: [(&'static str, Element); 3] =
-        [("|u1", Element::U8), ("<f4", Element::F32), ("<f8", Element::F64)];
+    const DESCRIPTIONS: [(&'static str, Element); 10] = [
+        ("|u1", Element::U8),
+        ("<f4", Element::F32),
+        ("<f8", Element::F64),
+        ("|i1", Element::I8),
+        ("<i2", Element::I16),
+        ("<i4", Element::I32),
+        ("<i8", Element::I64),
+        ("<u2", Element::U16),
+        ("<u4", Element::U32),
+        ("<u8", Element::U64),
+    ];
 
     /// Returns the size of an element in bytes.
     pub fn size(self) -> usize {
         match self {
-            Element::U8 => 1,
-            Element::F32 => 4,
-            Element::F64 => 8,
+            Element::U8 | Element::I8 => 1,
+            Element::I16 | Element::U16 => 2,
+            Element::F32 | Element::I32 | Element::U32 => 4,
+            Element::F64 | Element::I64 | Element::U64 => 8,
         }
     }
 
     fn description(self) -> &'static str {
         let (description, _) = Self::DESCRIPTIONS[self as usize];
         description
+    }
+}
+
+/// How an array holds images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// The number of images.
+    pub count: usize,
+    /// The lengths of an image's axes, as they are stored.
+    image: [usize; 3],
+    channels_last: bool,
+}
+
+impl Layout {
+    /// Returns the channels, height and width of an image.
+    pub fn shape(&self) -> [usize; 3] {
+        let [a, b, c] = self.image;
+        if self.channels_last { [c, a, b] } else { [a, b, c] }
     }
 }
 
@@ -78,9 +121,14 @@ impl<R: Read> Npy<R> {
         let header = str::from_utf8(&header).ok().filter(|header| header.len() == len);
         let header = header.ok_or_else(|| NpyError("the header is cut off or no text".into()))?;
         let npy = Self::parse(header, reader).ok_or_else(|| {
-            NpyError(format!("the header {:?} is not of a C or Fortran array of |u1, <f4 or <f8", header.trim_end()))
+            NpyError(format!(
+                "the header {:?} is not of a C or Fortran array of little-endian numbers",
+                header.trim_end()
+            ))
         })?;
-        let bytes = npy.shape.iter().try_fold(npy.element.size(), |bytes, &length| bytes.checked_mul(length));
+        // Axes of no length do not make the others small: ndarray panics on a shape such as [0, huge]. Elements may be
+        // read as f64.
+        let bytes = npy.shape.iter().try_fold(size_of::<f64>(), |bytes, &length| bytes.checked_mul(length.max(1)));
         bytes
             .filter(|&bytes| isize::try_from(bytes).is_ok())
             .ok_or_else(|| NpyError(format!("the shape {:?} promises more bytes than memory can hold", npy.shape)))?;
@@ -122,6 +170,41 @@ impl<R: Read> Npy<R> {
         !self.fortran || self.shape.len() < 2
     }
 
+    /// Returns how the array holds images of bytes: N x H x W x C, N x C x H x W, or N x H x W for grey ones.
+    ///
+    /// # Errors
+    /// When it holds no images; the error completes a sentence that starts with the file's name.
+    pub fn images(&self) -> Result<Layout, NpyError> {
+        let (count, image, channels_last) = match *self.shape() {
+            [n, c @ (1 | 3), h, w] => (n, [c, h, w], false),
+            [n, h, w, c @ (1 | 3)] => (n, [h, w, c], true),
+            [n, h, w] => (n, [1, h, w], false),
+            ref shape => {
+                return Err(NpyError(format!(
+                    "has the axes {shape:?}; images are N x H x W x C or N x C x H x W with 1 or 3 channels"
+                )));
+            }
+        };
+        if self.element != Element::U8 || !self.is_row_major() {
+            return Err(NpyError("holds no bytes in row-major order; images are uint8, from 0 to 255".into()));
+        }
+        if image.iter().any(|length| !(1..1 << 16).contains(length)) {
+            return Err(NpyError(format!("has images of {image:?}")));
+        }
+        Ok(Layout { count, image, channels_last })
+    }
+
+    /// Reads the next `count` images, N x C x H x W.
+    ///
+    /// # Errors
+    /// When there are fewer.
+    pub fn read_images(&mut self, layout: Layout, count: usize) -> Result<Array4<u8>, NpyError> {
+        let Layout { image: [a, b, c], channels_last, .. } = layout;
+        let images = Array4::from_shape_vec((count, a, b, c), self.bytes(count * a * b * c)?);
+        let images = images.expect("as many bytes as asked for");
+        Ok(if channels_last { images.permuted_axes([0, 3, 1, 2]).as_standard_layout().into_owned() } else { images })
+    }
+
     /// Reads the next `count` elements, as bytes.
     ///
     /// # Errors
@@ -138,18 +221,38 @@ impl<R: Read> Npy<R> {
         Ok(bytes)
     }
 
+    /// Hides the type of the reader.
+    pub fn boxed(self) -> Npy<Box<dyn Read>>
+    where
+        R: 'static,
+    {
+        let Npy { reader, element, shape, fortran } = self;
+        Npy { reader: Box::new(reader), element, shape, fortran }
+    }
+
     /// Reads the whole array as `f64`.
     ///
     /// # Errors
     /// When elements are missing.
     pub fn numbers(mut self) -> Result<ArrayD<f64>, NpyError> {
         let bytes = self.bytes(self.shape.iter().product())?;
+        /// Makes a number of each `N` bytes.
+        fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+            bytes.as_chunks().0.iter().map(|&bytes| number(bytes)).collect()
+        }
         let numbers = match self.element {
             Element::U8 => bytes.into_iter().map(f64::from).collect(),
-            Element::F32 => bytes.as_chunks().0.iter().map(|&number| f32::from_le_bytes(number).into()).collect(),
-            Element::F64 => bytes.as_chunks().0.iter().map(|&number| f64::from_le_bytes(number)).collect(),
+            Element::F32 => each(&bytes, |number| f32::from_le_bytes(number).into()),
+            Element::F64 => each(&bytes, f64::from_le_bytes),
+            Element::I8 => each(&bytes, |number| i8::from_le_bytes(number).into()),
+            Element::I16 => each(&bytes, |number| i16::from_le_bytes(number).into()),
+            Element::I32 => each(&bytes, |number| i32::from_le_bytes(number).into()),
+            // Integers beyond 2^53 are rounded.
+            Element::I64 => each(&bytes, |number| i64::from_le_bytes(number) as f64),
+            Element::U16 => each(&bytes, |number| u16::from_le_bytes(number).into()),
+            Element::U32 => each(&bytes, |number| u32::from_le_bytes(number).into()),
+            Element::U64 => each(&bytes, |number| u64::from_le_bytes(number) as f64),
         };
-        // ndarray refuses shapes such as [0, huge, huge], whose product overflows once the zero is left out.
         let array = ArrayD::from_shape_vec(IxDyn(&self.shape).set_f(self.fortran), numbers);
         array.map_err(|error| NpyError(format!("the shape {:?}: {error}", self.shape)))
     }
@@ -231,11 +334,13 @@ mod tests {
         for (bytes, expected) in [
             (b"\x93NUM".to_vec(), "ends inside the header"),
             (b"PK\x03\x04 something".to_vec(), "does not begin as a NumPy file"),
-            (file(&header("<i8", "(1,)"), &[0; 8]), "is not of a C or Fortran array"),
+            (file(&header("<U5", "(1,)"), &[0; 20]), "is not of a C or Fortran array"),
             (file(&header("<f8", "(-1,)"), &[0; 8]), "is not of a C or Fortran array"),
             (file(&header("<f8", huge), &[0; 8]), "more bytes than memory can hold"),
             (file(&header("|u1", "(1000000000000,)"), &[0; 8]), "promises more elements than there are"),
             (file(&header("|u1", "(0, 9223372036854775807, 9223372036854775807)"), &[]), "the shape [0, 92233"),
+            (file(&header("|u1", "(0, 9223372036854775807)"), &[]), "the shape [0, 92233"),
+            (file(&header("<f8", "(1152921504606846976, 0)"), &[]), "more bytes than memory can hold"),
         ] {
             let error = Npy::open(bytes.as_slice()).and_then(Npy::numbers).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

@@ -1,42 +1,76 @@
 //! Turns pictures of any size and kind into bytes of one shape.
 
 use std::fmt;
-use std::io::{self, BufRead, ErrorKind, Seek};
+use std::fs::File;
+use std::io::{self, Cursor, Read};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use documented::DocumentedFieldsOpt;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use ndarray::{Array3, ArrayView3, s};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, resample};
 
-/// The file name endings that mark a picture.
-pub const PICTURE_ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
+/// The file name endings that mark a picture. What the file holds is decided by its content.
+pub const PICTURE_ENDINGS: [&str; 15] =
+    ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "dib", "gif", "tif", "tiff", "pnm", "pbm", "pgm", "ppm"];
 
-/// Returns whether a path counts as a picture: a file with one of the [`PICTURE_ENDINGS`].
-pub fn is_picture(path: &Path) -> bool {
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
-    PICTURE_ENDINGS.contains(&ending.as_str()) && path.is_file()
+/// The kinds of pictures, for messages.
+pub const PICTURE_KINDS: &str = "PNG, JPEG, WebP, BMP, GIF, TIFF or PNM";
+
+/// How [`read_picture`] reads what pictures have besides colours, for the card of a number measured on them.
+pub const PICTURE_CONVENTION: &str =
+    "stored orientation (EXIF ignored), transparency over white, first picture of an animation";
+
+/// The most bytes that a file of a picture may have.
+const MOST_FILE_BYTES: u64 = 256 << 20;
+/// The most bytes of memory that a picture may take, decoded and converted to colour: 178 million pixels in colour. A
+/// small file can promise far more.
+const MOST_BYTES: u64 = 512 << 20;
+/// Pictures that take more bytes than this are decoded one at a time, whatever the number of threads.
+const MANY_BYTES: u64 = 128 << 20;
+
+/// The width and height of a picture as it is stored, in pixels; nothing is decoded.
+///
+/// # Errors
+/// Those of [`read_picture`].
+pub fn picture_size(path: &Path) -> Result<[usize; 2], Error> {
+    with_bytes(path, |bytes| {
+        let (width, height) = decoder(bytes)?.dimensions();
+        Ok([width as usize, height as usize])
+    })
 }
 
 /// Reads the colour pixels of a picture, [3, H, W], as they lie in the file: at its own size and without applying the
-/// camera's orientation, because the tools behind published distances read pictures that way.
+/// camera's orientation, because the tools behind published distances read pictures that way. Transparent pixels are
+/// shown over white ([`PICTURE_CONVENTION`]).
 ///
 /// # Errors
-/// When the file cannot be read. The kind is [`InvalidData`](ErrorKind::InvalidData) when it is no PNG, JPEG or WebP,
-/// is damaged, or takes more than half a gigabyte.
-pub fn read_picture(path: &Path) -> io::Result<Array3<u8>> {
-    let reader = ImageReader::open(path)?.with_guessed_format()?;
-    // The reader itself limits the memory.
-    let picture = reader.decode().map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
-    Ok(channels_first(pixels(picture)))
+/// [`Error::Picture`] when the file cannot be read, is none of the formats of [`PICTURE_ENDINGS`], ends early or is
+/// damaged, or takes more than half a gigabyte.
+pub fn read_picture(path: &Path) -> Result<Array3<u8>, Error> {
+    with_bytes(path, |bytes| Ok(channels_first(read(bytes, false)?)))
 }
 
-/// The most bytes that a picture may take, in its file and decoded: 89 million pixels in colour. A small file can
-/// promise far more.
-pub(crate) const MOST_BYTES: u64 = 256 << 20;
+fn with_bytes<T>(path: &Path, read: impl FnOnce(&[u8]) -> Result<T, String>) -> Result<T, Error> {
+    let bytes = File::open(path).and_then(bounded).map_err(|error| error.to_string());
+    let read = bytes.and_then(|bytes| read(&bytes));
+    read.map_err(|reason| Error::Picture { picture: path.display().to_string(), reason })
+}
+
+/// Reads the bytes of a picture's file.
+pub(crate) fn bounded(file: File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(MOST_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 {
+        0 => Err(io::Error::other("the file is empty")),
+        1..=MOST_FILE_BYTES => Ok(bytes),
+        _ => Err(io::Error::other(format!("it has more than {MOST_FILE_BYTES} bytes"))),
+    }
+}
 
 /// How pictures of any size and kind become images of one shape.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, DocumentedFieldsOpt)]
@@ -52,11 +86,13 @@ pub struct ImageOptions {
     pub limit: Option<usize>,
     /// Leaves out pictures that cannot be read instead of refusing the dataset.
     pub skip_bad: bool,
+    /// Follows links that lead out of the folder of pictures.
+    pub follow_links: bool,
 }
 
 impl Default for ImageOptions {
     fn default() -> Self {
-        Self { side: 32, channels: 3, fit: Fit::Crop, limit: None, skip_bad: false }
+        Self { side: 32, channels: 3, fit: Fit::Crop, limit: None, skip_bad: false, follow_links: false }
     }
 }
 
@@ -96,38 +132,114 @@ impl ImageOptions {
         }
     }
 
-    /// Decodes a PNG, JPEG or WebP; the error says why it cannot.
-    pub(crate) fn decode(&self, file: impl BufRead + Seek) -> Result<Array3<u8>, String> {
-        let picture = pixels(read(file).map_err(|error| error.to_string())?);
-        let picture = if self.channels == 1 { grey(picture.view()) } else { picture };
+    /// Refuses options that have no effect on a dataset: all that are given but those named in `taken`.
+    pub(crate) fn require_effect(&self, taken: &[&str], dataset: &str) -> Result<(), Error> {
+        let default = Self::default();
+        let given = [
+            ("side", "--side", self.side != default.side),
+            ("channels", "--grey", self.channels != default.channels),
+            ("fit", "--fit", self.fit != default.fit),
+            ("limit", "--limit", self.limit.is_some()),
+            ("skip_bad", "--skip-bad", self.skip_bad),
+            ("follow_links", "--follow-links", self.follow_links),
+        ];
+        match given.into_iter().find(|(option, _, given)| *given && !taken.contains(option)) {
+            Some((option, flag, _)) => Err(Error::NoEffect { option, flag, dataset: dataset.into() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Decodes the file of a picture; the error says why it cannot.
+    pub(crate) fn decode(&self, file: &[u8]) -> Result<Array3<u8>, String> {
+        let picture = read(file, true)?;
+        Ok(self.image(picture.view().permuted_axes([2, 0, 1])))
+    }
+
+    /// Brings a picture [C, H, W], which has at least as many channels, to the shape of the images.
+    pub(crate) fn image(&self, picture: ArrayView3<u8>) -> Array3<u8> {
+        let picture = picture.permuted_axes([1, 2, 0]);
+        let grey = (self.channels < picture.dim().2).then(|| grey(picture));
+        let picture = grey.as_ref().map_or(picture, |grey| grey.view());
         let part = match self.fit {
-            Fit::Crop => middle(picture.view()),
-            Fit::Resize => picture.view(),
+            Fit::Crop => middle(picture),
+            Fit::Resize => picture,
         };
-        Ok(channels_first(resample::resize(part, [self.side, self.side])))
+        channels_first(resample::resize(part, [self.side, self.side]))
     }
 }
 
-/// Decodes a picture, applying the camera's orientation, if it takes no more than [`MOST_BYTES`] of memory.
-fn read(file: impl BufRead + Seek) -> image::ImageResult<DynamicImage> {
-    let mut decoder = ImageReader::new(file).with_guessed_format()?.into_decoder()?;
-    let ((width, height), bytes) = (decoder.dimensions(), decoder.total_bytes());
+/// Reads the header of a picture.
+fn decoder(file: &[u8]) -> Result<impl ImageDecoder, String> {
+    let reader = ImageReader::new(Cursor::new(file)).with_guessed_format().map_err(|error| error.to_string())?;
+    if reader.format() == Some(ImageFormat::Jpeg) && !jpeg_ends(file) {
+        return Err("the file ends early: it has no end marker, as after an interrupted download".into());
+    }
+    reader.into_decoder().map_err(|error| error.to_string())
+}
+
+/// Decodes a picture in colour, [H, W, 3], if it takes no more than [`MOST_BYTES`] of memory. `upright` applies the
+/// camera's orientation.
+fn read(file: &[u8], upright: bool) -> Result<Array3<u8>, String> {
+    static LARGE: Mutex<()> = Mutex::new(());
+    let mut decoder = decoder(file)?;
+    let orientation = match upright {
+        true => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+        false => Orientation::NoTransforms,
+    };
+    let ((width, height), decoded) = (decoder.dimensions(), decoder.total_bytes());
+    // A turned picture is a copy, and one of another kind is converted by way of four bytes a pixel.
+    let turned = if orientation == Orientation::NoTransforms { 0 } else { decoded };
+    let converted = if decoder.color_type() == ColorType::Rgb8 { 0 } else { 4 * u64::from(width) * u64::from(height) };
+    let bytes = decoded.saturating_add(turned).saturating_add(converted);
     if bytes > MOST_BYTES {
-        let reason = format!("{width} x {height} pixels take {bytes} bytes, more than {MOST_BYTES}");
-        return Err(std::io::Error::other(reason).into());
+        return Err(format!("{width} x {height} pixels take {bytes} bytes, more than {MOST_BYTES}"));
     }
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut picture = DynamicImage::from_decoder(decoder)?;
+    let _alone = (bytes > MANY_BYTES).then(|| LARGE.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
     picture.apply_orientation(orientation);
-    Ok(picture)
+    Ok(pixels(picture))
 }
 
-/// Returns the pixels in colour, [H, W, 3].
+/// Returns whether a JPEG has the marker of its end. Its decoder fills whatever is missing with grey.
+fn jpeg_ends(file: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(next) = file.get(at..).and_then(|rest| rest.windows(2).position(is_marker)) {
+        at += next + 2;
+        match file[at - 1] {
+            // The start of the image, and those inside the compressed data, have no length.
+            0x01 | 0xd0..=0xd8 => {}
+            0xd9 => return true,
+            _ => match file.get(at..at + 2) {
+                Some(&[high, low]) => at += usize::from(u16::from_be_bytes([high, low])),
+                _ => return false,
+            },
+        }
+    }
+    false
+}
+
+/// Returns whether two bytes of a JPEG are a marker: neither compressed data nor padding.
+fn is_marker(pair: &[u8]) -> bool {
+    pair[0] == 0xff && !matches!(pair[1], 0x00 | 0xff)
+}
+
+/// Returns the pixels in colour over white, [H, W, 3].
 fn pixels(picture: DynamicImage) -> Array3<u8> {
-    let picture = picture.into_rgb8();
-    let (width, height) = picture.dimensions();
-    let pixels = Array3::from_shape_vec((height as usize, width as usize, 3), picture.into_raw());
-    pixels.expect("three bytes a pixel")
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let bytes = match picture.color().has_alpha() {
+        false => picture.into_rgb8().into_raw(),
+        true => {
+            let over_white = |&[red, green, blue, alpha]: &[u8; 4]| [red, green, blue].map(|value| over(value, alpha));
+            picture.into_rgba8().into_raw().as_chunks().0.iter().flat_map(over_white).collect()
+        }
+    };
+    Array3::from_shape_vec((height, width, 3), bytes).expect("three bytes a pixel")
+}
+
+/// Returns a value shown over white, rounded.
+fn over(value: u8, alpha: u8) -> u8 {
+    let (value, alpha) = (u32::from(value), u32::from(alpha));
+    ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
 }
 
 /// Rearranges [H, W, C] to [C, H, W].
@@ -176,14 +288,8 @@ mod tests {
         encoder.write_image(&[10, 20, 30, 40, 50, 60], 2, 1, ExtendedColorType::Rgb8).unwrap();
         let found = read_picture(&path).unwrap();
         assert_eq!((found.dim(), found.into_raw_vec_and_offset().0), ((3, 1, 2), vec![10, 40, 20, 50, 30, 60]));
-        let turned = read(io::BufReader::new(fs::File::open(&path).unwrap())).unwrap();
-        assert_eq!((turned.width(), turned.height()), (1, 2));
-
-        fs::write(&path, "no picture").unwrap();
-        assert_eq!(read_picture(&path).unwrap_err().kind(), ErrorKind::InvalidData);
-        assert!(is_picture(&path) && !is_picture(folder.path()));
-        fs::remove_file(&path).unwrap();
-        assert_eq!(read_picture(&path).unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(picture_size(&path).unwrap(), [2, 1]);
+        assert_eq!(read(&fs::read(&path).unwrap(), true).unwrap().dim(), (2, 1, 3));
     }
 
     /// Checks decoding alone, before anything is resized.
@@ -194,8 +300,8 @@ mod tests {
         let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
         for (name, sums) in expected["pictures"].as_object().unwrap() {
             let file = fs::read(folder.join("pictures").join(name)).unwrap();
-            let picture = read(std::io::Cursor::new(file)).unwrap().into_rgb8();
-            assert_eq!(sums["decoded"], hex(Sha256::digest(picture.as_raw())), "{name}");
+            let picture = read(&file, true).unwrap();
+            assert_eq!(sums["decoded"], hex(Sha256::digest(picture.as_slice().unwrap())), "{name}");
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::lsun::{self, LSUN};
 use crate::mnist::{FASHION, MNIST};
 use crate::shapes::SHAPES;
 use crate::svhn::{self, SVHN};
-use crate::{Dataset, Error, Manifest, Splits, folder, hold, prepared};
+use crate::{Dataset, Error, Manifest, Splits, arrays, folder, hold, prepared};
 
 const KNOWN: [Entry; 5] = [MNIST, FASHION, SVHN, LSUN, SHAPES];
 
@@ -17,6 +17,8 @@ pub(crate) struct Entry {
     pub(crate) name: &'static str,
     /// The text of the manifest, which is part of the crate so that the crate can be packaged alone.
     pub(crate) manifest: &'static str,
+    /// The options of `images` that have an effect on it.
+    pub(crate) options: &'static [&'static str],
     /// Finds or fetches its files, and opens them.
     pub(crate) open: fn(&Manifest, &FetchOptions<'_>) -> Result<Dataset, Error>,
 }
@@ -30,14 +32,18 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// names of the files tell.
 ///
 /// # Errors
-/// [`Error::UnknownDataset`] lists the names that are known; for a path, the errors of [`open`].
+/// [`Error::UnknownDataset`] lists the names that are known, [`Error::NoEffect`] names an option that such a dataset
+/// does not take; for a path, the errors of [`open`].
 pub fn info(name: &str, options: &FetchOptions<'_>) -> Result<Manifest, Error> {
-    match find(name)? {
+    match find(name, options)? {
         Found::Known(entry) => Manifest::parse(entry.manifest),
         Found::Path(path) => {
             let dataset = open_path(path, options)?;
             Ok(Manifest {
-                description: format!("Images in {}", path.display()),
+                description: match path.is_dir() && dataset.train.sources().is_some() {
+                    true => format!("Pictures in {}, upright, transparency over white", path.display()),
+                    false => format!("Images in {}", path.display()),
+                },
                 licence: "the images' own".into(),
                 homepage: None,
                 shape: dataset.train.image_shape(),
@@ -64,10 +70,11 @@ pub fn info(name: &str, options: &FetchOptions<'_>) -> Result<Manifest, Error> {
 ///
 /// # Errors
 /// [`Error::UnknownDataset`] for a name that is neither known nor a path, [`Error::NoSuchPath`] for a path that does
-/// not exist, the errors of [`fetch`](crate::fetch), [`Error::Format`] when a file contradicts its format, and
+/// not exist, [`Error::NoEffect`] for an option of `images` that the dataset does not take, the errors of
+/// [`fetch`](crate::fetch), [`Error::Format`] when a file contradicts its format, and
 /// [`Error::NoClasses`], [`Error::EmptyClass`] and [`Error::Outside`] for a folder.
 pub fn open(name: &str, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
-    match find(name)? {
+    match find(name, options)? {
         Found::Known(entry) => (entry.open)(&Manifest::parse(entry.manifest)?, options),
         Found::Path(path) => open_path(path, options),
     }
@@ -89,10 +96,13 @@ enum Found<'n> {
     Path(&'n Path),
 }
 
-fn find(name: &str) -> Result<Found<'_>, Error> {
+fn find<'n>(name: &'n str, options: &FetchOptions<'_>) -> Result<Found<'n>, Error> {
     let path = Path::new(name);
     match KNOWN.iter().find(|entry| entry.name == name) {
-        Some(entry) => Ok(Found::Known(entry)),
+        Some(entry) => {
+            options.images.require_effect(entry.options, name)?;
+            Ok(Found::Known(entry))
+        }
         None if path.exists() => Ok(Found::Path(path)),
         // A run stores the absolute path of its images, so a name with several parts was meant as a path.
         None if path.components().count() > 1 => Err(Error::NoSuchPath { path: path.into() }),
@@ -101,11 +111,27 @@ fn find(name: &str) -> Result<Found<'_>, Error> {
 }
 
 fn open_path(path: &Path, options: &FetchOptions<'_>) -> Result<Dataset, Error> {
+    let takes = |taken: &[&str]| options.images.require_effect(taken, &path.display().to_string());
     match path {
-        path if path.is_file() => prepared::open(path),
-        path if svhn::lies_in(path) => svhn::open_folder(path),
-        path if lsun::lies_in(path) => lsun::open_folder(path, options),
-        path => folder::open(path, &options.images),
+        path if arrays::are_in(path) => {
+            takes(&["side", "channels", "fit", "limit"])?;
+            arrays::open(path, options)
+        }
+        path if path.is_file() => {
+            prepared::require_hdf5(path)?;
+            takes(&[])?;
+            (options.first_look)(path).map_err(|reason| Error::Prepared { path: path.into(), reason })?;
+            prepared::open(path)
+        }
+        path if svhn::lies_in(path) => {
+            takes(SVHN.options)?;
+            svhn::open_folder(path)
+        }
+        path if lsun::lies_in(path) => {
+            takes(LSUN.options)?;
+            lsun::open_folder(path, options)
+        }
+        path => folder::open(path, options),
     }
 }
 

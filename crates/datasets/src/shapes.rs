@@ -9,7 +9,8 @@ use crate::fetch::FetchOptions;
 use crate::registry::Entry;
 use crate::{Dataset, Error, Labelled, Manifest};
 
-pub(crate) const SHAPES: Entry = Entry { name: "shapes", manifest: include_str!("../manifests/shapes.toml"), open };
+pub(crate) const SHAPES: Entry =
+    Entry { name: "shapes", manifest: include_str!("../manifests/shapes.toml"), options: &[], open };
 
 fn open(manifest: &Manifest, _options: &FetchOptions<'_>) -> Result<Dataset, Error> {
     let splits = manifest.splits;

@@ -1,7 +1,7 @@
 //! The files that images are made from, whose bytes identify a folder of pictures.
 
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Error;
 use crate::fetch::for_each_chunk;
-use crate::picture::{Fit, MOST_BYTES};
+use crate::picture::{Fit, bounded};
 
 /// The SHA-256 of a file, or of an image's pixels.
 pub(crate) type Sum = [u8; 32];
@@ -69,13 +69,10 @@ impl Source {
     /// # Errors
     /// [`Error::Altered`] when the file has changed since it was first read: a fingerprint would then cover other
     /// bytes than the images.
-    pub(crate) fn decode<T>(&self, decode: impl Fn(Cursor<&[u8]>) -> Result<T, String>) -> Result<T, Error> {
-        let bytes = File::open(&self.path).and_then(read_bounded).map_err(|source| self.read_error(source))?;
-        let decoded = match bytes.len() as u64 {
-            0..=MOST_BYTES => decode(Cursor::new(&bytes)),
-            _ => Err(format!("it has more than {MOST_BYTES} bytes")),
-        };
-        let decoded = decoded.map_err(|reason| Error::Picture { picture: self.path.display().to_string(), reason })?;
+    pub(crate) fn decode<T>(&self, decode: impl Fn(&[u8]) -> Result<T, String>) -> Result<T, Error> {
+        let fault = |reason| Error::Picture { picture: self.path.display().to_string(), reason };
+        let bytes = File::open(&self.path).and_then(bounded).map_err(|error| fault(error.to_string()))?;
+        let decoded = decode(&bytes).map_err(fault)?;
         let sum = Sha256::digest(&bytes).into();
         if *self.sum.get_or_init(|| sum) == sum { Ok(decoded) } else { Err(Error::Altered { path: self.path.clone() }) }
     }
@@ -97,13 +94,6 @@ impl Source {
     fn read_error(&self, source: io::Error) -> Error {
         Error::Read { path: self.path.clone(), source }
     }
-}
-
-/// Reads at most one byte more than a picture may have, so that the caller can tell when it is too large.
-fn read_bounded(file: File) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Returns the path inside `root`, its parts joined by slashes.

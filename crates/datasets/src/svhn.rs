@@ -11,7 +11,8 @@ use crate::mat::{self, MatArray, Values};
 use crate::registry::Entry;
 use crate::{Dataset, Error, Labelled, Manifest};
 
-pub(crate) const SVHN: Entry = Entry { name: "svhn", manifest: include_str!("../manifests/svhn.toml"), open };
+pub(crate) const SVHN: Entry =
+    Entry { name: "svhn", manifest: include_str!("../manifests/svhn.toml"), options: &[], open };
 
 /// The files of the training and test splits.
 const FILES: [&str; 2] = ["train_32x32.mat", "test_32x32.mat"];

@@ -111,8 +111,8 @@ fn a_file_that_is_no_set_of_images_is_named() {
     let read = |name: &str| Images::open(path(name))?.into_iter().try_for_each(|batch| batch.map(drop));
     for (name, expected) in [
         ("mixed", "mixed sizes: "),
-        ("bad", "zzz.png is no picture"),
-        ("empty", "empty holds no pictures (png, jpg, jpeg, webp)"),
+        ("bad", "zzz.png cannot be read as an image"),
+        ("empty", "empty holds no pictures (PNG, JPEG, WebP, BMP, GIF, TIFF or PNM)"),
         ("text.npy", "text.npy is no array of images"),
         ("text.npz", "text.npz is no .npz archive"),
         ("flat.npy", "flat.npy has the axes [2, 2]"),

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mergan_datasets::{Dataset, FetchOptions, ImageOptions, Labelled, LockFile, hex, pictures_of};
+use mergan_datasets::{Dataset, FetchOptions, ImageOptions, Labelled, LockFile, hex, load_pictures_of};
 use mergan_metrics::class_accuracy;
 use mergan_models::Generator;
 use mergan_record::{Position, rename_durably, write_whole};
@@ -79,10 +79,12 @@ pub fn extend(
     let trained = Trained::load_with(&base.generator(task), strategies)?;
     let class = number(base, &trained, &config, new, fetch)?;
     let folder = fs::canonicalize(new.images).at("finding", new.images)?;
-    let images = images(&trained.generator, &config, &folder, new.limit)?;
+    let images = images(&trained.generator, &config, &folder, new.limit, fetch)?;
     let data = dataset(&trained.generator, &trained.usage, &config, class, new.name, &images)?;
     let (name, limit, scorer) = (new.name.to_owned(), new.limit, base.scored_by(task));
-    let extension = Extension { name, class, images: folder, limit, sha256: sha256(&data)?, scorer: scorer.clone() };
+    let ImageOptions { skip_bad, follow_links, .. } = fetch.images;
+    let (images, sha256) = (folder, sha256(&data)?);
+    let extension = Extension { name, class, images, limit, skip_bad, follow_links, sha256, scorer: scorer.clone() };
     let checkpoint = base.checkpoint(Position::end_of(task));
     let trainer = Trainer::extend(extension, strategies, data.class_names.len(), &data.train, &checkpoint)
         .map_err(|error| Error::in_training(error, &data.class_names))?;
@@ -141,9 +143,18 @@ fn take_over(partial: &RunDir, into: &Path) -> Result<LockFile, Error> {
 }
 
 /// Loads the dataset of an extended run: the images of its last class, which lie in `folder`, and no others.
-pub(crate) fn load(run: &RunDir, config: &Config, extension: &Extension, folder: &Path) -> Result<Dataset, Error> {
+pub(crate) fn load(
+    run: &RunDir,
+    config: &Config,
+    extension: &Extension,
+    folder: &Path,
+    fetch: &FetchOptions,
+) -> Result<Dataset, Error> {
     let (_, generator, usage) = Usage::read(&run.generator(config.tasks - 1))?;
-    let images = images(&generator, config, folder, extension.limit)?;
+    let &Extension { limit, skip_bad, follow_links, .. } = extension;
+    let pictures = ImageOptions { skip_bad, follow_links, ..ImageOptions::default() };
+    let fetch = FetchOptions { images: pictures, ..fetch.clone() };
+    let images = images(&generator, config, folder, limit, &fetch)?;
     dataset(&generator, &usage, config, extension.class, &extension.name, &images)
 }
 
@@ -196,11 +207,18 @@ pub fn effect(run: &RunDir, config: &Config, strategies: &Strategies, cache: &Pa
     }))
 }
 
-/// Reads the images of a folder into memory, in the format that a run's networks take.
-fn images(generator: &Generator, config: &Config, folder: &Path, limit: Option<usize>) -> Result<Labelled, Error> {
+/// Reads the images of a folder into memory, in the format that a run's networks take. `fetch` says which pictures are
+/// taken.
+fn images(
+    generator: &Generator,
+    config: &Config,
+    folder: &Path,
+    limit: Option<usize>,
+    fetch: &FetchOptions,
+) -> Result<Labelled, Error> {
     let [channels, side, _] = generator.config().image_shape();
-    let options = ImageOptions { side, channels, fit: config.images.fit, limit, skip_bad: false };
-    Ok(pictures_of(folder, &options)?.in_memory()?)
+    let images = ImageOptions { side, channels, fit: config.images.fit, limit, ..fetch.images };
+    Ok(load_pictures_of(folder, &FetchOptions { images, ..fetch.clone() })?)
 }
 
 /// Returns the SHA-256 of the images that the dataset of an extended run was made from, in order, in lower-case

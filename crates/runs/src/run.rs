@@ -376,7 +376,7 @@ pub fn load_data(directory: &Path, moved: Option<&str>, fetch: &FetchOptions) ->
     let dir = RunDir::new(directory);
     let config = dir.read_config()?;
     match config.extensions.last() {
-        Some(extension) => extension::load(&dir, &config, extension, moved.map_or(&extension.images, Path::new)),
+        Some(extension) => extension::load(&dir, &config, extension, moved.map_or(&extension.images, Path::new), fetch),
         None => {
             let fetch = FetchOptions { images: config.images.clone(), ..fetch.clone() };
             Ok(mergan_datasets::load(moved.unwrap_or(&config.dataset), &fetch)?)

@@ -67,6 +67,12 @@ pub struct Extension {
     /// The maximum number of images to take from the folder, counted from the first. All are taken if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// Leaves out images that cannot be read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_bad: bool,
+    /// Follows links that lead out of the folder.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follow_links: bool,
     /// The SHA-256 of the images in the form in which they are learned, in lower-case hexadecimal.
     pub sha256: String,
     /// The SHA-256 of the classifier that scored the run before the extension, in lower-case hexadecimal, if it is

@@ -129,7 +129,16 @@ fn a_training_is_measured_forked_and_extended() {
     let fork = Trainer::fork(config("ra", 2), &strategies(), 10, &data.train, &path).unwrap();
     assert_eq!((fork.tasks_learned(), fork.config().strategy.as_str()), (1, "ra"));
     let images = "folder".into();
-    let ring = Extension { name: "ring".into(), class: 1, images, limit: None, sha256: String::new(), scorer: None };
+    let ring = Extension {
+        name: "ring".into(),
+        class: 1,
+        images,
+        limit: None,
+        skip_bad: false,
+        follow_links: false,
+        sha256: String::new(),
+        scorer: None,
+    };
     let mut extended = Trainer::extend(ring, &strategies(), 10, &data.train.of_class(1), &path).unwrap();
     assert_eq!(decays(&mut extended, 3), [false, true, true]);
 }

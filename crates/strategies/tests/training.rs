@@ -325,7 +325,16 @@ fn a_tasks_end_shows_images_of_each_of_its_classes() {
 }
 
 fn extension(name: &str, class: usize) -> Extension {
-    Extension { name: name.into(), class, images: "folder".into(), limit: None, sha256: String::new(), scorer: None }
+    Extension {
+        name: name.into(),
+        class,
+        images: "folder".into(),
+        limit: None,
+        skip_bad: false,
+        follow_links: false,
+        sha256: String::new(),
+        scorer: None,
+    }
 }
 
 #[test]

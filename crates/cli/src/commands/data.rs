@@ -1,7 +1,7 @@
 //! `mergan data`: lists, fetches, converts and describes datasets.
 
 use anyhow::{Context, Result};
-use mergan_datasets::{ImageOptions, Manifest, inception_weights, names};
+use mergan_datasets::{FetchOptions, ImageOptions, Manifest, inception_weights, names};
 use serde_json::json;
 
 use crate::args::{DataCommand, DataQuestion};
@@ -47,6 +47,14 @@ pub fn run(command: &DataCommand, console: &Console) -> Result<()> {
             let counts = dataset.class_names.iter().zip(counts).map(|(name, count)| format!("{name}: {count}"));
             console.note(format!("training images of each class: {}", counts.collect::<Vec<_>>().join(", ")));
             console.print(out.display())
+        }
+        DataQuestion::Look { path } => {
+            let dataset = mergan_datasets::open(&path.to_string_lossy(), &FetchOptions::default())?;
+            for split in [&dataset.train, &dataset.validation, &dataset.test] {
+                let ends: Vec<_> = [0, split.len().saturating_sub(1)].into_iter().take(split.len()).collect();
+                split.select(&ends).images()?;
+            }
+            Ok(())
         }
         DataQuestion::Info { name, images, data, json } => {
             let images = options(images)?;

@@ -13,12 +13,13 @@ use crate::console::Console;
 
 /// Runs `mergan extend`.
 pub fn run(arguments: &ExtendArguments, console: &Console) -> Result<ExitCode> {
-    let ExtendArguments { run, name, images, limit, into, dataset, .. } = arguments;
+    let ExtendArguments { run, name, images, limit, into, dataset, pictures, .. } = arguments;
     let new = NewClass { name, images, limit: *limit, moved: dataset.as_deref(), into: into.as_deref() };
+    let pictures = pictures.apply(ImageOptions::default());
     let strategies = Strategies::built_in();
-    let extended = arguments.data.with_options(&ImageOptions::default(), console, |fetch| {
-        extend(&RunDir::new(run), &new, &strategies, fetch, console)
-    })?;
+    let extended = arguments
+        .data
+        .with_options(&pictures, console, |fetch| extend(&RunDir::new(run), &new, &strategies, fetch, console))?;
     console.note(format!("{} learns {name} in {}", run.display(), extended.root().display()));
     train::resume(extended.root(), &arguments.training(), console)
 }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
+use mergan_datasets::{FetchOptions, ImageOptions, PICTURE_CONVENTION};
 use mergan_metrics::{
     Distance, Family, FeatureError, FeatureNetwork, FeatureSet, Images, ImagesError, Input, Subsets, distances,
     metric_name,
@@ -13,6 +14,9 @@ use serde::Serialize;
 
 use crate::args::FidArguments;
 use crate::console::Console;
+
+/// The most features of a sample, whose covariance then takes two gigabytes.
+const MOST_FEATURES: usize = 1 << 14;
 
 /// One number as `--json` prints it.
 #[derive(Serialize)]
@@ -37,6 +41,9 @@ struct Card {
     /// The convention by which images were resized for the network.
     #[serde(skip_serializing_if = "Option::is_none")]
     resize: Option<&'static str>,
+    /// How pictures of folders were read, if one of the two sets is such a folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pictures: Option<&'static str>,
     /// How the number was computed from the features.
     estimator: String,
     real: Side,
@@ -101,10 +108,19 @@ fn features(
 ) -> Result<FeatureSet> {
     let Some(network) = network else {
         let features = read_matrix(path)?;
+        ensure!(
+            features.ncols() <= MOST_FEATURES,
+            "{} has samples of {} features; their covariance takes too much memory beyond {MOST_FEATURES}",
+            path.display(),
+            features.ncols()
+        );
         return FeatureSet::gather(features.ncols(), families, [Ok::<_, FeatureError>(features)])
             .with_context(|| format!("the features in {}", path.display()));
     };
-    let input = open(path, arguments.samples.map(usize::from))?;
+    let pictures = arguments.pictures.apply(ImageOptions::default());
+    let input = arguments
+        .data
+        .with_options(&pictures, console, |options| open(path, arguments.samples.map(usize::from), options))?;
     let images = format!("the images in {}", path.display());
     let mut bar = None;
     let progress = |done: usize, total: usize| {
@@ -116,7 +132,7 @@ fn features(
 
 /// Opens images or statistics, or a run directory. From a run's generator, `samples` images of each class are drawn,
 /// by default as many as the run was configured for.
-fn open(path: &Path, samples: Option<usize>) -> Result<Input> {
+fn open(path: &Path, samples: Option<usize>, options: &FetchOptions) -> Result<Input> {
     let run = RunDir::new(path);
     if run.config().is_file() {
         let config = run.read_config()?;
@@ -125,7 +141,7 @@ fn open(path: &Path, samples: Option<usize>) -> Result<Input> {
         let count = images.iter().map(|images| images.dim().0).sum();
         return Ok(Images::new(count, images.into_iter().map(Ok)).into());
     }
-    Input::open(path).map_err(|error| match error {
+    Input::open_with(path, options).map_err(|error| match error {
         ImagesError::UnknownKind { path } => anyhow!(
             "{} is no set of images; give a folder of pictures, an array .npy or .npz, a prepared file .h5, statistics \
              .npz, or a run directory",
@@ -133,6 +149,11 @@ fn open(path: &Path, samples: Option<usize>) -> Result<Input> {
         ),
         error => error.into(),
     })
+}
+
+/// Returns whether a path is a folder of pictures, not a run.
+fn is_pictures(path: &Path) -> bool {
+    path.is_dir() && !RunDir::new(path).config().is_file()
 }
 
 fn card(arguments: &FidArguments, network: Option<&FeatureNetwork>, real: &FeatureSet, generated: &FeatureSet) -> Card {
@@ -144,6 +165,10 @@ fn card(arguments: &FidArguments, network: Option<&FeatureNetwork>, real: &Featu
         sha256: network.map(|network| network.sha256().into()),
         features: real.statistics.mean.len(),
         resize: network.map(FeatureNetwork::resize),
+        pictures: [&arguments.real, &arguments.generated]
+            .into_iter()
+            .any(|path| is_pictures(path))
+            .then_some(PICTURE_CONVENTION),
         estimator: String::new(),
         real: side(&arguments.real, real),
         generated: side(&arguments.generated, generated),

@@ -48,7 +48,7 @@ fn pictures(folder: &Path, count: usize, seed: u32, shift: u32) {
 }
 
 /// Returns `mergan fid` with that network.
-fn fid(real: PathBuf, generated: PathBuf) -> assert_cmd::Command {
+pub fn fid(real: PathBuf, generated: PathBuf) -> assert_cmd::Command {
     let mut command = mergan();
     command.arg("fid").args([real, generated]).args(["--network", "noise", "--weights"]).arg(noise());
     command
@@ -142,7 +142,7 @@ fn pictures_are_compared_and_statistics_stand_for_them() {
     let error = complaint(fid("real", "generated", &[]).assert());
     assert!(error.contains("mixed sizes") && error.contains("zzz.png has 32 x 33"), "{error}");
     fs::write(path("generated/zzz.png"), "no picture").unwrap();
-    assert!(complaint(fid("real", "generated", &[]).assert()).contains("zzz.png is no picture"));
+    assert!(complaint(fid("real", "generated", &[]).assert()).contains("zzz.png cannot be read as an image"));
     pictures(&path("one"), 1, 0, 0);
     assert!(complaint(fid("real", "one", &[]).assert()).contains("1 samples are too few"));
     fs::create_dir(path("empty")).unwrap();

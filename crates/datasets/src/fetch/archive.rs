@@ -1,7 +1,7 @@
 //! Files that lie compressed in a local folder.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::store::Store;
@@ -14,9 +14,9 @@ pub(super) struct Archives<'a> {
 }
 
 impl Archives<'_> {
-    /// Returns the path at which the folder would hold `file`.
-    pub(super) fn path(folder: &Path, file: &DataFile) -> PathBuf {
-        folder.join(format!("{}.gz", file.name))
+    /// Returns the path at which the folder holds `file`, if it does.
+    pub(super) fn path(folder: &Path, file: &DataFile) -> Option<PathBuf> {
+        file.names().map(|name| folder.join(format!("{name}.gz"))).find(|path| path.exists())
     }
 }
 
@@ -29,8 +29,9 @@ impl Source for Archives<'_> {
     fn fetch(&self, missing: &[&DataFile], store: &mut Store<'_>) -> Result<(), Failure> {
         let mut reasons = Vec::new();
         for file in missing {
-            let path = Self::path(self.folder, file);
-            let installed = File::open(&path)
+            let archive = Self::path(self.folder, file).ok_or_else(|| io::Error::from(ErrorKind::NotFound));
+            let installed = archive
+                .and_then(File::open)
                 .map_err(|error| Failure::Source(error.to_string()))
                 .and_then(|archive| store.install(file, BufReader::new(archive)));
             match installed {

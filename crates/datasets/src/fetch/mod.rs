@@ -46,6 +46,10 @@ pub struct FetchOptions<'a> {
     pub apt_get: OsString,
     /// How pictures of any size become images. Only [`open`](crate::open) on a folder of pictures uses this.
     pub images: ImageOptions,
+    /// Is called with a prepared file before HDF5's library opens it in this process. The library may crash on a damaged
+    /// file, so a program can let another process open the file first ([`open`](crate::open) does it) and return an
+    /// error if that crashes. By default nothing is done.
+    pub first_look: &'a dyn Fn(&Path) -> Result<(), String>,
     /// Is called with every event, often many times a second.
     pub observer: &'a dyn Fn(Event<'_>),
 }
@@ -60,6 +64,7 @@ impl Default for FetchOptions<'_> {
             npm: if cfg!(windows) { "npm.cmd" } else { "npm" }.into(),
             apt_get: "apt-get".into(),
             images: ImageOptions::default(),
+            first_look: &|_| Ok(()),
             observer: &|_| {},
         }
     }
@@ -95,6 +100,11 @@ pub enum Event<'a> {
         picture: &'a str,
         /// Why it cannot be read.
         reason: &'a str,
+    },
+    /// Something that was brought is not used, or not as it is.
+    Noted {
+        /// What, as a sentence without its full stop.
+        what: &'a str,
     },
     /// Images are being decoded into a prepared file.
     Preparing {
@@ -255,7 +265,8 @@ fn find_local(manifest: &Manifest, folders: &[&Path]) -> (Files, Vec<Attempt>) {
     for folder in folders {
         let mut reasons = Vec::new();
         for file in files.missing(manifest) {
-            let path = folder.join(&file.name);
+            let names = || file.names().map(|name| folder.join(name));
+            let path = names().find(|path| path.exists()).unwrap_or_else(|| folder.join(&file.name));
             match verify::verify_file(&path, file) {
                 Ok(()) => files.insert(&file.name, path),
                 Err(reason) => reasons.push(format!("{}: {reason}", file.name)),
@@ -277,7 +288,7 @@ fn sources<'s>(
 ) -> Vec<Box<dyn Source + 's>> {
     let mut sources: Vec<Box<dyn Source + 's>> = Vec::new();
     for folder in folders {
-        if missing.iter().any(|file| Archives::path(folder, file).exists()) {
+        if missing.iter().any(|file| Archives::path(folder, file).is_some()) {
             sources.push(Box::new(Archives { folder }));
         }
     }

@@ -10,6 +10,12 @@
 //!
 //! The format needs the C library, so it is a feature of the crate; without it such a file is refused.
 
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use crate::Error;
+
 #[cfg(feature = "hdf5")]
 mod read;
 #[cfg(feature = "hdf5")]
@@ -42,6 +48,28 @@ mod absent {
 
 #[cfg(not(feature = "hdf5"))]
 pub(crate) use absent::{open, open_copy, write};
+
+/// The first bytes of an HDF5 file, or of what follows other data of 512 bytes, twice as much, and so on.
+const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
+
+/// Fails if a file is no HDF5 file.
+pub(crate) fn require_hdf5(path: &Path) -> Result<(), Error> {
+    let read_error = |source| Error::Read { path: path.into(), source };
+    let mut file = File::open(path).map_err(read_error)?;
+    let length = file.metadata().map_err(read_error)?.len();
+    let places =
+        std::iter::successors(Some(512), |place: &u64| place.checked_mul(2)).take_while(|place| *place < length);
+    for place in [0].into_iter().chain(places) {
+        let mut bytes = [0; SIGNATURE.len()];
+        file.seek(SeekFrom::Start(place)).map_err(read_error)?;
+        match file.read_exact(&mut bytes) {
+            Ok(()) if bytes == SIGNATURE => return Ok(()),
+            Err(error) if error.kind() != ErrorKind::UnexpectedEof => return Err(read_error(error)),
+            _ => {}
+        }
+    }
+    Err(Error::NoDataset { path: path.into() })
+}
 
 /// The names of the splits in a file.
 #[cfg(feature = "hdf5")]

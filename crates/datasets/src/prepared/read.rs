@@ -2,14 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use hdf5::types::{TypeDescriptor, VarLenAscii, VarLenUnicode};
-use hdf5::{Dataset as Table, File, Group};
+use hdf5::filters::Filter;
+use hdf5::plist::dataset_create::Layout;
+use hdf5::types::{FixedAscii, FixedUnicode, TypeDescriptor, VarLenAscii, VarLenUnicode};
+use hdf5::{Dataset as Table, File, Group, LinkType};
 use ndarray::{Array4, Axis, Ix4, s};
 use sha2::{Digest, Sha256};
 
 use super::{LEFT_OUT, SPLITS};
 use crate::hex::hex;
 use crate::labelled::Stored;
+use crate::printable::printable;
 use crate::{Dataset, Error, Labelled};
 
 /// The most images that a file may claim, because their labels are read at once. LSUN's largest scene has three
@@ -17,6 +20,8 @@ use crate::{Dataset, Error, Labelled};
 const MOST_IMAGES: usize = 10_000_000;
 /// The most classes that a file may name.
 const MOST_CLASSES: usize = 100_000;
+/// The most bytes of a class's name, if names have a fixed length.
+const MOST_NAME: usize = 1024;
 /// The most pixels along each side.
 const MOST_SIDE: usize = 1024;
 
@@ -26,6 +31,7 @@ pub(crate) fn open(path: &Path) -> Result<Dataset, Error> {
     let read_error = |error: hdf5::Error| fault(error.to_string());
     let size = std::fs::metadata(path).map_err(|source| Error::Read { path: path.into(), source })?.len();
     let file = File::open(path).map_err(read_error)?;
+    refuse_links(&file).map_err(fault)?;
     let class_names = names(&file).map_err(fault)?;
     if !file.link_exists(SPLITS[0]) {
         return Err(fault("it has no group `train`".into()));
@@ -106,19 +112,43 @@ fn names(file: &File) -> Result<Vec<String>, String> {
     let text = |error: hdf5::Error| error.to_string();
     let names: Vec<String> = match table.dtype().and_then(|kind| kind.to_descriptor()).map_err(text)? {
         TypeDescriptor::VarLenUnicode => {
-            table.read_1d::<VarLenUnicode>().map_err(text)?.iter().map(|name| name.to_string()).collect()
+            table.read_1d::<VarLenUnicode>().map_err(text)?.iter().map(|name| printable(name)).collect()
         }
         TypeDescriptor::VarLenAscii => {
-            table.read_1d::<VarLenAscii>().map_err(text)?.iter().map(|name| name.to_string()).collect()
+            table.read_1d::<VarLenAscii>().map_err(text)?.iter().map(|name| printable(name)).collect()
         }
-        other => return Err(format!("class_names holds {other}, expected strings of variable length")),
+        // The library converts strings of a fixed length to longer ones.
+        TypeDescriptor::FixedUnicode(..=MOST_NAME) => {
+            table.read_1d::<FixedUnicode<MOST_NAME>>().map_err(text)?.iter().map(|name| printable(name)).collect()
+        }
+        TypeDescriptor::FixedAscii(..=MOST_NAME) => {
+            table.read_1d::<FixedAscii<MOST_NAME>>().map_err(text)?.iter().map(|name| printable(name)).collect()
+        }
+        other => return Err(format!("class_names holds {other}, expected strings, of at most {MOST_NAME} bytes each")),
     };
     debug_assert_eq!(names.len(), count);
     Ok(names)
 }
 
+/// Fails if a link in a group leads to another file: whoever opens a file must not read others by it.
+fn refuse_links(group: &Group) -> Result<(), String> {
+    let mut other = None;
+    let visited = group.iter_visit_default(|name, link| {
+        if link.link_type == LinkType::External {
+            other.get_or_insert(name.to_owned());
+        }
+        Ok(())
+    });
+    visited.map_err(|error| error.to_string())?;
+    match other {
+        Some(name) => Err(format!("`{}` is a link to another file, which is not followed", printable(&name))),
+        None => Ok(()),
+    }
+}
+
 /// Reads the images and labels of a group.
 fn split_of(group: &Group, path: &Path, classes: usize) -> Result<Labelled, String> {
+    refuse_links(group)?;
     let images = table(group, "images")?;
     let (count, shape) = match images.shape()[..] {
         [count, height @ 1..=MOST_SIDE, width @ 1..=MOST_SIDE, channels @ (1 | 3)] if count <= MOST_IMAGES => {
@@ -147,8 +177,35 @@ fn split_of(group: &Group, path: &Path, classes: usize) -> Result<Labelled, Stri
     Ok(Labelled::stored(Prepared { images, shape, path: path.into() }, labels))
 }
 
+/// Opens a dataset whose data lie in the file itself, in a form that can be read.
 fn table(group: &Group, name: &str) -> Result<Table, String> {
-    group.dataset(name).map_err(|_| format!("it has no dataset `{name}`"))
+    let table = group.dataset(name).map_err(|_| format!("it has no dataset `{name}`"))?;
+    let properties = table.create_plist().map_err(|error| error.to_string())?;
+    let layout = properties.get_layout().map_err(|_| format!("`{name}` is stored in an unknown way"))?;
+    if !matches!(layout, Layout::Compact | Layout::Contiguous | Layout::Chunked) {
+        return Err(format!("`{name}` is a virtual dataset, made of others; copy its data into the file"));
+    }
+    if !properties.external().is_empty() || table.filename() != group.filename() {
+        return Err(format!("the data of `{name}` lie in another file, which is not read; copy them into this one"));
+    }
+    match properties.filters().iter().find(|filter| !filter.is_available()) {
+        None => Ok(table),
+        Some(filter) => Err(format!(
+            "`{name}` is compressed with {}, which cannot be read here; repack it with gzip (in h5py, compression=\"gzip\")",
+            described(filter)
+        )),
+    }
+}
+
+/// The number of h5py's filter LZF.
+const LZF: i32 = 32_000;
+
+fn described(filter: &Filter) -> String {
+    match filter {
+        Filter::User(LZF, _) => "lzf".into(),
+        Filter::User(number, _) => format!("the filter {number}"),
+        other => format!("{other:?}"),
+    }
 }
 
 /// Images in an HDF5 file. The library serves one thread at a time.

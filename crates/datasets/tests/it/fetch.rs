@@ -312,3 +312,20 @@ fn mnist_offline_and_absent_is_one_clear_error() {
     assert!(error.contains("train-images-idx3-ubyte: is not there"), "{error}");
     assert!(error.contains(&place.path().join("cache/mnist").display().to_string()), "{error}");
 }
+
+#[test]
+fn files_under_another_of_their_names_are_taken() {
+    let place = Place::new();
+    fs::write(place.data_dir().join("images-bin"), content(NAMES[0])).unwrap();
+    fs::write(place.data_dir().join("labels-bin.gz"), gzip(&content(NAMES[1]))).unwrap();
+    let options = FetchOptions { data_dir: Some(place.data_dir()), offline: true, ..place.options() };
+    let files = fetch(&manifest(&[]), &options).unwrap();
+    for name in NAMES {
+        assert!(fs::read(files.path(name).unwrap()).unwrap() == content(name), "{name}");
+    }
+    for name in ["mnist", "fashion"] {
+        let manifest = mergan_datasets::info(name, &place.options()).unwrap();
+        let aliases: Vec<_> = manifest.files.iter().flat_map(|file| &file.aliases).collect();
+        assert!(aliases.contains(&&"train-images.idx3-ubyte".to_string()) && aliases.len() == 4, "{aliases:?}");
+    }
+}

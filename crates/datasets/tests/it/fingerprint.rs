@@ -143,7 +143,7 @@ fn pictures_that_are_left_out_are_no_part_of_it() {
 #[test]
 fn a_class_of_pictures_has_a_fingerprint_of_its_own() {
     let folder = pets();
-    let cats = || pictures_of(&folder.path().join("cat"), &ImageOptions::default()).unwrap();
+    let cats = || pictures_of(&folder.path().join("cat"), &options(&ImageOptions::default())).unwrap();
     let before = cats();
     let print = before.fingerprint().unwrap();
     let text = serde_json::to_string(&print).unwrap();

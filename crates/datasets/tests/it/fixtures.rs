@@ -32,6 +32,7 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
 pub fn manifest(mirrors: &[&str]) -> Manifest {
     let file = |name: &str| DataFile {
         name: name.into(),
+        aliases: vec![name.replace('.', "-")],
         remote: format!("{name}.gz"),
         size: content(name).len() as u64,
         sha256: hex(Sha256::digest(content(name))),

@@ -1,6 +1,7 @@
 //! Integration tests: fetching against local servers and folders, files that other software wrote, bad ones, fingerprints,
 //! and the real datasets.
 
+mod arrays;
 mod fetch;
 mod fingerprint;
 mod fixtures;

@@ -115,7 +115,8 @@ fn pictures_come_out_as_pillow_makes_them() {
         ("cropped", ImageOptions::default()),
         ("grey", ImageOptions { channels: 1, ..ImageOptions::default() }),
     ] {
-        let pictures = digests(&pictures_of(&golden().join("pictures"), &options).unwrap());
+        let pictures =
+            digests(&pictures_of(&golden().join("pictures"), &crate::folder::with(options.clone())).unwrap());
         let wanted: Vec<_> = names.iter().map(|name| expected["pictures"][name][variant].clone()).collect();
         assert_eq!(pictures, wanted, "{variant} of {names:?}");
     }
@@ -216,4 +217,52 @@ fn damaged_lmdb_files_are_errors() {
         }
     }
     assert!(refused > 0);
+}
+
+/// Makes an LMDB file of 512-byte pages: `levels` branches, each of which names the next page `children` times, and an
+/// empty leaf.
+fn fan(levels: u64, children: u16) -> Vec<u8> {
+    let page = |fields: &[(usize, &[u8])]| {
+        let mut page = vec![0; 512];
+        fields.iter().for_each(|(at, bytes)| page[*at..at + bytes.len()].copy_from_slice(bytes));
+        page
+    };
+    let last = levels + 2;
+    let header = page(&[
+        (16, &0xbeef_c0de_u32.to_le_bytes()),
+        (20, &1_u32.to_le_bytes()),
+        (40, &512_u32.to_le_bytes()),
+        (128, &2_u64.to_le_bytes()),
+        (136, &last.to_le_bytes()),
+    ]);
+    let mut file = [header.clone(), header].concat();
+    for number in 2..last {
+        let offsets: Vec<u8> = (0..children).flat_map(|_| 400_u16.to_le_bytes()).collect();
+        let end = 16 + 2 * children;
+        file.extend(page(&[
+            (0, &number.to_le_bytes()),
+            (10, &1_u16.to_le_bytes()),
+            (12, &end.to_le_bytes()),
+            (16, &offsets),
+            (400, &(number as u32 + 1).to_le_bytes()),
+        ]));
+    }
+    file.extend(page(&[(0, &last.to_le_bytes()), (10, &2_u16.to_le_bytes()), (12, &16_u16.to_le_bytes())]));
+    file
+}
+
+#[test]
+fn a_page_that_is_in_the_tree_twice_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for scene in ["bedroom", "kitchen", "church_outdoor", "tower"] {
+        let to = folder.path().join(format!("{scene}_train_lmdb"));
+        fs::create_dir(&to).unwrap();
+        fs::write(to.join("data.mdb"), fan(20, 1)).unwrap();
+    }
+    let path = folder.path().to_str().unwrap();
+    assert!(open(path, &caching(&folder)).unwrap().train.is_empty());
+    // The walk of all paths through these pages would not end.
+    fs::write(folder.path().join("tower_train_lmdb/data.mdb"), fan(28, 100)).unwrap();
+    let error = open(path, &caching(&folder)).unwrap_err().to_string();
+    assert!(error.contains("is in the tree twice") && !error.contains("fetched again"), "{error}");
 }

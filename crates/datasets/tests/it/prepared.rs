@@ -140,12 +140,12 @@ fn files_that_contradict_the_format_are_refused() {
     fs::write(&path, &whole[..whole.len() - 100]).unwrap();
     assert!(complaint(&path).contains("made.h5: "));
     fs::write(&path, "no HDF5").unwrap();
-    assert!(complaint(&path).contains("made.h5: "));
+    assert!(complaint(&path).contains("made.h5 is no dataset: give a folder"));
 
     let strange = hdf5::File::create(&path).unwrap();
     strange.new_dataset_builder().with_data(&[1_u8]).create("class_names").unwrap();
     strange.close().unwrap();
-    assert!(complaint(&path).contains("class_names holds uint8, expected strings of variable length"));
+    assert!(complaint(&path).contains("class_names holds uint8, expected strings, of at most 1024 bytes each"));
     hdf5::File::create(&path).unwrap().close().unwrap();
     assert!(complaint(&path).contains("it has no dataset `class_names`"));
 }
@@ -190,4 +190,95 @@ fn four_thousand_images_go_through_a_file() {
         written.train.slabs(1000).map(|slab| slab.images().unwrap().len()).sum::<usize>(),
         written.train.bytes()
     );
+}
+
+#[test]
+fn data_in_other_files_are_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = Array4::from_elem((2, 32, 32, 3), 7_u8);
+    let secret = folder.path().join("secret");
+    fs::write(&secret, vec![65; 2 * 32 * 32 * 3]).unwrap();
+    let other = folder.path().join("other.h5");
+    fs::copy(file(folder.path(), &["a"], &images, &[0, 0]), &other).unwrap();
+    let refused = |change: &dyn Fn(&hdf5::File), expected: &str| {
+        let path = file(folder.path(), &["a"], &images, &[0, 0]);
+        let opened = hdf5::File::open_rw(&path).unwrap();
+        change(&opened);
+        opened.close().unwrap();
+        let error = load(text(&path), &FetchOptions::default()).unwrap_err().to_string();
+        assert!(error.contains("made.h5: ") && error.contains(expected), "{error}");
+    };
+    let raw = |file: &hdf5::File| {
+        let train = file.group("train").unwrap();
+        train.unlink("images").unwrap();
+        let images = train.new_dataset::<u8>().shape((2, 32, 32, 3));
+        images.external(text(&secret), 0, 2 * 32 * 32 * 3).create("images").unwrap();
+    };
+    refused(&raw, "the data of `images` lie in another file");
+    let linked = |file: &hdf5::File| {
+        file.unlink("train").unwrap();
+        file.link_external("other.h5", "/train", "train").unwrap();
+    };
+    refused(&linked, "`train` is a link to another file");
+    let within = |file: &hdf5::File| {
+        file.unlink("train/images").unwrap();
+        file.link_external("other.h5", "/train/images", "train/images").unwrap();
+    };
+    refused(&within, "train: `images` is a link to another file");
+    // A link inside the file may lead to one that leads out of it.
+    let indirect = |file: &hdf5::File| {
+        file.unlink("train/images").unwrap();
+        file.create_group("away").unwrap().link_external("other.h5", "/train/images", "images").unwrap();
+        file.link_soft("/away/images", "train/images").unwrap();
+    };
+    refused(&indirect, "the data of `images` lie in another file");
+    let virtual_ = |file: &hdf5::File| {
+        let train = file.group("train").unwrap();
+        train.unlink("images").unwrap();
+        let images = train.new_dataset::<u8>().shape((2, 32, 32, 3));
+        let all = (0..2, 0..32, 0..32, 0..3);
+        images
+            .virtual_map(".", "/train/images", (2, 32, 32, 3), all.clone(), (2, 32, 32, 3), all)
+            .create("images")
+            .unwrap();
+    };
+    refused(&virtual_, "`images` is a virtual dataset");
+}
+
+/// A file that h5py compressed with gzip, whose filter gets another number. The number lies before the filter's name, with
+/// three more.
+#[test]
+fn a_filter_that_is_not_built_in_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("packed.h5");
+    let whole = fs::read(golden().join("prepared.h5")).unwrap();
+    for (number, expected) in [(32_000_u16, "compressed with lzf"), (32_015, "compressed with the filter 32015")] {
+        let mut bytes = whole.clone();
+        let name = bytes.windows(7).position(|bytes| bytes == b"deflate").unwrap();
+        bytes[name - 8..name - 6].copy_from_slice(&number.to_le_bytes());
+        fs::write(&path, bytes).unwrap();
+        let error = load(text(&path), &FetchOptions::default()).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains("gzip"), "{error}");
+    }
+}
+
+#[test]
+fn class_names_may_have_a_fixed_length_and_are_printable() {
+    use hdf5::types::{FixedAscii, FixedUnicode};
+    let folder = tempfile::tempdir().unwrap();
+    let names = |write: &dyn Fn(&hdf5::File)| {
+        let path = file(folder.path(), &["a", "b"], &Array4::zeros((2, 32, 32, 1)), &[0, 1]);
+        let opened = hdf5::File::open_rw(&path).unwrap();
+        opened.unlink("class_names").unwrap();
+        write(&opened);
+        opened.close().unwrap();
+        load(text(&path), &FetchOptions::default()).unwrap().class_names
+    };
+    let ascii = ["cat", "dog\u{1b}[2J"].map(|name| FixedAscii::<9>::from_ascii(name).unwrap());
+    let written = |file: &hdf5::File| drop(file.new_dataset_builder().with_data(&ascii).create("class_names").unwrap());
+    assert_eq!(names(&written), ["cat", "dog\\u{1b}[2J"]);
+    let unicode = ["käse", "ñu"].map(|name| name.parse::<FixedUnicode<7>>().unwrap());
+    let written =
+        |file: &hdf5::File| drop(file.new_dataset_builder().with_data(&unicode).create("class_names").unwrap());
+    assert_eq!(names(&written), ["käse", "ñu"]);
 }

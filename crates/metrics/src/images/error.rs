@@ -26,17 +26,6 @@ pub enum ImagesError {
         source: Cause,
     },
 
-    /// A file inside an archive cannot be read.
-    #[error("reading {name} in {}", path.display())]
-    Entry {
-        /// The archive.
-        path: PathBuf,
-        /// The file inside it.
-        name: String,
-        /// The error of the archive's or the array's reader.
-        source: Cause,
-    },
-
     /// A file is not an archive, although its name says so.
     #[error("{} is no .npz archive", path.display())]
     Archive {
@@ -72,15 +61,6 @@ pub enum ImagesError {
         path: PathBuf,
         /// The contents that were found and those that were expected.
         reason: String,
-    },
-
-    /// A picture cannot be read.
-    #[error("{} is no picture that can be read; take it out of the folder or restore it from a copy", path.display())]
-    Picture {
-        /// The picture.
-        path: PathBuf,
-        /// The error of its reader.
-        source: io::Error,
     },
 
     /// The pictures of a folder differ in size.

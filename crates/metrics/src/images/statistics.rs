@@ -1,36 +1,33 @@
 //! pytorch-fid's statistics files: an archive `.npz` of the mean `mu` and the covariance `sigma`. Files written here
 //! also state the number of samples, which pytorch-fid ignores.
 
-use std::io::{Cursor, Read, Seek, Write};
+use std::io::{Cursor, Write};
 use std::path::Path;
 
 use mergan_datasets::npy::{Element, Npy, header};
+use mergan_datasets::npz::Npz;
 use mergan_models::write_whole;
 use ndarray::{Array1, ArrayD, Ix1, Ix2};
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipArchive, ZipWriter};
+use zip::{CompressionMethod, ZipWriter};
 
 use super::ImagesError;
-use super::error::Cause;
 use crate::FeatureStatistics;
 
 /// Reads the statistics in an archive; returns `None` if it holds something else.
-pub(super) fn read<R: Read + Seek>(
-    path: &Path,
-    archive: &mut ZipArchive<R>,
-) -> Result<Option<FeatureStatistics>, ImagesError> {
+pub(super) fn read(path: &Path, archive: &mut Npz) -> Result<Option<FeatureStatistics>, ImagesError> {
+    let names = archive.names();
+    let bad = |reason: String| ImagesError::Statistics { path: path.into(), reason };
     let mut array = |name: &str| -> Result<Option<ArrayD<f64>>, ImagesError> {
-        let bad = |source: Cause| ImagesError::Entry { path: path.into(), name: name.into(), source };
-        match archive.by_name(&format!("{name}.npy")) {
-            Ok(entry) => Npy::open(entry).and_then(Npy::numbers).map(Some).map_err(|error| bad(error.into())),
-            Err(ZipError::FileNotFound) => Ok(None),
-            Err(error) => Err(bad(error.into())),
+        if !names.iter().any(|found| found == name) {
+            return Ok(None);
         }
+        let numbers = archive.array(name).and_then(Npy::numbers);
+        numbers.map(Some).map_err(|error| bad(error.to_string()))
     };
     let (Some(mean), Some(covariance)) = (array("mu")?, array("sigma")?) else { return Ok(None) };
     let count = array("count")?.and_then(|count| count.first().map(|&count| count as usize));
-    let bad = |reason: String| ImagesError::Statistics { path: path.into(), reason };
     let mean: Array1<f64> = mean.into_dimensionality::<Ix1>().map_err(|error| bad(error.to_string()))?;
     let covariance = covariance.into_dimensionality::<Ix2>().map_err(|error| bad(error.to_string()))?;
     let covariance = covariance.as_standard_layout().into_owned();
@@ -75,8 +72,11 @@ mod tests {
     use super::*;
     use ndarray::array;
 
-    fn archive(file: Vec<u8>) -> ZipArchive<Cursor<Vec<u8>>> {
-        ZipArchive::new(Cursor::new(file)).unwrap()
+    fn archive(file: Vec<u8>) -> Npz {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("archive.npz");
+        std::fs::write(&path, file).unwrap();
+        Npz::open(&path).unwrap()
     }
 
     #[test]

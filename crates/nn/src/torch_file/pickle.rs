@@ -93,6 +93,9 @@ pub(super) enum Object {
 const KEY: usize = 64;
 const AXES: usize = 8;
 
+/// The most objects of a pickle. An instruction of one byte can make one that takes a hundred.
+const OBJECTS: usize = 1 << 19;
+
 /// The index of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Id(usize);
@@ -137,6 +140,9 @@ impl Machine<'_> {
         loop {
             let start = self.at;
             let [code] = self.take()?;
+            if self.objects.len() > OBJECTS {
+                return self.fail(format!("more than {OBJECTS} objects, which no state dictionary needs"));
+            }
             if let Some(root) = self.step(code).map_err(|error| PickleError { offset: start, ..error })? {
                 return Ok(Pickle { objects: self.objects, root, len: self.at });
             }

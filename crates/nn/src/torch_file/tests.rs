@@ -232,3 +232,11 @@ proptest! {
         let _ = pickle::Pickle::read(&program);
     }
 }
+
+#[test]
+fn a_pickle_of_too_many_objects_is_refused() {
+    // Each byte wraps what is there in a tuple, which takes a hundred bytes of memory.
+    let pickle = [b"\x80\x02N".as_slice(), &vec![0x85; 1 << 20], b"."].concat();
+    let Err(error) = pickle::Pickle::read(&pickle) else { panic!("it was read") };
+    assert!(error.to_string().contains("more than 524288 objects"), "{error}");
+}
