@@ -11,16 +11,17 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::cargo::{add_target, cargo, metadata, must, root, target_directory};
-use crate::{arm, browser, hdf5, interop, kernels, outside, reproduce};
+use crate::{arm, browser, dependencies, hdf5, interop, kernels, outside, reproduce};
 
 /// A step, which returns how many tests it ran.
 type Step = fn() -> Result<usize>;
 
-const STEPS: [(&str, Step); 15] = [
+const STEPS: [(&str, Step); 16] = [
     ("what the system has to have", || {
         hdf5::install().and_then(|()| browser::install()).and_then(|()| arm::install()).map(|()| 0)
     }),
     ("format", || check(cargo().args(["fmt", "--all", "--check"]))),
+    ("dependencies", || dependencies::check().map(|()| 0)),
     ("lints", || {
         check(
             cargo()

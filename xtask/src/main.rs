@@ -7,6 +7,7 @@ mod browser;
 mod cargo;
 mod ci;
 mod debian;
+mod dependencies;
 mod gpu;
 mod hdf5;
 mod interop;
@@ -14,6 +15,7 @@ mod kernels;
 mod outside;
 mod python;
 mod reproduce;
+mod sanitize;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf, absolute};
@@ -58,6 +60,8 @@ enum Task {
     },
     /// Run the checks that need a GPU, or pack them for a machine that has one.
     Gpu(gpu::Arguments),
+    /// Run the tensor crate's tests under AddressSanitizer and Miri, of the nightly toolchain.
+    Sanitize,
     /// Run everything that must pass before a change is merged: format, lints, docs, tests and a smoke reproduction.
     Ci,
 }
@@ -71,6 +75,7 @@ fn main() -> ExitCode {
         Task::Ledger => kernels::ledger(),
         Task::Browse { page, pictures } => browse(&page, pictures.as_deref()),
         Task::Gpu(arguments) => gpu::run(&arguments),
+        Task::Sanitize => sanitize::run(),
         Task::Ci => ci::run(),
     };
     match result {

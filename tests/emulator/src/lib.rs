@@ -13,6 +13,8 @@
 //! `cuLaunchKernel`. The tests put each behind `mergan_tensor::cuda::Driver`, so that the whole backend runs on it,
 //! and record in the [`ledger`] which kernel was compared on which tier.
 
+#![allow(unsafe_code, reason = "it stands for a C library, and for the memory of a device")]
+
 pub mod artifacts;
 pub mod findings;
 pub mod host;

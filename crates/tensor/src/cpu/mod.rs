@@ -8,6 +8,8 @@
 //! *Invariant*: what a kernel computes depends on the shapes and the choice of vector instructions, never on the
 //! number of threads.
 
+#![allow(unsafe_code, reason = "vector instructions, and kernels that write one array from many threads")]
+
 mod lanes;
 pub(crate) mod microkernel;
 pub(crate) mod pack;

@@ -22,6 +22,8 @@
 //! *Invariant*: work is done in the order in which it is submitted, so freed memory is reused immediately, and the
 //! order in which numbers are added depends only on their shapes: the same work gives bitwise identical results.
 
+#![allow(unsafe_code, reason = "calls of the driver, and memory of the device")]
+
 mod buffer;
 mod capture;
 mod context;

@@ -1,5 +1,7 @@
 //! Tests the executors, on small kernels of their own and on the project's.
 
+#![allow(unsafe_code, reason = "it calls kernels as the driver does")]
+
 mod bugs;
 mod convolutions;
 mod driver;

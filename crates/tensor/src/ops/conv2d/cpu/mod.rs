@@ -21,6 +21,8 @@
 //!
 //! *Invariant*: each element of a result is computed by one job, in an order that the geometry alone determines.
 
+#![allow(unsafe_code, reason = "vector instructions, and kernels that write one array from many threads")]
+
 mod correlate;
 mod fold;
 mod gather;

@@ -1,15 +1,12 @@
-//! Buffers that return to a pool when dropped.
-//!
-//! A training step asks for the same few hundred sizes over and over. A fresh allocation of a megabyte costs a page
-//! fault for every 4 KiB, more than many operations cost themselves, so a dropped buffer is kept and handed out again.
-//! Buffers lie one after another in huge pages, whose addresses the processor seldom has to look up, and start at cache lines:
-//! an iteration takes an eighth less time than with buffers from `malloc`.
+//! The pool.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
-use std::ops::{Deref, DerefMut, Range};
+use std::ops::Range;
 use std::slice;
 use std::sync::Mutex;
+
+use super::length_class;
 
 /// Bytes that are asked of the system together. They become memory when they are first used.
 const SLAB: usize = if cfg!(target_family = "wasm") { 16 << 20 } else { 256 << 20 };
@@ -205,64 +202,28 @@ macro_rules! pooled {
 pooled!(f32);
 pooled!(f64);
 
-/// Lengths are rounded up to eighths of a power of two: at most an eighth is wasted and few classes exist.
-pub(crate) fn length_class(len: usize) -> usize {
-    let step = (len.next_power_of_two() / 16).max(16);
-    len.div_ceil(step) * step
-}
-
-/// A pooled array of `len` numbers.
-pub(crate) struct Buffer<T: Pooled> {
-    data: &'static mut [T],
+/// An array of the pool, with room for at least as many numbers as were asked for.
+pub(super) struct Array<T: Pooled> {
+    pub(super) data: &'static mut [T],
     place: Place,
-    len: usize,
 }
 
-impl<T: Pooled> Buffer<T> {
-    /// A buffer whose contents are whatever its last user left: the caller writes every element before reading any.
-    pub(crate) fn stale(len: usize) -> Self {
+impl<T: Pooled> Array<T> {
+    pub(super) fn take(len: usize) -> Self {
         T::pool().with(|free| {
             let place = free.take(len);
             // SAFETY: the place was just taken.
             let data = unsafe { free.numbers(&place) };
-            Buffer { data, place, len }
+            Array { data, place }
         })
     }
-
-    /// A buffer of zeros.
-    pub(crate) fn zeros(len: usize) -> Self {
-        let mut buffer = Self::stale(len);
-        buffer.fill(T::ZERO);
-        buffer
-    }
 }
 
-impl<T: Pooled> From<&[T]> for Buffer<T> {
-    fn from(values: &[T]) -> Self {
-        let mut buffer = Self::stale(values.len());
-        buffer.copy_from_slice(values);
-        buffer
-    }
-}
-
-impl<T: Pooled> Drop for Buffer<T> {
+impl<T: Pooled> Drop for Array<T> {
     fn drop(&mut self) {
         self.data = &mut [];
         let place = Place { slab: self.place.slab, range: mem::take(&mut self.place.range) };
         T::pool().with(|free| free.give(place));
-    }
-}
-
-impl<T: Pooled> Deref for Buffer<T> {
-    type Target = [T];
-    fn deref(&self) -> &[T] {
-        &self.data[..self.len]
-    }
-}
-
-impl<T: Pooled> DerefMut for Buffer<T> {
-    fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.data[..self.len]
     }
 }
 
@@ -305,14 +266,5 @@ mod tests {
         held.into_iter().for_each(|place| free.give(place));
         assert_eq!(free.spaces.len(), free.slabs.len(), "one space in every slab");
         assert_eq!(free.spaces.len(), free.by_length.len());
-    }
-
-    #[test]
-    fn classes_waste_at_most_an_eighth() {
-        for len in [1usize, 15, 16, 17, 1000, 1023, 1025, 123_457] {
-            let class = length_class(len);
-            assert!(class >= len && class <= len.max(16) + len / 8 + 16, "{len} -> {class}");
-            assert_eq!(length_class(class), class);
-        }
     }
 }
