@@ -26,6 +26,7 @@
 //!   over runs,
 //! * [`metric`] - the list of metrics, with the names and units used in tables,
 //! * [`Embedding`], [`Neighbours`] - how a task's images lie among real ones,
+//! * [`quoted`] - a word of a command, as it is shown to a user,
 //! * [`rename_durably`] - renames a file or directory so that a power cut does not undo it,
 //! * [`write_whole`] - writes a file so that it never appears incomplete. All files but the log are written this way.
 //!
@@ -64,6 +65,7 @@ mod layout;
 pub mod metric;
 mod owner;
 mod position;
+mod quoted;
 mod scores;
 mod write;
 
@@ -75,6 +77,7 @@ pub use exhibits::{ClassNeighbours, Embedding, Neighbours, Point};
 pub use layout::Layout;
 pub use owner::Owner;
 pub use position::Position;
+pub use quoted::quoted;
 pub use scores::{ClassScore, ResultRow, Score, TaskScores};
 pub use write::{rename_durably, write_whole};
 

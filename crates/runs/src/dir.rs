@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use mergan_datasets::LockFile;
 use mergan_record::metric::ACCURACY;
-use mergan_record::{Layout, Owner, TaskScores};
+use mergan_record::{Layout, Owner, TaskScores, quoted};
 use mergan_strategies::Config;
 
 use crate::error::{At, Error};
@@ -76,9 +76,10 @@ impl RunDir {
             let path = entry.at("reading", root)?.path();
             if self.owner(&path) == Owner::Run && !left.contains(&path) {
                 let reason = format!(
-                    "the run directory {root} exists already; go on with it by `mergan train --resume {root}`, or choose \
+                    "the run directory {root} exists already; go on with it by `mergan train --resume {again}`, or choose \
                      another one",
-                    root = root.display()
+                    root = root.display(),
+                    again = quoted(&root.display())
                 );
                 return Err(Error::run(root, reason));
             }

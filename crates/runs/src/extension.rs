@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use mergan_datasets::{Dataset, FetchOptions, ImageOptions, Labelled, LockFile, hex, load_pictures_of};
 use mergan_metrics::class_accuracy;
 use mergan_models::Generator;
-use mergan_record::{Position, rename_durably, write_whole};
+use mergan_record::{Position, quoted, rename_durably, write_whole};
 use mergan_strategies::{Config, Extension, Strategies, Trainer};
 use ndarray::Array4;
 use sha2::{Digest, Sha256};
@@ -63,16 +63,17 @@ pub fn extend(
     let config = base.read_config()?;
     let (task, root) = (config.tasks, base.root());
     if !base.scores(task).is_file() {
-        let root_ = root.display();
+        let (root_, again) = (root.display(), quoted(&root.display()));
         let reason =
-            format!("{root_} has not learned its {task} tasks yet; finish it by `mergan train --resume {root_}`");
+            format!("{root_} has not learned its {task} tasks yet; finish it by `mergan train --resume {again}`");
         return Err(Error::run(root, reason));
     }
     let into = new.into.map_or_else(|| beside(root, new.name), |into| Ok(into.into()))?;
     if into.exists() {
-        let into_ = into.display();
-        let reason =
-            format!("{into_} exists already; go on with it by `mergan train --resume`, or choose another --into");
+        let (into_, again) = (into.display(), quoted(&into.display()));
+        let reason = format!(
+            "{into_} exists already; go on with it by `mergan train --resume {again}`, or choose another --into"
+        );
         return Err(Error::run(&into, reason));
     }
 

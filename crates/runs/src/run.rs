@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use mergan_datasets::{Dataset, FetchOptions, LockFile, Manifest, default_cache};
-use mergan_record::{Event, Position, Start, TaskScores, write_whole};
+use mergan_record::{Event, Position, Start, TaskScores, quoted, write_whole};
 use mergan_strategies::{Config, Strategies, Trainer};
 use mergan_tensor::{Device, microkernel};
 
@@ -280,9 +280,10 @@ impl Run {
     fn require_one_scorer(&self, scorer: &Scorer) -> Result<(), Error> {
         let Some(before) = self.former_scorer().filter(|before| before != scorer.sha256()) else { return Ok(()) };
         let (root, file) = (self.dir.root().display(), scorer.file().display());
+        let (root_, file_) = (quoted(&root), quoted(&file));
         let reason = format!(
             "the tasks of {root} were scored by another classifier (SHA-256 {}...) than {file}; score them anew first, by \
-             `mergan evaluate {root} --scorer {file} --save`, or give that one with --scorer",
+             `mergan evaluate {root_} --scorer {file_} --save`, or give that one with --scorer",
             &before[..before.len().min(12)]
         );
         Err(Error::run(self.dir.root(), reason))

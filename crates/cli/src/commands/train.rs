@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use indicatif::FormattedDuration;
+use mergan_record::quoted;
 use mergan_runs::{Effect, Estimate, Outcome, Run, RunDir, Scorer, effect, load_data, new_trainer, require_startable};
 use mergan_strategies::{Config, Strategies};
 
@@ -87,8 +88,7 @@ pub fn resume(directory: &Path, arguments: &TrainArguments, console: &Console) -
 fn train(run: Run, arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
     let every = arguments.checkpoint_every.map(usize::from);
     let mut run = run.checkpoint_every(every).with_tensorboard(arguments.tensorboard).commanded_by(command_line());
-    let root = run.dir().root().display();
-    let go_on = format!("go on with `mergan train --resume {root}`");
+    let go_on = format!("go on with `mergan train --resume {}`", quoted(&run.dir().root().display()));
     Signals::during(console, go_on, |signals| {
         match (run.train(signals, &|| signals.caught().is_some())?, signals.caught()) {
             (Outcome::Stopped, Some(signal)) => {
@@ -145,11 +145,6 @@ fn print_effect(effect: &Effect, console: &Console) -> Result<()> {
 
 /// Returns this process's command line, quoted for a shell.
 fn command_line() -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    let quote = |word: String| match !word.is_empty() && word.chars().all(plain) {
-        true => word,
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    };
-    let words = std::env::args_os().skip(1).map(|word| quote(word.to_string_lossy().into_owned()));
+    let words = std::env::args_os().skip(1).map(|word| quoted(&word.to_string_lossy()));
     ["mergan".to_string()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }

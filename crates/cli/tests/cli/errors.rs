@@ -129,6 +129,12 @@ fn an_existing_run_is_left_alone_and_other_peoples_files_are_not_in_the_way() {
     let config = fs::read(folder.path().join("config.toml")).unwrap();
     let error = complaint(mergan().args(new_run("ra", folder.path())).assert());
     assert!(error.contains("exists already; go on with it by `mergan train --resume"), "{error}");
+    // The command can be copied also where a shell would divide the path.
+    let divided = folder.path().join("my runs");
+    fs::create_dir(&divided).unwrap();
+    fs::write(divided.join("config.toml"), &config).unwrap();
+    let error = complaint(mergan().args(new_run("ra", &divided)).assert());
+    assert!(error.contains(&format!("--resume '{}'`", divided.display())), "{error}");
     assert_eq!(fs::read(folder.path().join("config.toml")).unwrap(), config);
 }
 
