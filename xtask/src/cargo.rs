@@ -27,6 +27,23 @@ pub fn cargo() -> Command {
     cargo
 }
 
+/// Returns the nightly cargo, to be called in this folder of the workspace.
+pub fn nightly(folder: &str) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(root().join(folder)).arg("+nightly");
+    // The cargo that runs this program must not choose the toolchain and the folder.
+    for name in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN", "CARGO_TARGET_DIR"] {
+        cargo.env_remove(name);
+    }
+    cargo
+}
+
+/// Has rustup install the nightly toolchain, or renew it.
+pub fn install_nightly(components: &[&str]) -> Result<()> {
+    let components = components.iter().flat_map(|component| ["--component", component]);
+    must(Command::new("rustup").args(["toolchain", "install", "nightly", "--profile", "minimal"]).args(components))
+}
+
 /// Runs a command that reads no input and must succeed.
 pub fn must(command: &mut Command) -> Result<()> {
     let status = command.stdin(Stdio::null()).status().with_context(|| format!("starting {command:?}"))?;

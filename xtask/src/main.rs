@@ -8,6 +8,7 @@ mod cargo;
 mod ci;
 mod debian;
 mod dependencies;
+mod fuzz;
 mod gpu;
 mod hdf5;
 mod interop;
@@ -62,6 +63,8 @@ enum Task {
     Gpu(gpu::Arguments),
     /// Run the tensor crate's tests under AddressSanitizer and Miri, of the nightly toolchain.
     Sanitize,
+    /// Give every reader of files from outside what libFuzzer makes up, by cargo-fuzz and the nightly toolchain.
+    Fuzz(fuzz::Arguments),
     /// Run everything that must pass before a change is merged: format, lints, docs, tests and a smoke reproduction.
     Ci,
 }
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Task::Ledger => kernels::ledger(),
         Task::Browse { page, pictures } => browse(&page, pictures.as_deref()),
         Task::Gpu(arguments) => gpu::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Sanitize => sanitize::run(),
         Task::Ci => ci::run(),
     };

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use crate::cargo::{must, root, target_directory};
+use crate::cargo::{install_nightly, must, nightly, target_directory};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 const APART: &str = "--cfg mergan_pool=\"apart\"";
@@ -17,32 +17,26 @@ const MIRI: [&str; 3] = ["pool::", "storage::", "tensor::"];
 
 /// Runs all of it.
 pub fn run() -> Result<()> {
-    let components = ["--profile", "minimal", "--component", "rust-src", "--component", "miri"];
-    must(Command::new("rustup").args(["toolchain", "install", "nightly"]).args(components))?;
+    install_nightly(&["rust-src", "miri"])?;
     for microkernel in ["portable", "avx2", "avx512"] {
         println!("AddressSanitizer, MERGAN_SIMD={microkernel}");
-        must(nightly("test")?.env("MERGAN_SIMD", microkernel).args(["--target", TARGET, "--lib", "--tests"]))?;
+        must(sanitized("test")?.env("MERGAN_SIMD", microkernel).args(["--target", TARGET, "--lib", "--tests"]))?;
     }
     println!("AddressSanitizer, a planted fault");
     let planted = ["--target", TARGET, "--lib", "--", "--ignored", PLANTED];
-    let output = nightly("test")?.args(planted).output()?;
+    let output = sanitized("test")?.args(planted).output()?;
     let text = String::from_utf8_lossy(&output.stderr);
     let found = text.lines().find(|line| line.contains("AddressSanitizer: heap-buffer-overflow"));
     ensure!(!output.status.success() && found.is_some(), "the planted fault was not found:\n{text}");
     println!("found: {}", found.unwrap_or_default());
     println!("Miri");
-    must(nightly("miri")?.env("RUSTFLAGS", APART).args(["test", "--lib", "--"]).args(MIRI))
+    must(sanitized("miri")?.env("RUSTFLAGS", APART).args(["test", "--lib", "--"]).args(MIRI))
 }
 
 /// Returns a command of the nightly cargo for the tensor crate, whose tests are built with AddressSanitizer.
-fn nightly(command: &str) -> Result<Command> {
-    let mut cargo = Command::new("cargo");
-    cargo.current_dir(root()).args(["+nightly", command]);
-    // The cargo that runs this program must not choose the toolchain.
-    for name in ["CARGO", "RUSTC", "RUSTUP_TOOLCHAIN", "RUSTDOC"] {
-        cargo.env_remove(name);
-    }
-    cargo.env("CARGO_TARGET_DIR", target_directory()?.join("sanitize"));
+fn sanitized(command: &str) -> Result<Command> {
+    let mut cargo = nightly("crates/tensor");
+    cargo.arg(command).env("CARGO_TARGET_DIR", target_directory()?.join("sanitize"));
     cargo.env("RUSTFLAGS", format!("-Zsanitizer=address {APART}"));
     Ok(cargo)
 }
