@@ -76,6 +76,11 @@ impl Console {
         }
     }
 
+    /// Prints a warning, unless the same one was printed before: a dataset may be opened more than once.
+    pub fn warn_once(&self, text: impl Display) {
+        self.note_once(&format!("warning: {text}"));
+    }
+
     /// Prints a detail that may interest the user.
     pub fn detail(&self, text: impl Display) {
         self.say(Verbosity::Verbose, text);

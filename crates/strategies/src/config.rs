@@ -6,6 +6,7 @@ use documented::DocumentedFieldsOpt;
 use mergan_datasets::{ImageOptions, TaskError, TaskOptions, TaskSequence};
 use mergan_models::Architecture;
 use mergan_tensor::AdamOptions;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
@@ -202,6 +203,12 @@ pub struct Choice {
     pub changes: toml::Table,
 }
 
+/// Reads a table; the error is the path of the value that is wrong, or `.`, and what is wrong with it.
+pub(crate) fn read<T: DeserializeOwned>(table: toml::Table) -> Result<T, (String, String)> {
+    serde_path_to_error::deserialize(toml::Value::Table(table))
+        .map_err(|error| (error.path().to_string(), error.inner().message().to_string()))
+}
+
 impl Config {
     /// Resolves a choice among these strategies, for a dataset with this many classes. If the preset does not know the
     /// strategy, the options are only those that the choice sets, and the strategy's own type supplies the defaults.
@@ -221,7 +228,10 @@ impl Config {
         let mut table = preset_values(text, choice).map_err(|error| fault(&format!("preset {name}"), error))?;
         refuse_identity(&choice.changes)?;
         merge(&mut table, &choice.changes);
-        let mut config: Config = table.try_into().map_err(|error| fault("configuration", error))?;
+        let mut config: Config = read(table).map_err(|(at, reason)| {
+            let place = if at == "." { "configuration".into() } else { format!("configuration, {at}") };
+            Error::Config { place, reason }
+        })?;
         let available = config.sequence.order.as_ref().map_or(classes, Vec::len);
         config.tasks = choice.tasks.unwrap_or(available / config.sequence.classes_per_task.max(1));
         for (name, value) in flatten("", &choice.changes) {

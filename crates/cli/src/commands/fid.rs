@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use mergan_datasets::{FetchOptions, ImageOptions, PICTURE_CONVENTION};
+use mergan_datasets::{ImageOptions, PICTURE_CONVENTION};
 use mergan_metrics::{
     Distance, Family, FeatureError, FeatureNetwork, FeatureSet, Images, ImagesError, Input, Subsets, distances,
     metric_name,
 };
 use mergan_runs::export::npy::read_matrix;
 use mergan_runs::{RunDir, Trained};
+use mergan_strategies::Config;
 use serde::Serialize;
 
 use crate::args::FidArguments;
@@ -61,8 +62,22 @@ struct Side {
     samples: Option<usize>,
 }
 
+/// One of the two sets, opened but not yet read as a whole.
+enum Opened {
+    /// Features, one row per sample.
+    Features(ndarray::Array2<f64>),
+    /// Images or statistics.
+    Input(Input),
+    /// A run's generator, of which images are drawn.
+    Generator(Box<Trained>, Config),
+}
+
 /// Runs `mergan fid`.
 pub fn run(arguments: &FidArguments, console: &Console) -> Result<()> {
+    // Both are looked at before weights are asked for and before anything takes long.
+    let opened = |path: &Path| open(arguments, path, console);
+    let real = opened(&arguments.real)?;
+    let generated = if arguments.save_statistics { None } else { Some(opened(&arguments.generated)?) };
     let network = if arguments.features {
         None
     } else {
@@ -74,14 +89,14 @@ pub fn run(arguments: &FidArguments, console: &Console) -> Result<()> {
         true => vec![Family::Fid],
         false => arguments.metrics.iter().map(|&name| name.into()).collect(),
     };
-    let side = |path: &Path| features(arguments, path, &families, network.as_ref(), console);
-    let real = side(&arguments.real)?;
-    if arguments.save_statistics {
+    let side = |path: &Path, set| features(arguments, path, set, &families, network.as_ref(), console);
+    let real = side(&arguments.real, real)?;
+    let Some(generated) = generated else {
         real.statistics.save(&arguments.generated)?;
         console.note(format!("wrote {}", arguments.generated.display()));
         return Ok(());
-    }
-    let generated = side(&arguments.generated)?;
+    };
+    let generated = side(&arguments.generated, generated)?;
     let subsets = Subsets { count: arguments.subsets.get(), size: arguments.subset_size.get(), seed: arguments.seed };
     let found = distances(&families, &real, &generated, subsets)
         .with_context(|| format!("comparing {} with {}", arguments.real.display(), arguments.generated.display()))?;
@@ -98,15 +113,9 @@ pub fn run(arguments: &FidArguments, console: &Console) -> Result<()> {
     Ok(())
 }
 
-/// Computes the features of one side of the distance.
-fn features(
-    arguments: &FidArguments,
-    path: &Path,
-    families: &[Family],
-    network: Option<&FeatureNetwork>,
-    console: &Console,
-) -> Result<FeatureSet> {
-    let Some(network) = network else {
+/// Opens one of the two sets.
+fn open(arguments: &FidArguments, path: &Path, console: &Console) -> Result<Opened> {
+    if arguments.features {
         let features = read_matrix(path)?;
         ensure!(
             features.ncols() <= MOST_FEATURES,
@@ -114,13 +123,50 @@ fn features(
             path.display(),
             features.ncols()
         );
-        return FeatureSet::gather(features.ncols(), families, [Ok::<_, FeatureError>(features)])
-            .with_context(|| format!("the features in {}", path.display()));
-    };
+        return Ok(Opened::Features(features));
+    }
+    let run = RunDir::new(path);
+    if run.config().is_file() {
+        let trained = Trained::load(&run.generator(run.newest_task()?))?;
+        return Ok(Opened::Generator(Box::new(trained), run.read_config()?));
+    }
     let pictures = arguments.pictures.apply(ImageOptions::default());
-    let input = arguments
-        .data
-        .with_options(&pictures, console, |options| open(path, arguments.samples.map(usize::from), options))?;
+    let input = arguments.data.with_options(&pictures, console, |options| Input::open_with(path, options));
+    input.map(Opened::Input).map_err(|error| match error.downcast::<ImagesError>() {
+        Ok(ImagesError::UnknownKind { path }) => anyhow!(
+            "{} is no set of images; give a folder of pictures, an array .npy or .npz, a prepared file .h5, statistics \
+             .npz, or a run directory",
+            path.display()
+        ),
+        Ok(error) => error.into(),
+        Err(error) => error,
+    })
+}
+
+/// Computes the features of one side of the distance. From a run's generator, as many images of each class are drawn
+/// as is asked for, by default as many as the run was configured for.
+fn features(
+    arguments: &FidArguments,
+    path: &Path,
+    set: Opened,
+    families: &[Family],
+    network: Option<&FeatureNetwork>,
+    console: &Console,
+) -> Result<FeatureSet> {
+    let input = match set {
+        Opened::Features(features) => {
+            return FeatureSet::gather(features.ncols(), families, [Ok::<_, FeatureError>(features)])
+                .with_context(|| format!("the features in {}", path.display()));
+        }
+        Opened::Input(input) => input,
+        Opened::Generator(trained, config) => {
+            let samples = arguments.samples.map_or(config.evaluation.samples, usize::from);
+            let images = trained.draw_all(samples, config.seed);
+            let count = images.iter().map(|images| images.dim().0).sum();
+            Images::new(count, images.into_iter().map(Ok)).into()
+        }
+    };
+    let network = network.expect("images are read by a network");
     let images = format!("the images in {}", path.display());
     let mut bar = None;
     let progress = |done: usize, total: usize| {
@@ -128,27 +174,6 @@ fn features(
         console.update(bar, done as u64, || format!("{done} of {total}"));
     };
     network.features(input, families, progress).context(images)
-}
-
-/// Opens images or statistics, or a run directory. From a run's generator, `samples` images of each class are drawn,
-/// by default as many as the run was configured for.
-fn open(path: &Path, samples: Option<usize>, options: &FetchOptions) -> Result<Input> {
-    let run = RunDir::new(path);
-    if run.config().is_file() {
-        let config = run.read_config()?;
-        let trained = Trained::load(&run.generator(run.newest_task()?))?;
-        let images = trained.draw_all(samples.unwrap_or(config.evaluation.samples), config.seed);
-        let count = images.iter().map(|images| images.dim().0).sum();
-        return Ok(Images::new(count, images.into_iter().map(Ok)).into());
-    }
-    Input::open_with(path, options).map_err(|error| match error {
-        ImagesError::UnknownKind { path } => anyhow!(
-            "{} is no set of images; give a folder of pictures, an array .npy or .npz, a prepared file .h5, statistics \
-             .npz, or a run directory",
-            path.display()
-        ),
-        error => error.into(),
-    })
 }
 
 /// Returns whether a path is a folder of pictures, not a run.

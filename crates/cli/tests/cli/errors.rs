@@ -44,6 +44,8 @@ fn a_bad_configuration_is_refused_before_anything_is_written() {
     for (options, expected) in [
         (&["--set", "training.speed=1"][..], "unknown field `speed`"),
         (&["--set", "training.rate=-1"], "training.rate: it must be a positive number"),
+        (&["--set", "training.rate=fast"], "configuration, training.rate: invalid type: string \"fast\""),
+        (&["--set", "options.lambda=[1]"], "lambda: invalid type: sequence"),
         (&["--set", "training.rate"], "NAME=VALUE"),
         (&["--set", "options.lambda=much"], "strategy ra"),
         (&["--set", "sequence.classes_per_task=4"], "more classes than the 10"),

@@ -15,6 +15,7 @@ use std::path::Path;
 
 use mergan_models::{Generator, Network, Standing, Weights, WeightsError};
 
+use crate::config::read;
 use crate::error::Error;
 use crate::sampler::{ClassConditional, Sampler};
 use crate::strategy::{FromOptions, Strategy};
@@ -147,7 +148,8 @@ impl Strategies {
 
 fn build<S: FromOptions>(options: &toml::Table) -> Result<Box<dyn Strategy>, Error> {
     let fault = |reason: String| Error::Config { place: format!("options of strategy {}", S::NAME), reason };
-    let options = options.clone().try_into().map_err(|error: toml::de::Error| fault(error.message().to_string()))?;
+    let named = |(at, reason): (String, String)| if at == "." { reason } else { format!("{at}: {reason}") };
+    let options = read(options.clone()).map_err(|error| fault(named(error)))?;
     Ok(Box::new(S::from_options(options).map_err(fault)?))
 }
 
