@@ -111,9 +111,10 @@ pub fn resolve(
         return Ok((again(file, dataset, arguments)?, manifest));
     }
     let Manifest { shape: [_, height, width], .. } = manifest;
-    let architecture = Architecture::of_side(height).filter(|_| height == width);
+    let architecture = Architecture::of_side(height).next().filter(|_| height == width);
     let architecture = architecture.with_context(|| {
-        format!("{dataset} has images of {height} x {width} pixels; there are networks for 32 x 32 and 64 x 64")
+        let sizes = Architecture::image_sizes();
+        format!("{dataset} has images of {height} x {width} pixels; there are networks for {sizes}")
     })?;
     let choice = Choice {
         dataset,

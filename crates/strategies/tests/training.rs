@@ -399,26 +399,33 @@ fn a_run_that_has_not_ended_is_not_extended() {
     assert!(error.contains("class 1 is in task 2 and again in task 4"), "{error}");
 }
 
-/// Returns artificial photographs of three classes, 64 x 64 pixels in colour.
-fn photographs() -> Labelled {
-    let images = Array4::from_shape_fn((18, 3, 64, 64), |(n, c, y, x)| (n * 41 + c * 13 + y * (1 + n % 3) + x) as u8);
+/// Returns artificial photographs of three classes in colour.
+fn photographs(side: usize) -> Labelled {
+    let images =
+        Array4::from_shape_fn((18, 3, side, side), |(n, c, y, x)| (n * 41 + c * 13 + y * (1 + n % 3) + x) as u8);
     Labelled::new(images, (0..18).map(|n| n % 3).collect()).unwrap()
 }
 
-#[test]
-fn residual_networks_train_and_resume_with_every_strategy() {
-    let (data, folder) = (photographs(), tempfile::tempdir().unwrap());
+/// Returns the configuration of two smoke tasks on photographs.
+fn on_photographs(architecture: Architecture, strategy: &str, changes: toml::Table) -> Config {
+    let choice = Choice {
+        dataset: "photographs".into(),
+        architecture,
+        strategy: strategy.into(),
+        preset: "smoke".into(),
+        tasks: Some(2),
+        changes,
+        ..Choice::default()
+    };
+    Config::resolve(&choice, &strategies(), 3).unwrap()
+}
+
+/// Asserts that a training on photographs that is resumed in its second task gives the bits of one that is not.
+fn assert_resumes(architecture: Architecture, changes: &toml::Table) {
+    let (data, folder) = (photographs(architecture.side()), tempfile::tempdir().unwrap());
     let path = folder.path().join("checkpoint.safetensors");
     for strategy in strategies().names() {
-        let choice = Choice {
-            dataset: "lsun".into(),
-            architecture: Architecture::Resnet,
-            strategy: strategy.into(),
-            preset: "smoke".into(),
-            tasks: Some(2),
-            ..Choice::default()
-        };
-        let config = Config::resolve(&choice, &strategies(), 3).unwrap();
+        let config = on_photographs(architecture, strategy, changes.clone());
         let mut straight = Trainer::new(config.clone(), &strategies(), 3, &data).unwrap();
         run(&mut straight, |advance| matches!(advance, Advance::Iteration { task: 2, iteration: 1, .. }));
         straight.save(&path).unwrap();
@@ -426,13 +433,29 @@ fn residual_networks_train_and_resume_with_every_strategy() {
         for trainer in [&mut straight, &mut resumed] {
             run(trainer, |_| false);
         }
-        assert!(bits(straight.generator()) == bits(resumed.generator()), "{}", strategy);
+        assert!(bits(straight.generator()) == bits(resumed.generator()), "{architecture:?}, {strategy}");
+    }
+}
+
+#[test]
+fn residual_networks_train_and_resume_with_every_strategy() {
+    let few = toml::toml! { training = { iterations = 2, first_iterations = 2, batch = 4 } };
+    for architecture in [Architecture::Resnet, Architecture::Residual, Architecture::Residual64] {
+        assert_resumes(architecture, &few);
     }
 }
 
 #[test]
 fn images_of_another_size_than_the_networks_make_are_refused() {
-    let error =
-        Trainer::new(config("ra", toml::Table::new()), &strategies(), 10, &photographs()).err().unwrap().to_string();
-    assert_eq!(error, "the images are 64 x 64 pixels; these networks make 32 x 32");
+    let refused = |side| {
+        let photographs = photographs(side);
+        let config = config("ra", toml::Table::new());
+        Trainer::new(config, &strategies(), 10, &photographs).err().unwrap().to_string()
+    };
+    let expected = "the images are 64 x 64 pixels, and the networks `digit` make 32 x 32; model.architecture may be resnet \
+                    or residual64";
+    assert_eq!(refused(64), expected);
+    let expected = "the images are 48 x 48 pixels, and the networks `digit` make 32 x 32; there are networks for 32 x 32 \
+                    and 64 x 64";
+    assert_eq!(refused(48), expected);
 }
