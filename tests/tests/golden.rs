@@ -4,8 +4,8 @@ use approx::relative_eq;
 use mergan_models::{Architecture, Conditions, Critic, ModelConfig, Network, Standing};
 use mergan_strategies::losses::{LossWeights, critic_terms, generator_terms, gradient_penalty, total};
 use mergan_strategies::{
-    Batch, Choice, Config, Draws, Grouping, Learner, Losses, ReplayCounter, Role, Snapshot, Step, StepInputs,
-    Strategies, Strategy, Term,
+    Augmentation, Batch, Choice, Config, Draws, Grouping, Learner, Losses, ReplayCounter, Role, Snapshot, Step,
+    StepInputs, Strategies, Strategy, Term,
 };
 use mergan_tensor::{AdamOptions, Device, Tensor};
 use mergan_tests::{
@@ -149,6 +149,8 @@ fn what_the_strategies_add() {
         grouping: Grouping::Pure,
         batch: 6,
         images: 6,
+        mirror: false,
+        augmentation: Augmentation::default(),
         weights,
         rate: 1e-4,
         draws: draws(&Formula::Single, CLASS, 0, 0),
@@ -268,6 +270,8 @@ impl Recipe {
                 grouping: Grouping::Pure,
                 batch,
                 images: batch,
+                mirror: false,
+                augmentation: Augmentation::default(),
                 weights: LossWeights::default(),
                 rate: 1e-4,
                 draws: draws(&Formula::Training, task, iteration, inner),

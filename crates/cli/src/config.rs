@@ -60,7 +60,8 @@ pub struct ConfigArguments {
         help = format!("What keeps the generator from forgetting: {}", strategies())
     )]
     pub strategy: Option<String>,
-    /// The recipe: smoke (seconds, for tests), quick (minutes) or paper (the released code's, days) [default: quick].
+    /// The recipe: smoke (seconds, for tests), quick (minutes), photo (an hour, for photographs in colour) or paper (the
+    /// released code's, days) [default: quick].
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
     /// Number of tasks to learn [default: all classes].

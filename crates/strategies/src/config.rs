@@ -9,6 +9,7 @@ use mergan_tensor::AdamOptions;
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
+use crate::augmentation::Augmentation;
 use crate::batches::Grouping;
 use crate::error::Error;
 use crate::losses::LossWeights;
@@ -126,6 +127,14 @@ pub struct TrainingOptions {
     /// The decay rate of the running average of the generator's weights. At the end of a task, the average is scored,
     /// kept as the snapshot and used as the start of the next task. 0 uses the weights themselves.
     pub average: f64,
+    /// Whether half of the training images, chosen anew for each batch, are mirrored left to right.
+    #[serde(default)]
+    pub mirror: bool,
+    /// The random changes through which the critic sees all images, real and generated ones: any of `color`,
+    /// `translation` and `cutout` with commas between them (differentiable augmentation, for few images). Nothing is
+    /// changed if it is empty.
+    #[serde(default)]
+    pub augment: Augmentation,
 }
 
 /// Returns the weight that configurations imply if they were written before this option existed.
@@ -167,9 +176,10 @@ pub struct EvaluationOptions {
 /// The most channels at full resolution, and the longest latent. Sizes computed from them fit into a word.
 const MOST_CHANNELS: usize = 16384;
 
-const PRESETS: [(&str, &str); 3] = [
+const PRESETS: [(&str, &str); 4] = [
     ("smoke", include_str!("../presets/smoke.toml")),
     ("quick", include_str!("../presets/quick.toml")),
+    ("photo", include_str!("../presets/photo.toml")),
     ("paper", include_str!("../presets/paper.toml")),
 ];
 
@@ -409,7 +419,7 @@ mod tests {
             for of in [choice(preset), Choice { dataset: "svhn".into(), ..choice(preset) }, lsun(preset)] {
                 for strategy in Strategies::built_in().names() {
                     let config = resolve(&Choice { strategy: strategy.into(), ..of.clone() }, 10).unwrap();
-                    assert_eq!((config.tasks, config.model.architecture), (10, of.architecture));
+                    assert_eq!((config.tasks, config.model.architecture.side()), (10, of.architecture.side()));
                     assert_eq!(Config::parse(&config.to_toml(), "config.toml").unwrap(), config);
                 }
             }
@@ -468,6 +478,32 @@ mod tests {
     }
 
     #[test]
+    fn the_photo_preset_has_residual_networks_and_augments() {
+        let photographs = |of: Choice| resolve(&Choice { dataset: "pets".into(), ..of }, 5).unwrap();
+        let [small, large] = [choice("photo"), lsun("photo")].map(photographs);
+        let architectures = [&small, &large].map(|config| config.model.architecture);
+        assert_eq!(architectures, [Architecture::Residual, Architecture::Residual64]);
+        let augmented = |config: &Config| (config.training.mirror, config.training.augment.to_string());
+        assert_eq!(augmented(&small), (true, "color,translation,cutout".into()));
+        for other in ["smoke", "quick", "paper"] {
+            assert_eq!(augmented(&photographs(choice(other))), (false, String::new()));
+        }
+        // A change goes over what the preset says of a size.
+        let changes = toml::toml! { model = { architecture = "digit" } };
+        let digit = photographs(Choice { changes, ..choice("photo") });
+        assert_eq!(digit.model.architecture, Architecture::Digit);
+    }
+
+    /// A configuration written before an option existed is that of a run without it.
+    #[test]
+    fn configurations_of_earlier_versions_have_no_augmentation() {
+        let config = resolve(&choice("quick"), 10).unwrap();
+        let text = config.to_toml().replace("mirror = false\naugment = \"\"\n", "");
+        assert!(!text.contains("augment") && !text.contains("mirror"), "{text}");
+        assert_eq!(Config::parse(&text, "config.toml").unwrap(), config);
+    }
+
+    #[test]
     fn the_quick_preset_trains_longer_on_fashion_mnist() {
         let resolve = |dataset: &str| resolve(&Choice { dataset: dataset.into(), ..choice("quick") }, 10).unwrap();
         let [mnist, fashion] = ["mnist", "fashion"].map(resolve);
@@ -503,8 +539,8 @@ mod tests {
     #[test]
     fn faults_name_their_place_and_the_remedy() {
         let message = |choice: Choice| resolve(&choice, 10).unwrap_err().to_string();
-        assert_eq!(message(choice("fast")), "there is no preset `fast`; choose one of: smoke, quick, paper");
-        let slip = "there is no preset `papre`; choose one of: smoke, quick, paper; did you mean `paper`?";
+        assert_eq!(message(choice("fast")), "there is no preset `fast`; choose one of: smoke, quick, photo, paper");
+        let slip = "there is no preset `papre`; choose one of: smoke, quick, photo, paper; did you mean `paper`?";
         assert_eq!(message(choice("papre")), slip);
         let strategy = message(Choice { strategy: "rat".into(), ..choice("smoke") });
         assert!(strategy.starts_with("there is no strategy `rat`"), "{strategy}");
@@ -513,6 +549,11 @@ mod tests {
         assert!(unknown.contains("unknown field `speed`"), "{unknown}");
         let out_of_range = changed(toml::toml! { training = { rate = -1.0 } });
         assert_eq!(out_of_range, "configuration, training.rate: it must be a positive number");
+        let unknown = changed(toml::toml! { training = { augment = "flip" } });
+        assert!(
+            unknown.starts_with("configuration: there is no augmentation `flip`; training.augment names"),
+            "{unknown}"
+        );
         let renamed = changed(toml::toml! { preset = "paper" });
         assert_eq!(renamed, "configuration, preset: it cannot be changed here; choose it on the command line");
     }

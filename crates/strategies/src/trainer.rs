@@ -477,6 +477,8 @@ impl Trainer {
             grouping: training.grouping,
             batch: training.batch,
             images,
+            mirror: training.mirror,
+            augmentation: training.augment,
             weights: LossWeights { penalty: training.penalty, class: training.class_weight },
             rate: training.rate * (1.0 - done * (1.0 - training.final_rate)),
             draws: Draws {

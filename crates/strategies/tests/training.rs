@@ -4,8 +4,10 @@ use std::path::Path;
 
 use mergan_datasets::{Dataset, Labelled, TaskSequence};
 use mergan_models::{Architecture, Classifier, Critic, FitOptions, Generator, ModelConfig, Network, Weights};
+use mergan_strategies::losses::LossWeights;
 use mergan_strategies::{
-    Advance, Choice, Config, Error, Extension, Grouping, Purpose, Source, Strategies, TaskEnd, Trainer,
+    Advance, Augmentation, Choice, Config, Draws, Error, Extension, Grouping, Purpose, ReplayCounter, Role, Snapshot,
+    Source, Step, StepInputs, Strategies, TaskEnd, Trainer,
 };
 use mergan_tensor::{Device, Random};
 use ndarray::Array4;
@@ -119,6 +121,8 @@ fn a_fork_continues_another_runs_first_task() {
         Config { seed: 1, ..config("ra", toml::Table::new()) },
         config("ra", toml::toml! { training = { rate = 5e-3 } }),
         config("ra", toml::toml! { training = { critic_steps = 3 } }),
+        config("ra", toml::toml! { training = { mirror = true } }),
+        config("ra", toml::toml! { training = { augment = "cutout" } }),
     ];
     for other in others {
         let error = Trainer::fork(other, &strategies(), 10, &data.train, &path).err().unwrap().to_string();
@@ -437,11 +441,74 @@ fn assert_resumes(architecture: Architecture, changes: &toml::Table) {
     }
 }
 
+/// Returns changes for a very short training; `more` are lines of its table `training`.
+fn few(more: &str) -> toml::Table {
+    format!("[training]\niterations = 2\nfirst_iterations = 2\nbatch = 4\n{more}").parse().unwrap()
+}
+
 #[test]
 fn residual_networks_train_and_resume_with_every_strategy() {
-    let few = toml::toml! { training = { iterations = 2, first_iterations = 2, batch = 4 } };
     for architecture in [Architecture::Resnet, Architecture::Residual, Architecture::Residual64] {
-        assert_resumes(architecture, &few);
+        assert_resumes(architecture, &few(""));
+    }
+}
+
+#[test]
+fn augmented_trainings_resume_to_the_same_bits() {
+    assert_resumes(Architecture::Residual, &few("mirror = true\naugment = 'color,translation,cutout'"));
+}
+
+/// Every change of the images changes what is learned, and a run without changes is what it was before there were any.
+#[test]
+fn every_kind_of_augmentation_takes_part() {
+    let data = photographs(32);
+    let learned = |changes: &str| {
+        let config = on_photographs(Architecture::Digit, "sft", few(changes));
+        let mut trainer = Trainer::new(config, &strategies(), 3, &data).unwrap();
+        run(&mut trainer, |_| false);
+        bits(trainer.generator())
+    };
+    let all = ["", "mirror = true", "augment = 'color'", "augment = 'translation'", "augment = 'cutout'"].map(learned);
+    for (i, bits) in all.iter().enumerate() {
+        assert!(!all[..i].contains(bits), "{i}");
+    }
+    assert!(all[0] == learned("mirror = false\naugment = ''"));
+}
+
+/// JTR's own terms judge images through the same changes as the others.
+#[test]
+fn replayed_images_are_augmented_too() {
+    let sizes = ModelConfig { width: 2, channels: 3, classes: 3, latent: 4, ..ModelConfig::default() };
+    let (generator, critic) =
+        (Generator::new(sizes, Random::new(0), Device::Cpu), Critic::new(sizes, Random::new(0), Device::Cpu));
+    let old = Snapshot { generator: generator.clone(), critic: critic.clone() };
+    let (noise, replay_counter) = (Random::new(1), ReplayCounter::default());
+    let strategy = strategies().build("jtr", &toml::toml! { replay = "sum" }).unwrap();
+    let values = |augmentation: Augmentation| {
+        let inputs = StepInputs {
+            old: Some(&old),
+            past: &[0],
+            conditions: &[1],
+            grouping: Grouping::Pure,
+            batch: 4,
+            images: 4,
+            mirror: false,
+            augmentation,
+            weights: LossWeights::default(),
+            rate: 1e-3,
+            draws: Draws { noise: &noise, device: Device::Cpu, latent: 4, task: 1, iteration: 1, inner: 0 },
+            replay_counter: &replay_counter,
+        };
+        let step = |role| Step { role, generator: &generator, critic: &critic, inputs: &inputs };
+        let terms =
+            [strategy.critic_terms(&step(Role::Critic)), strategy.generator_terms(&step(Role::Generator))].concat();
+        terms.iter().map(|term| (term.name, term.value.item())).collect::<Vec<_>>()
+    };
+    let plain = values(Augmentation::default());
+    let changed = values(Augmentation { color: true, ..Augmentation::default() });
+    assert_eq!(plain.len(), 4);
+    for ((name, plain), (_, changed)) in plain.into_iter().zip(changed) {
+        assert_ne!(plain, changed, "{name}");
     }
 }
 

@@ -4,8 +4,8 @@ use mergan_emulator::ledger::Tier;
 use mergan_models::{Architecture, Critic, Generator, ModelConfig, Network};
 use mergan_strategies::losses::LossWeights;
 use mergan_strategies::{
-    Batch, Choice, Config, Draws, Grouping, Learner, Losses, Recorder, ReplayCounter, Snapshot, StepInputs, Strategies,
-    Strategy,
+    Augmentation, Batch, Choice, Config, Draws, Grouping, Learner, Losses, Recorder, ReplayCounter, Snapshot,
+    StepInputs, Strategies, Strategy,
 };
 use mergan_tensor::cuda::Precision;
 use mergan_tensor::{AdamOptions, Address, Device, Random};
@@ -85,6 +85,8 @@ impl Recipe {
             grouping: Grouping::Pure,
             batch: self.batch,
             images: self.batch,
+            mirror: false,
+            augmentation: Augmentation::default(),
             weights: LossWeights::default(),
             rate: self.rate,
             draws: Draws { noise: &noise, device, latent: self.sizes.latent, task: TASK, iteration, inner },
