@@ -2,11 +2,11 @@
 //! weight of small critics. A penalty that lacks its double backward, is taken per pixel or uses the wrong head
 //! cannot pass.
 
-use mergan_models::{Architecture, Conditions, Critic, Generator, ModelConfig, Network};
+use mergan_models::{Conditions, Critic, Generator, ModelConfig, Network};
 use mergan_strategies::losses::{LossWeights, critic_terms, generator_terms, gradient_penalty, total};
 use mergan_strategies::{Augmentation, Draws, Term, View};
 use mergan_tensor::{Device, Random, Tensor};
-use mergan_tests::{images, images_for, uniform};
+use mergan_tests::{RESIDUAL, images, images_for, uniform};
 
 const BATCH: usize = 2;
 
@@ -15,8 +15,7 @@ fn small_critic() -> Critic {
 }
 
 /// The sizes of small residual networks for photographs.
-const RESIDUAL: ModelConfig =
-    ModelConfig { architecture: Architecture::Residual, width: 2, channels: 3, classes: 3, latent: 4 };
+const SMALL: ModelConfig = ModelConfig { classes: 3, latent: 4, ..RESIDUAL };
 
 fn critic_of(sizes: ModelConfig) -> Critic {
     let mut critic = Critic::new(sizes, Random::new(5), Device::Reference);
@@ -40,12 +39,12 @@ fn every_weight_of_the_critic() {
 
 #[test]
 fn every_weight_of_the_residual_critic_for_photographs() {
-    assert_every_weight(critic_of(RESIDUAL), |critic| loss(critic, RESIDUAL));
+    assert_every_weight(critic_of(SMALL), |critic| loss(critic, SMALL));
 }
 
 /// The random changes and their random numbers.
 fn draws(noise: &Random) -> Draws<'_> {
-    Draws { noise, device: Device::Reference, latent: RESIDUAL.latent, task: 0, iteration: 3, inner: 1 }
+    Draws { noise, device: Device::Reference, latent: SMALL.latent, task: 0, iteration: 3, inner: 1 }
 }
 
 const EVERY_CHANGE: Augmentation = Augmentation { color: true, translation: true, cutout: true };
@@ -53,7 +52,7 @@ const EVERY_CHANGE: Augmentation = Augmentation { color: true, translation: true
 #[test]
 fn every_weight_of_a_critic_that_sees_changed_images() {
     let noise = Random::new(8);
-    assert_every_weight(critic_of(RESIDUAL), |critic| loss(View::new(critic, EVERY_CHANGE, draws(&noise)), RESIDUAL));
+    assert_every_weight(critic_of(SMALL), |critic| loss(View::new(critic, EVERY_CHANGE, draws(&noise)), SMALL));
 }
 
 /// Compares the gradient of the loss with respect to each weight with finite differences.
@@ -87,9 +86,9 @@ fn assert_every_weight<N: Network>(network: N, loss: impl Fn(&N) -> Tensor) {
 /// The generator learns through the changes of the images that the critic sees.
 #[test]
 fn every_weight_of_a_generator_whose_images_are_changed() {
-    let (noise, critic) = (Random::new(8), critic_of(RESIDUAL));
-    let generator = Generator::new(RESIDUAL, Random::new(5), Device::Reference);
-    let latents = uniform(4, [2 * BATCH, RESIDUAL.latent], |u| u);
+    let (noise, critic) = (Random::new(8), critic_of(SMALL));
+    let generator = Generator::new(SMALL, Random::new(5), Device::Reference);
+    let latents = uniform(4, [2 * BATCH, SMALL.latent], |u| u);
     assert_every_weight(generator, |generator| {
         let fake = generator.forward(&latents, &Conditions::pure(&[2, 0]));
         let view = View::new(&critic, EVERY_CHANGE, draws(&noise));

@@ -9,7 +9,7 @@ use mergan_strategies::{
 };
 use mergan_tensor::{AdamOptions, Device, Tensor};
 use mergan_tests::{
-    Formula, GENERATOR, Golden, OLD_GENERATOR, RESIDUAL, SIZES, critic, generator, images, images_for, latents,
+    Formula, GENERATOR, Golden, OLD_GENERATOR, RESIDUAL, RESNET, SIZES, critic, generator, images, images_for, latents,
     training_stream, uniform, unit,
 };
 
@@ -205,12 +205,11 @@ fn conditional_batch_norm() {
     }
 }
 
-/// Tests the critic's and the generator's losses of the residual networks, including the penalty through layer norm.
-#[test]
-fn residual_networks() {
-    let golden = Golden::open("resnet");
-    let (critic, generator) = (critic(RESIDUAL), generator(RESIDUAL, GENERATOR));
-    let real = images_for(RESIDUAL, 1, 2);
+/// Tests the critic's and the generator's losses of residual networks.
+fn assert_losses(file: &str, sizes: ModelConfig) {
+    let golden = Golden::open(file);
+    let (critic, generator) = (critic(sizes), generator(sizes, GENERATOR));
+    let real = images_for(sizes, 1, 2);
     let fake = generator.forward(&latents(2, 2), &Conditions::pure(&[CLASS]));
     assert_equal("forward.fake", golden.pairs("forward.fake", &fake), EXACT);
     let verdict = critic.forward(&real);
@@ -227,6 +226,17 @@ fn residual_networks() {
     assert_gradients(&golden, "generator", "generator", &generator, &total(&terms));
 }
 
+/// Tests the networks for LSUN, with the penalty through layer norm.
+#[test]
+fn residual_networks() {
+    assert_losses("resnet", RESNET);
+}
+
+#[test]
+fn residual_networks_for_photographs() {
+    assert_losses("residual", RESIDUAL);
+}
+
 /// A recipe of the released code, starting from the same weights, latents and images as PyTorch's.
 struct Recipe {
     file: &'static str,
@@ -237,7 +247,7 @@ struct Recipe {
 }
 
 const DIGITS: Recipe = Recipe { file: "iterations", sizes: SIZES, batch: 64, iterations: 10, critic_steps: 5 };
-const LSUN: Recipe = Recipe { file: "resnet", sizes: RESIDUAL, batch: 3, iterations: 3, critic_steps: 2 };
+const LSUN: Recipe = Recipe { file: "resnet", sizes: RESNET, batch: 3, iterations: 3, critic_steps: 2 };
 
 impl Recipe {
     fn follow(
