@@ -28,12 +28,12 @@ class Up(nn.Module):
 class Generator(nn.Module):
     """`label` is one class for the whole batch."""
 
-    def __init__(self, w):
+    def __init__(self, w, channels=3):
         super().__init__()
         self.fc = nn.Linear(LATENT, 16 * w)
         self.r1, self.r2, self.r3 = Up(w), Up(w), Up(w)
         self.n = ConditionalBatchNorm(w)
-        self.c32 = nn.Conv2d(w, 3, 3, padding=1)
+        self.c32 = nn.Conv2d(w, channels, 3, padding=1)
 
     def forward(self, z, label):
         h = self.fc(z).unflatten(1, (-1, 4, 4))

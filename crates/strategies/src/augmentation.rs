@@ -101,16 +101,15 @@ impl Augmentation {
             let (down, right) = (shift(numbers[3], h), shift(numbers[4], w));
             let square = self.cutout.then(|| [cut(numbers[5], h), cut(numbers[6], w)]);
             for (y, x) in (0..h).flat_map(|y| (0..w).map(move |x| (y, x))) {
-                let from = [(y, down, h), (x, right, w)]
-                    .map(|(place, shift, side)| place.checked_add_signed(-shift).filter(|&place| place < side));
-                let is_cut = square.as_ref().is_some_and(|[rows, columns]| rows.contains(&y) && columns.contains(&x));
-                // A pixel that becomes 0 is multiplied by 0 where it is.
-                let (from, factor) = match from {
-                    [Some(y), Some(x)] if !is_cut => ([y, x], 1.0_f32),
-                    _ => ([y, x], 0.0),
+                let inside = |place: usize, shift: isize, side: usize| {
+                    place.checked_add_signed(-shift).filter(|&place| place < side)
                 };
-                sources.push((image * h + from[0]) * w + from[1]);
-                kept.push(factor);
+                let is_cut = square.as_ref().is_some_and(|[rows, columns]| rows.contains(&y) && columns.contains(&x));
+                let source = inside(y, down, h).zip(inside(x, right, w)).filter(|_| !is_cut);
+                // A pixel without a source becomes 0 where it is.
+                let (row, column) = source.unwrap_or((y, x));
+                sources.push((image * h + row) * w + column);
+                kept.push(if source.is_some() { 1.0_f32 } else { 0.0 });
             }
         }
         let pixels = images.permute(&[0, 2, 3, 1]).reshape([n * h * w, c]).index_select(0, &sources);

@@ -174,8 +174,8 @@ pub fn follow(name: &str, device: Device, recipe: &Recipe) {
 }
 
 /// Trains freely, once with steps that are recorded and replayed and once with plain steps, and compares all bits.
-pub fn recorded_steps_give_the_bits_of_plain_ones(device: Device, recipe: &Recipe) {
-    for name in ["sft", "jtr", "ra"] {
+pub fn recorded_steps_give_the_bits_of_plain_ones(device: Device, recipe: &Recipe, strategies: &[&str]) {
+    for name in strategies {
         let start = Start::new(name, recipe);
         let old = start.old_on(device);
         let (mut recorded, mut recorder) = (start.learner.moved_to(device), Recorder::default());
@@ -227,14 +227,15 @@ fn ra_follows_the_cpu_on_tensor_cores() {
 #[test]
 fn recorded_steps_give_the_bits_of_plain_steps() {
     let recipe = Recipe { iterations: 4, ..SMOKE };
-    recorded_steps_give_the_bits_of_plain_ones(whole_device(Tier::Fast, Precision::F32), &recipe);
+    let device = whole_device(Tier::Fast, Precision::F32);
+    recorded_steps_give_the_bits_of_plain_ones(device, &recipe, &["sft", "jtr", "ra"]);
 }
 
 #[test]
 fn recorded_steps_with_augmentation_give_the_bits_of_plain_steps() {
     let color = Augmentation { color: true, ..Augmentation::default() };
     for augmentation in [color, Augmentation { translation: true, cutout: true, ..color }] {
-        let recipe = Recipe { iterations: 4, augmentation, ..SMOKE };
-        recorded_steps_give_the_bits_of_plain_ones(whole_device(Tier::Fast, Precision::F32), &recipe);
+        let recipe = Recipe { iterations: 3, augmentation, ..SMOKE };
+        recorded_steps_give_the_bits_of_plain_ones(whole_device(Tier::Fast, Precision::F32), &recipe, &["jtr"]);
     }
 }
