@@ -27,7 +27,8 @@ impl Training<'_> {
     /// Returns a trainer that has begun the task. A task's first iteration has no generator step, and it is done.
     pub fn begin(&self) -> Result<Trainer> {
         let Training { strategy, side, width, batch, task } = *self;
-        let architecture = Architecture::of_side(side).with_context(|| format!("no networks make {side} pixels"))?;
+        let architecture =
+            Architecture::of_side(side).next().with_context(|| format!("no networks make {side} pixels"))?;
         let channels = if architecture == Architecture::Digit { 1 } else { 3 };
         let labels: Vec<usize> = (0..CLASSES * 2 * batch).map(|i| i % CLASSES).collect();
         let pixel = |(n, c, y, x): (usize, usize, usize, usize)| (31 * n + 57 * c + y * x) as u8;

@@ -1,6 +1,6 @@
 """Golden values for the digit and the residual networks: losses, gradients and training iterations, in float64.
 
-`python make.py` writes five safetensors files beside itself; README.md lists their tensors. No input is stored: every
+`python make.py` writes six safetensors files beside itself; README.md lists their tensors. No input is stored: every
 weight, latent and image is `uniform(stream, shape)`, a formula that the Rust tests repeat. The script checks its own
 gradients against finite differences before it writes anything.
 
@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import residual
 import resnet
 import torch
 import torch.nn.functional as F
+from norm import CLASSES, ConditionalBatchNorm, class_pure_norm
 from safetensors.torch import save_file
 from torch import nn
 
-CLASSES, LATENT, WIDTH = 10, 128, 2
+LATENT, WIDTH = 128, 2
 DIGIT_SHAPE = (1, 32, 32)
 PENALTY_WEIGHT = 10.0
 ALIGNMENT_WEIGHT = 1e-3
@@ -64,32 +66,6 @@ def images(stream, count, shape=DIGIT_SHAPE):
 
 def training_stream(iteration, purpose, inner_step=0):
     return 1000 + 100 * iteration + 10 * purpose + inner_step
-
-
-class ConditionalBatchNorm(nn.Module):
-    """Batch normalisation by batch statistics (biased variance), with a scale and a shift per class.
-
-    Where `standing` holds tables of means and variances, (classes, channels) each, they stand in for the batch's.
-    """
-
-    standing = None
-
-    def __init__(self, channels):
-        super().__init__()
-        self.g = nn.Embedding(CLASSES, channels)
-        self.b = nn.Embedding(CLASSES, channels)
-
-    def forward(self, x, label):
-        if self.standing is None:
-            return class_pure_norm(x, self.g.weight[label], self.b.weight[label])
-        mean, variance, scale, shift = (
-            table[label].reshape(-1, x.shape[1], 1, 1) for table in (*self.standing, self.g.weight, self.b.weight)
-        )
-        return (x - mean) / torch.sqrt(variance + 1e-5) * scale + shift
-
-
-def class_pure_norm(x, scale, shift):
-    return F.batch_norm(x, None, None, scale, shift, training=True, eps=1e-5)
 
 
 class Generator(nn.Module):
@@ -407,13 +383,13 @@ def train(recipe, method, task):
     return out
 
 
-def residual_losses():
-    """One critic and one generator step of the residual networks, batch 2."""
+def residual_losses(networks, shape):
+    """One critic and one generator step of residual networks, batch 2."""
     batch, task = 2, 3
     # A larger step would cross the kink of some rectifier.
     options = {"head": 25, "step": 1e-7}
-    generator, critic = build(resnet.Generator, GENERATOR), build(resnet.Critic, CRITIC)
-    real, z, alpha = images(REAL, batch, LSUN.shape), latents(LATENTS, (batch,)), unit(ALPHA, (batch, 1, 1, 1))
+    generator, critic = build(networks.Generator, GENERATOR), build(networks.Critic, CRITIC)
+    real, z, alpha = images(REAL, batch, shape), latents(LATENTS, (batch,)), unit(ALPHA, (batch, 1, 1, 1))
     with torch.no_grad():
         fake = generator(z, task)
         scores, logits = critic(real)
@@ -449,7 +425,8 @@ def main():
         "losses": losses(),
         "conditional_batch_norm": conditional_batch_norm(),
         "iterations": every_method(DIGITS),
-        "resnet": residual_losses() | every_method(LSUN),
+        "resnet": residual_losses(resnet, LSUN.shape) | every_method(LSUN),
+        "residual": residual_losses(residual, (3, 32, 32)),
         "standing": standing(),
     }
     for name, tensors in files.items():

@@ -6,7 +6,7 @@ MERGAN is the command, and FOLDER an empty folder to work in. A smoke run is tra
 strategy whose generator knows its classes. Then the script checks that
 
 - onnxruntime makes the same images from the exported generator as `mergan sample` does, for the same latents and classes,
-  each independent of the others, with the same scores; and the same images from a residual generator,
+  each independent of the others, with the same scores; and the same images from residual generators,
 - TensorBoard's own loader reads the numbers of `events.jsonl`, also of a run that was resumed (not with --run),
 - with --torch, PyTorch makes the same images from the weights, with batch and with standing statistics.
 
@@ -28,6 +28,8 @@ from safetensors.numpy import load_file, save_file
 
 TOLERANCE = 1e-4
 COUNT = 256
+# Where the networks in PyTorch are.
+sys.path.insert(0, str(Path(__file__).parent.parent / "golden"))
 
 
 def main():
@@ -52,9 +54,17 @@ def main():
     command("export", bare, "--out", residual)
     residual_generator = Exported(command, residual)
     same_images(command, residual, residual_generator)
+    sizes = ["model.architecture=residual", "model.latent=128", "evaluation.batch=64"]
+    photo = command.train("photo", tasks=2, options=[word for size in sizes for word in ("--set", size)])
+    photo_generator = Exported(command, photo)
+    same_images(command, photo, photo_generator)
     if arguments.torch:
+        import residual as networks
+        import resnet
+
         same_images_in_pytorch(command, run, generator)
-        same_residual_images_in_pytorch(command, bare, residual_generator)
+        same_residual_images_in_pytorch(command, bare, residual_generator, resnet.Generator(2), number=3)
+        same_residual_images_in_pytorch(command, photo, photo_generator, networks.Generator(2, channels=1), number=1)
 
 
 class Command:
@@ -217,7 +227,6 @@ def same_numbers(run):
 def same_images_in_pytorch(command, run, generator):
     import torch
 
-    sys.path.insert(0, str(Path(__file__).parent.parent / "golden"))
     import make
 
     path = command.folder / "generator.safetensors"
@@ -242,17 +251,18 @@ def same_images_in_pytorch(command, run, generator):
     report("PyTorch, mergan and onnxruntime, standing statistics", alone)
 
 
-def same_residual_images_in_pytorch(command, path, generator):
-    import resnet
+def same_residual_images_in_pytorch(command, source, generator, network, number):
     import torch
 
-    network = resnet.Generator(2)
-    network.load_state_dict({name: torch.from_numpy(value) for name, value in load_file(path).items()})
-    z, number = generator.latents[:64], 3
+    path = command.folder / "weights.safetensors"
+    command("export", source, "--out", path)
+    weights = load_file(path).items()
+    network.load_state_dict({name: torch.from_numpy(value) for name, value in weights if not name.startswith("standing.")})
+    z = generator.latents[:64]
     with torch.no_grad():
         theirs = network(torch.from_numpy(z), number).numpy()
-    ours = command.sample(path, generator.classes[number], z, "--batch-statistics")
-    report("PyTorch and mergan, residual networks, batch statistics", difference(theirs, ours))
+    ours = command.sample(source, generator.classes[number], z, "--batch-statistics")
+    report(f"PyTorch and mergan, {type(network).__module__}, batch statistics", difference(theirs, ours))
 
 
 def set_standing(network, standing):

@@ -10,8 +10,10 @@ use mergan_tensor::{Address, Device, Random, Shape, Tensor};
 /// The sizes of the digit networks.
 pub const SIZES: ModelConfig =
     ModelConfig { architecture: Architecture::Digit, width: 2, channels: 1, classes: 10, latent: 128 };
-/// The sizes of the residual networks.
-pub const RESIDUAL: ModelConfig = ModelConfig { architecture: Architecture::Resnet, channels: 3, ..SIZES };
+/// The sizes of the residual networks for LSUN.
+pub const RESNET: ModelConfig = ModelConfig { architecture: Architecture::Resnet, channels: 3, ..SIZES };
+/// The sizes of the residual networks for photographs.
+pub const RESIDUAL: ModelConfig = ModelConfig { architecture: Architecture::Residual, ..RESNET };
 /// The stream of the generator's first parameter.
 pub const GENERATOR: u64 = 100;
 /// The stream of the critic's first parameter.

@@ -1,17 +1,23 @@
 //! Checks the whole critic loss, penalty included, against finite differences in f64, with respect to every single
-//! weight of a small critic. A penalty that lacks its double backward, is taken per pixel or uses the wrong head
+//! weight of small critics. A penalty that lacks its double backward, is taken per pixel or uses the wrong head
 //! cannot pass.
 
-use mergan_models::{Critic, ModelConfig, Network};
-use mergan_strategies::Term;
+use mergan_models::{Conditions, Critic, Generator, ModelConfig, Network};
 use mergan_strategies::losses::{LossWeights, critic_terms, generator_terms, gradient_penalty, total};
+use mergan_strategies::{Augmentation, Draws, Term, View};
 use mergan_tensor::{Device, Random, Tensor};
-use mergan_tests::{images, uniform};
+use mergan_tests::{RESIDUAL, images, images_for, uniform};
 
 const BATCH: usize = 2;
 
 fn small_critic() -> Critic {
-    let sizes = ModelConfig { width: 1, classes: 3, ..ModelConfig::default() };
+    critic_of(ModelConfig { width: 1, classes: 3, ..ModelConfig::default() })
+}
+
+/// The sizes of small residual networks for photographs.
+const SMALL: ModelConfig = ModelConfig { classes: 3, latent: 4, ..RESIDUAL };
+
+fn critic_of(sizes: ModelConfig) -> Critic {
     let mut critic = Critic::new(sizes, Random::new(5), Device::Reference);
     for (parameter, stream) in critic.parameters_mut().iter_mut().zip(700..) {
         parameter.value = uniform(stream, parameter.value.shape(), |u| 0.4 * u);
@@ -19,23 +25,48 @@ fn small_critic() -> Critic {
     critic
 }
 
-fn loss(critic: &Critic) -> Tensor {
+fn loss<'a>(critic: impl Into<View<'a>>, sizes: ModelConfig) -> Tensor {
     let fraction = uniform(3, [BATCH, 1, 1, 1], |u| (u + 1.0) / 2.0);
-    total(&critic_terms(critic, &images(1, BATCH), &images(2, BATCH), &fraction, &[2, 0], LossWeights::default()))
+    let [real, fake] = [1, 2].map(|stream| images_for(sizes, stream, BATCH));
+    total(&critic_terms(critic, &real, &fake, &fraction, &[2, 0], LossWeights::default()))
 }
 
 #[test]
 fn every_weight_of_the_critic() {
+    let sizes = ModelConfig { width: 1, classes: 3, ..ModelConfig::default() };
+    assert_every_weight(critic_of(sizes), |critic| loss(critic, sizes));
+}
+
+#[test]
+fn every_weight_of_the_residual_critic_for_photographs() {
+    assert_every_weight(critic_of(SMALL), |critic| loss(critic, SMALL));
+}
+
+/// The random changes and their random numbers.
+fn draws(noise: &Random) -> Draws<'_> {
+    Draws { noise, device: Device::Reference, latent: SMALL.latent, task: 0, iteration: 3, inner: 1 }
+}
+
+const EVERY_CHANGE: Augmentation = Augmentation { color: true, translation: true, cutout: true };
+
+#[test]
+fn every_weight_of_a_critic_that_sees_changed_images() {
+    let noise = Random::new(8);
+    assert_every_weight(critic_of(SMALL), |critic| loss(View::new(critic, EVERY_CHANGE, draws(&noise)), SMALL));
+}
+
+/// Compares the gradient of the loss with respect to each weight with finite differences.
+fn assert_every_weight<N: Network>(network: N, loss: impl Fn(&N) -> Tensor) {
     const STEP: f64 = 1e-6;
-    let critic = small_critic().trainable();
-    let values = critic.values();
-    let gradients = loss(&critic).gradients(&values.iter().collect::<Vec<_>>());
+    let network = network.trainable();
+    let values = network.values();
+    let gradients = loss(&network).gradients(&values.iter().collect::<Vec<_>>());
     let mut checked = 0;
     for (p, (value, gradient)) in values.iter().zip(&gradients).enumerate() {
         let (numbers, gradient): (Vec<f64>, Vec<f64>) = (value.to_vec(), gradient.to_vec());
         for i in 0..numbers.len() {
             let at = |step: f64| {
-                let (mut moved, mut numbers) = (critic.clone(), numbers.clone());
+                let (mut moved, mut numbers) = (network.clone(), numbers.clone());
                 numbers[i] += step;
                 moved.parameters_mut()[p].value = Tensor::from_vec(numbers, value.shape(), Device::Reference);
                 loss(&moved).item()
@@ -49,7 +80,20 @@ fn every_weight_of_the_critic() {
             checked += 1;
         }
     }
-    assert_eq!(checked, critic.parameter_count());
+    assert_eq!(checked, network.parameter_count());
+}
+
+/// The generator learns through the changes of the images that the critic sees.
+#[test]
+fn every_weight_of_a_generator_whose_images_are_changed() {
+    let (noise, critic) = (Random::new(8), critic_of(SMALL));
+    let generator = Generator::new(SMALL, Random::new(5), Device::Reference);
+    let latents = uniform(4, [2 * BATCH, SMALL.latent], |u| u);
+    assert_every_weight(generator, |generator| {
+        let fake = generator.forward(&latents, &Conditions::pure(&[2, 0]));
+        let view = View::new(&critic, EVERY_CHANGE, draws(&noise));
+        total(&generator_terms(view, &fake, &[2, 2, 0, 0], LossWeights::default()))
+    });
 }
 
 #[test]

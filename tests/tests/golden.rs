@@ -4,12 +4,12 @@ use approx::relative_eq;
 use mergan_models::{Architecture, Conditions, Critic, ModelConfig, Network, Standing};
 use mergan_strategies::losses::{LossWeights, critic_terms, generator_terms, gradient_penalty, total};
 use mergan_strategies::{
-    Batch, Choice, Config, Draws, Grouping, Learner, Losses, ReplayCounter, Role, Snapshot, Step, StepInputs,
-    Strategies, Strategy, Term,
+    Augmentation, Batch, Choice, Config, Draws, Grouping, Learner, Losses, ReplayCounter, Role, Snapshot, Step,
+    StepInputs, Strategies, Strategy, Term,
 };
 use mergan_tensor::{AdamOptions, Device, Tensor};
 use mergan_tests::{
-    Formula, GENERATOR, Golden, OLD_GENERATOR, RESIDUAL, SIZES, critic, generator, images, images_for, latents,
+    Formula, GENERATOR, Golden, OLD_GENERATOR, RESIDUAL, RESNET, SIZES, critic, generator, images, images_for, latents,
     training_stream, uniform, unit,
 };
 
@@ -149,6 +149,8 @@ fn what_the_strategies_add() {
         grouping: Grouping::Pure,
         batch: 6,
         images: 6,
+        mirror: false,
+        augmentation: Augmentation::default(),
         weights,
         rate: 1e-4,
         draws: draws(&Formula::Single, CLASS, 0, 0),
@@ -203,12 +205,11 @@ fn conditional_batch_norm() {
     }
 }
 
-/// Tests the critic's and the generator's losses of the residual networks, including the penalty through layer norm.
-#[test]
-fn residual_networks() {
-    let golden = Golden::open("resnet");
-    let (critic, generator) = (critic(RESIDUAL), generator(RESIDUAL, GENERATOR));
-    let real = images_for(RESIDUAL, 1, 2);
+/// Tests the critic's and the generator's losses of residual networks.
+fn assert_losses(file: &str, sizes: ModelConfig) {
+    let golden = Golden::open(file);
+    let (critic, generator) = (critic(sizes), generator(sizes, GENERATOR));
+    let real = images_for(sizes, 1, 2);
     let fake = generator.forward(&latents(2, 2), &Conditions::pure(&[CLASS]));
     assert_equal("forward.fake", golden.pairs("forward.fake", &fake), EXACT);
     let verdict = critic.forward(&real);
@@ -225,6 +226,17 @@ fn residual_networks() {
     assert_gradients(&golden, "generator", "generator", &generator, &total(&terms));
 }
 
+/// Tests the networks for LSUN, with the penalty through layer norm.
+#[test]
+fn residual_networks() {
+    assert_losses("resnet", RESNET);
+}
+
+#[test]
+fn residual_networks_for_photographs() {
+    assert_losses("residual", RESIDUAL);
+}
+
 /// A recipe of the released code, starting from the same weights, latents and images as PyTorch's.
 struct Recipe {
     file: &'static str,
@@ -235,7 +247,7 @@ struct Recipe {
 }
 
 const DIGITS: Recipe = Recipe { file: "iterations", sizes: SIZES, batch: 64, iterations: 10, critic_steps: 5 };
-const LSUN: Recipe = Recipe { file: "resnet", sizes: RESIDUAL, batch: 3, iterations: 3, critic_steps: 2 };
+const LSUN: Recipe = Recipe { file: "resnet", sizes: RESNET, batch: 3, iterations: 3, critic_steps: 2 };
 
 impl Recipe {
     fn follow(
@@ -268,6 +280,8 @@ impl Recipe {
                 grouping: Grouping::Pure,
                 batch,
                 images: batch,
+                mirror: false,
+                augmentation: Augmentation::default(),
                 weights: LossWeights::default(),
                 rate: 1e-4,
                 draws: draws(&Formula::Training, task, iteration, inner),

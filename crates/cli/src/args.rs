@@ -512,7 +512,7 @@ pub struct ReproduceArguments {
     /// The dataset: mnist, fashion, svhn or lsun, shapes for a smoke test, or the path of own images.
     #[arg(value_name = "NAME|PATH")]
     pub dataset: String,
-    /// The recipe: smoke, quick or paper.
+    /// The recipe: smoke, quick, photo or paper.
     #[arg(long, default_value = "quick")]
     pub preset: String,
     /// The strategies, separated by commas.

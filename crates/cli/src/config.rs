@@ -79,7 +79,8 @@ pub struct ConfigArguments {
         help = format!("What keeps the generator from forgetting: {}", strategies())
     )]
     pub strategy: Option<String>,
-    /// The recipe: smoke (seconds, for tests), quick (minutes) or paper (the released code's, days) [default: quick].
+    /// The recipe: smoke (seconds, for tests), quick (minutes), photo (an hour, for photographs in colour) or paper (the
+    /// released code's, days) [default: quick].
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
     /// Number of tasks to learn [default: all classes].
@@ -130,9 +131,10 @@ pub fn resolve(
         return Ok((again(file, dataset, arguments)?, manifest));
     }
     let Manifest { shape: [_, height, width], .. } = manifest;
-    let architecture = Architecture::of_side(height).filter(|_| height == width);
+    let architecture = Architecture::of_side(height).next().filter(|_| height == width);
     let architecture = architecture.with_context(|| {
-        format!("{dataset} has images of {height} x {width} pixels; there are networks for 32 x 32 and 64 x 64")
+        let sizes = Architecture::image_sizes();
+        format!("{dataset} has images of {height} x {width} pixels; there are networks for {sizes}")
     })?;
     let choice = Choice {
         dataset,

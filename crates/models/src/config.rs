@@ -12,9 +12,10 @@ use crate::networks::{logits, score};
 pub struct ModelConfig {
     /// The architecture of the layers.
     pub architecture: Architecture,
-    /// The number of channels at full resolution; in the paper 32 for the digit networks and 64 for the residual ones.
+    /// The number of channels at full resolution: in the paper 32 for MNIST and 64 for LSUN, and 128 in the networks of
+    /// WGAN-GP for CIFAR-10.
     pub width: usize,
-    /// The number of channels of the images: 1 for MNIST, 3 for SVHN and LSUN.
+    /// The number of channels of the images: 1 for MNIST, 3 for colour.
     pub channels: usize,
     /// The number of classes, and of rows in the class tables.
     pub classes: usize,

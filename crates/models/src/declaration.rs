@@ -226,6 +226,10 @@ impl CriticLayers for Declaration {
         self.result(Sizes { c: outputs, ..pooled })
     }
 
+    fn relu(&mut self, x: &Sizes) -> Sizes {
+        *x
+    }
+
     fn layer_norm_relu(&mut self, x: &Sizes, name: impl Display) -> Sizes {
         self.norm(name, Rows::Shared, x.c);
         self.result(*x)
@@ -233,6 +237,10 @@ impl CriticLayers for Declaration {
 
     fn average_pool(&mut self, x: &Sizes) -> Sizes {
         Sizes { h: x.h / 2, w: x.w / 2, ..*x }
+    }
+
+    fn average_all(&mut self, x: &Sizes) -> Sizes {
+        Sizes::row(x.c)
     }
 
     fn head(&mut self, maps: &Sizes, name: impl Display, outputs: usize, rows: Rows) -> Sizes {

@@ -133,6 +133,10 @@ impl CriticLayers for Forward<'_> {
         x.conv2d_leaky_relu(weight, bias, HALVING, slope)
     }
 
+    fn relu(&mut self, x: &Tensor) -> Tensor {
+        x.relu()
+    }
+
     fn layer_norm_relu(&mut self, x: &Tensor, _name: impl Display) -> Tensor {
         let Norm { scale, shift, .. } = self.norm(Rows::Shared);
         x.layer_norm_leaky_relu(scale, shift, EPSILON, RELU)
@@ -140,6 +144,11 @@ impl CriticLayers for Forward<'_> {
 
     fn average_pool(&mut self, x: &Tensor) -> Tensor {
         x.avg_pool2d(POOLING)
+    }
+
+    fn average_all(&mut self, x: &Tensor) -> Tensor {
+        let [n, c, _, _] = x.shape().dims();
+        x.mean_to([n, c, 1, 1])
     }
 
     /// The weight is used as a kernel that covers the whole map, so that maps need not be copied into rows.

@@ -79,11 +79,17 @@ pub(crate) trait CriticLayers: Layers {
         slope: f64,
     ) -> Self::Value;
 
+    /// Applies a ReLU.
+    fn relu(&mut self, x: &Self::Value) -> Self::Value;
+
     /// Applies layer norm and a ReLU.
     fn layer_norm_relu(&mut self, x: &Self::Value, name: impl Display) -> Self::Value;
 
     /// Averages blocks of 2x2 pixels, `[n, c, h, w]` to `[n, c, h/2, w/2]`.
     fn average_pool(&mut self, x: &Self::Value) -> Self::Value;
+
+    /// Averages all pixels, `[n, c, h, w]` to `[n, c, 1, 1]`.
+    fn average_all(&mut self, x: &Self::Value) -> Self::Value;
 
     /// Applies a linear layer to flattened feature maps, `[n, c, h, w]` to N x outputs. Its weight is outputs x (c * h
     /// * w); `rows` says whether the outputs are classes.

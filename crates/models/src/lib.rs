@@ -4,8 +4,9 @@
 //! predicts their class; trained against each other, the two are a generative adversarial network (GAN). A
 //! [`Classifier`] is trained on real images alone and so measures the quality of generated ones, and [`Inception`] is
 //! the network whose features the Fréchet Inception Distance (FID) compares. Generators and critics come in two image
-//! sizes, 32x32 and 64x64 ([`Architecture`]); their layers are those of Memory Replay GANs (Wu et al., NeurIPS 2018).
-//! Write your own networks with the layers of [`mergan_nn`].
+//! sizes, 32x32 and 64x64 ([`Architecture`]); their layers are those of Memory Replay GANs (Wu et al., NeurIPS 2018) and,
+//! for photographs, of WGAN-GP (Gulrajani et al., NeurIPS 2017). Write your own networks with the layers of
+//! [`mergan_nn`].
 //!
 //! ```
 //! use mergan_models::{Conditions, Generator, ModelConfig, Network, to_bytes};

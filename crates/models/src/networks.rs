@@ -133,7 +133,7 @@ impl Critic {
         Critic { config, parameters: config.declare_critic().fresh(random, CRITIC_STREAM, device) }
     }
 
-    /// Returns the input of both heads: feature maps of 4 x 4 pixels.
+    /// Returns the input of both heads: feature maps, whose size depends on the architecture.
     pub fn features(&self, images: &Tensor) -> Tensor {
         self.config.features(&mut Forward::new(&self.parameters), images)
     }
@@ -213,10 +213,13 @@ mod tests {
     #[test]
     fn parameter_counts_are_the_papers() {
         let lsun = ModelConfig { architecture: Architecture::Resnet, width: 64, channels: 3, ..ModelConfig::default() };
+        // Those of WGAN-GP, without the biases that a batch norm cancels, and with a conditional last one.
+        let cifar = ModelConfig { architecture: Architecture::Residual, width: 128, ..lsun };
         for (config, generator_count, critic_count) in [
             (ModelConfig::default(), 525_569, 279_563),
             (ModelConfig { channels: 3, ..ModelConfig::default() }, 527_171, 281_163),
             (lsun, 8_622_403, 7_573_771),
+            (cifar, 1_220_227, 1_055_115),
         ] {
             let (generator, critic) = networks(config);
             assert_eq!((generator.parameter_count(), critic.parameter_count()), (generator_count, critic_count));
@@ -327,7 +330,7 @@ mod tests {
             assert_eq!(verdict.logits.shape(), [6, 10]);
             assert_eq!(verdict.score.to_vec::<f32>(), critic.score(&images).to_vec::<f32>());
         }
-        let defaults = [32, 64, 100].map(Architecture::of_side);
+        let defaults = [32, 64, 100].map(|side| Architecture::of_side(side).next());
         assert_eq!(defaults, [Some(Architecture::Digit), Some(Architecture::Resnet), None]);
     }
 

@@ -197,11 +197,11 @@ impl Checkpoint {
         }
         let first_task = |config: &Config| {
             let TrainingOptions { first_iterations, batch, critic_steps, rate, final_rate, .. } = config.training;
-            let TrainingOptions { penalty, class_weight, average, grouping, .. } = config.training;
+            let TrainingOptions { penalty, class_weight, average, grouping, mirror, augment, .. } = config.training;
             let common = (config.seed, config.sequence.clone(), config.model.clone());
             // With one class per task, the grouping does not change the batches.
             let grouping = (config.sequence.classes_per_task > 1).then_some(grouping);
-            let steps = (first_iterations, batch, critic_steps, grouping);
+            let steps = (first_iterations, batch, critic_steps, grouping, mirror, augment);
             (common, config.adam(), steps, (rate, final_rate, penalty, class_weight, average))
         };
         // Data with a fingerprint are compared by it, because they may have been moved.

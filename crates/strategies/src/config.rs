@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
+use crate::augmentation::Augmentation;
 use crate::batches::Grouping;
 use crate::error::Error;
 use crate::losses::LossWeights;
@@ -86,11 +87,12 @@ pub struct Extension {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFieldsOpt)]
 #[serde(deny_unknown_fields)]
 pub struct ModelOptions {
-    /// The architecture of the networks, which must match the size of the images.
+    /// The architecture of the networks, which must match the size of the images: `digit` (the paper's for MNIST) or
+    /// `residual` (that of WGAN-GP for CIFAR-10, for photographs) for 32 x 32 pixels, `resnet` (the paper's for LSUN) or
+    /// `residual64` for 64 x 64.
     #[serde(default)]
     pub architecture: Architecture,
-    /// The number of channels at full resolution. In the paper it is 32 for the digit networks and 64 for the residual
-    /// ones.
+    /// The number of channels at full resolution. In the paper it is 32 for `digit` and 64 for `resnet`; WGAN-GP has 128.
     pub width: usize,
     /// The length of a latent vector; 128 in the paper.
     pub latent: usize,
@@ -132,6 +134,14 @@ pub struct TrainingOptions {
     /// The decay rate of the running average of the generator's weights. At the end of a task, the average is scored,
     /// kept as the snapshot and used as the start of the next task. 0 uses the weights themselves.
     pub average: f64,
+    /// Whether half of the training images, chosen anew for each batch, are mirrored left to right.
+    #[serde(default)]
+    pub mirror: bool,
+    /// The random changes through which the critic sees all images, real and generated ones: any of `color`,
+    /// `translation` and `cutout` with commas between them (differentiable augmentation, for few images). Nothing is
+    /// changed if it is empty.
+    #[serde(default)]
+    pub augment: Augmentation,
 }
 
 /// Returns the weight that configurations imply if they were written before this option existed.
@@ -173,9 +183,10 @@ pub struct EvaluationOptions {
 /// The most channels at full resolution, and the longest latent. Sizes computed from them fit into a word.
 const MOST_CHANNELS: usize = 16384;
 
-const PRESETS: [(&str, &str); 3] = [
+const PRESETS: [(&str, &str); 4] = [
     ("smoke", include_str!("../presets/smoke.toml")),
     ("quick", include_str!("../presets/quick.toml")),
+    ("photo", include_str!("../presets/photo.toml")),
     ("paper", include_str!("../presets/paper.toml")),
 ];
 
@@ -189,7 +200,8 @@ pub fn presets() -> impl Iterator<Item = &'static str> {
 pub struct Choice {
     /// The dataset's name.
     pub dataset: String,
-    /// The architecture of the networks, which must match the size of the dataset's images.
+    /// The architecture of the networks, unless the preset or a change names another one for images of the same size,
+    /// that of the dataset's.
     pub architecture: Architecture,
     /// The strategy's name.
     pub strategy: String,
@@ -207,6 +219,15 @@ pub struct Choice {
 pub(crate) fn read<T: DeserializeOwned>(table: toml::Table) -> Result<T, (String, String)> {
     serde_path_to_error::deserialize(toml::Value::Table(table))
         .map_err(|error| (error.path().to_string(), error.inner().message().to_string()))
+}
+
+impl ModelOptions {
+    /// Returns an error unless the networks make images of this size.
+    pub(crate) fn require_side(&self, height: usize, width: usize) -> Result<(), Error> {
+        let ModelOptions { architecture, .. } = *self;
+        let side = architecture.side();
+        if (height, width) == (side, side) { Ok(()) } else { Err(Error::ImageSize { height, width, architecture }) }
+    }
 }
 
 impl Config {
@@ -232,6 +253,8 @@ impl Config {
             let place = if at == "." { "configuration".into() } else { format!("configuration, {at}") };
             Error::Config { place, reason }
         })?;
+        let side = choice.architecture.side();
+        config.model.require_side(side, side)?;
         let available = config.sequence.order.as_ref().map_or(classes, Vec::len);
         config.tasks = choice.tasks.unwrap_or(available / config.sequence.classes_per_task.max(1));
         for (name, value) in flatten("", &choice.changes) {
@@ -319,23 +342,20 @@ impl Config {
 }
 
 /// Returns the values of a preset for a choice, as the table of a [`Config`]. In the file of the preset, `options`
-/// holds the options of all strategies, and `for` holds changes for architectures, datasets and strategies by name.
-/// They are applied in this order and override the other values, but their deviations are added to the list.
+/// holds the options of all strategies, and `for` holds changes for sides of images (in pixels), architectures, datasets
+/// and strategies by name. They are applied in this order and override the other values, but their deviations are added
+/// to the list.
 fn preset_values(preset: &str, choice: &Choice) -> Result<toml::Table, toml::de::Error> {
     let mut values: toml::Table = preset.parse()?;
-    let special = values.remove("for");
-    for name in [choice.architecture.name(), &choice.dataset, &choice.strategy] {
-        let Some(mut changes) = special.as_ref().and_then(|special| special.get(name)?.as_table().cloned()) else {
-            continue;
-        };
-        let more = changes.remove("deviations");
-        if let (Some(Value::Array(all)), Some(Value::Array(more))) = (values.get_mut("deviations"), more) {
-            all.extend(more);
-        }
-        merge(&mut values, &changes);
+    let special = values.remove("for").unwrap_or(toml::Table::new().into());
+    specialise(&mut values, special.get(choice.architecture.side().to_string()));
+    let named = [&choice.changes, &values].into_iter().find_map(|table| table.get("model")?.get("architecture"));
+    let architecture = named.cloned().unwrap_or_else(|| choice.architecture.name().into());
+    for name in [architecture.as_str().unwrap_or_default(), &choice.dataset, &choice.strategy] {
+        specialise(&mut values, special.get(name));
     }
     let options = values.remove("options").and_then(|options| options.get(&choice.strategy).cloned());
-    let Choice { dataset, architecture, strategy, preset, seed, .. } = choice;
+    let Choice { dataset, strategy, preset, seed, .. } = choice;
     let chosen = [
         ("dataset", dataset.clone().into()),
         ("strategy", strategy.clone().into()),
@@ -344,10 +364,21 @@ fn preset_values(preset: &str, choice: &Choice) -> Result<toml::Table, toml::de:
         ("tasks", 0.into()),
         ("sequence", Value::try_from(TaskOptions::default()).expect("a sequence is a table")),
         ("options", options.unwrap_or_else(|| toml::Table::new().into())),
-        ("model", toml::Table::from_iter([("architecture".to_string(), architecture.name().into())]).into()),
+        ("model", toml::Table::from_iter([("architecture".to_string(), architecture)]).into()),
     ];
     merge(&mut values, &chosen.map(|(name, value)| (name.to_string(), value)).into_iter().collect());
     Ok(values)
+}
+
+/// Overrides the values of a preset with its changes for a special case, if there are any, and adds their deviations to
+/// the list.
+fn specialise(values: &mut toml::Table, changes: Option<&Value>) {
+    let Some(mut changes) = changes.and_then(Value::as_table).cloned() else { return };
+    let more = changes.remove("deviations");
+    if let (Some(Value::Array(all)), Some(Value::Array(more))) = (values.get_mut("deviations"), more) {
+        all.extend(more);
+    }
+    merge(values, &changes);
 }
 
 /// Refuses changes to what identifies a run: a run must not be called `paper` if it is something else, and no deviation
@@ -404,7 +435,7 @@ mod tests {
             for of in [choice(preset), Choice { dataset: "svhn".into(), ..choice(preset) }, lsun(preset)] {
                 for strategy in Strategies::built_in().names() {
                     let config = resolve(&Choice { strategy: strategy.into(), ..of.clone() }, 10).unwrap();
-                    assert_eq!((config.tasks, config.model.architecture), (10, of.architecture));
+                    assert_eq!((config.tasks, config.model.architecture.side()), (10, of.architecture.side()));
                     assert_eq!(Config::parse(&config.to_toml(), "config.toml").unwrap(), config);
                 }
             }
@@ -434,6 +465,58 @@ mod tests {
         // The changes for a strategy are applied last.
         let jt = resolve(Choice { strategy: "jt".into(), ..lsun("paper") });
         assert_eq!((jt.training.grouping, jt.training.iterations), (Grouping::Mixed, 20_001));
+    }
+
+    #[test]
+    fn an_architecture_is_chosen_among_those_of_the_images_size() {
+        let changed = |of: Choice, name: &str| {
+            let changes = toml::toml! { model = { architecture = "" } };
+            let mut choice = Choice { changes, ..of };
+            choice.changes["model"]["architecture"] = name.into();
+            resolve(&choice, 10)
+        };
+        let residual = changed(choice("quick"), "residual").unwrap();
+        assert_eq!((residual.model.architecture, residual.model.width), (Architecture::Residual, 16));
+        // What the preset says of the digit networks alone does not hold for these.
+        let says = |config: &Config| config.deviations.iter().any(|text| text == "width 16 instead of 32");
+        assert_eq!([&residual, &resolve(&choice("quick"), 10).unwrap()].map(says), [false, true]);
+        let residual = changed(lsun("smoke"), "residual64").unwrap();
+        assert_eq!((residual.model.architecture, residual.model.width), (Architecture::Residual64, 2));
+        let refused = |of: Choice, name: &str| changed(of, name).unwrap_err().to_string();
+        let expected = "the images are 64 x 64 pixels, and the networks `residual` make 32 x 32; model.architecture may be \
+                        resnet or residual64";
+        assert_eq!(refused(lsun("quick"), "residual"), expected);
+        let expected = "the images are 32 x 32 pixels, and the networks `resnet` make 64 x 64; model.architecture may be \
+                        digit or residual";
+        assert_eq!(refused(choice("paper"), "resnet"), expected);
+        let unknown = refused(choice("quick"), "residul");
+        assert!(unknown.contains("unknown variant `residul`, expected one of `digit`, `resnet`,"), "{unknown}");
+    }
+
+    #[test]
+    fn the_photo_preset_has_residual_networks_and_augments() {
+        let photographs = |of: Choice| resolve(&Choice { dataset: "pets".into(), ..of }, 5).unwrap();
+        let [small, large] = [choice("photo"), lsun("photo")].map(photographs);
+        let architectures = [&small, &large].map(|config| config.model.architecture);
+        assert_eq!(architectures, [Architecture::Residual, Architecture::Residual64]);
+        let augmented = |config: &Config| (config.training.mirror, config.training.augment.to_string());
+        assert_eq!(augmented(&small), (true, "color,translation,cutout".into()));
+        for other in ["smoke", "quick", "paper"] {
+            assert_eq!(augmented(&photographs(choice(other))), (false, String::new()));
+        }
+        // A change goes over what the preset says of a size.
+        let changes = toml::toml! { model = { architecture = "digit" } };
+        let digit = photographs(Choice { changes, ..choice("photo") });
+        assert_eq!(digit.model.architecture, Architecture::Digit);
+    }
+
+    /// A configuration written before an option existed is that of a run without it.
+    #[test]
+    fn configurations_of_earlier_versions_have_no_augmentation() {
+        let config = resolve(&choice("quick"), 10).unwrap();
+        let text = config.to_toml().replace("mirror = false\naugment = \"\"\n", "");
+        assert!(!text.contains("augment") && !text.contains("mirror"), "{text}");
+        assert_eq!(Config::parse(&text, "config.toml").unwrap(), config);
     }
 
     #[test]
@@ -472,8 +555,8 @@ mod tests {
     #[test]
     fn faults_name_their_place_and_the_remedy() {
         let message = |choice: Choice| resolve(&choice, 10).unwrap_err().to_string();
-        assert_eq!(message(choice("fast")), "there is no preset `fast`; choose one of: smoke, quick, paper");
-        let slip = "there is no preset `papre`; choose one of: smoke, quick, paper; did you mean `paper`?";
+        assert_eq!(message(choice("fast")), "there is no preset `fast`; choose one of: smoke, quick, photo, paper");
+        let slip = "there is no preset `papre`; choose one of: smoke, quick, photo, paper; did you mean `paper`?";
         assert_eq!(message(choice("papre")), slip);
         let strategy = message(Choice { strategy: "rat".into(), ..choice("smoke") });
         assert!(strategy.starts_with("there is no strategy `rat`"), "{strategy}");
@@ -482,6 +565,11 @@ mod tests {
         assert!(unknown.contains("unknown field `speed`"), "{unknown}");
         let out_of_range = changed(toml::toml! { training = { rate = -1.0 } });
         assert_eq!(out_of_range, "configuration, training.rate: it must be a positive number");
+        let unknown = changed(toml::toml! { training = { augment = "flip" } });
+        assert!(
+            unknown.starts_with("configuration: there is no augmentation `flip`; training.augment names"),
+            "{unknown}"
+        );
         let renamed = changed(toml::toml! { preset = "paper" });
         assert_eq!(renamed, "configuration, preset: it cannot be changed here; choose it on the command line");
     }

@@ -66,6 +66,18 @@ pub enum Purpose {
     CriticExemplars,
     /// Latents of the images of past classes that are scored while a task is learned.
     Gap,
+    /// Which of the critic step's real images are mirrored.
+    Mirror,
+    /// Changes of the images that the critic sees in the generator step.
+    GeneratorView,
+    /// Changes of the images that the critic sees in its own step.
+    CriticView,
+    /// Changes of the images at which the gradient penalty is taken.
+    PenaltyView,
+    /// Changes of the replayed images that the critic sees in the generator step.
+    GeneratorReplayView,
+    /// Changes of the replayed images that the critic sees in its own step.
+    CriticReplayView,
 }
 
 /// The random numbers of one step of training.
@@ -93,7 +105,12 @@ impl Draws<'_> {
 
     /// Draws one number in [0, 1) for each of `n` images: `[n, 1, 1, 1]`.
     pub fn fractions(&self, purpose: Purpose, n: usize) -> Tensor {
-        self.noise.uniform(self.address(purpose), [n, 1, 1, 1].into(), self.device)
+        self.uniform(purpose, [n, 1, 1, 1])
+    }
+
+    /// Draws numbers in [0, 1).
+    pub fn uniform(&self, purpose: Purpose, shape: impl Into<Shape>) -> Tensor {
+        self.noise.uniform(self.address(purpose), shape.into(), self.device)
     }
 
     /// Draws `n` of `classes` at random, with replacement.

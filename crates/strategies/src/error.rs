@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use mergan_datasets::{TaskError, suggestion};
-use mergan_models::WeightsError;
+use mergan_models::{Architecture, WeightsError};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -48,14 +48,17 @@ pub enum Error {
         largest: usize,
     },
     /// The images have a size that the networks cannot generate.
-    #[error("the images are {height} x {width} pixels; these networks make {side} x {side}")]
+    #[error(
+        "the images are {height} x {width} pixels, and the networks `{}` make {side} x {side}; {}",
+        architecture.name(), remedy(*height, *width), side = architecture.side()
+    )]
     ImageSize {
         /// Height in pixels.
         height: usize,
         /// Width in pixels.
         width: usize,
-        /// The side of the images that the networks generate, in pixels.
-        side: usize,
+        /// The architecture of the networks.
+        architecture: Architecture,
     },
     /// A loss or a weight is not finite, or a loss is so large that training has diverged.
     #[error(
@@ -83,6 +86,15 @@ pub enum Error {
         /// A description of what is wrong and what to do about it.
         reason: String,
     },
+}
+
+/// Returns what to do with images of a size that the chosen networks cannot generate.
+fn remedy(height: usize, width: usize) -> String {
+    let fitting: Vec<_> = Architecture::of_side(height).filter(|_| height == width).map(Architecture::name).collect();
+    if fitting.is_empty() {
+        return format!("there are networks for {}", Architecture::image_sizes());
+    }
+    format!("model.architecture may be {}", fitting.join(" or "))
 }
 
 impl Error {

@@ -3,6 +3,7 @@
 use mergan_models::{Critic, Generator, Network, Parameter};
 use mergan_tensor::{Adam, AdamOptions, Device, Tensor, no_grad};
 
+use crate::augmentation::mirrored;
 use crate::batches::Batch;
 use crate::draws::Purpose;
 use crate::losses::{self, Term};
@@ -108,8 +109,9 @@ impl Trainee<Generator> {
         let generator = &self.network;
         let (n, conditions) = (inputs.images, inputs.conditions(Purpose::GeneratorLabels));
         let fake = generator.forward(&inputs.draws.latents(Purpose::GeneratorLatents, n), &conditions);
-        let mut terms = losses::generator_terms(critic, &fake, &conditions.labels(n), inputs.weights);
-        terms.extend(strategy.generator_terms(&Step { role: Role::Generator, generator, critic, inputs }));
+        let step = Step { role: Role::Generator, generator, critic, inputs };
+        let mut terms = losses::generator_terms(step.view(), &fake, &conditions.labels(n), inputs.weights);
+        terms.extend(strategy.generator_terms(&step));
         self.descend(&terms, inputs.rate)
     }
 }
@@ -119,12 +121,15 @@ impl Trainee<Critic> {
     pub fn step(&mut self, generator: &Generator, strategy: &dyn Strategy, inputs: &StepInputs, real: Batch) -> Losses {
         let critic = &self.network;
         let step = Step { role: Role::Critic, generator, critic, inputs };
-        let real = strategy.batch(&step, real);
+        let Batch { mut images, labels } = strategy.batch(&step, real);
+        if inputs.mirror {
+            images = mirrored(&images, &inputs.draws.fractions(Purpose::Mirror, images.shape()[0]));
+        }
         let (n, conditions) = (inputs.images, inputs.conditions(Purpose::CriticLabels));
         let latents = inputs.draws.latents(Purpose::CriticLatents, n);
         let fake = no_grad(|| generator.forward(&latents, &conditions));
         let fraction = inputs.draws.fractions(Purpose::Interpolation, n);
-        let mut terms = losses::critic_terms(critic, &real.images, &fake, &fraction, &real.labels, inputs.weights);
+        let mut terms = losses::critic_terms(step.view(), &images, &fake, &fraction, &labels, inputs.weights);
         terms.extend(strategy.critic_terms(&step));
         self.descend(&terms, inputs.rate)
     }

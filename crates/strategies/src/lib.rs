@@ -24,6 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod augmentation;
 mod batches;
 mod checkpoint;
 mod comments;
@@ -41,6 +42,7 @@ mod strategies;
 mod strategy;
 mod trainer;
 
+pub use augmentation::{Augmentation, View};
 pub use batches::{Batch, Grouping};
 pub use config::{Choice, Config, EvaluationOptions, Extension, ModelOptions, NewClasses, TrainingOptions, presets};
 pub use draws::{Draws, Noise, Purpose};

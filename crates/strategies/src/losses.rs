@@ -1,7 +1,9 @@
 //! The losses of AC-GAN with WGAN-GP (paper section 2.1, equations 1 to 6, as computed by the released code).
 
-use mergan_models::Critic;
 use mergan_tensor::Tensor;
+
+use crate::augmentation::View;
+use crate::draws::Purpose;
 
 /// One term of a loss.
 #[derive(Clone, Debug)]
@@ -41,17 +43,17 @@ impl Default for LossWeights {
 /// the gradient penalty and the class term on real images.
 ///
 /// `real` and `fake` are images `[n, c, h, w]` of equal shape, `fraction` is `[n, 1, 1, 1]` with values in [0, 1), and
-/// `labels` are the classes of the real images.
-pub fn critic_terms(
-    critic: &Critic,
+/// `labels` are the classes of the real images. The critic may see all of them through random changes ([`View`]).
+pub fn critic_terms<'a>(
+    critic: impl Into<View<'a>>,
     real: &Tensor,
     fake: &Tensor,
     fraction: &Tensor,
     labels: &[usize],
     weights: LossWeights,
 ) -> Vec<Term> {
-    let n = real.shape()[0];
-    let verdict = critic.forward(&Tensor::concat(0, &[real, fake]));
+    let (n, critic) = (real.shape()[0], critic.into());
+    let verdict = critic.forward(&Tensor::concat(0, &[real, fake]), Purpose::CriticView);
     let wasserstein = verdict.score.slice(0, n..2 * n).mean() - verdict.score.slice(0, 0..n).mean();
     vec![
         Term::new("wasserstein", 1.0, wasserstein),
@@ -64,17 +66,23 @@ pub fn critic_terms(
 /// between real and fake images, with one fraction per image.
 ///
 /// The norm is taken over all elements of an image, and only the critic's score is differentiated, not its class head.
-/// The penalty itself is differentiable with respect to the critic's weights.
-pub fn gradient_penalty(critic: &Critic, real: &Tensor, fake: &Tensor, fraction: &Tensor) -> Tensor {
+/// The penalty itself is differentiable with respect to the critic's weights. If the critic sees images through random
+/// changes, x is an image before them.
+pub fn gradient_penalty<'a>(critic: impl Into<View<'a>>, real: &Tensor, fake: &Tensor, fraction: &Tensor) -> Tensor {
     let between = (real + (fake - real) * fraction).variable();
-    let slope = critic.score(&between).sum().differentiable_gradient(&between);
+    let slope = critic.into().score(&between, Purpose::PenaltyView).sum().differentiable_gradient(&between);
     slope.unit_norm_penalty()
 }
 
 /// Returns the terms of the generator's loss on one batch, without those of a strategy: the negated score of the critic
 /// and the class term, both on the fake images.
-pub fn generator_terms(critic: &Critic, fake: &Tensor, labels: &[usize], weights: LossWeights) -> Vec<Term> {
-    let verdict = critic.forward(fake);
+pub fn generator_terms<'a>(
+    critic: impl Into<View<'a>>,
+    fake: &Tensor,
+    labels: &[usize],
+    weights: LossWeights,
+) -> Vec<Term> {
+    let verdict = critic.into().forward(fake, Purpose::GeneratorView);
     vec![
         Term::new("adversarial", 1.0, -verdict.score.mean()),
         Term::new("class_fake", weights.class, verdict.logits.cross_entropy(labels)),

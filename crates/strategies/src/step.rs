@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use mergan_models::{Conditions, Critic, Generator};
 use mergan_tensor::{Tensor, no_grad};
 
+use crate::augmentation::{Augmentation, View};
 use crate::batches::Grouping;
 use crate::draws::{Draws, Purpose};
 use crate::losses::LossWeights;
@@ -44,6 +45,10 @@ pub struct StepInputs<'a> {
     /// The number of images in the critic's batch, real and replayed ones together, which is also the number of fake
     /// images.
     pub images: usize,
+    /// Whether half of the critic's real images, chosen at random, are mirrored.
+    pub mirror: bool,
+    /// The random changes through which the critic sees images.
+    pub augmentation: Augmentation,
     /// The weights of the terms of the losses.
     pub weights: LossWeights,
     /// Adam's learning rate.
@@ -91,6 +96,11 @@ impl StepInputs<'_> {
 }
 
 impl Step<'_> {
+    /// Returns the critic in training as it sees images. Terms in which it judges images use this view.
+    pub fn view(&self) -> View<'_> {
+        View::new(self.critic, self.inputs.augmentation, self.inputs.draws)
+    }
+
     /// Draws latents `[n, latent]` for replay.
     pub fn replay_latents(&self, n: usize) -> Tensor {
         let purpose = match self.role {

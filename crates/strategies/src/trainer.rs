@@ -95,10 +95,8 @@ impl Trainer {
     fn at_start(config: Config, strategies: &Strategies, classes: usize, train: &Labelled) -> Result<Self, Error> {
         let strategy = strategies.build(&config.strategy, &config.options)?;
         let [channels, height, width] = train.image_shape();
+        config.model.require_side(height, width)?;
         let ModelOptions { architecture, width: layer_width, latent } = config.model;
-        if (height, width) != (architecture.side(), architecture.side()) {
-            return Err(Error::ImageSize { height, width, side: architecture.side() });
-        }
         let tasks = config.task_sequence(classes)?;
         // Generators trained on mixed batches are also scored in mixed batches of all learned classes, so they must be
         // trained on all of these classes.
@@ -479,6 +477,8 @@ impl Trainer {
             grouping: training.grouping,
             batch: training.batch,
             images,
+            mirror: training.mirror,
+            augmentation: training.augment,
             weights: LossWeights { penalty: training.penalty, class: training.class_weight },
             rate: training.rate * (1.0 - done * (1.0 - training.final_rate)),
             draws: Draws {

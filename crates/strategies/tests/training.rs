@@ -4,8 +4,10 @@ use std::path::Path;
 
 use mergan_datasets::{Dataset, Labelled, TaskSequence};
 use mergan_models::{Architecture, Classifier, Critic, FitOptions, Generator, ModelConfig, Network, Weights};
+use mergan_strategies::losses::LossWeights;
 use mergan_strategies::{
-    Advance, Choice, Config, Error, Extension, Grouping, Purpose, Source, Strategies, TaskEnd, Trainer,
+    Advance, Augmentation, Choice, Config, Draws, Error, Extension, Grouping, Purpose, ReplayCounter, Role, Snapshot,
+    Source, Step, StepInputs, Strategies, TaskEnd, Trainer,
 };
 use mergan_tensor::{Device, Random};
 use ndarray::Array4;
@@ -119,6 +121,8 @@ fn a_fork_continues_another_runs_first_task() {
         Config { seed: 1, ..config("ra", toml::Table::new()) },
         config("ra", toml::toml! { training = { rate = 5e-3 } }),
         config("ra", toml::toml! { training = { critic_steps = 3 } }),
+        config("ra", toml::toml! { training = { mirror = true } }),
+        config("ra", toml::toml! { training = { augment = "cutout" } }),
     ];
     for other in others {
         let error = Trainer::fork(other, &strategies(), 10, &data.train, &path).err().unwrap().to_string();
@@ -408,26 +412,33 @@ fn a_run_that_has_not_ended_is_not_extended() {
     assert!(error.contains("class 1 is in task 2 and again in task 4"), "{error}");
 }
 
-/// Returns artificial photographs of three classes, 64 x 64 pixels in colour.
-fn photographs() -> Labelled {
-    let images = Array4::from_shape_fn((18, 3, 64, 64), |(n, c, y, x)| (n * 41 + c * 13 + y * (1 + n % 3) + x) as u8);
+/// Returns artificial photographs of three classes in colour.
+fn photographs(side: usize) -> Labelled {
+    let images =
+        Array4::from_shape_fn((18, 3, side, side), |(n, c, y, x)| (n * 41 + c * 13 + y * (1 + n % 3) + x) as u8);
     Labelled::new(images, (0..18).map(|n| n % 3).collect()).unwrap()
 }
 
-#[test]
-fn residual_networks_train_and_resume_with_every_strategy() {
-    let (data, folder) = (photographs(), tempfile::tempdir().unwrap());
+/// Returns the configuration of two smoke tasks on photographs.
+fn on_photographs(architecture: Architecture, strategy: &str, changes: toml::Table) -> Config {
+    let choice = Choice {
+        dataset: "photographs".into(),
+        architecture,
+        strategy: strategy.into(),
+        preset: "smoke".into(),
+        tasks: Some(2),
+        changes,
+        ..Choice::default()
+    };
+    Config::resolve(&choice, &strategies(), 3).unwrap()
+}
+
+/// Asserts that a training on photographs that is resumed in its second task gives the bits of one that is not.
+fn assert_resumes(architecture: Architecture, changes: &toml::Table) {
+    let (data, folder) = (photographs(architecture.side()), tempfile::tempdir().unwrap());
     let path = folder.path().join("checkpoint.safetensors");
     for strategy in strategies().names() {
-        let choice = Choice {
-            dataset: "lsun".into(),
-            architecture: Architecture::Resnet,
-            strategy: strategy.into(),
-            preset: "smoke".into(),
-            tasks: Some(2),
-            ..Choice::default()
-        };
-        let config = Config::resolve(&choice, &strategies(), 3).unwrap();
+        let config = on_photographs(architecture, strategy, changes.clone());
         let mut straight = Trainer::new(config.clone(), &strategies(), 3, &data).unwrap();
         run(&mut straight, |advance| matches!(advance, Advance::Iteration { task: 2, iteration: 1, .. }));
         straight.save(&path).unwrap();
@@ -435,13 +446,92 @@ fn residual_networks_train_and_resume_with_every_strategy() {
         for trainer in [&mut straight, &mut resumed] {
             run(trainer, |_| false);
         }
-        assert!(bits(straight.generator()) == bits(resumed.generator()), "{}", strategy);
+        assert!(bits(straight.generator()) == bits(resumed.generator()), "{architecture:?}, {strategy}");
+    }
+}
+
+/// Returns changes for a very short training; `more` are lines of its table `training`.
+fn few(more: &str) -> toml::Table {
+    format!("[training]\niterations = 2\nfirst_iterations = 2\nbatch = 4\n{more}").parse().unwrap()
+}
+
+#[test]
+fn residual_networks_train_and_resume_with_every_strategy() {
+    for architecture in [Architecture::Resnet, Architecture::Residual, Architecture::Residual64] {
+        assert_resumes(architecture, &few(""));
+    }
+}
+
+#[test]
+fn augmented_trainings_resume_to_the_same_bits() {
+    assert_resumes(Architecture::Residual, &few("mirror = true\naugment = 'color,translation,cutout'"));
+}
+
+/// Every change of the images changes what is learned, and a run without changes is what it was before there were any.
+#[test]
+fn every_kind_of_augmentation_takes_part() {
+    let data = photographs(32);
+    let learned = |changes: &str| {
+        let config = on_photographs(Architecture::Digit, "sft", few(changes));
+        let mut trainer = Trainer::new(config, &strategies(), 3, &data).unwrap();
+        run(&mut trainer, |_| false);
+        bits(trainer.generator())
+    };
+    let all = ["", "mirror = true", "augment = 'color'", "augment = 'translation'", "augment = 'cutout'"].map(learned);
+    for (i, bits) in all.iter().enumerate() {
+        assert!(!all[..i].contains(bits), "{i}");
+    }
+    assert!(all[0] == learned("mirror = false\naugment = ''"));
+}
+
+/// JTR's own terms judge images through the same changes as the others.
+#[test]
+fn replayed_images_are_augmented_too() {
+    let sizes = ModelConfig { width: 2, channels: 3, classes: 3, latent: 4, ..ModelConfig::default() };
+    let (generator, critic) =
+        (Generator::new(sizes, Random::new(0), Device::Cpu), Critic::new(sizes, Random::new(0), Device::Cpu));
+    let old = Snapshot { generator: generator.clone(), critic: critic.clone() };
+    let (noise, replay_counter) = (Random::new(1), ReplayCounter::default());
+    let strategy = strategies().build("jtr", &toml::toml! { replay = "sum" }).unwrap();
+    let values = |augmentation: Augmentation| {
+        let inputs = StepInputs {
+            old: Some(&old),
+            past: &[0],
+            conditions: &[1],
+            grouping: Grouping::Pure,
+            batch: 4,
+            images: 4,
+            mirror: false,
+            augmentation,
+            weights: LossWeights::default(),
+            rate: 1e-3,
+            draws: Draws { noise: &noise, device: Device::Cpu, latent: 4, task: 1, iteration: 1, inner: 0 },
+            replay_counter: &replay_counter,
+        };
+        let step = |role| Step { role, generator: &generator, critic: &critic, inputs: &inputs };
+        let terms =
+            [strategy.critic_terms(&step(Role::Critic)), strategy.generator_terms(&step(Role::Generator))].concat();
+        terms.iter().map(|term| (term.name, term.value.item())).collect::<Vec<_>>()
+    };
+    let plain = values(Augmentation::default());
+    let changed = values(Augmentation { color: true, ..Augmentation::default() });
+    assert_eq!(plain.len(), 4);
+    for ((name, plain), (_, changed)) in plain.into_iter().zip(changed) {
+        assert_ne!(plain, changed, "{name}");
     }
 }
 
 #[test]
 fn images_of_another_size_than_the_networks_make_are_refused() {
-    let error =
-        Trainer::new(config("ra", toml::Table::new()), &strategies(), 10, &photographs()).err().unwrap().to_string();
-    assert_eq!(error, "the images are 64 x 64 pixels; these networks make 32 x 32");
+    let refused = |side| {
+        let photographs = photographs(side);
+        let config = config("ra", toml::Table::new());
+        Trainer::new(config, &strategies(), 10, &photographs).err().unwrap().to_string()
+    };
+    let expected = "the images are 64 x 64 pixels, and the networks `digit` make 32 x 32; model.architecture may be resnet \
+                    or residual64";
+    assert_eq!(refused(64), expected);
+    let expected = "the images are 48 x 48 pixels, and the networks `digit` make 32 x 32; there are networks for 32 x 32 \
+                    and 64 x 64";
+    assert_eq!(refused(48), expected);
 }

@@ -36,12 +36,15 @@ fn start(directory: &Path, arguments: &TrainArguments, console: &Console) -> Res
     require_startable(directory, &config, &strategies, &manifest, shared)?;
     let device = arguments.device.open(console)?;
     announce(&config, console);
+    if config.preset == "quick" && manifest.shape[0] > 1 {
+        console.note("the images are in colour: photographs are better served by --preset photo");
+    }
     let data = arguments.data.load(&config.dataset, &config.images, console)?;
     let estimate = {
         // What is wrong with the run is said before the classifier that scores is trained, which takes minutes. These
         // networks are dropped again, because they would take memory as long as the run is trained.
         let trainer = new_trainer(config.clone(), &data, &strategies)?;
-        let asked = arguments.estimate || config.preset == "paper";
+        let asked = arguments.estimate || takes_long(&config);
         asked.then(|| Estimate::of(&trainer.on(device), usize::from(first.is_some()), console)).transpose()?
     };
     if let Some(estimate) = estimate {
@@ -68,7 +71,7 @@ pub fn resume(directory: &Path, arguments: &TrainArguments, console: &Console) -
     let strategies = Strategies::built_in();
     let open = if arguments.accept_changed_data { Run::open_on_any_data } else { Run::open };
     let run = open(directory, &data, &strategies)?.on(device);
-    if arguments.estimate || (config.preset == "paper" && config.extensions.is_empty()) {
+    if arguments.estimate || (takes_long(&config) && config.extensions.is_empty()) {
         let estimate = run.estimate(console)?;
         say(&estimate, console);
         if arguments.estimate {
@@ -98,6 +101,11 @@ fn train(run: Run, arguments: &TrainArguments, console: &Console) -> Result<Exit
             _ => Ok(ExitCode::SUCCESS),
         }
     })
+}
+
+/// Returns whether the preset takes so long that the duration is announced without being asked for.
+fn takes_long(config: &Config) -> bool {
+    matches!(config.preset.as_str(), "photo" | "paper")
 }
 
 /// Announces what is trained.

@@ -11,6 +11,7 @@ mod faults;
 mod fid;
 mod identity;
 mod interruption;
+mod photos;
 mod reproduce;
 mod results;
 mod tutorial;

@@ -2,7 +2,10 @@
 //! exported.
 
 mod digit;
+mod residual;
 mod resnet;
+
+use std::collections::BTreeSet;
 
 use crate::layers::{CriticLayers, Design, GeneratorLayers};
 
@@ -63,11 +66,21 @@ architectures! {
     /// Residual networks, 64x64 (LSUN; `GoodGenerator` and `GoodDiscriminator` of the released code's
     /// `gan64_model.py`).
     Resnet = "resnet" in resnet::Resnet,
+    /// Residual networks with conditional batch norm, 32x32 (CIFAR-10; those of WGAN-GP).
+    Residual = "residual" in residual::Residual<3>,
+    /// [`Architecture::Residual`] with one more doubling, 64x64.
+    Residual64 = "residual64" in residual::Residual<4>,
 }
 
 impl Architecture {
-    /// Returns the default architecture for images with this side, if there is one.
-    pub fn of_side(side: usize) -> Option<Self> {
-        Architecture::ALL.iter().copied().find(|architecture| architecture.side() == side)
+    /// Returns the architectures for images with this side. The first one is the default.
+    pub fn of_side(side: usize) -> impl Iterator<Item = Self> {
+        Architecture::ALL.iter().copied().filter(move |architecture| architecture.side() == side)
+    }
+
+    /// Returns the sizes of the images for which there are architectures, as text such as "32 x 32 and 64 x 64".
+    pub fn image_sizes() -> String {
+        let sides: BTreeSet<_> = Architecture::ALL.iter().map(|architecture| architecture.side()).collect();
+        sides.iter().map(|side| format!("{side} x {side}")).collect::<Vec<_>>().join(" and ")
     }
 }

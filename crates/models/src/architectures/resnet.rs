@@ -6,6 +6,8 @@
 //! per class, so that per-class parameters can be distinguished from shared ones. The shortcuts are 1x1 convolutions,
 //! which commute with nearest-neighbour upsampling and with mean pooling, so they run where there are fewer pixels.
 
+use std::fmt::Display;
+
 use mergan_nn::Rows;
 
 use crate::layers::{CriticLayers, Design, GeneratorLayers, Kernel};
@@ -22,7 +24,7 @@ impl Design for Resnet {
         let mut x = net.linear_of_class(latents, "fc", "label", 8 * width * BASE * BASE);
         x = net.unflatten(&x, [8 * width, BASE, BASE]);
         for (block, outputs) in [("r1", 8 * width), ("r2", 4 * width), ("r3", 2 * width), ("r4", width)] {
-            x = up(net, block, &x, outputs);
+            x = up(net, block, &x, outputs, Rows::Shared);
         }
         x = net.batch_norm_relu(&x, "n", Rows::Shared);
         x = net.conv(&x, "c", Kernel::he(3, channels));
@@ -38,13 +40,20 @@ impl Design for Resnet {
     }
 }
 
-/// Applies a residual block that doubles the image: two normalisations, two 3x3 convolutions and a shortcut.
-fn up<L: GeneratorLayers>(net: &mut L, block: &str, x: &L::Value, outputs: usize) -> L::Value {
-    let mut maps = net.batch_norm_relu(x, format_args!("{block}.n1"), Rows::Shared);
+/// Applies a residual block that doubles the image: two normalisations with these rows, two 3x3 convolutions and a
+/// shortcut.
+pub(super) fn up<L: GeneratorLayers>(
+    net: &mut L,
+    block: impl Display,
+    x: &L::Value,
+    outputs: usize,
+    rows: Rows,
+) -> L::Value {
+    let mut maps = net.batch_norm_relu(x, format_args!("{block}.n1"), rows);
     maps = net.upsample(&maps);
     // There is no bias because the next normalisation would cancel it.
     maps = net.conv(&maps, format_args!("{block}.c1"), Kernel::he(3, outputs).without_bias());
-    maps = net.batch_norm_relu(&maps, format_args!("{block}.n2"), Rows::Shared);
+    maps = net.batch_norm_relu(&maps, format_args!("{block}.n2"), rows);
     maps = net.conv(&maps, format_args!("{block}.c2"), Kernel::he(3, outputs));
     let mut shortcut = net.conv(x, format_args!("{block}.skip"), Kernel::glorot(1, outputs));
     shortcut = net.upsample(&shortcut);

@@ -11,6 +11,7 @@ use mergan_tensor::{Tensor, no_grad};
 use serde::Deserialize;
 
 use crate::batches::Batch;
+use crate::draws::Purpose;
 use crate::losses::Term;
 use crate::step::{Replayed, Step};
 use crate::strategy::{FromOptions, Strategy};
@@ -92,7 +93,7 @@ impl Strategy for JointReplay {
         };
         let new = no_grad(|| step.generator.forward(&latents, &conditions));
         let n = old.shape()[0];
-        let verdict = step.critic.forward(&Tensor::concat(0, &[&old, &new]));
+        let verdict = step.view().forward(&Tensor::concat(0, &[&old, &new]), Purpose::CriticReplayView);
         let wasserstein = verdict.score.slice(0, n..2 * n).mean() - verdict.score.slice(0, 0..n).mean();
         let class = verdict.logits.slice(0, 0..n).cross_entropy(&conditions.labels(n));
         vec![
@@ -105,7 +106,8 @@ impl Strategy for JointReplay {
         let Some(weight) = self.weight(step.inputs.past) else { return Vec::new() };
         let n = step.inputs.past.len() * self.per_class(step);
         let conditions = Conditions::pure(step.inputs.past);
-        let verdict = step.critic.forward(&step.generator.forward(&step.replay_latents(n), &conditions));
+        let fake = step.generator.forward(&step.replay_latents(n), &conditions);
+        let verdict = step.view().forward(&fake, Purpose::GeneratorReplayView);
         let class = verdict.logits.cross_entropy(&conditions.labels(n));
         vec![
             Term::new("replay_adversarial", weight, -&verdict.score.mean()),
