@@ -299,11 +299,10 @@ def summary(code, output, folder):
     if code is None:
         return output
     lines = [line for line in output.replace(str(folder), "").splitlines() if line.strip()]
-    telling = [line for line in lines if re.match(r"error|warning|note", line) or "panicked" in line]
-    telling += [line for line in lines if re.search("no picture|left out|become|lies in no|images  ", line)]
-    line = (telling or lines[-1:] or [""])[0]
     if code < 0 or code == 101:
-        return f"**crash ({code})** {line[:110]}"
+        return f"**crash (exit code {code})**"
+    patterns = ["^error", "^warning", "no picture|become|lies in no", "^images  ", "."]
+    line = next((line for pattern in patterns for line in lines if re.search(pattern, line)), "")
     line = re.sub(r"\s+", " ", line).replace("|", "\\|")
     return f"{'error' if code else 'fine'}: {line.removeprefix('error: ')[:150]}"
 
