@@ -25,7 +25,7 @@ fn unknown_names_are_answered_with_the_known_ones() {
             "mnits",
             "unknown dataset `mnits`, and no such file or folder; known datasets: mnist, fashion, svhn,",
         ),
-        ("--preset", "fast", "there is no preset `fast`; choose one of: smoke, quick, paper"),
+        ("--preset", "fast", "there is no preset `fast`; choose one of: smoke, quick, photo, paper"),
     ] {
         let arguments = new_run("ra", &run);
         let position = arguments.iter().position(|argument| *argument == option).unwrap();
