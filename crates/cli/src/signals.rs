@@ -3,13 +3,14 @@
 //! A second signal changes nothing, because some senders (`timeout` of coreutils) send each one twice. A user who
 //! cannot wait may kill the process; the run can be resumed from its last checkpoint.
 
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+
+use crate::exit::ExitCode;
 
 /// Records the signals that were caught.
 pub struct Signals {
@@ -42,6 +43,6 @@ impl Signals {
 impl Signal {
     /// Returns the exit code that a shell reports for a process ended by the signal.
     pub fn exit_code(self) -> ExitCode {
-        ExitCode::from(128 + self.0)
+        ExitCode(128 + self.0)
     }
 }

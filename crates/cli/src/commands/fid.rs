@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
-use mergan_metrics::{
-    Distance, Family, FeatureError, FeatureNetwork, FeatureSet, Images, ImagesError, Input, Subsets, distances,
-    metric_name,
-};
+use anyhow::{Context, Result};
+use mergan_metrics::{Distance, Family, FeatureError, FeatureNetwork, FeatureSet, Subsets, distances, metric_name};
 use mergan_runs::export::npy::read_matrix;
-use mergan_runs::{RunDir, Trained};
+use mergan_runs::open_images;
 use serde::Serialize;
 
 use crate::args::FidArguments;
@@ -104,7 +101,7 @@ fn features(
         return FeatureSet::gather(features.ncols(), families, [Ok::<_, FeatureError>(features)])
             .with_context(|| format!("the features in {}", path.display()));
     };
-    let input = open(path, arguments.samples.map(usize::from))?;
+    let input = open_images(path, arguments.samples.map(usize::from))?;
     let images = format!("the images in {}", path.display());
     let mut bar = None;
     let progress = |done: usize, total: usize| {
@@ -112,27 +109,6 @@ fn features(
         console.update(bar, done as u64, || format!("{done} of {total}"));
     };
     network.features(input, families, progress).context(images)
-}
-
-/// Opens images or statistics, or a run directory. From a run's generator, `samples` images of each class are drawn,
-/// by default as many as the run was configured for.
-fn open(path: &Path, samples: Option<usize>) -> Result<Input> {
-    let run = RunDir::new(path);
-    if run.config().is_file() {
-        let config = run.read_config()?;
-        let trained = Trained::load(&run.generator(run.newest_task()?))?;
-        let images = trained.draw_all(samples.unwrap_or(config.evaluation.samples), config.seed);
-        let count = images.iter().map(|images| images.dim().0).sum();
-        return Ok(Images::new(count, images.into_iter().map(Ok)).into());
-    }
-    Input::open(path).map_err(|error| match error {
-        ImagesError::UnknownKind { path } => anyhow!(
-            "{} is no set of images; give a folder of pictures, an array .npy or .npz, a prepared file .h5, statistics \
-             .npz, or a run directory",
-            path.display()
-        ),
-        error => error.into(),
-    })
 }
 
 fn card(arguments: &FidArguments, network: Option<&FeatureNetwork>, real: &FeatureSet, generated: &FeatureSet) -> Card {
