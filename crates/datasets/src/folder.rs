@@ -80,6 +80,18 @@ fn held_out(count: usize) -> impl Iterator<Item = bool> {
     (0..count).map(move |index| (index + 1) * held / count > index * held / count)
 }
 
+/// Splits images into those to train on and those held out for testing, class by class.
+pub(crate) fn held_out_of(labels: &[usize], images: &[usize], classes: usize) -> (Vec<usize>, Vec<usize>) {
+    let (mut train, mut test) = (Vec::new(), Vec::new());
+    for class in 0..classes {
+        let members: Vec<_> = images.iter().copied().filter(|&image| labels[image] == class).collect();
+        for (&image, held_out) in members.iter().zip(held_out(members.len())) {
+            if held_out { &mut test } else { &mut train }.push(image);
+        }
+    }
+    (train, test)
+}
+
 /// Returns the first `limit` pictures in `folder`, by name.
 fn pictures(folder: &Path, root: &Path, limit: Option<usize>) -> Result<Vec<PathBuf>, Error> {
     let mut pictures: Vec<_> = inside(folder, root)?.into_iter().filter(|path| is_picture(path)).collect();

@@ -52,6 +52,7 @@ mod folder;
 mod hex;
 mod hold;
 pub mod idx;
+mod in_memory;
 mod labelled;
 mod lmdb;
 mod lsun;

@@ -7,7 +7,7 @@ use crate::lsun::{self, LSUN};
 use crate::mnist::{FASHION, MNIST};
 use crate::shapes::SHAPES;
 use crate::svhn::{self, SVHN};
-use crate::{Dataset, Error, Manifest, Splits, folder, hold, prepared};
+use crate::{Dataset, Error, Manifest, folder, hold, prepared};
 
 const KNOWN: [Entry; 5] = [MNIST, FASHION, SVHN, LSUN, SHAPES];
 
@@ -35,25 +35,8 @@ pub fn info(name: &str, options: &FetchOptions<'_>) -> Result<Manifest, Error> {
     match find(name)? {
         Found::Known(entry) => Manifest::parse(entry.manifest),
         Found::Path(path) => {
-            let dataset = open_path(path, options)?;
-            Ok(Manifest {
-                description: format!("Images in {}", path.display()),
-                licence: "the images' own".into(),
-                homepage: None,
-                shape: dataset.train.image_shape(),
-                splits: Splits {
-                    train: dataset.train.len(),
-                    validation: dataset.validation.len(),
-                    test: dataset.test.len(),
-                },
-                name: dataset.name,
-                classes: dataset.class_names,
-                mirrors: Vec::new(),
-                packages: Vec::new(),
-                by_hand: Vec::new(),
-                obtain: None,
-                files: Vec::new(),
-            })
+            let manifest = open_path(path, options)?.manifest();
+            Ok(Manifest { description: format!("Images in {}", path.display()), ..manifest })
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use std::path::Path;
 use std::time::Duration;
 
-use mergan_record::TaskScores;
+use mergan_record::{Event, TaskScores};
 use mergan_strategies::Losses;
 
 /// Watches a run.
@@ -110,6 +110,9 @@ pub enum Happening<'h> {
         /// The share of test images that it recognises, from 0 to 1, if there are any.
         test_accuracy: Option<f64>,
     },
+    /// An event was written to the run's log, where losses are less frequent than in [`Happening::Iteration`] but
+    /// already read from the device.
+    Logged(&'h Event),
     /// A problem that is no reason to stop, but that the user should know about.
     Warning(&'h str),
     /// Information that may interest the user.
