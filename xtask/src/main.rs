@@ -11,6 +11,7 @@ mod gpu;
 mod hdf5;
 mod interop;
 mod kernels;
+mod module;
 mod outside;
 mod python;
 mod reproduce;

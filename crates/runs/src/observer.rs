@@ -96,6 +96,11 @@ pub enum Happening<'h> {
         /// The duration of its training.
         took: Duration,
     },
+    /// A part of a task's scoring begins. Nothing is lost if the work is abandoned here.
+    Measuring {
+        /// The task, counted from 1.
+        task: usize,
+    },
     /// A task is scored.
     Scored(&'h TaskScores),
     /// All tasks are learned and scored.
