@@ -71,7 +71,8 @@ def distances(
 
 
 def fid(real: Images, generated: Images, **options: Any) -> float:
-    """Returns the Frechet distance (Heusel et al. 2017), 0 for equal sets; :func:`distances` describes the arguments."""
+    """Returns the Frechet distance (Heusel et al. 2017), 0 for equal sets; :func:`distances` describes the
+    arguments."""
     (value,) = distances(real, generated, ["fid"], **options).values()
     return value
 

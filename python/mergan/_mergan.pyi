@@ -51,9 +51,7 @@ def resume(
     callback: Optional[Callable[[dict[str, Any]], object]],
     way: Mapping[str, Any],
 ) -> None: ...
-def save_statistics(
-    images: _Side, out: PathLike[str], samples: Optional[int], network: Mapping[str, Any]
-) -> None: ...
+def save_statistics(images: _Side, out: PathLike[str], samples: Optional[int], network: Mapping[str, Any]) -> None: ...
 def train(
     data: Union[str, Mapping[str, Any]],
     run: PathLike[str],

@@ -46,7 +46,8 @@ def train(
         subfolder of pictures per class, or ``(images, labels)``: uint8 images of 32 x 32 or 64 x 64 pixels, N x H x W
         or N x H x W x 3, and whole numbers from 0.
     strategy
-        What keeps the generator from forgetting: ``"sft"``, ``"ewc"``, ``"dgr"``, ``"jtr"``, ``"ra"``, ``"jt"`` and others.
+        What keeps the generator from forgetting: ``"sft"``, ``"ewc"``, ``"dgr"``, ``"jtr"``, ``"ra"``, ``"jt"`` and
+        others.
     run
         The directory of the run, which may hold other files, but no run.
     preset
@@ -60,9 +61,9 @@ def train(
         For arrays: the names of the classes, by default their labels; ``(images, labels)`` to score with, by default a
         tenth of each class, which is then not learned from; and the name of the dataset.
     callback
-        Is called with each event as a dict: those of the log (:meth:`Run.events` lists them), ``begins`` and ``ends`` of a
-        piece of ``work``, and ``warning`` with its ``text``. The work waits for it. An exception stops the training and is
-        raised here.
+        Is called with each event as a dict: those of the log (:meth:`Run.events` lists them), ``begins`` and ``ends``
+        of a piece of ``work``, and ``warning`` with its ``text``. The work waits for it. An exception stops the
+        training and is raised here.
     scorer, checkpoint_every, tensorboard, device, precision, cache, data_dir, offline
         As the options of ``mergan train``.
 
@@ -72,7 +73,7 @@ def train(
     Raises ValueError for arguments that do not fit, FileNotFoundError for data that are missing, and MerganError if the
     run cannot go on.
     """
-    options = {"dataset": dataset, "strategy": strategy, "preset": preset, "tasks": tasks, "seed": seed}
+    options: dict[str, Any] = {"dataset": dataset, "strategy": strategy, "preset": preset, "tasks": tasks, "seed": seed}
     if settings:
         options["settings"] = dict(settings)
     way = _way(

@@ -41,7 +41,9 @@ def test_numbers_are_those_of_the_command_for_arrays_and_files(images, noise, sa
         assert mergan.fid(*images, **options) == found["fd_noise"]
     assert mergan.kid(*images, **options) == found["kid_noise"]
     assert mergan.prdc(*images, **options) == {
-        name: value for name, value in found.items() if name.split("_")[0] in {"precision", "recall", "density", "coverage"}
+        name: value
+        for name, value in found.items()
+        if name.split("_")[0] in {"precision", "recall", "density", "coverage"}
     }
 
 

@@ -26,14 +26,14 @@ def test_exit_codes_are_those_of_the_command():
 
 
 def test_the_log_names_the_words_of_the_command(command, tmp_path):
-    command("train", "--dataset", "shapes", "--strategy", "sft", "--preset", "smoke", "--tasks", 1, "--run", tmp_path / "a b")
-    quoted = f"mergan train --dataset shapes --strategy sft --preset smoke --tasks 1 --run '{tmp_path / 'a b'}'"
-    assert mergan.Run(tmp_path / "a b").events("start")["command"] == [quoted]
+    words = "train --dataset shapes --strategy sft --preset smoke --tasks 1 --run"
+    command(*words.split(), tmp_path / "a b")
+    assert mergan.Run(tmp_path / "a b").events("start")["command"] == [f"mergan {words} '{tmp_path / 'a b'}'"]
 
 
 def test_the_command_calls_itself(command, tmp_path):
-    words = ["reproduce", "shapes", "--preset", "smoke", "--tasks", 1, "--strategies", "sft", "--out", tmp_path / "runs"]
-    command(*words)
+    words = "reproduce shapes --preset smoke --tasks 1 --strategies sft --out"
+    command(*words.split(), tmp_path / "runs")
     assert (tmp_path / "runs" / "report.html").is_file()
 
 

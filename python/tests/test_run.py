@@ -43,7 +43,9 @@ def test_events_are_columns_with_numbers_as_arrays(run):
     assert np.isnan(everything["iteration"]).any(), "not every event has an iteration"
     assert len(pandas.DataFrame(everything)) == len((run.path / "events.jsonl").read_text().splitlines())
     assert everything["time"][0].endswith("Z")
-    assert run.events("start")["command"] == ["mergan.train(dataset='shapes', strategy='ra', preset='smoke', tasks=2, seed=0)"]
+    assert run.events("start")["command"] == [
+        "mergan.train(dataset='shapes', strategy='ra', preset='smoke', tasks=2, seed=0)"
+    ]
 
 
 def test_the_events_of_the_callback_are_those_of_the_log(run, events):

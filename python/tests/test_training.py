@@ -6,9 +6,9 @@ import threading
 
 import numpy as np
 import pytest
+from conftest import generators
 
 import mergan
-from conftest import generators
 
 SMOKE = {"strategy": "ra", "preset": "smoke"}
 
