@@ -59,10 +59,8 @@ def distances(
         _side(real, features),
         _side(generated, features),
         list(metrics),
-        features,
-        samples,
         (subsets, subset_size, seed),
-        _network(weights, network, resize, cache, device, precision),
+        _reading(features, samples, weights, network, resize, cache, device, precision),
     )
     for metric, _, _, warning in rows:
         if warning is not None:
@@ -102,8 +100,8 @@ def save_statistics(
 ) -> None:
     """Writes the mean and the covariance of the features of images to a file ``.npz``, which :func:`fid` takes in place
     of the images, as pytorch-fid does; :func:`distances` describes the arguments."""
-    options = _network(weights, network, resize, cache, device, precision)
-    _mergan.save_statistics(_side(images, False), Path(out), samples, options)
+    reading = _reading(False, samples, weights, network, resize, cache, device, precision)
+    _mergan.save_statistics(_side(images, False), Path(out), reading)
 
 
 def _side(given: Images, features: bool) -> Any:
@@ -112,8 +110,19 @@ def _side(given: Images, features: bool) -> Any:
     return _arrays.numbers(given, "features") if features else _arrays.images(given)
 
 
-def _network(weights: Any, network: Any, resize: str, cache: Any, device: str, precision: str) -> dict[str, Any]:
+def _reading(
+    features: bool,
+    samples: Optional[int],
+    weights: Any,
+    network: Optional[str],
+    resize: str,
+    cache: Any,
+    device: str,
+    precision: str,
+) -> dict[str, Any]:
     return {
+        "features": features,
+        "samples": samples,
         "weights": weights and Path(weights),
         "network": network,
         "resize": resize,

@@ -35,10 +35,8 @@ def distances(
     real: _Side,
     generated: _Side,
     metrics: Sequence[str],
-    features: bool,
-    samples: Optional[int],
     subsets: tuple[int, int, int],
-    network: Mapping[str, Any],
+    reading: Mapping[str, Any],
 ) -> list[tuple[str, float, str, Optional[str]]]: ...
 def noise_network(path: PathLike[str], seed: int) -> None: ...
 def read_config(run: PathLike[str]) -> dict[str, Any]: ...
@@ -51,7 +49,7 @@ def resume(
     callback: Optional[Callable[[dict[str, Any]], object]],
     way: Mapping[str, Any],
 ) -> None: ...
-def save_statistics(images: _Side, out: PathLike[str], samples: Optional[int], network: Mapping[str, Any]) -> None: ...
+def save_statistics(images: _Side, out: PathLike[str], reading: Mapping[str, Any]) -> None: ...
 def train(
     data: Union[str, Mapping[str, Any]],
     run: PathLike[str],

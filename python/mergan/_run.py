@@ -38,9 +38,9 @@ class Run:
     def events(self, kind: Optional[str] = None) -> dict[str, Any]:
         """Returns the events of the run's log as columns, all or those of one kind.
 
-        The kinds are ``start``, ``progress`` (with ``losses.wasserstein`` and the other losses), ``checkpoint``, ``gap``
-        (the accuracy on past classes while a task is learned), ``task_end``, ``evaluation`` and ``data_changed``. Tasks
-        and iterations count from 1. A run that was resumed may repeat events; the last one counts.
+        The kinds are ``start``, ``progress`` (with ``losses.wasserstein`` and the other losses), ``checkpoint``,
+        ``gap`` (the accuracy on past classes while a task is learned), ``task_end``, ``evaluation`` and ``data_changed``.
+        Tasks and iterations count from 1. A run that was resumed may repeat events; the last one counts.
         """
         rows = _mergan.read_events(self.path)
         return _arrays.columns([row for row in rows if kind in (None, row["event"])])

@@ -1,5 +1,6 @@
 //! FID and the other distances between two sets of images or features.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -47,9 +48,15 @@ impl Given<'_> {
     }
 }
 
-/// The network whose features are compared.
+/// How images become features.
 #[derive(FromPyObject)]
-pub struct Network {
+pub struct Reading {
+    /// Whether they are features already.
+    #[pyo3(item)]
+    features: bool,
+    /// The number of images of each class that are drawn from a run's generator.
+    #[pyo3(item)]
+    samples: Option<NonZeroUsize>,
     #[pyo3(item)]
     weights: Option<PathBuf>,
     #[pyo3(item)]
@@ -64,15 +71,19 @@ pub struct Network {
     precision: String,
 }
 
-impl Network {
-    fn open(&self, name: Option<&str>, resize: Resize) -> Result<FeatureNetwork> {
+impl Reading {
+    /// Opens the network, if there has to be one.
+    fn open(&self, name: Option<&str>, resize: Resize) -> Result<Option<FeatureNetwork>> {
+        if self.features {
+            return Ok(None);
+        }
         let device = mergan_cli::open_device(&self.device, &self.precision)?;
         let cached = || cached_weights(&self.cache.clone().unwrap_or_else(default_cache));
         let weights = self.weights.clone().map_or_else(cached, Ok)?;
-        Ok(match name {
+        Ok(Some(match name {
             Some(name) => FeatureNetwork::open_as(name, &weights, resize, device)?,
             None => FeatureNetwork::open(&weights, resize, device)?,
-        })
+        }))
     }
 
     fn name(&self) -> PyResult<Option<String>> {
@@ -95,21 +106,19 @@ pub fn distances(
     real: Given<'_>,
     generated: Given<'_>,
     metrics: Vec<String>,
-    features: bool,
-    samples: Option<usize>,
-    subsets: (usize, usize, u64),
-    network: Network,
+    subsets: (NonZeroUsize, NonZeroUsize, u64),
+    reading: Reading,
 ) -> PyResult<Numbers> {
     let families = Family::ALL.map(|family| (family.name(), family));
     let families = metrics.iter().map(|name| one_of("metrics", name, families)).collect::<PyResult<Vec<_>>>()?;
-    let (count, size, seed) = subsets;
-    if families.is_empty() || count == 0 || size == 0 || samples == Some(0) {
-        return Err(refuse("metrics, subsets, subset_size and samples: at least one is needed"));
+    if families.is_empty() {
+        return Err(refuse("metrics: choose at least one of: fid, kid, prdc"));
     }
-    let (name, resize, sides) = (network.name()?, network.resize()?, [real.copy()?, generated.copy()?]);
+    let (count, size, seed) = (subsets.0.get(), subsets.1.get(), subsets.2);
+    let (name, resize, sides) = (reading.name()?, reading.resize()?, [real.copy()?, generated.copy()?]);
     let found = compute(py, None, |watch| {
-        let opened = if features { None } else { Some(network.open(name.as_deref(), resize)?) };
-        let [real, generated] = sides.map(|side| gather(side, &families, opened.as_ref(), samples, watch));
+        let network = reading.open(name.as_deref(), resize)?;
+        let [real, generated] = sides.map(|side| gather(side, &families, network.as_ref(), &reading, watch));
         Ok(mergan_metrics::distances(&families, &real?, &generated?, Subsets { count, size, seed })?)
     })?;
     let row = |Distance { metric, value, estimator, warning }: Distance| {
@@ -120,17 +129,11 @@ pub fn distances(
 
 /// Writes the mean and the covariance of the features of images, in pytorch-fid's format.
 #[pyfunction]
-pub fn save_statistics(
-    py: Python<'_>,
-    images: Given<'_>,
-    out: PathBuf,
-    samples: Option<usize>,
-    network: Network,
-) -> PyResult<()> {
-    let (name, resize, side) = (network.name()?, network.resize()?, images.copy()?);
+pub fn save_statistics(py: Python<'_>, images: Given<'_>, out: PathBuf, reading: Reading) -> PyResult<()> {
+    let (name, resize, side) = (reading.name()?, reading.resize()?, images.copy()?);
     compute(py, None, |watch| {
-        let network = network.open(name.as_deref(), resize)?;
-        Ok(gather(side, &[Family::Fid], Some(&network), samples, watch)?.statistics.save(&out)?)
+        let network = reading.open(name.as_deref(), resize)?;
+        Ok(gather(side, &[Family::Fid], network.as_ref(), &reading, watch)?.statistics.save(&out)?)
     })
 }
 
@@ -139,7 +142,7 @@ fn gather(
     side: Side,
     families: &[Family],
     network: Option<&FeatureNetwork>,
-    samples: Option<usize>,
+    reading: &Reading,
     watch: &Watch,
 ) -> Result<FeatureSet> {
     let Some(network) = network else {
@@ -153,7 +156,9 @@ fn gather(
         return FeatureSet::gather(features.ncols(), families, [Ok::<_, FeatureError>(features)]).context(what);
     };
     let (input, what) = match side {
-        Side::Path(path) => (open_images(&path, samples)?, format!("the images in {}", path.display())),
+        Side::Path(path) => {
+            (open_images(&path, reading.samples.map(usize::from))?, format!("the images in {}", path.display()))
+        }
         Side::Images(images) => (Input::from(images), "the images".to_owned()),
         Side::Features(_) => anyhow::bail!(mergan_runs::Error::Request(
             "images are arrays of uint8; to compare features, say features=True".into()

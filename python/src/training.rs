@@ -47,14 +47,14 @@ pub enum Given<'py> {
 /// A dataset that may have to be loaded.
 enum Data {
     Named(String),
-    Loaded(Dataset),
+    Loaded(Box<Dataset>),
 }
 
 impl Given<'_> {
     fn copy(self) -> PyResult<Data> {
         Ok(match self {
             Given::Named(name) => Data::Named(mergan_cli::whole_path(&name)),
-            Given::Arrays(arrays) => Data::Loaded(arrays.copy()?),
+            Given::Arrays(arrays) => Data::Loaded(Box::new(arrays.copy()?)),
         })
     }
 }
@@ -77,7 +77,7 @@ impl Data {
     fn load(self, fetch: &FetchOptions) -> Result<Dataset> {
         Ok(match self {
             Data::Named(name) => mergan_datasets::load(&name, fetch)?,
-            Data::Loaded(dataset) => dataset,
+            Data::Loaded(dataset) => *dataset,
         })
     }
 }
@@ -190,7 +190,7 @@ fn go_on(way: &Way, directory: &Path, data: Option<Data>, accept_changed_data: b
     let strategies = Strategies::built_in();
     let device = mergan_cli::open_device(&way.device, &way.precision)?;
     let data = way.with_options(watch, ImageOptions::default(), |fetch| match data {
-        Some(Data::Loaded(dataset)) => Ok(dataset),
+        Some(Data::Loaded(dataset)) => Ok(*dataset),
         Some(Data::Named(moved)) => load_data(directory, Some(&moved), fetch),
         None => load_data(directory, None, fetch),
     });

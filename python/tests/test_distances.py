@@ -98,7 +98,7 @@ def test_mistakes_are_exceptions(images, noise, command, tmp_path):
     for changes, text in [
         ({"resize": "nearest"}, "resize `nearest`: choose one of: tf1, torch, clean"),
         ({"network": "a/b"}, "letters, digits, dots and hyphens"),
-        ({"samples": 0}, "at least one"),
+        ({"samples": 0}, "zero"),
         ({"features": True}, "the axes"),
     ]:
         with pytest.raises(ValueError, match=text):
@@ -113,3 +113,5 @@ def test_mistakes_are_exceptions(images, noise, command, tmp_path):
         np.save(tmp_path / "b.npy", generated)
         said = command("fid", absent, tmp_path / "b.npy", "--network", "noise", "--weights", noise, fails=True)
         assert str(refused.value) in said
+    with pytest.raises(ValueError, match="metrics: choose at least one"):
+        mergan.distances(real, generated, [], **options)
