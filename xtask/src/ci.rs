@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::cargo::{add_target, cargo, metadata, must, root, target_directory};
+use crate::cargo::{add_target, build_mergan_and_module, cargo, metadata, must, root, target_directory};
 use crate::{arm, browser, hdf5, interop, kernels, module, outside, reproduce};
 
 /// A step, which returns how many tests it ran.
@@ -43,7 +43,9 @@ const STEPS: [(&str, Step); 16] = [
     ("kernels of ARM processors, in an emulator", || count(&mut arm::tests())),
     ("smoke reproduction, opened in a browser", smoke_reproduction),
     ("Python module", || count(&mut module::tests()?)),
-    ("exports in other programs", || interop::run(&interop::Arguments::default()).map(|()| 0)),
+    ("exports in other programs", || {
+        interop::run(&build_mergan_and_module()?, &interop::Arguments::default()).map(|()| 0)
+    }),
 ];
 
 /// Runs every step, and stops at the first failure.
@@ -111,7 +113,7 @@ fn smoke_reproduction() -> Result<usize> {
     let folder = tempfile::tempdir().context("making a temporary directory")?;
     let runs = folder.path().join("runs");
     let smoke = ["shapes", "--preset", "smoke", "--tasks", "2", "--out"].map(OsString::from);
-    reproduce::run(&[&smoke[..], &[runs.clone().into()]].concat())?;
+    reproduce::run(&build_mergan_and_module()?, &[&smoke[..], &[runs.clone().into()]].concat())?;
     browser::check(&runs.join("report.html"), None)?;
     Ok(0)
 }

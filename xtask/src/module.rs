@@ -14,8 +14,8 @@ use crate::python::Environment;
 /// The most bytes that a wheel may have.
 const LARGEST: u64 = 15 << 20;
 
-/// Builds and installs the wheel, and returns the command that tests it. The release profile and its features are those
-/// of the command, so most of the wheel has been compiled before.
+/// Builds and installs the wheel, and returns the command that tests it. What `build_mergan_and_module` has compiled is
+/// not compiled again.
 pub fn tests() -> Result<Command> {
     let folder = root().join("python");
     let requirements = folder.join("tests/requirements.txt");
