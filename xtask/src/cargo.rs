@@ -89,8 +89,19 @@ pub fn commit() -> Option<String> {
 
 /// Builds the `mergan` command in release and returns its path.
 pub fn build_mergan() -> Result<PathBuf> {
+    build_release(&["mergan-cli"])
+}
+
+/// Builds the `mergan` command and the Python module in release, and returns the path of the command. Packages that are
+/// built together share the features of their dependencies, which are therefore compiled once for both.
+pub fn build_mergan_and_module() -> Result<PathBuf> {
+    build_release(&["mergan-cli", "mergan-python"])
+}
+
+fn build_release(packages: &[&str]) -> Result<PathBuf> {
     let mut build = cargo();
-    build.args(["build", "--release", "--package", "mergan-cli"]).args(hdf5::features());
+    build.args(["build", "--release"]).args(packages.iter().flat_map(|package| ["--package", package]));
+    build.args(hdf5::features());
     if let Some(commit) = commit() {
         build.env("MERGAN_COMMIT", commit);
     }

@@ -10,13 +10,13 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::cargo::{add_target, cargo, metadata, must, root, target_directory};
-use crate::{arm, browser, dependencies, hdf5, interop, kernels, outside, reproduce};
+use crate::cargo::{add_target, build_mergan_and_module, cargo, metadata, must, root, target_directory};
+use crate::{arm, browser, dependencies, hdf5, interop, kernels, module, outside, reproduce};
 
 /// A step, which returns how many tests it ran.
 type Step = fn() -> Result<usize>;
 
-const STEPS: [(&str, Step); 16] = [
+const STEPS: [(&str, Step); 17] = [
     ("what the system has to have", || {
         hdf5::install().and_then(|()| browser::install()).and_then(|()| arm::install()).map(|()| 0)
     }),
@@ -43,7 +43,10 @@ const STEPS: [(&str, Step); 16] = [
     ("wasm32", wasm32),
     ("kernels of ARM processors, in an emulator", || count(&mut arm::tests())),
     ("smoke reproduction, opened in a browser", smoke_reproduction),
-    ("exports in other programs", || interop::run(&interop::Arguments::default()).map(|()| 0)),
+    ("Python module", || count(&mut module::tests()?)),
+    ("exports in other programs", || {
+        interop::run(&build_mergan_and_module()?, &interop::Arguments::default()).map(|()| 0)
+    }),
 ];
 
 /// Runs every step, and stops at the first failure.
@@ -93,8 +96,9 @@ fn examples() -> Result<usize> {
 
 /// Checks that every crate can be packed by itself; the programs outside the workspace have already built them.
 fn packages() -> Result<usize> {
-    let own =
-        ["xtask", "mergan-tests", "mergan-emulator", "mergan-benches"].map(|package| ["--exclude", package]).concat();
+    let own = ["xtask", "mergan-tests", "mergan-emulator", "mergan-benches", "mergan-python"]
+        .map(|package| ["--exclude", package])
+        .concat();
     check(cargo().args(["package", "--workspace", "--no-verify", "--allow-dirty"]).args(own))
 }
 
@@ -110,7 +114,7 @@ fn smoke_reproduction() -> Result<usize> {
     let folder = tempfile::tempdir().context("making a temporary directory")?;
     let runs = folder.path().join("runs");
     let smoke = ["shapes", "--preset", "smoke", "--tasks", "2", "--out"].map(OsString::from);
-    reproduce::run(&[&smoke[..], &[runs.clone().into()]].concat())?;
+    reproduce::run(&build_mergan_and_module()?, &[&smoke[..], &[runs.clone().into()]].concat())?;
     browser::check(&runs.join("report.html"), None)?;
     Ok(0)
 }
@@ -120,8 +124,8 @@ fn check(command: &mut Command) -> Result<usize> {
     must(command).map(|()| 0)
 }
 
-/// Runs tests that must pass, and counts them in cargo's output: `cargo test` reports on the standard output, nextest
-/// on the standard error.
+/// Runs tests that must pass, and counts them in their output: `cargo test` and pytest report on the standard output,
+/// nextest on the standard error.
 fn count(command: &mut Command) -> Result<usize> {
     let (reader, writer) = std::io::pipe().context("making a pipe")?;
     let both = writer.try_clone().context("making a pipe")?;
@@ -144,9 +148,10 @@ fn count(command: &mut Command) -> Result<usize> {
     Ok(passed)
 }
 
-/// Parses `test result: ok. 12 passed; 0 failed` or `12 tests run: 12 passed, 0 skipped`.
+/// Parses `test result: ok. 12 passed; 0 failed`, `12 tests run: 12 passed, 0 skipped` or pytest's `== 12 passed in 3s ==`.
 fn passed_in(line: &str) -> Option<usize> {
-    let summary = line.contains("test result: ") || line.contains(" run: ");
+    let of_pytest = line.starts_with("==") && line.ends_with("==");
+    let summary = of_pytest || line.contains("test result: ") || line.contains(" run: ");
     let (before, _) = line.split_once(" passed").filter(|_| summary)?;
     before.rsplit(' ').next()?.parse().ok()
 }
@@ -159,6 +164,8 @@ mod tests {
     fn tests_are_counted_in_both_summaries() {
         assert_eq!(passed_in("test result: ok. 12 passed; 0 failed; 0 ignored"), Some(12));
         assert_eq!(passed_in("     Summary [   0.2s] 7 tests run: 7 passed (1 slow), 0 skipped"), Some(7));
+        assert_eq!(passed_in("===== 9 passed, 2 warnings in 61.20s (0:01:01) ====="), Some(9));
+        assert_eq!(passed_in("===== 1 failed, 8 passed in 2.10s ====="), Some(8));
         assert_eq!(passed_in("all 12 passed the gate"), None);
     }
 }

@@ -1,13 +1,13 @@
 //! `cargo xtask interop`: checks the command's output for other programs with those programs, in Python.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::cargo::{build_mergan, data_cache, must, root};
+use crate::cargo::{data_cache, must, root};
 use crate::python::{Environment, TORCH};
 
 /// The arguments of `cargo xtask interop`.
@@ -23,7 +23,7 @@ pub struct Arguments {
 }
 
 /// Runs the check; its script says what it compares.
-pub fn run(arguments: &Arguments) -> Result<()> {
+pub fn run(mergan: &Path, arguments: &Arguments) -> Result<()> {
     let folder = root().join("tests/python");
     let requirements = folder.join("requirements.txt");
     let mut requirements =
@@ -32,7 +32,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if arguments.torch {
         requirements += TORCH;
     }
-    let mergan = build_mergan()?;
     let work = tempfile::tempdir().context("making a temporary directory")?;
     let mut check = Command::new(Environment::new(name, &requirements)?.install()?);
     check.arg(folder.join("check.py")).arg(mergan).arg(work.path()).env("MERGAN_DATA", data_cache());

@@ -13,6 +13,7 @@ mod gpu;
 mod hdf5;
 mod interop;
 mod kernels;
+mod module;
 mod outside;
 mod python;
 mod reproduce;
@@ -23,6 +24,8 @@ use std::path::{Path, PathBuf, absolute};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use cargo::build_mergan;
 
 /// The development tasks of the project.
 #[derive(Parser)]
@@ -71,9 +74,9 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
-        Task::Reproduce { arguments } => reproduce::run(&arguments),
+        Task::Reproduce { arguments } => build_mergan().and_then(|mergan| reproduce::run(&mergan, &arguments)),
         Task::Bench(bench) => bench::run(&bench),
-        Task::Interop(arguments) => interop::run(&arguments),
+        Task::Interop(arguments) => build_mergan().and_then(|mergan| interop::run(&mergan, &arguments)),
         Task::Ptx(arguments) => kernels::ptx(&arguments),
         Task::Ledger => kernels::ledger(),
         Task::Browse { page, pictures } => browse(&page, pictures.as_deref()),

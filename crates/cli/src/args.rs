@@ -11,6 +11,7 @@ use crate::config::{ConfigArguments, ImageArguments, PictureArguments};
 use crate::console::Verbosity;
 use crate::data::DataArguments;
 use crate::device::DeviceArguments;
+use crate::exit::ExitCode;
 use crate::inception::{FamilyName, InceptionArguments};
 
 /// The exit codes, on which scripts may rely.
@@ -314,10 +315,17 @@ impl ExtendArguments {
     }
 }
 
-/// Ends the process with clap's error for a missing argument that clap itself cannot know to be required.
-pub fn missing(argument: &str) -> ! {
+/// Returns clap's error for a missing argument that clap itself cannot know to be required.
+pub fn missing(argument: &str) -> clap::Error {
     let text = format!("the following required arguments were not provided:\n  {argument}");
-    Arguments::command().error(ErrorKind::MissingRequiredArgument, text).exit()
+    Arguments::command().error(ErrorKind::MissingRequiredArgument, text)
+}
+
+/// Prints what clap answers: what was not understood, or the help or version that was asked for.
+pub fn answer(answer: &clap::Error) -> ExitCode {
+    // There is nobody to tell if this cannot be printed.
+    let _ = answer.print();
+    ExitCode(answer.exit_code().try_into().unwrap_or(ExitCode::FAILURE.0))
 }
 
 /// The arguments of `mergan sample`.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use mergan_datasets::{ImageOptions, Manifest, names};
-use mergan_models::Architecture;
+use mergan_runs::configure;
 use mergan_strategies::{Choice, Config, Strategies};
 use toml::{Table, Value};
 
@@ -124,28 +124,22 @@ pub fn resolve(
         set(&mut file, change).with_context(|| format!("--set {change}"))?;
     }
     let named = file.get("dataset").and_then(Value::as_str).filter(|_| is_of_a_run).map(String::from);
-    let dataset = dataset.map(whole_path).or(named).unwrap_or_else(|| missing("--dataset <NAME|PATH>"));
+    let dataset = dataset.map(whole_path).or(named).ok_or_else(|| missing("--dataset <NAME|PATH>"))?;
     let images = file.get("images").cloned().unwrap_or(Value::Table(Table::new()));
     let manifest = data.info(&dataset, &images.try_into().context("configuration, images")?, console)?;
     if is_of_a_run {
         return Ok((again(file, dataset, arguments)?, manifest));
     }
-    let Manifest { shape: [_, height, width], .. } = manifest;
-    let architecture = Architecture::of_side(height).next().filter(|_| height == width);
-    let architecture = architecture.with_context(|| {
-        let sizes = Architecture::image_sizes();
-        format!("{dataset} has images of {height} x {width} pixels; there are networks for {sizes}")
-    })?;
     let choice = Choice {
         dataset,
-        architecture,
-        strategy: arguments.strategy.clone().unwrap_or_else(|| missing("--strategy <NAME>")),
+        strategy: arguments.strategy.clone().ok_or_else(|| missing("--strategy <NAME>"))?,
         preset: arguments.preset.clone().unwrap_or("quick".into()),
         seed: arguments.seed.unwrap_or(0),
         tasks: arguments.tasks,
         changes: file,
+        ..Choice::default()
     };
-    Ok((Config::resolve(&choice, strategies, manifest.classes.len())?, manifest))
+    Ok((configure(choice, &manifest, strategies)?, manifest))
 }
 
 /// Returns the absolute path, because a run may be resumed from any working directory.

@@ -91,15 +91,9 @@ impl Console {
         self.say(Verbosity::Normal, format!("warning: {text}"));
     }
 
-    /// Prints why the work stopped, with the causes that the message does not already quote.
+    /// Prints why the work stopped.
     pub fn error(&self, error: &Error) {
-        let mut message = format!("error: {error}");
-        for cause in error.chain().skip(1).map(ToString::to_string) {
-            if !message.contains(&cause) {
-                message += &format!("\n  because: {cause}");
-            }
-        }
-        self.say(Verbosity::Quiet, message);
+        self.say(Verbosity::Quiet, format!("error: {}", explain(error.as_ref())));
     }
 
     /// Starts to show the progress of `what`, which has `total` steps.
@@ -199,6 +193,17 @@ fn accuracies(scores: &TaskScores) -> String {
     let classes = scores.classes.iter().zip(&scores.class_names);
     let classes: Vec<_> = classes.map(|(&class, name)| format!("{name}: {:.1}", percent(Some(class)))).collect();
     format!("accuracy after task {}: {:.2} % ({})", scores.task, percent(None), classes.join(", "))
+}
+
+/// Returns what an error says, with the causes that it does not already quote.
+pub fn explain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut message = error.to_string();
+    for cause in anyhow::Chain::new(error).skip(1).map(ToString::to_string) {
+        if !message.contains(&cause) {
+            message += &format!("\n  because: {cause}");
+        }
+    }
+    message
 }
 
 /// The progress of a piece of work. The bar disappears when this is dropped.

@@ -12,6 +12,7 @@ use anyhow::Result;
 use clap::Args;
 use mergan_datasets::{Dataset, Event, FetchOptions, Files, ImageOptions, Manifest, default_cache};
 
+use crate::call::this_program;
 use crate::console::Console;
 
 /// The locations of data.
@@ -135,8 +136,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Lets another process open a prepared file, and fails if that crashes or does not end. If it ends in an error, so will
 /// this process.
 fn look(path: &Path) -> Result<(), String> {
-    let program = std::env::current_exe().map_err(|error| format!("this program cannot be found: {error}"))?;
-    let mut command = Command::new(program);
+    let mut command = this_program();
     command.args(["data", "look"]).arg(path);
     survive(&mut command, PATIENCE).map_err(|fault| format!("{fault}: it is damaged"))
 }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
+use mergan_runs::Error;
 use mergan_tensor::Device;
 use mergan_tensor::cuda::{self, Options, Precision};
 
@@ -48,14 +49,36 @@ impl FromStr for Choice {
 }
 
 impl DeviceArguments {
-    /// Opens the device and prints which one it is. `MERGAN_CUDA_GRAPHS=0` keeps a GPU from using CUDA graphs.
+    /// Opens the device and prints which one it is.
     pub fn open(&self, console: &Console) -> Result<Device> {
-        let precision = match self.precision {
+        let (device, note) = self.device.open(self.precision)?;
+        console.note(note);
+        Ok(device)
+    }
+}
+
+/// Opens the device of this name, as `--device` and `--precision` take them.
+///
+/// # Errors
+/// When there is no device or precision of this name, or the device cannot be used.
+pub fn open(device: &str, precision: &str) -> Result<Device> {
+    let named = |option: &str, name: &str, reason: String| Error::Request(format!("{option} `{name}`: {reason}"));
+    let choice: Choice = device.parse().map_err(|reason| named("device", device, reason))?;
+    let precision = Multiplication::from_str(precision, false)
+        .map_err(|_| named("precision", precision, "choose f32 or tf32".into()))?;
+    Ok(choice.open(precision)?.0)
+}
+
+impl Choice {
+    /// Opens the device, and returns a note that says which one it is. `MERGAN_CUDA_GRAPHS=0` keeps a GPU from using
+    /// CUDA graphs.
+    fn open(self, precision: Multiplication) -> Result<(Device, String)> {
+        let precision = match precision {
             Multiplication::F32 => Precision::F32,
             Multiplication::Tf32 => Precision::Tf32,
         };
         let options = Options { precision, graphs: std::env::var_os("MERGAN_CUDA_GRAPHS").is_none_or(|on| on != "0") };
-        let device = match self.device {
+        let device = match self {
             Choice::Cuda(ordinal) => cuda::open(ordinal, options)
                 .with_context(|| format!("--device cuda:{ordinal} cannot be used; choose cpu, or auto"))?,
             Choice::Cpu if precision == Precision::F32 => Device::Cpu,
@@ -63,15 +86,13 @@ impl DeviceArguments {
             Choice::Auto => match cuda::open(0, options) {
                 Ok(device) => device,
                 Err(reason) if precision == Precision::F32 => {
-                    console.note(format!("device cpu: {reason}"));
-                    return Ok(Device::Cpu);
+                    return Ok((Device::Cpu, format!("device cpu: {reason}")));
                 }
                 Err(reason) => bail!("--precision {precision} needs a GPU: {reason}"),
             },
         };
         let compiles = "; its driver compiles the kernels when they are first used, and keeps them";
-        console.note(format!("device {device}{}", if device == Device::Cpu { "" } else { compiles }));
-        Ok(device)
+        Ok((device, format!("device {device}{}", if device == Device::Cpu { "" } else { compiles })))
     }
 }
 

@@ -83,8 +83,11 @@ impl From<ResizeName> for Resize {
 }
 
 /// Accepts only plain names: metrics are named after networks, and other characters could be misread in tables and
-/// files.
-fn network_name(name: &str) -> Result<String, String> {
+/// files. Returns the name in lower case.
+///
+/// # Errors
+/// Says which characters are plain.
+pub fn network_name(name: &str) -> Result<String, String> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.');
     if !name.is_empty() && name.chars().all(plain) {
         return Ok(name.to_ascii_lowercase());

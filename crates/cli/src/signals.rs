@@ -8,7 +8,7 @@
 
 use std::env;
 use std::io::{self, Read};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,6 +20,7 @@ use signal_hook::iterator::{Handle, Signals as Arriving};
 use signal_hook::low_level;
 
 use crate::console::Console;
+use crate::exit::ExitCode;
 
 /// The time within which signals count as one.
 const ONE: Duration = Duration::from_millis(500);
@@ -112,7 +113,7 @@ impl Observer for Signals<'_> {
 impl Signal {
     /// Returns the exit code that a shell reports for a process ended by the signal.
     pub fn exit_code(self) -> ExitCode {
-        ExitCode::from(128 + self.0)
+        ExitCode(128 + self.0)
     }
 }
 

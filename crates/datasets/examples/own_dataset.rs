@@ -26,13 +26,8 @@ fn gratings(classes: usize, count: usize, first: usize) -> Result<Labelled, merg
 
 fn main() -> Result<(), Box<dyn Error>> {
     let class_names = ["horizontal", "rising", "vertical", "falling"].map(String::from).to_vec();
-    let data = Dataset {
-        name: "gratings".into(),
-        train: gratings(class_names.len(), 100, 0)?,
-        validation: gratings(class_names.len(), 0, 0)?,
-        test: gratings(class_names.len(), 20, 100)?,
-        class_names,
-    };
+    let [train, test] = [(100, 0), (20, 100)].map(|(count, first)| gratings(class_names.len(), count, first));
+    let data = Dataset::new("gratings", class_names, train?, Some(test?))?;
 
     // The sequence says which classes each task learns: here two per task, the last two classes first.
     let options = TaskOptions { classes_per_task: 2, order: Some(vec![2, 3, 0, 1]), ..TaskOptions::default() };

@@ -231,6 +231,13 @@ pub enum Error {
         labels: usize,
     },
 
+    /// Images in memory are no dataset; the reason says what does not fit.
+    #[error("{reason}")]
+    Images {
+        /// The problem that was found.
+        reason: String,
+    },
+
     /// The classes cannot be split into the tasks asked for.
     #[error(transparent)]
     Tasks(#[from] TaskError),

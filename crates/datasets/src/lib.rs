@@ -53,6 +53,7 @@ mod folder;
 mod hex;
 mod hold;
 pub mod idx;
+mod in_memory;
 mod labelled;
 mod listing;
 mod lmdb;

@@ -7,7 +7,7 @@ use crate::lsun::{self, LSUN};
 use crate::mnist::{FASHION, MNIST};
 use crate::shapes::SHAPES;
 use crate::svhn::{self, SVHN};
-use crate::{Dataset, Error, Manifest, Splits, arrays, folder, hold, prepared};
+use crate::{Dataset, Error, Manifest, arrays, folder, hold, prepared};
 
 const KNOWN: [Entry; 5] = [MNIST, FASHION, SVHN, LSUN, SHAPES];
 
@@ -39,27 +39,11 @@ pub fn info(name: &str, options: &FetchOptions<'_>) -> Result<Manifest, Error> {
         Found::Known(entry) => Manifest::parse(entry.manifest),
         Found::Path(path) => {
             let dataset = open_path(path, options)?;
-            Ok(Manifest {
-                description: match path.is_dir() && dataset.train.sources().is_some() {
-                    true => format!("Pictures in {}, upright, transparency over white", path.display()),
-                    false => format!("Images in {}", path.display()),
-                },
-                licence: "the images' own".into(),
-                homepage: None,
-                shape: dataset.train.image_shape(),
-                splits: Splits {
-                    train: dataset.train.len(),
-                    validation: dataset.validation.len(),
-                    test: dataset.test.len(),
-                },
-                name: dataset.name,
-                classes: dataset.class_names,
-                mirrors: Vec::new(),
-                packages: Vec::new(),
-                by_hand: Vec::new(),
-                obtain: None,
-                files: Vec::new(),
-            })
+            let description = match path.is_dir() && dataset.train.sources().is_some() {
+                true => format!("Pictures in {}, upright, transparency over white", path.display()),
+                false => format!("Images in {}", path.display()),
+            };
+            Ok(Manifest { description, ..dataset.manifest() })
         }
     }
 }

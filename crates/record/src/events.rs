@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use serde::de::Error as _;
+use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Error;
@@ -153,6 +153,15 @@ impl Event {
 /// # Errors
 /// [`Error::Read`], or [`Error::Event`], which names the line that is not an event.
 pub fn read(path: &Path) -> Result<Vec<Event>, Error> {
+    read_as(path)
+}
+
+/// Does the same as [`read`] for events of another type, such as a JSON object, which also holds the times and what a
+/// later version has added.
+///
+/// # Errors
+/// The errors of [`read`].
+pub fn read_as<E: DeserializeOwned>(path: &Path) -> Result<Vec<E>, Error> {
     // The log is read as bytes because a line may have been cut inside a character.
     let log = fs::read(path).map_err(Error::reading(path))?;
     let mut events = Vec::new();

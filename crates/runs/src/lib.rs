@@ -51,6 +51,7 @@ pub mod export;
 mod extension;
 mod host;
 mod identity;
+mod images;
 mod log;
 mod memory;
 mod observer;
@@ -64,8 +65,9 @@ pub use error::Error;
 pub use evaluation::{Evaluation, InceptionScores, Measure, Measured, Scored};
 pub use extension::{Effect, NewClass, effect, extend};
 pub use host::default_threads;
+pub use images::open_images;
 pub use observer::{Happening, Iteration, Observer, Unobserved, Work};
-pub use run::{Estimate, Outcome, Run, load_data, new_trainer, require_startable};
+pub use run::{Estimate, Outcome, Run, configure, load_data, new_trainer, require_startable};
 pub use scorer::Scorer;
 pub use trained::{Trained, Usage};
 

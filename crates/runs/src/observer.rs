@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use std::path::Path;
 use std::time::Duration;
 
-use mergan_record::TaskScores;
+use mergan_record::{Event, TaskScores};
 use mergan_strategies::Losses;
 
 /// Watches a run.
@@ -96,6 +96,11 @@ pub enum Happening<'h> {
         /// The duration of its training.
         took: Duration,
     },
+    /// A part of a task's scoring begins. Nothing is lost if the work is abandoned here.
+    Measuring {
+        /// The task, counted from 1.
+        task: usize,
+    },
     /// A task is scored.
     Scored(&'h TaskScores),
     /// All tasks are learned and scored.
@@ -110,6 +115,9 @@ pub enum Happening<'h> {
         /// The share of test images that it recognises, from 0 to 1, if there are any.
         test_accuracy: Option<f64>,
     },
+    /// An event was written to the run's log, where losses are less frequent than in [`Happening::Iteration`] but
+    /// already read from the device.
+    Logged(&'h Event),
     /// A problem that is no reason to stop, but that the user should know about.
     Warning(&'h str),
     /// Information that may interest the user.

@@ -8,8 +8,9 @@
 use std::path::{Path, PathBuf};
 
 use mergan_datasets::{Dataset, FetchOptions, LockFile, Manifest, default_cache};
+use mergan_models::Architecture;
 use mergan_record::{Event, Position, Start, TaskScores, quoted, write_whole};
-use mergan_strategies::{Config, Strategies, Trainer};
+use mergan_strategies::{Choice, Config, Strategies, Trainer};
 use mergan_tensor::{Device, microkernel};
 
 use crate::checkpoints;
@@ -219,7 +220,12 @@ impl Run {
                 self.device
             )));
         }
-        events.write(&Event::Start(Start {
+        let mut log = |event: Event| {
+            events.write(&event)?;
+            observer.happened(&Happening::Logged(&event));
+            Ok::<_, Error>(())
+        };
+        log(Event::Start(Start {
             command: self.command.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
             microkernel: microkernel().into(),
@@ -230,7 +236,7 @@ impl Run {
             commit: option_env!("MERGAN_COMMIT").map(String::from),
         }))?;
         if let Some(difference) = self.changed.take() {
-            events.write(&Event::DataChanged { difference, data: self.data.fingerprint()?.sha256 })?;
+            log(Event::DataChanged { difference, data: self.data.fingerprint()?.sha256 })?;
             identity::expect(&self.dir, &self.data)?;
         }
         if self.tensorboard {
@@ -336,6 +342,22 @@ impl Estimate {
         let seconds = iterations.iter().enumerate().skip(learned).map(left).fold(0.0, |total, seconds| total + seconds);
         Ok(Estimate { seconds, iterations })
     }
+}
+
+/// Resolves a choice for a dataset. Its images determine the architecture, whatever the choice says.
+///
+/// # Errors
+/// The errors of [`Config::resolve`], and when no architecture makes images of this size.
+pub fn configure(choice: Choice, dataset: &Manifest, strategies: &Strategies) -> Result<Config, Error> {
+    let [_, height, width] = dataset.shape;
+    let architecture = Architecture::of_side(height).next().filter(|_| height == width).ok_or_else(|| {
+        let sizes = Architecture::image_sizes();
+        Error::Request(format!(
+            "{} has images of {height} x {width} pixels; there are networks for {sizes}",
+            choice.dataset
+        ))
+    })?;
+    Ok(Config::resolve(&Choice { architecture, ..choice }, strategies, dataset.classes.len())?)
 }
 
 /// Checks that a run can start in `directory`, before anything is downloaded or trained: the strategy's options, the

@@ -97,7 +97,7 @@ impl<'s> Session<'s> {
                     self.record(task, iteration, iterations, &losses)?;
                 }
                 Some(Advance::TaskEnd { task }) => {
-                    self.events.write(&Event::TaskEnd { task, seconds: self.seconds, replayed })?;
+                    self.log(&Event::TaskEnd { task, seconds: self.seconds, replayed })?;
                     let (tasks, took) = (self.trainer.config().tasks, Duration::from_secs_f64(self.seconds));
                     self.observer.happened(&Happening::Learned { task, tasks, took });
                     self.seconds = 0.0;
@@ -119,7 +119,7 @@ impl<'s> Session<'s> {
     fn record(&mut self, task: usize, iteration: usize, iterations: usize, losses: &Losses) -> Result<(), Error> {
         if iteration.is_multiple_of((iterations / EVENTS).max(1)) || iteration == iterations {
             let losses = losses.read().into_iter().map(|(name, value)| (name.into(), Some(value))).collect();
-            self.events.write(&Event::Progress { task, iteration, iterations, losses, seconds: self.seconds })?;
+            self.log(&Event::Progress { task, iteration, iterations, losses, seconds: self.seconds })?;
         }
         // The grids are denser at first because the first iterations change the images most.
         if iteration.is_power_of_two() || iteration == iterations {
@@ -148,7 +148,7 @@ impl<'s> Session<'s> {
         let begun = Instant::now();
         let past = self.trainer.tasks().classes_seen(task - 1);
         let found = self.evaluation.glance(&self.trainer.sampling(), self.trainer.source(), &past);
-        self.events.write(&Event::Gap {
+        self.log(&Event::Gap {
             task,
             iteration,
             accuracy: found.iter().map(|(_, accuracy)| accuracy).sum::<f64>() / found.len() as f64,
@@ -159,9 +159,16 @@ impl<'s> Session<'s> {
         })
     }
 
+    /// Writes an event to the log, and tells the observer.
+    fn log(&mut self, event: &Event) -> Result<(), Error> {
+        self.events.write(event)?;
+        self.observer.happened(&Happening::Logged(event));
+        Ok(())
+    }
+
     fn save(&mut self) -> Result<(), Error> {
         let Position { tasks, iterations } = checkpoints::position(&self.trainer);
-        self.events.write(&Event::Checkpoint { tasks, iterations, seconds: self.seconds })?;
+        self.log(&Event::Checkpoint { tasks, iterations, seconds: self.seconds })?;
         checkpoints::save(self.run, &self.trainer)?;
         self.observer.happened(&Happening::Saved { tasks, iterations });
         self.saved = Instant::now();
@@ -182,7 +189,7 @@ impl<'s> Session<'s> {
         measured.save(self.run)?;
 
         let mean = measured.scores.get(ACCURACY, None).expect("every task has an accuracy").value;
-        self.events.write(&Event::Evaluation { task, accuracy: mean, seconds: begun.elapsed().as_secs_f64() })?;
+        self.log(&Event::Evaluation { task, accuracy: mean, seconds: begun.elapsed().as_secs_f64() })?;
         self.observer.happened(&Happening::Scored(&measured.scores));
         Ok(())
     }

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::Result;
 use mergan_datasets::{ImageOptions, Manifest, names};
@@ -12,6 +11,7 @@ use serde::Serialize;
 use crate::args::DoctorArguments;
 use crate::console::Console;
 use crate::data::size;
+use crate::exit::ExitCode;
 use mergan_runs::Scorer;
 
 /// The result of one check.

@@ -1,7 +1,5 @@
 //! `mergan extend`: teaches a finished run one more class, without the earlier data.
 
-use std::process::ExitCode;
-
 use anyhow::Result;
 use mergan_datasets::ImageOptions;
 use mergan_runs::{NewClass, RunDir, extend};
@@ -10,6 +8,7 @@ use mergan_strategies::Strategies;
 use super::train;
 use crate::args::ExtendArguments;
 use crate::console::Console;
+use crate::exit::ExitCode;
 
 /// Runs `mergan extend`.
 pub fn run(arguments: &ExtendArguments, console: &Console) -> Result<ExitCode> {

@@ -2,15 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use mergan_datasets::{ImageOptions, PICTURE_CONVENTION};
 use mergan_metrics::{
-    Distance, Family, FeatureError, FeatureNetwork, FeatureSet, Images, ImagesError, Input, Subsets, distances,
-    metric_name,
+    Distance, Family, FeatureError, FeatureNetwork, FeatureSet, Input, Subsets, distances, metric_name,
 };
 use mergan_runs::export::npy::read_matrix;
-use mergan_runs::{RunDir, Trained};
-use mergan_strategies::Config;
+use mergan_runs::{RunDir, open_images};
 use serde::Serialize;
 
 use crate::args::FidArguments;
@@ -68,8 +66,6 @@ enum Opened {
     Features(ndarray::Array2<f64>),
     /// Images or statistics.
     Input(Input),
-    /// A run's generator, of which images are drawn.
-    Generator(Box<Trained>, Config),
 }
 
 /// Runs `mergan fid`.
@@ -89,7 +85,7 @@ pub fn run(arguments: &FidArguments, console: &Console) -> Result<()> {
         true => vec![Family::Fid],
         false => arguments.metrics.iter().map(|&name| name.into()).collect(),
     };
-    let side = |path: &Path, set| features(arguments, path, set, &families, network.as_ref(), console);
+    let side = |path: &Path, set| features(path, set, &families, network.as_ref(), console);
     let real = side(&arguments.real, real)?;
     let Some(generated) = generated else {
         real.statistics.save(&arguments.generated)?;
@@ -125,28 +121,14 @@ fn open(arguments: &FidArguments, path: &Path, console: &Console) -> Result<Open
         );
         return Ok(Opened::Features(features));
     }
-    let run = RunDir::new(path);
-    if run.config().is_file() {
-        let trained = Trained::load(&run.generator(run.newest_task()?))?;
-        return Ok(Opened::Generator(Box::new(trained), run.read_config()?));
-    }
     let pictures = arguments.pictures.apply(ImageOptions::default());
-    let input = arguments.data.with_options(&pictures, console, |options| Input::open_with(path, options));
-    input.map(Opened::Input).map_err(|error| match error.downcast::<ImagesError>() {
-        Ok(ImagesError::UnknownKind { path }) => anyhow!(
-            "{} is no set of images; give a folder of pictures, an array .npy or .npz, a prepared file .h5, statistics \
-             .npz, or a run directory",
-            path.display()
-        ),
-        Ok(error) => error.into(),
-        Err(error) => error,
-    })
+    let samples = arguments.samples.map(usize::from);
+    let input = arguments.data.with_options(&pictures, console, |options| open_images(path, samples, options))?;
+    Ok(Opened::Input(input))
 }
 
-/// Computes the features of one side of the distance. From a run's generator, as many images of each class are drawn
-/// as is asked for, by default as many as the run was configured for.
+/// Computes the features of one side of the distance.
 fn features(
-    arguments: &FidArguments,
     path: &Path,
     set: Opened,
     families: &[Family],
@@ -159,12 +141,6 @@ fn features(
                 .with_context(|| format!("the features in {}", path.display()));
         }
         Opened::Input(input) => input,
-        Opened::Generator(trained, config) => {
-            let samples = arguments.samples.map_or(config.evaluation.samples, usize::from);
-            let images = trained.draw_all(samples, config.seed);
-            let count = images.iter().map(|images| images.dim().0).sum();
-            Images::new(count, images.into_iter().map(Ok)).into()
-        }
     };
     let network = network.expect("images are read by a network");
     let images = format!("the images in {}", path.display());

@@ -1,12 +1,11 @@
 //! `mergan selftest`: compares the results of a device with those of the reference device, plain loops in f64.
 
-use std::process::ExitCode;
-
 use anyhow::Result;
 use mergan_tensor::conformance::{Case, Outcome, layer_cases, small_cases};
 
 use crate::args::SelftestArguments;
 use crate::console::Console;
+use crate::exit::ExitCode;
 
 /// The batch size at which the layers of the networks are compared; no tile size divides it.
 const BATCH: usize = 21;

@@ -1,7 +1,6 @@
 //! `mergan train`: starts or resumes a run.
 
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -11,8 +10,10 @@ use mergan_runs::{Effect, Estimate, Outcome, Run, RunDir, Scorer, effect, load_d
 use mergan_strategies::{Config, Strategies};
 
 use crate::args::{TrainArguments, missing};
+use crate::call::command_line;
 use crate::config;
 use crate::console::Console;
+use crate::exit::ExitCode;
 use crate::signals::{Signals, end_with_parent};
 
 /// Runs `mergan train`. The exit code says whether the training is finished (0) or was interrupted (128 plus the
@@ -22,7 +23,7 @@ pub fn run(arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
     match (&arguments.resume, &arguments.run) {
         (Some(directory), _) => resume(directory, arguments, console),
         (None, Some(directory)) => start(directory, arguments, console),
-        (None, None) => missing("--run <DIR>"),
+        (None, None) => Err(missing("--run <DIR>").into()),
     }
 }
 
@@ -149,10 +150,4 @@ fn print_effect(effect: &Effect, console: &Console) -> Result<()> {
         effect.new_scorer.as_deref().unwrap_or("the same"),
         effect.samples,
     ))
-}
-
-/// Returns this process's command line, quoted for a shell.
-fn command_line() -> String {
-    let words = std::env::args_os().skip(1).map(|word| quoted(&word.to_string_lossy()));
-    ["mergan".to_string()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }

@@ -23,6 +23,18 @@ pub enum Family {
 }
 
 impl Family {
+    /// All of them.
+    pub const ALL: [Family; 3] = [Family::Fid, Family::Kid, Family::Prdc];
+
+    /// Returns its name in options: `fid`, `kid` or `prdc`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Family::Fid => "fid",
+            Family::Kid => "kid",
+            Family::Prdc => "prdc",
+        }
+    }
+
     /// Returns whether a metric needs the features themselves, not just their mean and covariance.
     fn needs_features(self) -> bool {
         self != Family::Fid

@@ -26,7 +26,7 @@ use crate::dir::RunDir;
 use crate::error::{At, Error};
 use crate::export::image_grid;
 use crate::memory;
-use crate::observer::Observer;
+use crate::observer::{Happening, Observer};
 use crate::scorer::Scorer;
 use crate::trained::Trained;
 use distance::Features;
@@ -162,6 +162,8 @@ impl<'e> Evaluation<'e> {
     ) -> Result<Measured, Error> {
         let classes = &trained.usage.classes;
         memory::require_for_images(samples, classes.len(), trained.generator.config().image_shape())?;
+        let begins = || self.observer.happened(&Happening::Measuring { task });
+        begins();
         let sampling = trained.usage.sampling(seed);
         let images = sampling.images(trained.source(), classes, samples);
         let readings = self.read(&images);
@@ -172,8 +174,10 @@ impl<'e> Evaluation<'e> {
         let has_real = self.config.extensions.is_empty();
         let measures = MEASURES.into_iter().chain(self.measures.iter().map(AsRef::as_ref));
         for measure in measures.filter(|measure| has_real || !measure.needs_real_images()) {
+            begins();
             measure.measure(self, &scored, &mut scores)?;
         }
+        begins();
         let (embedding, neighbours) = match has_real && self.is_milestone(task) {
             true => (self.embedding(&scored)?, Some(self.neighbours(&scored)?)),
             false => (None, None),

@@ -1,15 +1,15 @@
 //! A single run of a reproduction: its state, its training and the time that took.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use mergan_record::{Config, Error, Event, Layout, events};
 
+use crate::call::this_program;
 use crate::console::Console;
 use crate::signals::tie;
 
@@ -91,7 +91,7 @@ impl Run {
 
     /// Calls `mergan train` for this run, relays its messages and returns its output.
     fn call(&self, threads: usize, flags: &[&str], console: &Console) -> Result<Output> {
-        let mut train = Command::new(env::current_exe().context("finding this program")?);
+        let mut train = this_program();
         train.args(["train", "--threads", &threads.to_string()]).args(flags).args(&self.data);
         if self.state()? == State::New {
             for (key, value) in &self.identity {
