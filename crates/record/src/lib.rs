@@ -73,10 +73,10 @@ pub use error::Error;
 pub use events::{Event, Host, Start};
 pub use exhibits::{ClassNeighbours, Embedding, Neighbours, Point};
 pub use layout::Layout;
+pub use mergan_files::{rename_durably, write_whole};
 pub use owner::Owner;
 pub use position::Position;
 pub use scores::{ClassScore, ResultRow, Score, TaskScores};
-pub use write::{rename_durably, write_whole};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -36,7 +36,9 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
     let seed = arguments.seed.unwrap_or(config.seed);
     let measured = evaluation.task(&dir, &trained, task, samples, seed)?;
     if arguments.save {
-        let is_other = |task: &usize| dir.scored_by(*task).is_some_and(|by| by != evaluation.scorer().sha256());
+        // Scores that cannot be read have to be made again one by one, and are not mixed with any until then.
+        let scored_by = |task: usize| dir.scored_by(task).unwrap_or_default();
+        let is_other = |task: &usize| scored_by(*task).is_some_and(|by| by != evaluation.scorer().sha256());
         let mut others = Vec::new();
         if (1..=newest).any(|other| other != task && is_other(&other)) {
             ensure!(arguments.task.is_none(), "a run's tasks are all scored by one classifier; leave --task out");

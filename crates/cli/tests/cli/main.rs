@@ -6,11 +6,15 @@ mod colour;
 mod data;
 mod devices;
 mod errors;
+#[cfg(target_os = "linux")]
+mod every_call;
 mod extension;
 mod faults;
 mod fid;
 mod identity;
 mod interruption;
+#[cfg(target_os = "linux")]
+mod locks;
 mod reproduce;
 mod results;
 mod tutorial;
