@@ -2,6 +2,7 @@
 //! [`commands`] runs one command.
 
 mod args;
+mod checked;
 mod commands;
 mod config;
 mod console;

@@ -65,6 +65,7 @@ pub mod metric;
 mod owner;
 mod position;
 mod scores;
+mod seal;
 mod write;
 
 pub use card::{Card, Difference, comparable};
@@ -77,6 +78,7 @@ pub use mergan_files::{rename_durably, write_whole};
 pub use owner::Owner;
 pub use position::Position;
 pub use scores::{ClassScore, ResultRow, Score, TaskScores};
+pub use seal::{sealed_json, sealed_toml};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -78,6 +78,10 @@ pub fn extend(
     }
 
     let trained = Trained::load_with(&base.generator(task), strategies)?;
+    if !trained.checked {
+        let path = base.generator(task);
+        observer.happened(&Happening::Warning(&format!("{} has no checksum and was not checked", path.display())));
+    }
     let class = number(base, &trained, &config, new, fetch)?;
     let folder = fs::canonicalize(new.images).at("finding", new.images)?;
     let images = images(&trained.generator, &config, &folder, new.limit, fetch)?;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use mergan_datasets::{Dataset, FetchOptions, Manifest, default_cache};
 use mergan_files::LockFile;
-use mergan_record::{Event, Position, Start, TaskScores, write_whole};
+use mergan_record::{Event, Position, Start, TaskScores, sealed_toml, write_whole};
 use mergan_strategies::{Config, Strategies, Trainer};
 use mergan_tensor::{Device, microkernel};
 
@@ -414,5 +414,5 @@ fn first_task(first: &RunDir) -> Result<PathBuf, Error> {
 /// Writes the configuration of a run, which counts as started from then on.
 pub(crate) fn write_config(dir: &RunDir, config: &Config) -> Result<(), Error> {
     let path = dir.config();
-    write_whole(&path, config.to_toml().as_bytes()).at("writing", &path)
+    write_whole(&path, sealed_toml(&config.to_toml()).as_bytes()).at("writing", &path)
 }
