@@ -96,7 +96,7 @@ fn examples() -> Result<usize> {
 
 /// Checks that every crate can be packed by itself; the programs outside the workspace have already built them.
 fn packages() -> Result<usize> {
-    let own = ["xtask", "mergan-tests", "mergan-emulator", "mergan-benches", "mergan-python"]
+    let own = ["xtask", "mergan-tests", "mergan-emulator", "mergan-faults", "mergan-benches", "mergan-python"]
         .map(|package| ["--exclude", package])
         .concat();
     check(cargo().args(["package", "--workspace", "--no-verify", "--allow-dirty"]).args(own))

@@ -3,6 +3,7 @@
 
 mod args;
 mod call;
+mod checked;
 mod commands;
 mod config;
 mod console;

@@ -34,7 +34,7 @@ fn in_cache(dataset: &Dataset, options: &FetchOptions<'_>) -> Result<Dataset, Er
     let print = cache_print(dataset, options)?;
     let folder = options.cache.join("prepared");
     let path = folder.join(format!("{}-{print}.h5", dataset.name));
-    let _lock = Lock::acquire(&folder, || (options.observer)(Event::Waiting { dataset: &dataset.name }))?;
+    let _lock = Lock::acquire(&folder, &dataset.name, options.observer)?;
     if !path.is_file() {
         prepared::write(dataset, &path, options)?;
     }

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use mergan_files::{create_anew, rename_durably};
 use ndarray::Array4;
 use zip::ZipArchive;
 
@@ -102,14 +103,14 @@ fn read(
 fn unpack(zip: &Path, name: &str, cache: &Path, options: &FetchOptions<'_>) -> Result<PathBuf, Error> {
     let folder = cache.join(name);
     let path = folder.join("data.mdb");
-    let _lock = Lock::acquire(cache, || (options.observer)(Event::Waiting { dataset: LSUN.name }))?;
+    let _lock = Lock::acquire(cache, LSUN.name, options.observer)?;
     if path.is_file() {
         return Ok(path);
     }
     fs::create_dir_all(&folder).map_err(cache_error("create the folder", &folder))?;
     let temporary = folder.join(".data.mdb.tmp");
     let unpacked = write_entry(zip, &format!("{name}/data.mdb"), &temporary, options)
-        .and_then(|()| fs::rename(&temporary, &path).map_err(cache_error("create", &path)));
+        .and_then(|()| rename_durably(&temporary, &path).map_err(cache_error("create", &path)));
     if unpacked.is_err() {
         // The folder holds nothing of use. Failing to remove it must not hide the first error.
         let _ = fs::remove_dir_all(&folder);
@@ -129,7 +130,7 @@ fn write_entry(zip: &Path, name: &str, to: &Path, options: &FetchOptions<'_>) ->
         return Err(fault(format!("{name} would grow from {compressed} to {size} bytes, which pictures do not")));
     }
     let (from, write_error, mut done) = (zip.display().to_string(), cache_error("write", to), 0);
-    let mut out = File::create(to).map_err(&write_error)?;
+    let mut out = create_anew(to).map_err(&write_error)?;
     for_each_chunk(
         entry,
         |chunk| {

@@ -48,11 +48,12 @@ pub use layers::{
     BatchNorm2d, ConditionalBatchNorm2d, Conv2d, ConvTranspose2d, Dropout, Embedding, LayerNorm, Linear,
     RunningStatistics, SpectralNorm, Weighted, fold_statistics,
 };
+pub use mergan_files::write_whole;
 pub use mode::{evaluate, is_training};
 pub use network::{Buffer, Layer, Network, Parameter, Rows};
 pub use scope::Scope;
 pub use sequential::Sequential;
-pub use weights::{Weights, WeightsError, write_whole};
+pub use weights::{Weights, WeightsError};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

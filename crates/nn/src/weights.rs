@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use mergan_files::write_whole;
 use mergan_tensor::{Device, Shape, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use sha2::{Digest, Sha256};
@@ -245,25 +246,6 @@ impl Weights {
         let metadata = (!self.note.is_empty()).then(|| [(NOTE.to_string(), self.note.clone())].into());
         let file = safetensors::serialize(views, metadata).expect("tensors with distinct names can be serialised");
         write_whole(path, &file).map_err(|source| WeightsError::File { action: "writing", path: path.into(), source })
-    }
-}
-
-/// Writes `contents` under a temporary name, flushes them to disk and renames the file, so that `path` holds either its
-/// old or its new contents, whatever happens. In WebAssembly, where files cannot be flushed and renamed, `path` is
-/// written directly.
-///
-/// # Errors
-/// Returns an error if the directory is not writable or the disk is full.
-pub fn write_whole(path: &Path, contents: &[u8]) -> std::io::Result<()> {
-    #[cfg(target_family = "wasm")]
-    {
-        fs::write(path, contents)
-    }
-    #[cfg(not(target_family = "wasm"))]
-    {
-        let mut file = atomic_write_file::AtomicWriteFile::open(path)?;
-        std::io::Write::write_all(&mut file, contents)?;
-        file.commit()
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::Error;
+use crate::seal::{self, Seal};
 
 /// The part of a run's `config.toml` that its readers need. The rest decides how the run is trained; readers only
 /// show its text.
@@ -30,18 +31,24 @@ pub struct Config {
     /// The text of the whole file.
     #[serde(skip)]
     pub text: String,
+    /// Whether the checksum in the file was verified. The files of earlier versions have none.
+    #[serde(skip)]
+    pub checked: bool,
 }
 
 impl Config {
     /// Reads a `config.toml`.
     ///
     /// # Errors
-    /// [`Error::Read`], or [`Error::Config`] where a key is missing.
+    /// [`Error::Read`], [`Error::Config`] where a key is missing, or [`Error::Changed`].
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = fs::read_to_string(path).map_err(Error::reading(path))?;
         let config: Self =
             toml::from_str(&text).map_err(|source| Error::Config { path: path.into(), source: Box::new(source) })?;
-        Ok(Config { text, ..config })
+        match seal::check(&text, seal::TOML) {
+            Seal::Broken => Err(Error::Changed { path: path.into() }),
+            seal => Ok(Config { checked: seal == Seal::Holds, text, ..config }),
+        }
     }
 }
 

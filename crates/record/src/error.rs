@@ -27,6 +27,15 @@ pub enum Error {
         /// The line, the column and what was expected.
         source: Box<toml::de::Error>,
     },
+    /// `config.toml` does not fit the checksum in its last line.
+    #[error(
+        "{} was damaged or changed since it was written: its checksum does not hold; restore it from a copy, or let \
+         `mergan train --resume` of this run say which line differs", path.display()
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// A line of `events.jsonl` is not an event.
     #[error("{} line {line} is no event: remove the line, or resume the run to write it anew", path.display())]
     Event {
@@ -48,6 +57,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Says that the checksum of a file of results does not hold.
+    pub(crate) fn broken(path: PathBuf) -> Self {
+        Error::Scores { path, reason: "it was damaged since it was written: its checksum does not hold".into() }
+    }
+
     /// Adds the name of the file to an error of the system.
     pub fn reading(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::seal::{self, Seal};
 use crate::{Error, Layout};
 
 /// A t-SNE map of real and generated images in the plane, based on a classifier's features.
@@ -79,6 +80,9 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
         return Ok(None);
     }
     let text = fs::read_to_string(path).map_err(Error::reading(path))?;
+    if seal::check(&text, seal::JSON) == Seal::Broken {
+        return Err(Error::broken(path.into()));
+    }
     let parsed = serde_json::from_str(&text);
     parsed.map(Some).map_err(|error| Error::Scores { path: path.into(), reason: error.to_string() })
 }

@@ -60,6 +60,12 @@ impl Layout {
         self.root.join(".lock")
     }
 
+    /// Returns whether a path is that of the lock file, or of the file that stands for its lock on a file system
+    /// without locks.
+    pub fn is_lock(&self, path: &Path) -> bool {
+        [self.lock_file(), self.root.join(".lock.holder")].iter().any(|lock| lock == path)
+    }
+
     /// TensorBoard's log, if one was requested.
     pub fn tensorboard(&self) -> PathBuf {
         self.root.join("tensorboard")

@@ -67,6 +67,7 @@ mod owner;
 mod position;
 mod quoted;
 mod scores;
+mod seal;
 mod write;
 
 pub use card::{Card, Difference, comparable};
@@ -75,11 +76,12 @@ pub use error::Error;
 pub use events::{Event, Host, Start};
 pub use exhibits::{ClassNeighbours, Embedding, Neighbours, Point};
 pub use layout::Layout;
+pub use mergan_files::{rename_durably, write_whole};
 pub use owner::Owner;
 pub use position::Position;
 pub use quoted::quoted;
 pub use scores::{ClassScore, ResultRow, Score, TaskScores};
-pub use write::{rename_durably, write_whole};
+pub use seal::{sealed_json, sealed_toml};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -80,8 +80,8 @@ impl Layout {
     /// Returns whether a run has a folder here, or a file that grows.
     fn is_made_in_place(&self, path: &Path, name: &str) -> bool {
         let folders = [self.checkpoints(), self.frames(), self.tasks(), self.tensorboard()];
-        let files = [self.lock_file(), self.events()];
-        folders.iter().chain(&files).any(|known| known == path)
+        folders.iter().chain([&self.events()]).any(|known| known == path)
+            || self.is_lock(path)
             || count(name).is_some_and(|task| self.task(task) == path)
             // TensorBoard recognises its files by this prefix, which is TensorFlow's.
             || name.starts_with("events.out.tfevents.") && path.parent() == Some(&self.tensorboard())

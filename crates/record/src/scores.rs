@@ -5,6 +5,7 @@ use std::fs;
 use serde::{Deserialize, Serialize};
 
 use crate::metric::ACCURACY;
+use crate::seal::{self, Seal};
 use crate::{Card, Error, Layout};
 
 /// One number and how it was measured.
@@ -48,13 +49,27 @@ impl TaskScores {
     /// Reads the scores of a task (from 1) of a run.
     ///
     /// # Errors
-    /// [`Error::Read`], or [`Error::Scores`] if they belong to another task or the accuracy of a class is missing.
+    /// [`Error::Read`], or [`Error::Scores`] if the file is damaged, or if they belong to another task or the accuracy of
+    /// a class is missing.
     pub fn read(run: &Layout, task: usize) -> Result<Self, Error> {
+        TaskScores::read_checked(run, task).map(|(scores, _)| scores)
+    }
+
+    /// Does the same as [`read`](Self::read), and returns whether the file has a checksum. Those of earlier versions
+    /// have none.
+    ///
+    /// # Errors
+    /// The errors of [`read`](Self::read).
+    pub fn read_checked(run: &Layout, task: usize) -> Result<(Self, bool), Error> {
         let path = run.scores(task);
         let text = fs::read_to_string(&path).map_err(Error::reading(&path))?;
+        let seal = seal::check(&text, seal::JSON);
+        if seal == Seal::Broken {
+            return Err(Error::broken(path));
+        }
         let parsed = serde_json::from_str(&text).map_err(|error| format!("no scores of a task ({error})"));
         let complete = parsed.and_then(|scores: Self| scores.require_complete(task).map(|()| scores));
-        complete.map_err(|reason| Error::Scores { path, reason })
+        complete.map(|scores| (scores, seal == Seal::Holds)).map_err(|reason| Error::Scores { path, reason })
     }
 
     /// Checks that these are the complete scores of a task; the error says what is missing.

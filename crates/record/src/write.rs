@@ -1,36 +1,4 @@
-//! Writes files so that they never appear incomplete under their final names.
-
-use std::fs;
-use std::io::{self, Write};
-use std::path::Path;
-
-use atomic_write_file::AtomicWriteFile;
-
-/// Writes `contents` under a temporary name, syncs them to disk and renames the file. Whatever happens, `path` holds
-/// either its old or its new contents.
-///
-/// # Errors
-/// When the directory cannot be written or the disk is full.
-pub fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let mut file = AtomicWriteFile::open(path)?;
-    file.write_all(contents)?;
-    file.commit()
-}
-
-/// Renames a file or directory, and syncs the directory that holds it to disk, so that a power cut does not undo it.
-///
-/// # Errors
-/// When the directory cannot be written, or `to` is a directory that is not empty.
-pub fn rename_durably(from: &Path, to: &Path) -> io::Result<()> {
-    fs::rename(from, to)?;
-    // Only Unix opens directories, and only there is this necessary.
-    #[cfg(unix)]
-    if let Some(folder) = to.parent() {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        fs::File::open(folder)?.sync_all()?;
-    }
-    Ok(())
-}
+//! The names of files that are being written.
 
 /// Returns the final name of a file that is being written under this name: `scores.json` for `.scores.json.a1B2c3`.
 pub(crate) fn final_name(temporary: &str) -> Option<&str> {
@@ -41,6 +9,11 @@ pub(crate) fn final_name(temporary: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use atomic_write_file::AtomicWriteFile;
+    use mergan_files::write_whole;
+
     use super::*;
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Task {
     pub samples: Grid,
     /// The scores, among them the accuracy of each class and the mean.
     pub scores: TaskScores,
+    /// Whether the checksum of their file was verified. The files of earlier versions have none.
+    pub checked: bool,
     /// Its images among real ones in the plane, if that was measured.
     pub embedding: Option<Embedding>,
     /// The distances of its images to training images, with examples of both, if they were measured.
@@ -175,7 +177,7 @@ impl Task {
     }
 
     fn read(run: &Layout, task: usize) -> Result<Self, Error> {
-        let scores = TaskScores::read(run, task)?;
+        let (scores, checked) = TaskScores::read_checked(run, task)?;
         let of_rows = |height| height / scores.classes.len() as u32;
         let samples = Grid::read(&run.samples(task), of_rows)?;
         let embedding = Embedding::read(run, task)?;
@@ -183,6 +185,6 @@ impl Task {
             None => None,
             Some(neighbours) => Some((neighbours, Grid::read(&run.neighbours_grid(task), of_rows)?)),
         };
-        Ok(Self { samples, scores, embedding, neighbours })
+        Ok(Self { samples, scores, checked, embedding, neighbours })
     }
 }

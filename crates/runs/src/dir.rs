@@ -4,7 +4,7 @@ use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use mergan_datasets::LockFile;
+use mergan_files::LockFile;
 use mergan_record::metric::ACCURACY;
 use mergan_record::{Layout, Owner, TaskScores, quoted};
 use mergan_strategies::Config;
@@ -52,9 +52,16 @@ impl RunDir {
         Ok(run.generator(run.newest_task()?))
     }
 
-    /// Returns the SHA-256 of the classifier that scored a task; `None` if the task has no readable scores.
-    pub fn scored_by(&self, task: usize) -> Option<String> {
-        TaskScores::read(self, task).ok()?.get(ACCURACY, None)?.card.sha256.clone()
+    /// Returns the SHA-256 of the classifier that scored a task; `None` if the task has no scores.
+    ///
+    /// # Errors
+    /// When the scores cannot be read.
+    pub fn scored_by(&self, task: usize) -> Result<Option<String>, Error> {
+        if !self.scores(task).exists() {
+            return Ok(None);
+        }
+        let scores = TaskScores::read(self, task)?;
+        Ok(scores.get(ACCURACY, None).and_then(|score| score.card.sha256.clone()))
     }
 
     /// Reads the configuration.
@@ -71,10 +78,10 @@ impl RunDir {
         if !root.exists() {
             return Ok(());
         }
-        let left = [self.lock_file(), self.events(), self.checkpoints(), self.frames()];
+        let left = [self.events(), self.checkpoints(), self.frames()];
         for entry in fs::read_dir(root).at("reading", root)? {
             let path = entry.at("reading", root)?.path();
-            if self.owner(&path) == Owner::Run && !left.contains(&path) {
+            if self.owner(&path) == Owner::Run && !left.contains(&path) && !self.is_lock(&path) {
                 let reason = format!(
                     "the run directory {root} exists already; go on with it by `mergan train --resume {again}`, or choose \
                      another one",

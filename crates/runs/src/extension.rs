@@ -7,7 +7,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mergan_datasets::{Dataset, FetchOptions, ImageOptions, Labelled, LockFile, hex, load_pictures_of};
+use mergan_datasets::{Dataset, FetchOptions, ImageOptions, Labelled, hex, load_pictures_of};
+use mergan_files::LockFile;
 use mergan_metrics::class_accuracy;
 use mergan_models::Generator;
 use mergan_record::{Position, quoted, rename_durably, write_whole};
@@ -21,7 +22,7 @@ use crate::error::{At, Error};
 use crate::evaluation::Evaluation;
 use crate::export::image_grid::{self, COLUMNS};
 use crate::identity;
-use crate::observer::Observer;
+use crate::observer::{Happening, Observer};
 use crate::run::write_config;
 use crate::scorer::Scorer;
 use crate::trained::{Trained, Usage};
@@ -78,11 +79,15 @@ pub fn extend(
     }
 
     let trained = Trained::load_with(&base.generator(task), strategies)?;
+    if !trained.checked {
+        let path = base.generator(task);
+        observer.happened(&Happening::Warning(&format!("{} has no checksum and was not checked", path.display())));
+    }
     let class = number(base, &trained, &config, new, fetch)?;
     let folder = fs::canonicalize(new.images).at("finding", new.images)?;
     let images = images(&trained.generator, &config, &folder, new.limit, fetch)?;
     let data = dataset(&trained.generator, &trained.usage, &config, class, new.name, &images)?;
-    let (name, limit, scorer) = (new.name.to_owned(), new.limit, base.scored_by(task));
+    let (name, limit, scorer) = (new.name.to_owned(), new.limit, base.scored_by(task)?);
     let ImageOptions { skip_bad, follow_links, .. } = fetch.images;
     let (images, sha256) = (folder, sha256(&data)?);
     let extension = Extension { name, class, images, limit, skip_bad, follow_links, sha256, scorer: scorer.clone() };
@@ -91,7 +96,10 @@ pub fn extend(
         .map_err(|error| Error::in_training(error, &data.class_names))?;
 
     let partial = RunDir::new(&hidden(&into)?);
-    let _lock = take_over(&partial, &into)?;
+    let mut lock = take_over(&partial, &into)?;
+    if let Some(notice) = lock.notice() {
+        observer.happened(&Happening::Warning(notice));
+    }
     partial.create()?;
     copy_folder(&base.tasks(), &partial.tasks())?;
     copy(&base.events(), &partial.events())?;
@@ -115,7 +123,9 @@ pub fn extend(
     identity::expect(&partial, &data)?;
     write_config(&partial, trainer.config())?;
     rename_durably(partial.root(), &into).at("naming", &into)?;
-    Ok(RunDir::new(&into))
+    let run = RunDir::new(&into);
+    lock.moved(&run.lock_file());
+    Ok(run)
 }
 
 /// Makes the directory in which the run `into` is assembled, locks it and removes what an interrupted process left in
@@ -136,7 +146,7 @@ fn take_over(partial: &RunDir, into: &Path) -> Result<LockFile, Error> {
         let left = entry.at("reading", root)?.path();
         if left.is_dir() {
             fs::remove_dir_all(&left).at("removing", &left)?;
-        } else if left != path {
+        } else if !partial.is_lock(&left) {
             fs::remove_file(&left).at("removing", &left)?;
         }
     }

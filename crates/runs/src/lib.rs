@@ -44,6 +44,7 @@
 //! | choose what is scored, and with which classifier | [`Evaluation`], [`Scorer`] |
 
 mod checkpoints;
+mod checksum;
 mod dir;
 mod error;
 mod evaluation;

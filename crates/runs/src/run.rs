@@ -7,9 +7,10 @@
 
 use std::path::{Path, PathBuf};
 
-use mergan_datasets::{Dataset, FetchOptions, LockFile, Manifest, default_cache};
+use mergan_datasets::{Dataset, FetchOptions, Manifest, default_cache};
+use mergan_files::LockFile;
 use mergan_models::Architecture;
-use mergan_record::{Event, Position, Start, TaskScores, quoted, write_whole};
+use mergan_record::{Event, Position, Start, TaskScores, quoted, sealed_toml, write_whole};
 use mergan_strategies::{Choice, Config, Strategies, Trainer};
 use mergan_tensor::{Device, microkernel};
 
@@ -201,6 +202,9 @@ impl Run {
         if self.lock.is_none() {
             self.lock = Some(self.dir.lock()?);
         }
+        if let Some(notice) = self.lock.as_ref().and_then(LockFile::notice) {
+            observer.happened(&Happening::Warning(notice));
+        }
         self.dir.sweep()?;
         if identity::expected(&self.dir)?.is_none() {
             // The run was made by a version that took no fingerprints.
@@ -212,6 +216,10 @@ impl Run {
             None => self.obtain_scorer(None, &default_cache(), observer)?,
         };
         self.require_one_scorer(&scorer)?;
+        // The training does not depend on earlier scores, so damaged ones are no reason to stop.
+        for error in (1..=self.config.tasks).filter_map(|task| self.dir.scored_by(task).err()) {
+            observer.happened(&Happening::Warning(&error.to_string()));
+        }
         let mut events = EventLog::resume(&self.dir.events(), observer)?;
         if let Some(before) = events.device()?.filter(|before| *before != self.device.to_string()) {
             observer.happened(&Happening::Warning(&format!(
@@ -277,9 +285,9 @@ impl Run {
         }
     }
 
-    /// Returns the SHA-256 of the classifier that scored the newest task with scores.
+    /// Returns the SHA-256 of the classifier that scored the newest task with scores that can be read.
     fn former_scorer(&self) -> Option<String> {
-        (1..=self.config.tasks).rev().find_map(|task| self.dir.scored_by(task))
+        (1..=self.config.tasks).rev().find_map(|task| self.dir.scored_by(task).ok()?)
     }
 
     /// Refuses a classifier other than the one that scored the earlier tasks.
@@ -429,5 +437,5 @@ fn first_task(first: &RunDir) -> Result<PathBuf, Error> {
 /// Writes the configuration of a run, which counts as started from then on.
 pub(crate) fn write_config(dir: &RunDir, config: &Config) -> Result<(), Error> {
     let path = dir.config();
-    write_whole(&path, config.to_toml().as_bytes()).at("writing", &path)
+    write_whole(&path, sealed_toml(&config.to_toml()).as_bytes()).at("writing", &path)
 }

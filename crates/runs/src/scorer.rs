@@ -5,7 +5,8 @@ use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mergan_datasets::{Dataset, Error as DataError, Labelled, LockFile, hex};
+use mergan_datasets::{Dataset, Error as DataError, Labelled, hex};
+use mergan_files::LockFile;
 use mergan_models::{Classifier, FitOptions, FitProgress, Reading, Weights};
 use mergan_record::Card;
 use mergan_strategies::{Config, Sampling, Source};
@@ -77,10 +78,13 @@ impl Scorer {
         let folder = path.parent().expect("the cache has a folder of scorers");
         make_folder(folder)?;
         let path_of_lock = folder.join(".lock");
-        let _lock = LockFile::lock(&path_of_lock, || {
+        let lock = LockFile::lock(&path_of_lock, || {
             observer.happened(&Happening::Detail("waiting for another process that trains the scoring classifier"));
         })
         .at("locking", &path_of_lock)?;
+        if let Some(notice) = lock.notice() {
+            observer.happened(&Happening::Warning(notice));
+        }
         match Scorer::of_data(&path, data) {
             Ok(scorer) => Ok(scorer),
             Err(reason) => {

@@ -203,6 +203,7 @@ impl<'s> Session<'s> {
             generator: source.generator.clone(),
             sampler: source.sampler.boxed(),
             standing: sampling.standing(source, &classes),
+            checked: true,
             usage: Usage { classes, class_names, batch: sampling.batch, grouping: sampling.grouping },
         }
     }

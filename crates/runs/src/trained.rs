@@ -8,6 +8,7 @@ use mergan_tensor::{Device, Tensor};
 use ndarray::{Array2, Array4};
 use serde::{Deserialize, Serialize};
 
+use crate::checksum;
 use crate::dir::RunDir;
 use crate::error::Error;
 use crate::memory;
@@ -22,6 +23,8 @@ pub struct Trained {
     pub standing: Standing,
     /// The information stored in its file.
     pub usage: Usage,
+    /// Whether the checksum in its file was verified. The files of earlier versions and of other programs have none.
+    pub checked: bool,
 }
 
 /// The information stored in the file beside its weights.
@@ -44,7 +47,7 @@ impl Trained {
         weights.insert_network("", &self.generator);
         self.standing.save(&mut weights);
         self.sampler.save(&mut weights);
-        weights.note = serde_json::to_string(&self.usage).expect("names and numbers can be written as JSON");
+        checksum::note(&mut weights, &self.usage);
         Ok(weights.save(path)?)
     }
 
@@ -66,13 +69,14 @@ impl Trained {
     pub fn load_with(path: &Path, strategies: &Strategies) -> Result<Self, Error> {
         let path = &RunDir::generator_of(path)?;
         let (weights, generator, usage) = Usage::read(path)?;
+        let checked = checksum::is_in(&weights);
         let sampler = strategies.sampler(path, &weights, &generator, &usage.classes)?;
         let source = Source { sampler: &*sampler, ..Source::from(&generator) };
         let standing = match Standing::restore(path, &weights, &generator)? {
             Some(standing) => standing,
             None => usage.sampling(0).standing(source, &usage.classes),
         };
-        Ok(Trained { generator, sampler, standing, usage })
+        Ok(Trained { generator, sampler, standing, usage, checked })
     }
 
     /// Draws `count` images of a class, given by its name or else its number, at the latents of a seed: bytes, N x C
@@ -165,6 +169,7 @@ impl Usage {
     /// Reads a file: all its weights, the generator among them, and how to use it.
     pub(crate) fn read(path: &Path) -> Result<(Weights, Generator, Usage), Error> {
         let weights = Weights::load(path, Device::Cpu)?;
+        checksum::verify(path, &weights)?;
         let generator = Generator::from_weights(path, &weights)?;
         let sizes = generator.config();
         let usage: Usage = if weights.note.is_empty() {

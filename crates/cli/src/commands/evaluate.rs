@@ -3,21 +3,24 @@
 use anyhow::{Result, ensure};
 use mergan_record::metric::ACCURACY;
 use mergan_report::scores_table;
-use mergan_runs::{Evaluation, InceptionScores, Run, RunDir, Trained, load_data};
+use mergan_runs::{Evaluation, InceptionScores, Run, RunDir, load_data};
 use mergan_strategies::Strategies;
 
 use crate::args::EvaluateArguments;
+use crate::checked::load_trained;
 use crate::console::Console;
 
 /// Runs `mergan evaluate`.
 pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
     let dir = RunDir::new(&arguments.run);
+    // This reader verifies the checksum; training compares the configuration with that of its checkpoint.
+    mergan_record::Config::read(&dir.config())?;
     let config = dir.read_config()?;
     let newest = dir.newest_task()?;
     let task = arguments.task.unwrap_or(newest);
     ensure!((1..=newest).contains(&task), "task {task} is not learned; choose one of 1 to {newest}");
     let device = arguments.device.open(console)?;
-    let trained = Trained::load(&dir.generator(task))?.on(device);
+    let trained = load_trained(&dir.generator(task), console)?.on(device);
     let moved = arguments.dataset.as_deref();
     let data = arguments.data.with_options(&config.images, console, |fetch| load_data(dir.root(), moved, fetch))?;
     let strategies = Strategies::built_in();
@@ -36,7 +39,9 @@ pub fn run(arguments: &EvaluateArguments, console: &Console) -> Result<()> {
     let seed = arguments.seed.unwrap_or(config.seed);
     let measured = evaluation.task(&dir, &trained, task, samples, seed)?;
     if arguments.save {
-        let is_other = |task: &usize| dir.scored_by(*task).is_some_and(|by| by != evaluation.scorer().sha256());
+        // Scores that cannot be read have to be made again one by one, and are not mixed with any until then.
+        let scored_by = |task: usize| dir.scored_by(task).unwrap_or_default();
+        let is_other = |task: &usize| scored_by(*task).is_some_and(|by| by != evaluation.scorer().sha256());
         let mut others = Vec::new();
         if (1..=newest).any(|other| other != task && is_other(&other)) {
             ensure!(arguments.task.is_none(), "a run's tasks are all scored by one classifier; leave --task out");

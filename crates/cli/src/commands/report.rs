@@ -1,15 +1,16 @@
 //! `mergan report`: compares runs with each other and with the paper.
 
 use anyhow::{Context, Result};
-use mergan_report::{load_run, results, table, write_report};
+use mergan_report::{results, table, write_report};
 
 use crate::args::ReportArguments;
+use crate::checked::load_runs;
 use crate::console::Console;
 
 /// Runs `mergan report`.
 pub fn run(arguments: &ReportArguments, console: &Console) -> Result<()> {
     let page = &arguments.out;
-    let runs = arguments.runs.iter().map(|run| load_run(run)).collect::<Result<Vec<_>, _>>()?;
+    let runs = load_runs(&arguments.runs, console)?;
     if let Some(folder) = page.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("making the directory {}", folder.display()))?;
     }

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use mergan_models::to_bytes;
-use mergan_runs::{Error, RunDir, Trained, export::image_grid, export::npy};
+use mergan_runs::{Error, RunDir, export::image_grid, export::npy};
 use ndarray::{Array4, Ix4};
 
 use crate::args::SampleArguments;
+use crate::checked::load_trained;
 use crate::console::Console;
 
 /// Runs `mergan sample`.
@@ -19,7 +20,7 @@ pub fn run(arguments: &SampleArguments, console: &Console) -> Result<()> {
     );
     let path = RunDir::generator_of(&arguments.source)?;
     let device = arguments.device.open(console)?;
-    let trained = Trained::load(&path)?.on(device);
+    let trained = load_trained(&path, console)?.on(device);
     let class = &arguments.class;
     let name = &trained.usage.class_names[trained.usage.position(class)?];
     let source = if arguments.batch_statistics { trained.source() } else { trained.standing_source() };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use mergan_datasets::load;
 use serde_json::Value;
 
-use crate::{complaint, finished_run, generators, mergan, new_run};
+use crate::{complaint, finished_run, generators, mergan, new_run, scores_of};
 
 /// Makes a folder of pictures of a shape.
 fn pictures(folder: &Path, class: usize) -> PathBuf {
@@ -31,7 +31,7 @@ fn generator(run: &Path, task: &str) -> Vec<u8> {
 }
 
 fn scores(run: &Path) -> Value {
-    serde_json::from_slice(&fs::read(run.join("tasks/04/scores.json")).unwrap()).unwrap()
+    scores_of(run, 4)
 }
 
 fn networks(scores: &Value) -> Vec<String> {

@@ -6,11 +6,16 @@ mod colour;
 mod data;
 mod devices;
 mod errors;
+#[cfg(target_os = "linux")]
+mod every_call;
 mod extension;
 mod faults;
 mod fid;
+mod flips;
 mod identity;
 mod interruption;
+#[cfg(target_os = "linux")]
+mod locks;
 mod photos;
 mod reproduce;
 mod results;
@@ -62,6 +67,14 @@ fn finished_run() -> &'static Path {
 /// Returns the generators of the three tasks, as bytes.
 fn generators(run: &Path) -> [Vec<u8>; 3] {
     [1, 2, 3].map(|task| fs::read(run.join(format!("tasks/{task:02}/generator.safetensors"))).unwrap())
+}
+
+/// Returns the scores of a task without the checksum that their file adds.
+fn scores_of(run: &Path, task: usize) -> serde_json::Value {
+    let text = fs::read(run.join(format!("tasks/{task:02}/scores.json"))).unwrap();
+    let mut scores: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    scores.as_object_mut().unwrap().remove("sha256").unwrap();
+    scores
 }
 
 /// Returns the accuracy on the past by task and iteration, according to the log. Lines repeated by a resumed run

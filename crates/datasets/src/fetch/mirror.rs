@@ -1,10 +1,11 @@
 //! Files on a web server. An interrupted download is resumed where it stopped, even by a later process.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use mergan_files::open_in_place;
 use ureq::Agent;
 use ureq::http::{HeaderMap, header};
 
@@ -59,6 +60,10 @@ impl Mirror<'_> {
     fn fetch_file(&self, file: &DataFile, store: &mut Store<'_>) -> Result<(), Failure> {
         let url = format!("{}/{}", self.base.trim_end_matches('/'), file.remote);
         let partial = store.partial(file);
+        if fs::symlink_metadata(&partial).is_ok_and(|found| !found.is_file()) {
+            // Whoever can write in the folder could put a link to another's file here.
+            fs::remove_file(&partial).map_err(cache_error("remove", &partial))?;
+        }
         let mut resumed = length(&partial) > 0;
         loop {
             self.download(&url, &partial, file, store)?;
@@ -113,9 +118,7 @@ impl Mirror<'_> {
         };
         let total = response.body().content_length().map(|rest| start + rest);
 
-        let mut options = OpenOptions::new();
-        let mut out =
-            options.write(true).create(true).truncate(false).open(partial).map_err(cache_error("create", partial))?;
+        let mut out = open_in_place(partial).map_err(cache_error("create", partial))?;
         let write_error = cache_error("write", partial);
         out.set_len(start).and_then(|()| out.seek(SeekFrom::Start(start))).map_err(&write_error)?;
         let mut done = start;

@@ -101,7 +101,7 @@ pub enum Event<'a> {
         /// Why it cannot be read.
         reason: &'a str,
     },
-    /// Something that was brought is not used, or not as it is.
+    /// Something that was brought is not used, or not as it is; or a file system lacks something.
     Noted {
         /// What, as a sentence without its full stop.
         what: &'a str,
@@ -217,7 +217,7 @@ pub fn fetch(manifest: &Manifest, options: &FetchOptions<'_>) -> Result<Files, E
         return Err(unavailable(manifest, &files, attempts, &cache));
     }
 
-    let _lock = Lock::acquire(&cache, || (options.observer)(Event::Waiting { dataset: &manifest.name }))?;
+    let _lock = Lock::acquire(&cache, &manifest.name, options.observer)?;
     // Another process may have fetched everything while this one waited for the lock.
     let (files, mut attempts) = find_local(manifest, &folders);
     let mut store = Store::new(&cache, files, options.observer);

@@ -3,16 +3,16 @@
 //! Names that start with a dot are temporary. Only the holder of the lock writes, so a temporary file left by a
 //! killed process is simply replaced.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead, Read, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
+use mergan_files::{LockFile, create_anew, rename_durably};
 
 use super::verify::copy_verified;
 use super::{Event, Failure, Files};
 use crate::Error;
-use crate::lock::LockFile;
 use crate::manifest::DataFile;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -23,11 +23,17 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Acquires the lock of `folder`, creating the folder if necessary. `waiting` is called if the lock is taken.
-    pub(crate) fn acquire(folder: &Path, waiting: impl FnOnce()) -> Result<Self, Error> {
+    /// Acquires the lock of `folder`, creating the folder if necessary. The observer is told if another process has to
+    /// be waited for.
+    pub(crate) fn acquire(folder: &Path, dataset: &str, observer: &dyn Fn(Event<'_>)) -> Result<Self, Error> {
         fs::create_dir_all(folder).map_err(cache_error("create the folder", folder))?;
         let path = folder.join(".lock");
-        Ok(Self { _file: LockFile::lock(&path, waiting).map_err(cache_error("lock", &path))? })
+        let file = LockFile::lock(&path, || observer(Event::Waiting { dataset }));
+        let file = file.map_err(cache_error("lock", &path))?;
+        if let Some(what) = file.notice() {
+            observer(Event::Noted { what });
+        }
+        Ok(Self { _file: file })
     }
 }
 
@@ -61,7 +67,7 @@ impl<'a> Store<'a> {
         let path = self.folder.join(&file.name);
         let temporary = self.folder.join(format!(".{}.tmp", file.name));
         let installed = write_verified(&temporary, file, content)
-            .and_then(|()| Ok(fs::rename(&temporary, &path).map_err(cache_error("create", &path))?));
+            .and_then(|()| Ok(rename_durably(&temporary, &path).map_err(cache_error("create", &path))?));
         // The leftover is no longer needed. It may not exist or not be removable, and neither is a reason to fail.
         let leftover = if installed.is_ok() { self.partial(file) } else { temporary };
         let _ = fs::remove_file(leftover);
@@ -94,9 +100,7 @@ fn write_verified(path: &Path, file: &DataFile, mut content: impl BufRead) -> Re
     let content: Box<dyn Read + '_> =
         if start.starts_with(&GZIP_MAGIC) { Box::new(GzDecoder::new(content)) } else { Box::new(content) };
     let write_error = cache_error("write", path);
-    // A leftover is removed rather than written to, because it might be a link to another file.
-    let _ = fs::remove_file(path);
-    let mut out = File::create_new(path).map_err(&write_error)?;
+    let mut out = create_anew(path).map_err(&write_error)?;
     copy_verified(content, file, |chunk| Ok(out.write_all(chunk).map_err(&write_error)?))?;
     Ok(out.sync_all().map_err(&write_error)?)
 }

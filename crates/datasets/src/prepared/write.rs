@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hdf5::types::VarLenUnicode;
 use hdf5::{File, Group};
+use mergan_files::{create_anew, rename_durably};
 use ndarray::{Axis, s};
 
 use super::{LEFT_OUT, SPLITS};
@@ -22,7 +23,7 @@ pub(crate) fn write(dataset: &Dataset, path: &Path, options: &FetchOptions<'_>) 
     let temporary = temporary(path);
     let written = write_all(dataset, &temporary, options).and_then(|()| {
         let on_disk = fs::File::open(&temporary).and_then(|file| file.sync_all());
-        let renamed = on_disk.and_then(|()| fs::rename(&temporary, path));
+        let renamed = on_disk.and_then(|()| rename_durably(&temporary, path));
         renamed.map_err(|error| Error::Write { path: path.into(), reason: error.to_string() })
     });
     if written.is_err() {
@@ -39,6 +40,8 @@ fn temporary(path: &Path) -> PathBuf {
 
 fn write_all(dataset: &Dataset, path: &Path, options: &FetchOptions<'_>) -> Result<(), Error> {
     let fault = |error: hdf5::Error| Error::Write { path: path.into(), reason: error.to_string() };
+    // HDF5 truncates and writes whatever has the name, and follows links.
+    create_anew(path).map_err(|error| Error::Write { path: path.into(), reason: error.to_string() })?;
     let file = File::create(path).map_err(fault)?;
     let name = |name: &String| name.parse::<VarLenUnicode>();
     let names = dataset.class_names.iter().map(name).collect::<Result<Vec<_>, _>>();

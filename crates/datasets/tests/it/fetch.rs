@@ -329,3 +329,19 @@ fn files_under_another_of_their_names_are_taken() {
         assert!(aliases.contains(&&"train-images.idx3-ubyte".to_string()) && aliases.len() == 4, "{aliases:?}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_leftover_that_is_a_link_is_replaced_and_not_followed() {
+    let (place, server) = (Place::new(), good_server());
+    fs::create_dir_all(place.cache()).unwrap();
+    let victim = place.cache().join("victim");
+    fs::write(&victim, "text").unwrap();
+    for ending in ["part", "tmp"] {
+        std::os::unix::fs::symlink(&victim, place.cache().join(format!(".{}.{ending}", NAMES[0]))).unwrap();
+    }
+    fetch(&manifest(&[&server.url]), &place.options()).unwrap();
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "text");
+    fs::remove_file(victim).unwrap();
+    place.assert_complete();
+}

@@ -16,7 +16,7 @@ use std::path::Path;
 use mergan_datasets::{Dataset, TaskSequence};
 use mergan_metrics::class_accuracy;
 use mergan_models::Reading;
-use mergan_record::{Card, Embedding, TaskScores, write_whole};
+use mergan_record::{Card, Embedding, TaskScores, sealed_json, write_whole};
 use mergan_report::TASK_COUNTS;
 use mergan_strategies::{Config, Purpose, Sampling, Source, Strategies};
 use ndarray::{Array4, Axis};
@@ -245,8 +245,7 @@ impl Measured {
 }
 
 fn save_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
-    let text = serde_json::to_string_pretty(value).expect("what is measured is numbers and text") + "\n";
-    write_whole(path, text.as_bytes()).at("writing", path)
+    write_whole(path, sealed_json(value).as_bytes()).at("writing", path)
 }
 
 /// Warns that metrics rely on classes with fewer than `samples` images, because the component that assigns classes to
