@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +32,13 @@ def numbers(given: ArrayLike, what: str) -> NDArray[np.float64]:
     if array.ndim != 2:
         raise ValueError(f"{what} are a matrix, one row a sample; this array has the axes {array.shape}")
     return array
+
+
+def require_positive(**given: Optional[int]) -> None:
+    """Raises ValueError if one of these arguments is given and not a positive number."""
+    for name, value in given.items():
+        if value is not None and value < 1:
+            raise ValueError(f"{name} is {value}; it must be at least 1")
 
 
 def columns(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -59,6 +59,7 @@ def distances(
     An unreliable number comes with a UserWarning. Raises ValueError for images that cannot be compared, and
     FileNotFoundError if a file or the weights are missing.
     """
+    _arrays.require_positive(samples=samples, subsets=subsets, subset_size=subset_size)
     rows = _mergan.distances(
         _side(real, features),
         _side(generated, features),
@@ -106,6 +107,7 @@ def save_statistics(
 ) -> None:
     """Writes the mean and the covariance of the features of images to a file ``.npz``, which :func:`fid` takes in place
     of the images, as pytorch-fid does; :func:`distances` describes the arguments."""
+    _arrays.require_positive(samples=samples)
     reading = _reading(False, samples, (skip_bad, follow_links), weights, network, resize, cache, device, precision)
     _mergan.save_statistics(_side(images, False), Path(out), reading)
 

@@ -69,6 +69,7 @@ class Generator:
 
         Raises ValueError if the class has not been learned.
         """
+        _arrays.require_positive(n=n)
         return self._native.sample(str(cls), n, seed, batch_statistics)
 
     def sample_at(

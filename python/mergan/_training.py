@@ -200,6 +200,7 @@ def _way(
     data_dir: Any,
     offline: bool,
 ) -> dict[str, Any]:
+    _arrays.require_positive(checkpoint_every=checkpoint_every)
     return {
         "scorer": scorer and Path(scorer),
         "checkpoint_every": checkpoint_every,

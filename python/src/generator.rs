@@ -9,7 +9,6 @@ use pyo3::prelude::*;
 
 use crate::arrays::to_python_images;
 use crate::compute::compute;
-use crate::errors::refuse;
 
 /// A generator that has learned some classes.
 #[pyclass(frozen, module = "mergan._mergan")]
@@ -70,9 +69,6 @@ impl Generator {
         seed: u64,
         batch_statistics: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        if count == 0 {
-            return Err(refuse("n must be at least 1"));
-        }
         let draw = || self.trained.draw_from(self.source(batch_statistics), class, count, seed);
         let images: Array4<u8> = compute(py, None, |_| Ok(draw()?))?;
         Ok(to_python_images(py, images))

@@ -98,7 +98,7 @@ def test_mistakes_are_exceptions(images, noise, command, tmp_path):
     for changes, text in [
         ({"resize": "nearest"}, "resize `nearest`: choose one of: tf1, torch, clean"),
         ({"network": "a/b"}, "letters, digits, dots and hyphens"),
-        ({"samples": 0}, "zero"),
+        ({"samples": 0}, "samples is 0; it must be at least 1"),
         ({"features": True}, "the axes"),
     ]:
         with pytest.raises(ValueError, match=text):

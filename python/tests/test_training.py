@@ -138,7 +138,7 @@ def test_mistakes_are_exceptions_with_the_text_of_the_command(run, squares, comm
     refused(ValueError, "a value, not a table", settings={"training": 1, "training.rate": 1})
     refused(ValueError, "at least 1", tasks=0)
     refused(ValueError, "at most 9223372036854775807", seed=2**63)
-    refused((ValueError, TypeError), ".*", checkpoint_every=0)
+    refused(ValueError, "checkpoint_every is 0; it must be at least 1", checkpoint_every=0)
     refused(ValueError, "class_names and test are for arrays", class_names=["a"])
     refused(ValueError, r"a pair \(images, labels\)", 3)
     refused(ValueError, "images are arrays of uint8", (images / 255, labels))
