@@ -218,7 +218,7 @@ fn configurations() -> Vec<Vec<u8>> {
 }
 
 fn run_files() -> Vec<Vec<u8>> {
-    let event = Event::Evaluation { task: 1, accuracy: 0.875, seconds: 1.5 }.to_line("2026-11-27T00:20:36Z");
+    let event = Event::Evaluation { task: 1, accuracy: 0.875, seconds: 1.5, kept: None }.to_line("2026-11-27T00:20:36Z");
     let scores = r#"{"task":1,"classes":[0],"class_names":["0"],"scores":[{"class":0,"metric":"accuracy","value":0.5}]}"#;
     [vec![event.into_bytes(), scores.into()], configurations()].concat()
 }

@@ -1,6 +1,7 @@
 //! Standing statistics: fixed statistics that replace those of the batch, so that an image does not depend on the
 //! others in its batch.
 
+use std::borrow::Borrow;
 use std::path::Path;
 
 use mergan_nn::{Network, Parameter, Rows, Weights, WeightsError};
@@ -39,13 +40,28 @@ impl Standing {
     /// # Panics
     /// Panics if a class is out of range, or if the conditions of a batch have more than one group.
     pub fn measure(generator: &Generator, batches: impl IntoIterator<Item = (Conditions, Tensor)>) -> Self {
-        let (classes, device) = (generator.config().classes, generator.device());
+        Standing::measure_each(
+            generator,
+            batches.into_iter().map(|(conditions, latents)| (generator, conditions, latents)),
+        )
+    }
+
+    /// Does the same as [`Standing::measure`] for classes that are made by generators of their own, each batch by the
+    /// one it comes with. All have the sizes of `like`.
+    ///
+    /// # Panics
+    /// Panics under the conditions of [`Standing::measure`].
+    pub fn measure_each<G: Borrow<Generator>>(
+        like: &Generator,
+        batches: impl IntoIterator<Item = (G, Conditions, Tensor)>,
+    ) -> Self {
+        let (classes, device) = (like.config().classes, like.device());
         let sums = |channels: usize| vec![Sums::new(channels); classes];
-        let mut layers: Vec<Vec<Sums>> = channels(generator).into_iter().map(sums).collect();
-        for (conditions, latents) in batches {
+        let mut layers: Vec<Vec<Sums>> = channels(like).into_iter().map(sums).collect();
+        for (generator, conditions, latents) in batches {
             let classes = conditions.only_group();
             no_grad(|| {
-                generator.through(&latents, &conditions, |layer, norm, maps| {
+                generator.borrow().through(&latents, &conditions, |layer, norm, maps| {
                     let [mean, variance] = moments(maps);
                     classes.iter().for_each(|&class| layers[layer][class].add(&mean, &variance));
                     norm.relu(maps, &conditions)

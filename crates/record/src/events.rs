@@ -81,6 +81,9 @@ pub enum Event {
         accuracy: f64,
         /// Seconds that the evaluation took.
         seconds: f64,
+        /// What is kept for the next task; `None` in logs of versions that did not record it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kept: Option<Kept>,
     },
     /// The run continues with different data, because the user allowed it.
     DataChanged {
@@ -92,6 +95,19 @@ pub enum Event {
     /// An event of a later version.
     #[serde(other)]
     Unknown,
+}
+
+/// What is kept from the end of a task to the next one, without the critic, which all strategies keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The parameters of generators, and numbers that belong to them one by one.
+    pub generator_parameters: u64,
+    /// The parameters of classifiers.
+    pub classifier_parameters: u64,
+    /// The number of real images.
+    pub images: u64,
+    /// The size of all of it in bytes: four of a parameter, and one of a channel of a pixel.
+    pub bytes: u64,
 }
 
 /// The circumstances in which a run starts or continues.
@@ -241,8 +257,13 @@ mod tests {
                 r#"{"event":"gap","task":2,"iteration":1,"accuracy":0.75,"classes":{"4":0.5,"7":1.0},"samples":64,"scorer":"5e","seconds":0.1}"#,
             ),
             (
-                Event::Evaluation { task: 2, accuracy: 0.9, seconds: 1.0 },
-                r#"{"event":"evaluation","task":2,"accuracy":0.9,"seconds":1.0}"#,
+                Event::Evaluation {
+                    task: 2,
+                    accuracy: 0.9,
+                    seconds: 1.0,
+                    kept: Some(Kept { generator_parameters: 7, classifier_parameters: 2, images: 1, bytes: 1060 }),
+                },
+                r#"{"event":"evaluation","task":2,"accuracy":0.9,"seconds":1.0,"kept":{"generator_parameters":7,"classifier_parameters":2,"images":1,"bytes":1060}}"#,
             ),
         ]
     }
@@ -264,11 +285,14 @@ mod tests {
         let unknown = "{\"event\":\"scored_again\",\"by\":[1]}\n";
         assert_eq!(read_text(unknown).unwrap(), [Event::Unknown]);
         let earlier = "{\"event\":\"start\",\"command\":\"mergan\",\"version\":\"0\",\"microkernel\":\"avx2\",\"threads\":1}\n\
-                       {\"event\":\"task_end\",\"task\":1,\"seconds\":1.0}\n";
-        let [Event::Start(start), Event::TaskEnd { replayed, .. }] = &read_text(earlier).unwrap()[..] else {
+                       {\"event\":\"task_end\",\"task\":1,\"seconds\":1.0}\n\
+                       {\"event\":\"evaluation\",\"task\":1,\"accuracy\":1.0,\"seconds\":1.0}\n";
+        let [Event::Start(start), Event::TaskEnd { replayed, .. }, Event::Evaluation { kept, .. }] =
+            &read_text(earlier).unwrap()[..]
+        else {
             panic!("other events")
         };
-        assert_eq!((start.device.as_ref(), replayed.len()), (None, 0));
+        assert_eq!((start.device.as_ref(), replayed.len(), kept), (None, 0, &None));
     }
 
     #[test]

@@ -73,7 +73,7 @@ mod write;
 pub use card::{Card, Difference, comparable};
 pub use config::Config;
 pub use error::Error;
-pub use events::{Event, Host, Start};
+pub use events::{Event, Host, Kept, Start};
 pub use exhibits::{ClassNeighbours, Embedding, Neighbours, Point};
 pub use layout::Layout;
 pub use mergan_files::{rename_durably, write_whole};

@@ -112,6 +112,11 @@ const fn distance(key: &'static str, name: &'static str, shown: &'static [Shown]
     Metric { key, name, scale: Scale::Plain, digits: 2, better: Some(Better::Lower), shown }
 }
 
+/// Describes an amount of what is kept from a task to the next.
+const fn kept(key: &'static str, name: &'static str) -> Metric {
+    Metric { key, name, scale: Scale::Plain, digits: 0, better: Some(Better::Lower), shown: &[] }
+}
+
 /// Defines a constant for each metric's key, and the list of all metrics.
 macro_rules! metrics {
     ($($(#[$doc:meta])* $name:ident = $metric:expr;)*) => {
@@ -202,6 +207,14 @@ metrics! {
         better: None,
         shown: &[],
     };
+    /// How many parameters of generators, and numbers that belong to them one by one, are kept from a task to the next.
+    KEPT_GENERATOR_PARAMETERS = kept("kept_generator_parameters", "kept parameters of generators");
+    /// How many parameters of classifiers are kept from a task to the next.
+    KEPT_CLASSIFIER_PARAMETERS = kept("kept_classifier_parameters", "kept parameters of classifiers");
+    /// How many real images are kept from a task to the next.
+    KEPT_IMAGES = kept("kept_images", "kept real images");
+    /// The size in bytes of all that is kept from a task to the next, without the critic.
+    KEPT_BYTES = kept("kept_bytes", "kept bytes");
     /// Average accuracy (ACC, Lopez-Paz & Ranzato 2017, "GEM"): the mean over all tasks after the last one.
     AVERAGE_ACCURACY = share("average_accuracy", "ACC (average accuracy)", &[Shown::Continual]);
     /// Backward transfer (GEM): the effect of later tasks on earlier ones, negative if they were forgotten.
@@ -219,6 +232,9 @@ metrics! {
     AVERAGE_INCREMENTAL_ACCURACY =
         share("average_incremental_accuracy", "average incremental accuracy", &[Shown::Continual]);
 }
+
+/// The metrics of what is kept from a task to the next, in table order.
+pub const KEPT: [&str; 4] = [KEPT_GENERATOR_PARAMETERS, KEPT_CLASSIFIER_PARAMETERS, KEPT_IMAGES, KEPT_BYTES];
 
 /// Returns the metrics that appear in a place, in order.
 pub fn shown_in(place: Shown) -> impl Iterator<Item = &'static Metric> {
@@ -259,9 +275,9 @@ mod tests {
     }
 
     #[test]
-    fn distances_and_what_was_forgotten_are_better_small() {
+    fn distances_and_what_is_kept_or_forgotten_are_better_small() {
         let low = METRICS.iter().filter(|metric| metric.better == Some(Better::Lower)).map(|metric| metric.key);
         let distances = [FRECHET, FRECHET_POOLED, FRECHET_CNN, FRECHET_CNN_POOLED, FID, FID_POOLED, KID];
-        assert_eq!(low.collect::<Vec<_>>(), [&distances[..], &[FORGETTING]].concat());
+        assert_eq!(low.collect::<Vec<_>>(), [&distances[..], &KEPT, &[FORGETTING]].concat());
     }
 }

@@ -4,7 +4,7 @@ use crate::comparison::require_comparable;
 use crate::table::{NONE, Table, duration};
 use crate::{Error, Run, paper, results};
 use mergan_record::ResultRow;
-use mergan_record::metric::{ACCURACY, AVERAGE_ACCURACY, METRICS, Shown, shown_in};
+use mergan_record::metric::{ACCURACY, AVERAGE_ACCURACY, KEPT, METRICS, Metric, Shown, shown_in};
 use serde::Serialize;
 
 /// A number of a run, as `mergan compare --json` prints it.
@@ -47,6 +47,9 @@ pub fn compare(runs: &[Run]) -> Result<String, Error> {
     // The table already has the average accuracy.
     for metric in shown_in(Shown::Continual).filter(|metric| metric.key != AVERAGE_ACCURACY) {
         lines.push(line(metric.title(), &|run| Some(metric.show(run.continual(metric.key)?))));
+    }
+    for metric in KEPT.iter().filter_map(|key| Metric::of(key)) {
+        lines.push(line(metric.title(), &|run| Some(metric.show(run.kept(tasks, metric.key)?))));
     }
     lines.push(line("wall time of training".into(), &|run| Some(duration(run.seconds()?))));
 

@@ -3,7 +3,7 @@
 use crate::paper::{self, TASK_COUNTS, paper_accuracy};
 use crate::{Error, Run};
 use mergan_metrics::PairedDifference;
-use mergan_record::metric::{ACCURACY, Metric};
+use mergan_record::metric::{ACCURACY, KEPT_BYTES, Metric};
 use mergan_record::{Card, ClassScore, Config, Difference, comparable};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +36,8 @@ pub(crate) struct Beside<'a> {
     pub tasks: usize,
     /// Our number; `None` if no run has got this far.
     pub ours: Option<Spread>,
+    /// The mean size in bytes of what was kept; `None` if it was not recorded.
+    pub kept: Option<f64>,
     pub paper: Option<f64>,
 }
 
@@ -104,7 +106,8 @@ impl<'a> Comparison<'a> {
             strategies.iter().map(move |&strategy| {
                 let group = self.groups.iter().find(|group| group.strategy == strategy);
                 let ours = group.and_then(|group| group.accuracy(tasks, None)).map(Spread::percent);
-                Beside { strategy, tasks, ours, paper: paper_accuracy(dataset, strategy, tasks) }
+                let kept = group.and_then(|group| group.kept(tasks, KEPT_BYTES)).map(|kept| kept.mean);
+                Beside { strategy, tasks, ours, kept, paper: paper_accuracy(dataset, strategy, tasks) }
             })
         });
         rows.filter(|row| row.ours.is_some() || row.paper.is_some()).collect()
@@ -215,6 +218,12 @@ impl<'a> Group<'a> {
     /// Returns a continual metric after each seed's last task.
     pub fn continual(&self, metric: &str) -> Option<Spread> {
         Spread::of(self.runs.iter().filter_map(|run| run.continual(metric)))
+    }
+
+    /// Returns an amount of what was kept after `tasks` tasks, over the seeds that have got this far.
+    pub fn kept(&self, tasks: usize, metric: &str) -> Option<Spread> {
+        let runs = self.runs.iter().filter(|run| run.tasks.len() >= tasks);
+        Spread::of(runs.filter_map(|run| run.kept(tasks, metric)))
     }
 
     /// Returns the mean training time of `task` in seconds.

@@ -1,6 +1,6 @@
 //! The history of a run, taken from its events: losses, accuracy on past classes, and times.
 
-use mergan_record::{Event, Start};
+use mergan_record::{Event, Kept, Start};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ledger::counted;
@@ -14,6 +14,7 @@ pub struct History {
     gaps: BTreeMap<(usize, usize), f64>,
     task_seconds: BTreeMap<usize, f64>,
     replayed: BTreeMap<usize, BTreeMap<usize, u64>>,
+    kept: BTreeMap<usize, Kept>,
 }
 
 /// The content of a progress event.
@@ -62,6 +63,11 @@ impl History {
     /// Returns how many images of each class were replayed in a finished task.
     pub fn replayed(&self, task: usize) -> impl Iterator<Item = (usize, u64)> {
         self.replayed.get(&task).into_iter().flatten().map(|(&class, &count)| (class, count))
+    }
+
+    /// Returns what was kept from the end of a task to the next one, if that was recorded.
+    pub fn kept(&self, task: usize) -> Option<Kept> {
+        self.kept.get(&task).copied()
     }
 
     /// Returns the names of all losses that have a value.
@@ -115,6 +121,7 @@ impl History {
                 self.task_seconds.insert(task, seconds);
                 self.replayed.insert(task, replayed);
             }
+            Event::Evaluation { task, kept: Some(kept), .. } => _ = self.kept.insert(task, kept),
             Event::Gap { task, iteration, accuracy, .. } => _ = self.gaps.insert((task, iteration), accuracy),
             Event::Checkpoint { .. } | Event::Evaluation { .. } | Event::Unknown => {}
         }

@@ -38,6 +38,10 @@ pub fn ledger(runs: &[Run]) -> Result<String, Error> {
         section("The paper's Table 2, after four tasks", Table::paper_lsun().markdown() + "\n" + TABLE_2 + "\n");
     }
     section("Continual metrics", Table::continual(&comparison).markdown());
+    let kept = Table::kept(&comparison);
+    if !kept.rows.is_empty() {
+        section("What is kept from task to task", kept.markdown() + "\n" + KEPT + "\n");
+    }
     let paired = Table::paired(&comparison);
     if !paired.rows.is_empty() {
         section("Strategies seed by seed", paired.markdown() + "\n" + &pairing(&comparison) + "\n");
@@ -143,6 +147,11 @@ pub(crate) fn pairing(comparison: &Comparison) -> String {
         counted(comparison.common_tasks(), "task")
     )
 }
+
+/// Explains how to read the table of what is kept.
+pub(crate) const KEPT: &str = "To draw the learned classes and to learn the next, without the critic, which all strategies \
+    keep: the parameters of generators (EWC's with the importance of each), those of classifiers, and real images. Sizes \
+    count four bytes for a parameter and one for each channel of a pixel.";
 
 /// Explains how to read the table of the replay audit.
 pub(crate) const AUDIT: &str = "Of the generator as it stood when the task began, which is what replaying strategies \

@@ -4,9 +4,10 @@ use crate::{Error, Grid, History};
 use mergan_metrics::AccuracyMatrix;
 use mergan_record::metric::{
     ACCURACY, AVERAGE_ACCURACY, AVERAGE_INCREMENTAL_ACCURACY, BACKWARD_TRANSFER, FORGETTING, FORWARD_TRANSFER,
-    INITIAL_ACCURACY, LEARNING_ACCURACY, NEXT_ACCURACY,
+    INITIAL_ACCURACY, KEPT_BYTES, KEPT_CLASSIFIER_PARAMETERS, KEPT_GENERATOR_PARAMETERS, KEPT_IMAGES,
+    LEARNING_ACCURACY, NEXT_ACCURACY,
 };
-use mergan_record::{Card, Config, Embedding, Layout, Neighbours, TaskScores, events};
+use mergan_record::{Card, Config, Embedding, Kept, Layout, Neighbours, TaskScores, events};
 use std::path::{Path, PathBuf};
 
 /// A run: one strategy trained on a sequence of tasks, as far as it has got.
@@ -132,6 +133,20 @@ impl Run {
             _ => return None,
         };
         value.ok()
+    }
+
+    /// Returns an amount of what was kept after `task` (from 1), by its key in [`KEPT`](mergan_record::metric::KEPT);
+    /// `None` if it was not recorded.
+    pub(crate) fn kept(&self, task: usize, metric: &str) -> Option<f64> {
+        let Kept { generator_parameters, classifier_parameters, images, bytes } = self.history.kept(task)?;
+        let amount = match metric {
+            KEPT_GENERATOR_PARAMETERS => generator_parameters,
+            KEPT_CLASSIFIER_PARAMETERS => classifier_parameters,
+            KEPT_IMAGES => images,
+            KEPT_BYTES => bytes,
+            _ => return None,
+        };
+        Some(amount as f64)
     }
 
     /// Returns what the latest task that has it shows, with the number of that task (from 1).

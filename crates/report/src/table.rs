@@ -3,7 +3,7 @@
 use crate::Run;
 use crate::comparison::{Comparison, Group, Pair, Spread};
 use crate::paper::{self, TASK_COUNTS};
-use mergan_record::metric::{Column, METRICS, Metric, Shown, frechet_metrics, shown_in};
+use mergan_record::metric::{Column, KEPT, METRICS, Metric, Shown, frechet_metrics, shown_in};
 use std::collections::BTreeSet;
 
 /// A header and rows of the same number of cells. The first column is text, the others are numbers.
@@ -19,7 +19,7 @@ impl Table {
     /// Tabulates our average accuracy beside the paper's, including numbers of the paper that were not run if
     /// `not_run` is set.
     pub fn beside_paper(comparison: &Comparison, not_run: bool) -> Self {
-        let header = ["strategy", "tasks", "ours, %", "paper, %", "difference", "seeds", "preset", "verdict"];
+        let header = ["strategy", "tasks", "ours, %", "paper, %", "difference", "kept", "seeds", "preset", "verdict"];
         let preset = &comparison.first().config.preset;
         let rows = comparison.beside_paper().into_iter().filter(|row| not_run || row.ours.is_some()).map(|row| {
             vec![
@@ -28,6 +28,7 @@ impl Table {
                 row.ours.map_or("not run".into(), Spread::show),
                 row.paper.map_or(NONE.into(), |paper| format!("{paper:.2}")),
                 row.difference().map_or(NONE.into(), |difference| format!("{difference:+.2}")),
+                row.kept.map_or(NONE.into(), size),
                 row.ours.map_or(NONE.into(), |ours| ours.count.to_string()),
                 row.ours.map_or(NONE.into(), |_| preset.clone()),
                 row.verdict(),
@@ -104,6 +105,20 @@ impl Table {
         Self { header: header.chain(metrics.iter().map(|metric| metric.title())).collect(), rows: rows.collect() }
     }
 
+    /// Tabulates what each strategy keeps from a task to the next, after its last task.
+    pub fn kept(comparison: &Comparison) -> Self {
+        let tasks = |group: &Group| group.runs.iter().map(|run| run.tasks.len()).max().unwrap_or(0);
+        let header = ["strategy", "tasks", "parameters of generators", "of classifiers", "real images", "size"];
+        let rows = comparison.groups.iter().filter_map(|group| {
+            let kept = KEPT.map(|metric| group.kept(tasks(group), metric).map(|kept| kept.mean));
+            let [Some(generators), Some(classifiers), Some(images), Some(bytes)] = kept else { return None };
+            let counts = [generators, classifiers, images].map(|count| format!("{count:.0}"));
+            let first = [paper::label(group.strategy), tasks(group).to_string()];
+            Some(first.into_iter().chain(counts).chain([size(bytes)]).collect())
+        });
+        Self { header: header.map(String::from).into(), rows: rows.collect() }
+    }
+
     /// Tabulates every two strategies over the seeds that both have.
     pub fn paired(comparison: &Comparison) -> Self {
         let header = ["difference", "seeds", "mean, points", "standard deviation", "95 % interval", "ahead in"];
@@ -175,6 +190,15 @@ pub(crate) fn escape(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }
 
+/// Formats a size, as in `12.0 kB` or `1.6 MB`.
+fn size(bytes: f64) -> String {
+    match bytes {
+        ..1e6 => format!("{:.1} kB", bytes / 1e3),
+        ..1e9 => format!("{:.1} MB", bytes / 1e6),
+        _ => format!("{:.1} GB", bytes / 1e9),
+    }
+}
+
 /// Formats a duration, as in `42 s`, `3 min 05 s` or `2 h 07 min`.
 pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
@@ -188,6 +212,11 @@ pub(crate) fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_read_well() {
+        assert_eq!([90.0, 12_030.0, 1.55e6, 2e9].map(size), ["0.1 kB", "12.0 kB", "1.6 MB", "2.0 GB"]);
+    }
 
     #[test]
     fn durations_read_well() {

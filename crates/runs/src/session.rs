@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use mergan_datasets::{Dataset, Labelled};
 use mergan_record::metric::ACCURACY;
-use mergan_record::{Event, Position};
+use mergan_record::{Event, Kept, Position};
 use mergan_strategies::{Advance, Config, Losses, Trainer};
 use ndarray::ArrayView4;
 
@@ -189,9 +189,23 @@ impl<'s> Session<'s> {
         measured.save(self.run)?;
 
         let mean = measured.scores.get(ACCURACY, None).expect("every task has an accuracy").value;
-        self.log(&Event::Evaluation { task, accuracy: mean, seconds: begun.elapsed().as_secs_f64() })?;
+        let (seconds, kept) = (begun.elapsed().as_secs_f64(), Some(self.kept()));
+        self.log(&Event::Evaluation { task, accuracy: mean, seconds, kept })?;
         self.observer.happened(&Happening::Scored(&measured.scores));
         Ok(())
+    }
+
+    /// Returns what is kept of the tasks learned so far.
+    fn kept(&self) -> Kept {
+        let mergan_strategies::Kept { generator_parameters, classifier_parameters, images } = self.trainer.kept();
+        let numbers = size_of::<f32>() * (generator_parameters + classifier_parameters);
+        let image: usize = self.data.train.image_shape().iter().product();
+        Kept {
+            generator_parameters: generator_parameters as u64,
+            classifier_parameters: classifier_parameters as u64,
+            images: images as u64,
+            bytes: (numbers + images * image) as u64,
+        }
     }
 
     fn trained(&self, task: usize) -> Trained {

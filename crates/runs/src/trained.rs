@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mergan_models::{Conditions, Generator, Network, Standing, Weights};
+use mergan_models::{Generator, Network, Standing, Weights};
 use mergan_strategies::{Grouping, Sampler, Sampling, Source, Strategies};
 use mergan_tensor::{Device, Tensor};
 use ndarray::{Array2, Array4};
@@ -141,16 +141,16 @@ impl Trained {
             return Err(Error::Request(reason));
         }
         let latents = Tensor::from_array(latents, self.generator.device());
-        let conditions = Conditions::pure(&self.usage.classes[position..=position]);
         let batches = (0..rows).step_by(self.usage.batch).map(|first| {
             let batch = latents.slice(0, first..rows.min(first + self.usage.batch));
-            source.generate(&batch, &conditions)
+            source.generate_class(&batch, self.usage.classes[position])
         });
         Ok(Tensor::concat(0, &batches.collect::<Vec<_>>().iter().collect::<Vec<_>>()))
     }
 
-    /// Moves it to another device. The sampler stays where it is, because it reads images as bytes.
-    pub fn on(self, device: Device) -> Self {
+    /// Moves it to another device. What reads images as bytes stays where it is.
+    pub fn on(mut self, device: Device) -> Self {
+        self.sampler.move_to(device);
         Trained { generator: self.generator.on(device), standing: self.standing.on(device), ..self }
     }
 

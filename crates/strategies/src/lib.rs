@@ -55,5 +55,5 @@ pub use sampler::{ClassConditional, Sampler};
 pub use sampling::{Sampling, Source};
 pub use step::{ReplayCounter, Replayed, Role, Snapshot, Step, StepInputs};
 pub use strategies::Strategies;
-pub use strategy::{FromOptions, Strategy, TaskEnd};
+pub use strategy::{FromOptions, Kept, Learned, Strategy, TaskEnd, TaskStart};
 pub use trainer::{Advance, Trainer};

@@ -31,6 +31,18 @@ impl<'a> From<&'a Generator> for Source<'a> {
 }
 
 impl Source<'_> {
+    /// Returns the images of a class that are made from these latents `[n, latent]` in one batch, with values in
+    /// (-1, 1), by the generator that makes this class.
+    ///
+    /// # Panics
+    /// Panics if the class is out of range.
+    pub fn generate_class(&self, latents: &Tensor, class: usize) -> Tensor {
+        let [(_, generator)] = &self.sampler.generators(self.generator, &[class])[..] else {
+            unreachable!("one class is made by one generator")
+        };
+        Source { generator, ..*self }.generate(latents, &Conditions::pure(&[class]))
+    }
+
     /// Returns the images that the generator makes from these latents `[n, latent]` under these conditions, with values
     /// in (-1, 1).
     ///
@@ -91,7 +103,13 @@ impl Sampling {
         let pure = |class: usize| (0..STANDING_BATCHES).map(move |i| (Conditions::pure(&[class]), latents(class, i)));
         match (sampler.only_condition(), self.grouping) {
             (Some(class), _) => Standing::measure(generator, pure(class)),
-            (None, Grouping::Pure) => Standing::measure(generator, classes.iter().flat_map(|&class| pure(class))),
+            (None, Grouping::Pure) => {
+                let batches = sampler.generators(generator, classes).into_iter().flat_map(|(classes, made)| {
+                    let batches = classes.into_iter().flat_map(pure);
+                    batches.map(move |(conditions, latents)| (made.clone(), conditions, latents))
+                });
+                Standing::measure_each(generator, batches)
+            }
             (None, Grouping::Mixed) => {
                 let batches = (0..STANDING_BATCHES).map(|i| (Conditions::mixed(&self.turn(classes, i)), latents(0, i)));
                 Standing::measure(generator, batches)

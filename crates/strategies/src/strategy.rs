@@ -71,6 +71,38 @@ impl TaskEnd<'_> {
     }
 }
 
+/// A task that begins after others.
+pub struct TaskStart<'a> {
+    /// The task, counted from 0; it is not the first.
+    pub task: usize,
+    /// The sequence of all tasks.
+    pub tasks: &'a TaskSequence,
+    /// The source of the run's random numbers.
+    pub random: Random,
+}
+
+/// What has been learned when a task has ended, for the account of what is kept.
+pub struct Learned<'a> {
+    /// The generator that learned the task.
+    pub generator: &'a Generator,
+    /// The classes learned so far.
+    pub classes: &'a [usize],
+    /// The training images at hand.
+    pub train: &'a Labelled,
+}
+
+/// What has to be kept from the end of a task to the next one, to draw the learned classes and to learn more, without
+/// the critic, which all strategies keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The parameters of generators, and numbers that belong to them one by one.
+    pub generator_parameters: usize,
+    /// The parameters of classifiers.
+    pub classifier_parameters: usize,
+    /// The number of real images.
+    pub images: usize,
+}
+
 /// A strategy that keeps a generator from forgetting. The default methods are those of a strategy that adds nothing.
 pub trait Strategy: Send {
     /// Moves the tensors that the strategy remembers to another device.
@@ -118,6 +150,13 @@ pub trait Strategy: Send {
         Vec::new()
     }
 
+    /// Returns the generator that learns a task, given the one that the earlier tasks left. It is called when a task
+    /// begins that is not the first. It is also called when a training is resumed in such a task; the values of the
+    /// generator and what the strategy remembers are then replaced by those of the checkpoint.
+    fn start_task(&mut self, _start: &TaskStart, generator: Generator) -> Generator {
+        generator
+    }
+
     /// Updates what the strategy remembers after a task has been learned.
     ///
     /// # Errors
@@ -131,6 +170,11 @@ pub trait Strategy: Send {
     /// from a file.
     fn sampler(&self) -> &dyn Sampler {
         &ClassConditional
+    }
+
+    /// Returns what has to be kept of the tasks learned so far. By default, this is the generator.
+    fn kept(&self, learned: &Learned) -> Kept {
+        Kept { generator_parameters: learned.generator.parameter_count(), ..Kept::default() }
     }
 
     /// Enlarges what the strategy remembers to hold more classes; `generator` has the new sizes.

@@ -23,7 +23,7 @@ use crate::recorder::Recorder;
 use crate::sampling::{Sampling, Source};
 use crate::step::{ReplayCounter, Snapshot, StepInputs};
 use crate::strategies::Strategies;
-use crate::strategy::{Strategy, TaskEnd};
+use crate::strategy::{Kept, Learned, Strategy, TaskEnd, TaskStart};
 
 /// Trains one strategy on a sequence of tasks.
 pub struct Trainer {
@@ -164,9 +164,12 @@ impl Trainer {
         let checkpoint = Checkpoint::load(path)?;
         checkpoint.require_same_run(&trainer.config)?;
         (trainer.task, trainer.iteration) = checkpoint.position();
+        trainer.old = checkpoint.old(&trainer.learner)?;
+        if trainer.task > 0 {
+            trainer.prepare_task();
+        }
         trainer.learner = trainer.saved_learner(&checkpoint)?;
         trainer.average = checkpoint.average(&trainer.average)?;
-        trainer.old = checkpoint.old(&trainer.learner)?;
         trainer.replay_counter = ReplayCounter::new(checkpoint.replayed());
         let learned = trainer.tasks.classes_seen(trainer.task);
         trainer.strategy.restore(path, checkpoint.weights(), &trainer.average, &learned)?;
@@ -309,6 +312,12 @@ impl Trainer {
         self.replay_counter.counts()
     }
 
+    /// Returns what has to be kept of the tasks learned so far.
+    pub fn kept(&self) -> Kept {
+        let classes = self.tasks.classes_seen(self.task);
+        self.strategy.kept(&Learned { generator: &self.average, classes: &classes, train: &self.train })
+    }
+
     /// Returns the settings with which this training's generators are sampled and scored.
     pub fn sampling(&self) -> Sampling {
         Sampling {
@@ -404,11 +413,21 @@ impl Trainer {
         if let (Some(new), NewClasses::Mean) = (next, self.config.training.new_classes) {
             self.average = self.average.start_at_mean(new, &self.tasks.classes_seen(task));
         }
+        (self.task, self.iteration, self.batches) = (task, 0, None);
+        self.prepare_task();
+        self.recorder = Recorder::default();
+        self.unseen.clear();
+    }
+
+    /// Prepares the networks for the current task, which is not the first.
+    fn prepare_task(&mut self) {
+        let task = self.task;
+        if task < self.config.tasks {
+            let start = TaskStart { task, tasks: &self.tasks, random: self.noise };
+            self.average = self.strategy.start_task(&start, self.average.clone());
+        }
         let trains = |parameter: &Parameter| self.strategy.trains(parameter, task);
         self.learner = Learner::new(&self.average, &self.learner.critic.network, self.config.adam(), trains);
-        self.recorder = Recorder::default();
-        (self.task, self.iteration, self.batches) = (task, 0, None);
-        self.unseen.clear();
     }
 
     /// Returns the networks and optimisers of a checkpoint for the task that this training is at.

@@ -6,8 +6,8 @@ use mergan_datasets::{Dataset, Labelled, TaskSequence};
 use mergan_models::{Architecture, Classifier, Critic, FitOptions, Generator, ModelConfig, Network, Weights};
 use mergan_strategies::losses::LossWeights;
 use mergan_strategies::{
-    Advance, Augmentation, Choice, Config, Draws, Error, Extension, Grouping, Purpose, ReplayCounter, Role, Snapshot,
-    Source, Step, StepInputs, Strategies, TaskEnd, Trainer,
+    Advance, Augmentation, Choice, Config, Draws, Error, Extension, Grouping, Kept, Purpose, ReplayCounter, Role,
+    Snapshot, Source, Step, StepInputs, Strategies, TaskEnd, Trainer,
 };
 use mergan_tensor::{Device, Random};
 use ndarray::Array4;
@@ -43,6 +43,11 @@ fn run(trainer: &mut Trainer, mut stop: impl FnMut(&Advance) -> bool) {
 
 fn bits(network: &impl Network) -> Vec<u32> {
     network.values().iter().flat_map(|value| value.to_vec::<f32>()).map(f32::to_bits).collect()
+}
+
+/// Returns images of each of these classes.
+fn images_of(trainer: &Trainer, classes: &[usize]) -> Vec<Array4<u8>> {
+    trainer.sampling().images(trainer.source(), classes, 8)
 }
 
 /// Returns the default configuration of every strategy, and others with different options, groupings and tasks.
@@ -146,12 +151,12 @@ fn an_unconditional_training_does_not_fork_from_two_classes() {
 #[test]
 fn strategies_share_the_first_task_and_part_ways_after_it() {
     let data = shapes();
-    let after = |task: usize| -> Vec<Vec<u32>> {
+    let after = |task: usize| -> Vec<Vec<Array4<u8>>> {
         let learn = |strategy: &str| {
             let mut trainer =
                 Trainer::new(config(strategy, toml::Table::new()), &strategies(), 10, &data.train).unwrap();
             run(&mut trainer, |advance| matches!(advance, Advance::TaskEnd { task: ended } if *ended == task));
-            bits(trainer.generator())
+            images_of(&trainer, &trainer.tasks().classes_seen(task))
         };
         strategies().names().map(learn).collect()
     };
@@ -263,7 +268,8 @@ fn a_class_that_the_solver_never_names_has_no_images() {
     // Exactly ten latents are drawn for each class. The solver assigns all twenty images to class 3, and the images of
     // the other generator get the same classes.
     let other = Generator::new(generator.config(), Random::new(1), Device::Cpu);
-    let made = solver.at_same_latents(&sampling, Purpose::Gap, &[generator, &other], &[0, 3], 10);
+    let sources = [source, Source { generator: &other, ..source }];
+    let made = solver.at_same_latents(&sampling, Purpose::Gap, &sources, &[0, 3], 10);
     let counts = made.iter().map(|images| images.iter().map(|images| images.dim().0).collect::<Vec<_>>());
     assert_eq!(counts.collect::<Vec<_>>(), [[0, 20], [0, 20]]);
     assert_ne!(made[0][1], made[1][1]);
@@ -294,6 +300,59 @@ fn per_class_parameters_leave_the_trunk_and_other_classes_alone() {
         }
     }
     assert!(learned);
+}
+
+/// Strategies that cannot forget, whatever is learned later.
+const UNFORGETTING: [&str; 1] = ["separate"];
+
+#[test]
+fn images_of_learned_classes_stay_the_same_to_the_byte() {
+    let data = shapes();
+    let two = toml::toml! { sequence = { classes_per_task = 2, order = [3, 1, 4, 0, 5, 2] } };
+    for (strategy, changes) in
+        UNFORGETTING.into_iter().flat_map(|name| [(name, toml::Table::new()), (name, two.clone())])
+    {
+        let mut trainer = Trainer::new(config(strategy, changes), &strategies(), 10, &data.train).unwrap();
+        let standing = |trainer: &Trainer, classes: &[usize]| {
+            let standing = trainer.sampling().standing(trainer.source(), classes);
+            let source = Source { standing: Some(&standing), ..trainer.source() };
+            trainer.sampling().images(source, classes, 8)
+        };
+        let mut learned: Vec<(usize, Array4<u8>, Array4<u8>)> = Vec::new();
+        while let Some(advance) = trainer.advance().unwrap() {
+            for (class, images, alone) in &learned {
+                assert!(images_of(&trainer, &[*class]) == [images.clone()], "{strategy} forgets {class}");
+                assert!(standing(&trainer, &[*class]) == [alone.clone()], "{strategy} forgets {class}");
+            }
+            if let Advance::TaskEnd { task } = advance {
+                let new = trainer.tasks().tasks()[task - 1].clone();
+                let images = images_of(&trainer, &new).into_iter().zip(standing(&trainer, &new));
+                learned.extend(new.iter().zip(images).map(|(&class, (images, alone))| (class, images, alone)));
+            }
+        }
+        assert_eq!(learned.len(), trainer.tasks().classes_seen(3).len());
+    }
+}
+
+#[test]
+fn what_is_kept_is_stated() {
+    let data = shapes();
+    let kept = |strategy: &str| {
+        let mut trainer = Trainer::new(config(strategy, toml::Table::new()), &strategies(), 10, &data.train).unwrap();
+        run(&mut trainer, |_| false);
+        let Kept { generator_parameters, classifier_parameters, images } = trainer.kept();
+        let one = trainer.generator().parameter_count();
+        (generator_parameters as f64 / one as f64, classifier_parameters > 0, images)
+    };
+    for plain in ["sft", "jtr", "ra", "ra-features", "jtr-ra", "class-parameters"] {
+        assert_eq!(kept(plain), (1.0, false, 0), "{plain}");
+    }
+    assert_eq!(kept("ewc"), (2.0, false, 0));
+    assert_eq!(kept("dgr"), (1.0, true, 0));
+    assert_eq!(kept("separate"), (3.0, false, 0));
+    assert_eq!(kept("exemplars"), (1.0, false, 15));
+    let of_three = (0..3).map(|class| data.train.indices_of(class).len()).sum();
+    assert_eq!(kept("jt"), (1.0, false, of_three));
 }
 
 #[test]
@@ -363,6 +422,7 @@ fn an_extension_learns_what_a_longer_run_would_have() {
         let mut extended = extended.unwrap();
         run(&mut extended, |_| false);
         assert!(bits(straight.generator()) == bits(extended.generator()), "{}", strategy);
+        assert!(images_of(&straight, &[0, 1, 2]) == images_of(&extended, &[0, 1, 2]), "{}", strategy);
     }
 }
 
@@ -379,8 +439,7 @@ fn an_extension_makes_room_and_resumes_to_the_same_bits() {
         let begin = || Trainer::extend(extension("zebra", 10), &strategies(), 11, &zebras, &path).unwrap();
         let mut straight = begin();
         assert_eq!((straight.tasks_learned(), straight.generator().config().classes), (2, 11));
-        let images = |trainer: &Trainer| trainer.sampling().images(trainer.generator(), &[0, 1], 4);
-        assert!(images(&straight) == images(&first), "{} forgets before it learns", strategy);
+        assert!(images_of(&straight, &[0, 1]) == images_of(&first, &[0, 1]), "{} forgets before it learns", strategy);
 
         let middle = folder.path().join("middle.safetensors");
         let mut stopped = begin();

@@ -8,7 +8,7 @@ mod tables;
 mod verdict;
 
 use crate::comparison::{Comparison, Group};
-use crate::ledger::{AUDIT, NO_DEVIATION, counted, pairing, reading, scoring, setting};
+use crate::ledger::{AUDIT, KEPT, NO_DEVIATION, counted, pairing, reading, scoring, setting};
 use crate::table::Table;
 use crate::{Error, Run, paper};
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
@@ -158,7 +158,7 @@ fn made(comparison: &Comparison) -> Markup {
           checksum, samples, statistics, seed, commit",
         ),
         ("Samples, before and after", "tasks/NN/samples.png and real.png"),
-        ("The past while a task is learned, losses, wall time", "events.jsonl"),
+        ("The past while a task is learned, what is kept, losses, wall time", "events.jsonl"),
         ("Among real images", "tasks/NN/embedding.json, neighbours.json and neighbours.png"),
     ];
     let runs: Vec<_> = comparison.runs().map(|run| run.dir.display().to_string()).collect();
@@ -193,6 +193,12 @@ fn metrics(comparison: &Comparison) -> Markup {
                 "Forgetting: how far a class fell from its best score before the last task, on average. Learning "
                 "accuracy: the score of each class when it had just been learned. Average incremental accuracy: the "
                 "mean over tasks of the average accuracy by then."
+            }
+            @let kept = Table::kept(comparison);
+            @if !kept.rows.is_empty() {
+                h3 { "What is kept from task to task" }
+                (tables::plain(&kept))
+                p.note { (KEPT) }
             }
             @let paired = Table::paired(comparison);
             @if !paired.rows.is_empty() {

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::{GrayImage, Luma};
 use mergan_record::metric::ACCURACY;
-use mergan_record::{Card, Event, Layout, Start, TaskScores};
+use mergan_record::{Card, Event, Kept, Layout, Start, TaskScores};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -80,7 +80,10 @@ impl FakeRun {
         let replayed: BTreeMap<_, _> = (0..task - 1).map(|class| (class, 640 + class as u64)).collect();
         let followed = [10, 20].map(|iteration| [Some(progress(iteration)), (task > 1).then(|| gap(iteration))]);
         let end = Event::TaskEnd { task, seconds: 1.0, replayed };
-        followed.into_iter().flatten().flatten().chain([end]).collect()
+        let parameters = 1000 * task as u64;
+        let kept = Kept { generator_parameters: parameters, images: 10, bytes: 4 * parameters + 10, ..Kept::default() };
+        let scored = Event::Evaluation { task, accuracy: self.kept, seconds: 0.1, kept: Some(kept) };
+        followed.into_iter().flatten().flatten().chain([end, scored]).collect()
     }
 
     fn scores(&self, task: usize) -> TaskScores {

@@ -57,9 +57,12 @@ fn results_hold_every_score_and_the_continual_metrics() {
     assert!((value(3, None, "average_incremental_accuracy").unwrap() - (0.9 + 0.5 + 1.1 / 3.0) / 3.0).abs() < 1e-12);
     assert_eq!(value(2, Some(0), "replayed_images"), Some(640.0));
     assert_eq!(value(3, Some(1), "replayed_images"), Some(641.0));
-    assert_eq!(rows.len(), 2 + 3 + 4 + (1 + 2) + 5);
+    assert_eq!(value(3, None, "kept_generator_parameters"), Some(3000.0));
+    assert_eq!((value(3, None, "kept_images"), value(2, None, "kept_bytes")), (Some(10.0), Some(8010.0)));
+    assert_eq!(rows.len(), 2 + 3 + 4 + (1 + 2) + 3 * 4 + 5);
     assert_eq!(value(3, None, "forward_transfer_gem"), None, "nobody scored a class before it was learned");
-    let network = |metric: &str| if metric == "replayed_images" { "none" } else { "digit-mlp" };
+    let is_count = |metric: &str| metric == "replayed_images" || metric.starts_with("kept_");
+    let network = |metric: &str| if is_count(metric) { "none" } else { "digit-mlp" };
     assert!(rows.iter().map(|row| &row.score.score).all(|score| score.card.network == network(&score.metric)));
     assert!(rows.iter().all(|row| row.strategy == "sft"));
 }
@@ -111,6 +114,18 @@ fn strategies_are_compared_seed_by_seed() {
     assert!(text.contains("after 2 tasks, seed by seed"), "{text}");
     assert!(html(&runs).unwrap().contains("RA minus JTR"));
     assert!(!ledger(&runs[..1]).unwrap().contains("seed by seed"), "one seed has no spread");
+}
+
+#[test]
+fn what_is_kept_stands_beside_the_scores() {
+    let (_folder, runs) = two_runs();
+    let runs = runs.map(|run| load_run(&run).unwrap());
+    let (text, page) = (ledger(&runs).unwrap(), html(&runs).unwrap());
+    assert!(text.contains("| kept |") && text.contains("| 12.0 kB |"), "{text}");
+    assert!(text.contains("| SFT | 3 | 3000 | 0 | 10 | 12.0 kB |"), "{text}");
+    assert!(page.contains("<td>12.0 kB</td>") && page.contains("What is kept from task to task"));
+    let terminal = compare(&runs).unwrap();
+    assert!(terminal.contains("kept parameters of generators") && terminal.contains("3000"), "{terminal}");
 }
 
 #[test]
@@ -233,10 +248,10 @@ fn ledger_says_what_was_compared() {
     let text = ledger(&runs).unwrap();
     for expected in [
         "# Ledger: MNIST, preset quick",
-        "| SFT | 5 | 20.00 | 19.87 | +0.13 | 1 | quick | agrees |",
-        "| RA | 5 | 90.00 | 98.19 | -8.19 | 1 | quick | falls short by 8.2 points |",
-        "| EWC | 5 | not run | 70.62 | – | – | – | not run |",
-        "| RA | 10 | not run | 97.01 | – | – | – | not run |",
+        "| SFT | 5 | 20.00 | 19.87 | +0.13 | 20.0 kB | 1 | quick | agrees |",
+        "| RA | 5 | 90.00 | 98.19 | -8.19 | 20.0 kB | 1 | quick | falls short by 8.2 points |",
+        "| EWC | 5 | not run | 70.62 | – | – | – | – | not run |",
+        "| RA | 10 | not run | 97.01 | – | – | – | – | not run |",
         "## Where paper and released code differ",
         "98.50 % of real test images",
         "forgetting (Chaudhry 2018)",
@@ -248,7 +263,9 @@ fn ledger_says_what_was_compared() {
     }
     let text = table(&runs).unwrap();
     assert!(
-        text.contains("SFT           5    20.00     19.87       +0.13      1   quick                     agrees"),
+        text.contains(
+            "SFT           5    20.00     19.87       +0.13  20.0 kB      1   quick                     agrees"
+        ),
         "{text}"
     );
     assert!(!text.contains("not run"), "{text}");

@@ -42,15 +42,15 @@ impl Measure for ReplayAudit {
 
 /// Returns the images of each past class by the old generator, and by the new one at the same latents.
 fn images(scored: &Scored, old: &Trained, past: &[usize]) -> (Vec<Array4<u8>>, Vec<Array4<u8>>) {
-    let (sampling, new) = (&scored.sampling, &scored.trained.generator);
+    let sampling = &scored.sampling;
     let made =
-        |generators: &[_]| old.sampler.at_same_latents(sampling, Purpose::Evaluation, generators, past, scored.samples);
+        |sources: &[_]| old.sampler.at_same_latents(sampling, Purpose::Evaluation, sources, past, scored.samples);
     // In pure batches the same latents yield the same images of a class whatever other classes are requested, so the
     // images already scored can be reused; in mixed batches they do not.
     if sampling.grouping_of(old.source()) == Grouping::Pure {
-        return (made(&[&old.generator]).remove(0), scored.images[..past.len()].to_vec());
+        return (made(&[old.source()]).remove(0), scored.images[..past.len()].to_vec());
     }
-    let mut both = made(&[&old.generator, new]);
+    let mut both = made(&[old.source(), scored.trained.source()]);
     let after = both.remove(1);
     (both.remove(0), after)
 }

@@ -210,8 +210,7 @@ impl<'e> Evaluation<'e> {
         let samples = self.config.evaluation.gap_samples;
         // This check must stay cheap: it uses the images at a fixed number of latents rather than drawing until there
         // are enough of each class.
-        let images =
-            source.sampler.at_same_latents(sampling, Purpose::Gap, &[source.generator], past, samples).remove(0);
+        let images = source.sampler.at_same_latents(sampling, Purpose::Gap, &[source], past, samples).remove(0);
         accuracies(past, &self.read(&images))
     }
 

@@ -11,7 +11,7 @@
 use std::path::Path;
 
 use documented::DocumentedFieldsOpt;
-use mergan_models::{Classifier, Conditions, FitOptions, Generator, Weights, WeightsError};
+use mergan_models::{Classifier, Conditions, FitOptions, Generator, Network, Weights, WeightsError};
 use mergan_tensor::{Device, Random, Tensor, no_grad};
 use ndarray::{Array4, Axis};
 use serde::Deserialize;
@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::sampler::{ClassConditional, Sampler};
 use crate::sampling::{Sampling, Source, first, joined};
 use crate::step::Step;
-use crate::strategy::{FromOptions, Strategy, TaskEnd};
+use crate::strategy::{FromOptions, Kept, Learned, Strategy, TaskEnd};
 
 /// Replays images from an unconditional generator.
 pub struct DeepGenerativeReplay {
@@ -121,6 +121,14 @@ impl Strategy for DeepGenerativeReplay {
         }
     }
 
+    fn kept(&self, learned: &Learned) -> Kept {
+        Kept {
+            generator_parameters: learned.generator.parameter_count(),
+            classifier_parameters: self.solver.as_ref().map_or(0, |solver| solver.classifier.parameter_count()),
+            ..Kept::default()
+        }
+    }
+
     fn grow(&mut self, generator: &Generator) {
         let sizes = generator.config();
         if let Some(solver) = &mut self.solver {
@@ -195,16 +203,16 @@ impl Sampler for Solver {
         &self,
         sampling: &Sampling,
         purpose: Purpose,
-        generators: &[&Generator],
+        sources: &[Source],
         classes: &[usize],
         count: usize,
     ) -> Vec<Vec<Array4<u8>>> {
-        let all = |generator: &Generator| {
+        let all = |source: &Source| {
             let only = [self.condition()];
-            ClassConditional.images(sampling, purpose, generator.into(), &only, count * classes.len()).remove(0)
+            ClassConditional.images(sampling, purpose, *source, &only, count * classes.len()).remove(0)
         };
-        let made: Vec<_> = generators.iter().map(|&generator| all(generator)).collect();
-        // The solver's classes of the first generator's images apply to all generators.
+        let made: Vec<_> = sources.iter().map(all).collect();
+        // The solver's classes of the first source's images apply to all sources.
         let named = made.first().map_or_else(Vec::new, |images| self.sorted(images, classes));
         made.iter().map(|images| named.iter().map(|places| images.select(Axis(0), places)).collect()).collect()
     }

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::losses::Term;
 use crate::sampling::STANDING_BATCHES;
 use crate::step::Step;
-use crate::strategy::{FromOptions, Strategy, TaskEnd};
+use crate::strategy::{FromOptions, Kept, Learned, Strategy, TaskEnd};
 
 /// Holds the weights that mattered to past tasks.
 pub struct ElasticWeightConsolidation {
@@ -106,6 +106,11 @@ impl Strategy for ElasticWeightConsolidation {
             _ => measured,
         });
         Ok(())
+    }
+
+    fn kept(&self, learned: &Learned) -> Kept {
+        let fisher = self.fisher.as_ref().map_or(0, Network::parameter_count);
+        Kept { generator_parameters: learned.generator.parameter_count() + fisher, ..Kept::default() }
     }
 
     fn grow(&mut self, generator: &Generator) {

@@ -14,7 +14,7 @@ use crate::batches::Batch;
 use crate::draws::{Draws, Purpose};
 use crate::error::Error;
 use crate::step::Step;
-use crate::strategy::{FromOptions, Strategy, TaskEnd};
+use crate::strategy::{FromOptions, Kept, Learned, Strategy, TaskEnd};
 
 /// Keeps a few images of every class.
 pub struct Exemplars {
@@ -64,6 +64,14 @@ impl Strategy for Exemplars {
             self.buffer.insert(class, kept);
         }
         Ok(())
+    }
+
+    fn kept(&self, learned: &Learned) -> Kept {
+        Kept {
+            generator_parameters: learned.generator.parameter_count(),
+            images: self.buffer.values().map(|images| images.shape()[0]).sum(),
+            ..Kept::default()
+        }
     }
 
     fn save(&self, weights: &mut Weights) {

@@ -1,5 +1,6 @@
 //! The registry of strategies, by the names that configurations and checkpoints use.
 
+mod by_class;
 mod class_parameters;
 mod dgr;
 mod ewc;
@@ -9,6 +10,7 @@ mod jtr;
 mod jtr_ra;
 mod ra;
 mod ra_features;
+mod separate;
 mod sft;
 
 use std::path::Path;
@@ -69,6 +71,7 @@ impl Strategies {
             .with::<jtr_ra::ReplayAndAlignment>()
             .with::<class_parameters::ClassParameters>()
             .with::<exemplars::Exemplars>()
+            .with::<separate::Separate>()
     }
 
     /// Adds a strategy.
@@ -170,7 +173,7 @@ mod tests {
     fn an_unknown_name_is_answered_with_the_known_ones_and_the_nearest() {
         let strategies = Strategies::built_in();
         let message = |name: &str| strategies.build(name, &toml::Table::new()).err().unwrap().to_string();
-        let known = "sft, ewc, dgr, jtr, ra, jt, ra-features, jtr-ra, class-parameters, exemplars";
+        let known = "sft, ewc, dgr, jtr, ra, jt, ra-features, jtr-ra, class-parameters, exemplars, separate";
         assert_eq!(message("gan"), format!("there is no strategy `gan`; choose one of: {known}"));
         for (name, nearest) in
             [("jrt", "jtr"), ("SFT", "sft"), ("rra", "ra"), ("ra_features", "ra-features"), ("exemplar", "exemplars")]

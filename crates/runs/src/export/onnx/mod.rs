@@ -19,12 +19,20 @@ use graph::{Axis, Graph, Type};
 /// Writes a generator; see [`model`]. The file never appears incomplete.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// When the file cannot be written, or several generators make the classes: a model holds one.
 pub fn write(path: &Path, trained: &Trained) -> Result<(), Error> {
+    let made = trained.sampler.generators(&trained.generator, &trained.usage.classes).len();
+    if made > 1 {
+        let reason = format!(
+            "{made} generators make these classes, and an ONNX file holds one; export to a name that ends in .safetensors, \
+             which holds all, or export the generator.safetensors of the first task"
+        );
+        return Err(Error::Request(reason));
+    }
     write_whole(path, &model(trained)).at("writing", path)
 }
 
-/// Returns the model file of a generator.
+/// Returns the model file of a generator. Of several generators that make the classes, it is that of the newest.
 ///
 /// The inputs are `latent` (N x latent, f32) and `class` (N, i64), which gives classes by their numbers in the
 /// dataset. The output `image` is N x C x H x W, f32 in (-1, 1). A class that was not learned yields NaN rather than
