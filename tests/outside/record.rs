@@ -6,7 +6,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::temp_dir().join(format!("mergan-record-{}", std::process::id()));
     let run = Layout::new(&folder);
     std::fs::create_dir_all(run.checkpoints())?;
-    let scored = Event::Evaluation { task: 1, accuracy: 0.875, seconds: 1.5 };
+    let scored = Event::Evaluation { task: 1, accuracy: 0.875, seconds: 1.5, kept: None };
     let later = "{\"event\":\"moved\",\"to\":\"elsewhere\"}\n";
     std::fs::write(run.events(), [&scored.to_line("2026-11-27T00:20:36Z"), later, "{\"event\":\"eval"].concat())?;
     assert_eq!(events::read(&run.events())?, [scored, Event::Unknown]);
