@@ -78,7 +78,8 @@ impl RunDir {
         if !root.exists() {
             return Ok(());
         }
-        let left = [self.events(), self.checkpoints(), self.frames()];
+        // The configuration, which makes it a run, is written last.
+        let left = [self.events(), self.checkpoints(), self.frames(), self.data()];
         for entry in fs::read_dir(root).at("reading", root)? {
             let path = entry.at("reading", root)?.path();
             if self.owner(&path) == Owner::Run && !left.contains(&path) && !self.is_lock(&path) {
@@ -138,7 +139,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = RunDir::new(folder.path());
         run.create().unwrap();
-        for left in [run.lock_file(), run.events(), folder.path().join(".config.toml.a1b2c3")] {
+        for left in [run.lock_file(), run.events(), run.data(), folder.path().join(".config.toml.a1b2c3")] {
             fs::write(left, "").unwrap();
         }
         run.require_unused().unwrap();
