@@ -217,8 +217,16 @@ pub struct Choice {
 
 /// Reads a table; the error is the path of the value that is wrong, or `.`, and what is wrong with it.
 pub(crate) fn read<T: DeserializeOwned>(table: toml::Table) -> Result<T, (String, String)> {
-    serde_path_to_error::deserialize(toml::Value::Table(table))
-        .map_err(|error| (error.path().to_string(), error.inner().message().to_string()))
+    serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
+        let (path, reason) = (error.path().to_string(), error.inner().message().to_string());
+        // The reason names an unknown field itself, so its place is the table.
+        let path = match path.rsplit_once('.') {
+            _ if !reason.starts_with("unknown field") => path,
+            Some((table, _)) if !table.is_empty() => table.into(),
+            _ => ".".into(),
+        };
+        (path, reason)
+    })
 }
 
 impl ModelOptions {
@@ -562,14 +570,11 @@ mod tests {
         assert!(strategy.starts_with("there is no strategy `rat`"), "{strategy}");
         let changed = |changes| message(Choice { changes, ..choice("smoke") });
         let unknown = changed(toml::toml! { training = { speed = 1 } });
-        assert!(unknown.contains("unknown field `speed`"), "{unknown}");
+        assert!(unknown.starts_with("configuration, training: unknown field `speed`"), "{unknown}");
         let out_of_range = changed(toml::toml! { training = { rate = -1.0 } });
         assert_eq!(out_of_range, "configuration, training.rate: it must be a positive number");
         let unknown = changed(toml::toml! { training = { augment = "flip" } });
-        assert!(
-            unknown.starts_with("configuration: there is no augmentation `flip`; training.augment names"),
-            "{unknown}"
-        );
+        assert!(unknown.starts_with("configuration, training.augment: there is no augmentation `flip`"), "{unknown}");
         let renamed = changed(toml::toml! { preset = "paper" });
         assert_eq!(renamed, "configuration, preset: it cannot be changed here; choose it on the command line");
     }
