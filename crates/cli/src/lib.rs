@@ -1,5 +1,5 @@
-//! The `mergan` command as a library, for the program of this package and for the Python module. [`args`] defines the
-//! command line, and each of [`commands`] runs one command; this file turns their results into exit codes.
+//! The `mergan` command as a library, for the program of this package and for the Python module. `args` defines the
+//! command line, and each of `commands` runs one command; this file turns their results into exit codes.
 
 mod args;
 mod call;
