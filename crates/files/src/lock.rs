@@ -23,7 +23,9 @@ pub struct LockFile(Hold);
 #[derive(Debug)]
 enum Hold {
     /// By the system, until the file is closed.
-    System(#[expect(dead_code, reason = "the open file is the lock")] File),
+    System {
+        _file: File,
+    },
     Holder(Holder),
 }
 
@@ -36,7 +38,7 @@ impl LockFile {
     pub fn try_lock(path: &Path) -> io::Result<Option<Self>> {
         let file = open_in_place(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(LockFile(Hold::System(file)))),
+            Ok(()) => Ok(Some(LockFile(Hold::System { _file: file }))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) if lacks_locks(&error) => {
                 Ok(Holder::take(path, &error)?.map(|holder| LockFile(Hold::Holder(holder))))
@@ -56,7 +58,7 @@ impl LockFile {
         waiting();
         let file = open_in_place(path)?;
         match file.lock() {
-            Ok(()) => Ok(LockFile(Hold::System(file))),
+            Ok(()) => Ok(LockFile(Hold::System { _file: file })),
             Err(error) if lacks_locks(&error) => loop {
                 sleep(POLL);
                 if let Some(lock) = LockFile::try_lock(path)? {
@@ -70,7 +72,7 @@ impl LockFile {
     /// Says that the lock is not the system's, and why, if that is so.
     pub fn notice(&self) -> Option<&str> {
         match &self.0 {
-            Hold::System(_) => None,
+            Hold::System { .. } => None,
             Hold::Holder(holder) => Some(holder.notice()),
         }
     }
