@@ -3,11 +3,12 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
+use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::config::{ConfigArguments, ImageArguments, PictureArguments};
+use crate::config::{ConfigArguments, ImageArguments, PictureArguments, presets, strategies};
 use crate::console::Verbosity;
 use crate::data::DataArguments;
 use crate::device::DeviceArguments;
@@ -23,16 +24,26 @@ Exit codes:
   130  training was interrupted by Ctrl-C at a checkpoint and can go on
   143  the same by SIGTERM";
 
+/// The variables of the environment that the command reads.
+const ENVIRONMENT: &str = "\
+Environment variables:
+  MERGAN_DATA            the cache of downloads and scoring classifiers, unless --cache is given
+  MERGAN_SIMD            the vector instructions: portable, avx2, avx512 or neon
+  MERGAN_CUDA_GRAPHS=0   launch a GPU's kernels one by one instead of as CUDA graphs
+  NO_COLOR               print no colours
+
+";
+
 /// Memory Replay GANs: generators that learn one category after another without forgetting.
 #[derive(Parser)]
-#[command(name = "mergan", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+#[command(name = "mergan", version, arg_required_else_help = true, after_help = [ENVIRONMENT, EXIT_CODES].concat())]
 pub struct Arguments {
     /// The command to run.
     #[command(subcommand)]
     pub command: Command,
     /// Number of threads, up to 1024 [default: one for each core, not for each hardware thread]. Results do not depend
     /// on it.
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(short = 'j', long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
     /// Print more detail about what is done.
     #[arg(short, long, global = true, action = ArgAction::SetTrue, conflicts_with = "quiet")]
@@ -56,12 +67,16 @@ impl Arguments {
 /// The commands.
 #[derive(Subcommand)]
 pub enum Command {
+    /// See in a minute what forgetting is: three generators learn three shapes one after another.
+    Demo(DemoArguments),
     /// List, fetch and describe datasets.
     Data(DataCommand),
     /// Show the configuration of a run without starting it.
     Config(ConfigCommand),
     /// Train one strategy on a sequence of tasks, or resume a run that was stopped.
     Train(Box<TrainArguments>),
+    /// Show runs on the terminal while they are trained: losses, accuracy of the past, samples.
+    Watch(WatchArguments),
     /// Teach a finished run one more class, without the earlier data.
     Extend(ExtendArguments),
     /// Draw images from a trained generator.
@@ -90,6 +105,24 @@ pub enum Command {
     Man(ManArguments),
 }
 
+/// The arguments of `mergan demo`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  mergan demo --out /tmp/demo")]
+pub struct DemoArguments {
+    /// The output directory. If it holds an unfinished demo, that goes on.
+    #[arg(short, long, default_value = "mergan-demo", value_name = "DIR")]
+    pub out: PathBuf,
+    /// One value that replaces the preset's, such as training.iterations=200; may be given several times.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// The options for the device.
+    #[command(flatten)]
+    pub device: DeviceArguments,
+    /// The options for data locations.
+    #[command(flatten)]
+    pub data: DataArguments,
+}
+
 /// The arguments of `mergan data`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  mergan data fetch mnist")]
@@ -105,24 +138,24 @@ pub enum DataQuestion {
     /// List the datasets.
     #[command(after_help = "Example:\n  mergan data list --json")]
     List {
-        /// The options for data locations.
-        #[command(flatten)]
-        data: DataArguments,
         /// Print JSON.
         #[arg(long)]
         json: bool,
+        /// The options for data locations.
+        #[command(flatten)]
+        data: DataArguments,
     },
     /// Download and verify a dataset, or the weights of the network that defines FID (inception).
     #[command(after_help = "Examples:\n  mergan data fetch mnist --cache /data/mergan\n  mergan data fetch inception")]
     Fetch {
         /// The dataset.
         name: String,
-        /// The options for data locations.
-        #[command(flatten)]
-        data: DataArguments,
         /// Print JSON.
         #[arg(long)]
         json: bool,
+        /// The options for data locations.
+        #[command(flatten)]
+        data: DataArguments,
     },
     /// Prepare a dataset: decode its images into one HDF5 file, which every command accepts in place of a dataset's
     /// name.
@@ -157,15 +190,15 @@ pub enum DataQuestion {
         /// the files of SVHN or LSUN, or of a prepared file.
         #[arg(value_name = "NAME|PATH")]
         name: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
         /// The options for own images.
         #[command(flatten)]
         images: ImageArguments,
         /// The options for data locations.
         #[command(flatten)]
         data: DataArguments,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
     },
 }
 
@@ -190,16 +223,10 @@ pub struct TrainArguments {
     /// The run whose first task this one shares instead of training it: a run of one task with the same seed.
     #[arg(long, value_name = "DIR")]
     pub first_task: Option<PathBuf>,
-    /// The options that decide the result.
-    #[command(flatten)]
-    pub config: ConfigArguments,
-    /// The options for own images.
-    #[command(flatten)]
-    pub images: ImageArguments,
     /// Continue although the data differ from those that the run began to learn from; its log and report will say so.
     #[arg(long, requires = "resume")]
     pub accept_changed_data: bool,
-    /// Train nothing, but print how many seconds the training will take.
+    /// Train nothing, but print how many seconds training and scoring will take.
     #[arg(long)]
     pub estimate: bool,
     /// Print the estimate as JSON.
@@ -214,12 +241,27 @@ pub struct TrainArguments {
     /// Also write TensorBoard's event files, into the run's folder `tensorboard`.
     #[arg(long)]
     pub tensorboard: bool,
+    /// The options that decide the result.
+    #[command(flatten)]
+    pub config: ConfigArguments,
+    /// The options for own images.
+    #[command(flatten)]
+    pub images: ImageArguments,
     /// The options for the device.
     #[command(flatten)]
     pub device: DeviceArguments,
     /// The options for data locations.
     #[command(flatten)]
     pub data: DataArguments,
+}
+
+/// The arguments of `mergan watch`.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  mergan watch runs/ra\n  mergan watch runs/sft runs/ra")]
+pub struct WatchArguments {
+    /// The run directories, which are only read.
+    #[arg(required = true, value_name = "DIR")]
+    pub runs: Vec<PathBuf>,
 }
 
 /// The arguments of `mergan config`.
@@ -315,6 +357,11 @@ impl ExtendArguments {
     }
 }
 
+/// Returns the parser of an enlargement, which keeps pictures at sizes that can be seen and written.
+fn scale() -> impl TypedValueParser<Value = usize> {
+    clap::value_parser!(u64).range(1..=16).map(|scale| scale as usize)
+}
+
 /// Returns clap's error for a missing argument that clap itself cannot know to be required.
 pub fn missing(argument: &str) -> clap::Error {
     let text = format!("the following required arguments were not provided:\n  {argument}");
@@ -330,19 +377,24 @@ pub fn answer(answer: &clap::Error) -> ExitCode {
 
 /// The arguments of `mergan sample`.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  mergan sample runs/ra --class 3 --count 64 --out threes.png\n  mergan sample \
-                        runs/ra/tasks/02/generator.safetensors --class 1 --count 6400 --seed 7 --out ones.npy\n  mergan \
-                        sample runs/ra --class 3 --latents z.npy --floats --out threes.npy")]
+#[command(
+    after_help = "Examples:\n  mergan sample --class 3\n  mergan sample runs/ra --out all.png --scale 4\n  mergan sample runs/ra --class 3 -n 6400 \
+                        --out pictures/\n  mergan sample runs/ra --class 3,8 --interpolate --out between.png\n  mergan \
+                        sample runs/ra --per-task --out tasks/\n  mergan sample \
+                        runs/ra/tasks/02/generator.safetensors --class 1 --seed 7 --out ones.npy\n  mergan sample \
+                        runs/ra --class 3 --latents z.npy --floats --out threes.npy"
+)]
 pub struct SampleArguments {
-    /// A run directory, whose newest generator is used, or a generator.safetensors.
+    /// A run directory, whose newest generator is used, or a generator.safetensors [default: a generator of digits that
+    /// comes with the program].
     #[arg(value_name = "DIR|FILE")]
-    pub source: PathBuf,
-    /// The class, by name or number.
-    #[arg(long)]
+    pub source: Option<PathBuf>,
+    /// The classes, by name or number, separated by commas, or all of them.
+    #[arg(short, long, default_value = "all", value_name = "all|CLASSES")]
     pub class: String,
-    /// The number of images.
-    #[arg(long, default_value = "64", value_name = "N")]
-    pub count: NonZeroUsize,
+    /// The number of images of each class [default: 64; 10 in a row of a grid with several rows].
+    #[arg(short = 'n', long, value_name = "N")]
+    pub count: Option<NonZeroUsize>,
     /// The seed of the latents.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -350,6 +402,16 @@ pub struct SampleArguments {
     /// independent of the others.
     #[arg(long)]
     pub batch_statistics: bool,
+    /// Enlarge pictures: each pixel becomes N x N.
+    #[arg(long, default_value = "1", value_name = "N", value_parser = scale())]
+    pub scale: usize,
+    /// Draw what is between two latents, a row for each class, and what is between two classes, a row for each class
+    /// and the next one.
+    #[arg(long, conflicts_with_all = ["latents", "batch_statistics", "per_task"])]
+    pub interpolate: bool,
+    /// Draw a grid for each task of a run, from the generator as that task left it.
+    #[arg(long, requires = "source", conflicts_with = "latents")]
+    pub per_task: bool,
     /// The latents themselves: FILE.npy, a matrix of f32 or f64 numbers with one row per image.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["count", "seed"])]
     pub latents: Option<PathBuf>,
@@ -358,8 +420,9 @@ pub struct SampleArguments {
     // here.
     #[arg(long, requires = "latents", conflicts_with_all = ["count", "seed"])]
     pub floats: bool,
-    /// The output: FILE.png is a grid, FILE.npy an array N x C x H x W of bytes.
-    #[arg(long, value_name = "FILE")]
+    /// The output: FILE.png is a grid, FILE.npy an array N x C x H x W of bytes, class by class, and DIR/ a folder of
+    /// pictures DIR/CLASS/0000.png: a dataset for `--dataset`, and each DIR/CLASS a folder for `mergan fid`.
+    #[arg(short, long, default_value = "samples.png", value_name = "FILE|DIR/")]
     pub out: PathBuf,
     /// The options for the device.
     #[command(flatten)]
@@ -377,7 +440,7 @@ pub struct ExportArguments {
     /// FILE.onnx takes `latent` (N x latent, f32) and `class` (N, i64) and returns `image` (N x C x H x W, from -1 to
     /// 1); FILE.safetensors holds the weights under PyTorch's names and the standing statistics as
     /// `standing.LAYER.mean` and `.variance`.
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     pub out: PathBuf,
 }
 
@@ -395,7 +458,7 @@ pub struct EvaluateArguments {
     #[arg(long, value_name = "T")]
     pub task: Option<usize>,
     /// Number of images of each class [default: as the run was configured].
-    #[arg(long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N")]
     pub samples: Option<NonZeroUsize>,
     /// The seed of the latents [default: the run's].
     #[arg(long, conflicts_with = "save")]
@@ -412,9 +475,6 @@ pub struct EvaluateArguments {
     /// Metrics to measure on the features of Inception in addition to the usual scores.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "METRICS")]
     pub metrics: Vec<FamilyName>,
-    /// The options for the feature network.
-    #[command(flatten)]
-    pub inception: InceptionArguments,
     /// Replace the run's own scores of this task by these. With a different classifier, the scores of all tasks are
     /// replaced, because one classifier scores all tasks of a run.
     #[arg(long)]
@@ -422,6 +482,9 @@ pub struct EvaluateArguments {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+    /// The options for the feature network.
+    #[command(flatten)]
+    pub inception: InceptionArguments,
     /// The options for the device.
     #[command(flatten)]
     pub device: DeviceArguments,
@@ -455,7 +518,7 @@ pub struct FidArguments {
     #[arg(long, conflicts_with_all = ["metrics", "json"])]
     pub save_statistics: bool,
     /// Number of images of each class drawn from a run's generator [default: as the run was configured].
-    #[arg(long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N")]
     pub samples: Option<NonZeroUsize>,
     /// Number of subsets over which KID is averaged.
     #[arg(long, default_value = "100", value_name = "N")]
@@ -497,17 +560,23 @@ pub struct CompareArguments {
 
 /// The arguments of `mergan report`.
 #[derive(Args)]
-#[command(after_help = "Example:\n  mergan report runs/sft runs/ra --out runs/report.html")]
+#[command(
+    after_help = "Examples:\n  mergan report runs/sft runs/ra --out runs/report.html\n  mergan report runs/ra --watch"
+)]
 pub struct ReportArguments {
     /// The run directories.
     #[arg(required = true, value_name = "DIR")]
     pub runs: Vec<PathBuf>,
     /// The page to write; results.json and ledger.md are written beside it.
-    #[arg(long, default_value = "report.html", value_name = "FILE")]
+    #[arg(short, long, default_value = "report.html", value_name = "FILE")]
     pub out: PathBuf,
     /// Print the results as JSON instead of the table.
     #[arg(long)]
     pub json: bool,
+    /// Write the page anew whenever the runs have learned more, until all are finished. A browser that shows it loads
+    /// it again by itself.
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// The arguments of `mergan reproduce`.
@@ -520,11 +589,17 @@ pub struct ReproduceArguments {
     /// The dataset: mnist, fashion, svhn or lsun, shapes for a smoke test, or the path of own images.
     #[arg(value_name = "NAME|PATH")]
     pub dataset: String,
-    /// The recipe: smoke, quick, photo or paper.
-    #[arg(long, default_value = "quick")]
+    /// The recipe.
+    #[arg(long, default_value = "quick", value_name = "NAME", value_parser = presets())]
     pub preset: String,
     /// The strategies, separated by commas.
-    #[arg(long, value_delimiter = ',', default_value = "sft,ewc,dgr,jtr,ra,jt", value_name = "NAMES")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "sft,ewc,dgr,jtr,ra,jt",
+        value_name = "NAMES",
+        value_parser = strategies()
+    )]
     pub strategies: Vec<String>,
     /// Number of seeds: 0, 1, ...
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
@@ -534,7 +609,7 @@ pub struct ReproduceArguments {
     pub tasks: Option<usize>,
     /// The output directory [default: runs/reproduce-DATASET, and runs/reproduce-DATASET-PRESET of other presets than
     /// quick].
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// The options for data locations.
     #[command(flatten)]
@@ -548,12 +623,15 @@ pub struct AnimateArguments {
     /// The run directory.
     #[arg(value_name = "DIR")]
     pub run: PathBuf,
-    /// The GIF file to write.
-    #[arg(long, value_name = "FILE")]
+    /// The file to write, FILE.gif.
+    #[arg(short, long, value_name = "FILE")]
     pub out: PathBuf,
     /// Number of latents to show, out of the ten in every sample grid.
     #[arg(long, default_value = "10", value_name = "N")]
     pub columns: NonZeroU32,
+    /// Enlarge the pictures: each pixel becomes N x N.
+    #[arg(long, default_value = "3", value_name = "N", value_parser = scale())]
+    pub scale: usize,
 }
 
 /// The arguments of `mergan selftest`.
@@ -590,6 +668,74 @@ pub struct CompletionsArguments {
 #[command(after_help = "Example:\n  mergan man --out ~/.local/share/man/man1")]
 pub struct ManArguments {
     /// The folder to write the pages to.
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     pub out: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Returns the options of a group that several commands have, and their heading.
+    fn group<A: Args>() -> BTreeMap<String, String> {
+        let command = A::augment_args(clap::Command::new("group"));
+        let headed = command
+            .get_arguments()
+            .filter_map(|argument| Some((argument.get_id().to_string(), argument.get_help_heading()?.to_string())));
+        headed.collect()
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn no_option_stands_below_the_heading_of_others() {
+        let groups = [
+            group::<ConfigArguments>(),
+            group::<ImageArguments>(),
+            group::<InceptionArguments>(),
+            group::<DeviceArguments>(),
+            group::<DataArguments>(),
+        ];
+        let known: BTreeMap<_, _> = groups.into_iter().flatten().collect();
+        let mut commands = vec![Arguments::command()];
+        let mut headed = 0;
+        while let Some(command) = commands.pop() {
+            for argument in command.get_arguments() {
+                if let Some(heading) = argument.get_help_heading() {
+                    let name = argument.get_id().to_string();
+                    assert_eq!(known.get(&name).map(String::as_str), Some(heading), "{} --{name}", command.get_name());
+                    headed += 1;
+                }
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
+        assert!(headed > 50, "{headed} options have a heading");
+    }
+
+    #[test]
+    fn every_command_in_the_documents_is_understood() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+        let documents = ["README.md", "crates/cli/README.md"].map(String::from).into_iter();
+        let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
+        let docs = docs.map(|name| format!("docs/{}", name.to_string_lossy())).filter(|name| name.ends_with(".md"));
+        let mut understood = 0;
+        for document in documents.chain(docs) {
+            let text = read(&document);
+            for line in text.lines().map(str::trim).filter(|line| line.starts_with("mergan ")) {
+                // What a shell would take away.
+                let command = line.split(" > ").next().unwrap_or(line);
+                if let Err(error) = Arguments::try_parse_from(command.split_whitespace()) {
+                    panic!("{document}: `{line}`: {error}");
+                }
+                understood += 1;
+            }
+        }
+        assert!(understood > 40, "the documents have only {understood} commands");
+    }
 }

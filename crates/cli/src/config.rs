@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use mergan_datasets::{ImageOptions, Manifest, names};
 use mergan_runs::configure;
 use mergan_strategies::{Choice, Config, Strategies};
@@ -22,10 +23,10 @@ pub struct ImageArguments {
     #[arg(long, value_name = "PIXELS")]
     side: Option<i64>,
     /// Convert pictures to grey.
-    #[arg(long)]
+    #[arg(long, visible_alias = "gray")]
     grey: bool,
     /// How pictures that are not square become square: crop takes their middle, resize distorts them [default: crop].
-    #[arg(long, value_name = "crop|resize")]
+    #[arg(long, value_name = "HOW", value_parser = ["crop", "resize"])]
     fit: Option<String>,
     /// At most this many images of each class, taken from the start.
     #[arg(long, value_name = "N")]
@@ -73,15 +74,11 @@ impl ImageArguments {
 #[command(next_help_heading = "Configuration")]
 pub struct ConfigArguments {
     /// The method that keeps the generator from forgetting.
-    #[arg(
-        long,
-        value_name = "NAME",
-        help = format!("What keeps the generator from forgetting: {}", strategies())
-    )]
+    #[arg(long, value_name = "NAME", value_parser = strategies())]
     pub strategy: Option<String>,
-    /// The recipe: smoke (seconds, for tests), quick (minutes), photo (an hour, for photographs in colour) or paper (the
-    /// released code's, days) [default: quick].
-    #[arg(long, value_name = "NAME")]
+    /// The recipe: smoke (seconds, for tests), demo (a minute, for the drawn shapes), quick (minutes), photo (an hour,
+    /// for photographs in colour) or paper (the released code's, hours to days) [default: quick].
+    #[arg(long, value_name = "NAME", value_parser = presets())]
     pub preset: Option<String>,
     /// Number of tasks to learn [default: all classes].
     #[arg(long, value_name = "N")]
@@ -120,9 +117,7 @@ pub fn resolve(
     for (name, value) in images.table() {
         set(&mut file, &format!("images.{name}={value}"))?;
     }
-    for change in &arguments.set {
-        set(&mut file, change).with_context(|| format!("--set {change}"))?;
-    }
+    apply(&arguments.set, &mut file)?;
     let named = file.get("dataset").and_then(Value::as_str).filter(|_| is_of_a_run).map(String::from);
     let dataset = dataset.map(whole_path).or(named).ok_or_else(|| missing("--dataset <NAME|PATH>"))?;
     let images = file.get("images").cloned().unwrap_or(Value::Table(Table::new()));
@@ -148,9 +143,14 @@ pub fn whole_path(dataset: &str) -> String {
     path.map_or_else(|| dataset.into(), |path| path.display().to_string())
 }
 
-/// Returns the names of all strategies.
-fn strategies() -> String {
-    Strategies::built_in().names().collect::<Vec<_>>().join(", ")
+/// Returns the parser of a strategy's name, which knows all of them.
+pub fn strategies() -> PossibleValuesParser {
+    PossibleValuesParser::new(Strategies::built_in().names())
+}
+
+/// Returns the parser of a preset's name, which knows all of them.
+pub fn presets() -> PossibleValuesParser {
+    PossibleValuesParser::new(mergan_strategies::presets())
 }
 
 /// Returns the configuration of a repeated run, which yields the same bits if nothing is changed.
@@ -176,6 +176,11 @@ fn again(mut table: Table, dataset: String, arguments: &ConfigArguments) -> Resu
     let mut config = Config::parse(&table.to_string(), &path)?;
     config.deviations.extend(arguments.set.iter().map(|change| format!("changed by hand: {change}")));
     Ok(config)
+}
+
+/// Sets the values of `--set`.
+pub fn apply(changes: &[String], table: &mut Table) -> Result<()> {
+    changes.iter().try_for_each(|change| set(table, change).with_context(|| format!("--set {change}")))
 }
 
 /// Sets a value such as `training.rate=1e-3` in a table. A value that is not valid TOML is taken as text.

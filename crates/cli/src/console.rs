@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result};
+use console::{StyledObject, Term, style};
 use indicatif::{FormattedDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mergan_datasets::printable;
 use mergan_record::TaskScores;
@@ -66,34 +67,36 @@ impl Console {
 
     /// Prints what the user waits for.
     pub fn note(&self, text: impl Display) {
-        self.say(Verbosity::Normal, text);
+        self.say(Verbosity::Normal, None, text);
     }
 
     /// Prints a note unless it was printed before: a folder may be listed several times.
     pub fn note_once(&self, text: &str) {
-        if self.said.lock().expect("nothing panics while a note is kept").insert(text.into()) {
+        if self.is_new(text) {
             self.note(text);
         }
     }
 
     /// Prints a warning, unless the same one was printed before: a dataset may be opened more than once.
-    pub fn warn_once(&self, text: impl Display) {
-        self.note_once(&format!("warning: {text}"));
+    pub fn warn_once(&self, text: &str) {
+        if self.is_new(text) {
+            self.warn(text);
+        }
     }
 
     /// Prints a detail that may interest the user.
     pub fn detail(&self, text: impl Display) {
-        self.say(Verbosity::Verbose, text);
+        self.say(Verbosity::Verbose, None, text);
     }
 
     /// Prints a problem that does not stop the work.
     pub fn warn(&self, text: impl Display) {
-        self.say(Verbosity::Normal, format!("warning: {text}"));
+        self.say(Verbosity::Normal, Some(style("warning:").yellow()), text);
     }
 
     /// Prints why the work stopped.
     pub fn error(&self, error: &Error) {
-        self.say(Verbosity::Quiet, format!("error: {}", explain(error.as_ref())));
+        self.say(Verbosity::Quiet, Some(style("error:").red()), explain(error.as_ref()));
     }
 
     /// Starts to show the progress of `what`, which has `total` steps.
@@ -101,7 +104,7 @@ impl Console {
         let what = safe(what.into());
         let bar = self.bars.add(ProgressBar::new(total));
         if self.draws {
-            let style = ProgressStyle::with_template("{prefix} {bar:24} {percent:>3}% {wide_msg}");
+            let style = ProgressStyle::with_template("{prefix} {bar:24.cyan/dim} {percent:>3}% {msg}");
             bar.set_style(style.expect("the template is well-formed"));
             bar.set_prefix(what.clone());
             bar.enable_steady_tick(Duration::from_millis(200));
@@ -125,16 +128,23 @@ impl Console {
         }
     }
 
+    /// Returns whether this was not asked before.
+    fn is_new(&self, text: &str) -> bool {
+        self.said.lock().expect("nothing panics while a note is kept").insert(text.into())
+    }
+
     fn work(&self) -> MutexGuard<'_, Vec<Progress>> {
         self.work.lock().expect("nothing panics while bars are drawn")
     }
 
-    fn say(&self, least: Verbosity, text: impl Display) {
+    /// Prints text after a word that is emphasised, unless the standard error is no terminal or `NO_COLOR` is set.
+    fn say(&self, least: Verbosity, mark: Option<StyledObject<&str>>, text: impl Display) {
         if self.verbosity < least {
             return;
         }
+        let mark = mark.map_or(String::new(), |mark| format!("{} ", mark.bold().for_stderr()));
         // Failing to write to the standard error is no reason to stop.
-        let _ = self.bars.suspend(|| writeln!(io::stderr(), "{}", safe(text)));
+        let _ = self.bars.suspend(|| writeln!(io::stderr(), "{mark}{}", safe(text)));
     }
 }
 
@@ -155,7 +165,10 @@ impl Observer for Console {
         match *happening {
             Happening::Begins(work) => self.work().push(self.progress(work.to_string(), 0)),
             Happening::Progress { done, total, detail, .. } => innermost(done, total, detail),
-            Happening::Iteration(iteration) => innermost(iteration.done, iteration.total, &|| describe(iteration)),
+            Happening::Iteration(iteration) => innermost(iteration.done, iteration.total, &|| match self.draws {
+                true => draw(iteration, usize::from(Term::stderr().size().1)),
+                false => describe(iteration),
+            }),
             Happening::Ends(_) => drop(self.work().pop()),
             Happening::Resumed { checkpoint } => self.detail(format!("going on from {}", checkpoint.display())),
             Happening::Saved { tasks, iterations } => {
@@ -166,7 +179,8 @@ impl Observer for Console {
             }
             Happening::Scored(scores) => self.note(accuracies(scores)),
             Happening::Finished { tasks, run } => {
-                self.note(format!("all {tasks} tasks learned; the run is in {}", run.display()));
+                let learned = if tasks == 1 { "the task is".into() } else { format!("all {tasks} tasks are") };
+                self.note(format!("{learned} learned; the run is in {}", run.display()));
             }
             Happening::ScorerTrained { test_accuracy: Some(share) } => {
                 self.note(format!("it recognises {:.2} % of the test images", 100.0 * share));
@@ -181,11 +195,49 @@ impl Observer for Console {
     }
 }
 
-/// Formats `task 2/5, iteration 40/1200, 00:03:12 left, critic -3.142`.
+/// Formats a line, as in `task 2/5, iteration 40/1200, 00:03:12 left, critic -3.14`.
 fn describe(at: &Iteration) -> String {
-    let losses: String = at.losses.read().iter().map(|(name, value)| format!(", {name} {value:.3}")).collect();
-    let Iteration { task, tasks, iteration, iterations, left, .. } = at;
-    format!("task {task}/{tasks}, iteration {iteration}/{iterations}, {} left{losses}", FormattedDuration(*left))
+    let left = format!("{} left", FormattedDuration(at.left));
+    position(at).into_iter().chain([left]).chain(losses(at)).collect::<Vec<_>>().join(", ")
+}
+
+/// Formats what stands beside and below a bar: the time that is left, then the position and the losses, in lines of at
+/// most `columns` characters.
+fn draw(at: &Iteration, columns: usize) -> String {
+    let mut text = format!("{} left", FormattedDuration(at.left));
+    // The first entry begins a line.
+    let mut free = 0;
+    for entry in position(at).into_iter().chain(losses(at)) {
+        let length = entry.chars().count() + 2;
+        if length > free {
+            text += "\n  ";
+            free = columns.saturating_sub(2);
+        } else {
+            text += "  ";
+        }
+        text += &entry;
+        free = free.saturating_sub(length);
+    }
+    text
+}
+
+fn position(Iteration { task, tasks, iteration, iterations, .. }: &Iteration) -> [String; 2] {
+    [format!("task {task}/{tasks}"), format!("iteration {iteration}/{iterations}")]
+}
+
+fn losses(at: &Iteration) -> Vec<String> {
+    at.losses.read().iter().map(|(name, value)| format!("{name} {}", short(*value))).collect()
+}
+
+/// Formats a number with about three significant digits, as in `-10.8`.
+pub fn short(value: f64) -> String {
+    let decimals = match value.abs() {
+        100.0.. => 0,
+        10.0.. => 1,
+        1.0.. => 2,
+        _ => 3,
+    };
+    format!("{value:.decimals$}")
 }
 
 fn accuracies(scores: &TaskScores) -> String {

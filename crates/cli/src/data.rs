@@ -101,7 +101,7 @@ impl DataArguments {
             Event::Noted { what } => console.note_once(what),
             Event::Skipped { picture, reason } => {
                 skipped.set(skipped.get() + 1);
-                console.warn_once(format!("left out {picture}: {reason}"));
+                console.warn_once(&format!("left out {picture}: {reason}"));
             }
             Event::Progress { file, done, total, .. } => {
                 let mut progress = progress.borrow_mut();
@@ -124,7 +124,7 @@ impl DataArguments {
         })
         .map_err(Into::into)?;
         if skipped.get() > 0 {
-            console.warn_once(format!("{} pictures that cannot be read were left out", skipped.get()));
+            console.warn_once(&format!("{} pictures that cannot be read were left out", skipped.get()));
         }
         Ok(done)
     }

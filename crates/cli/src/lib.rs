@@ -11,6 +11,7 @@ mod data;
 mod device;
 mod exit;
 mod inception;
+mod out;
 mod signals;
 
 use anyhow::{Context, Result};
@@ -66,14 +67,16 @@ fn answer(arguments: &Arguments, console: &Console) -> Result<ExitCode> {
     match &arguments.command {
         Command::Data(arguments) => commands::data::run(arguments, console)?,
         Command::Config(arguments) => commands::config::run(arguments, console)?,
+        Command::Demo(arguments) => return commands::demo::run(arguments, console),
         Command::Train(arguments) => return commands::train::run(arguments, console),
+        Command::Watch(arguments) => return commands::watch::run(arguments),
         Command::Extend(arguments) => return commands::extend::run(arguments, console),
         Command::Sample(arguments) => commands::sample::run(arguments, console)?,
         Command::Export(arguments) => commands::export::run(arguments, console)?,
         Command::Evaluate(arguments) => commands::evaluate::run(arguments, console)?,
         Command::Fid(arguments) => commands::fid::run(arguments, console)?,
         Command::Compare(arguments) => commands::compare::run(arguments, console)?,
-        Command::Report(arguments) => commands::report::run(arguments, console)?,
+        Command::Report(arguments) => return commands::report::run(arguments, console),
         Command::Reproduce(arguments) => commands::reproduce::run(arguments, console)?,
         Command::Animate(arguments) => commands::animate::run(arguments, console)?,
         Command::Selftest(arguments) => return commands::selftest::run(arguments, console),

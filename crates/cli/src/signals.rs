@@ -9,6 +9,7 @@
 use std::env;
 use std::io::{self, Read};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use anyhow::{Context, Result};
 use mergan_runs::{Happening, Observer};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals as Arriving};
-use signal_hook::low_level;
+use signal_hook::{flag, low_level};
 
 use crate::console::Console;
 use crate::exit::ExitCode;
@@ -36,6 +37,9 @@ pub struct Signals<'c> {
     unsaved: AtomicBool,
 }
 
+/// The last signal that arrived while there was nothing to lose, but something to tidy up.
+pub struct Noted(Arc<AtomicUsize>);
+
 /// A caught signal, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signal(u8);
@@ -53,8 +57,7 @@ impl<'c> Signals<'c> {
     /// Catches signals while `work` is done. `go_on` is what the user does after an interruption, such as "go on with
     /// `mergan train --resume runs/ra`".
     pub fn during<T>(console: &'c Console, go_on: String, work: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
-        let caught = [SIGINT, SIGTERM].into_iter().chain(hangup());
-        let mut arriving = Arriving::new(caught).context("catching signals")?;
+        let mut arriving = Arriving::new(those_that_end()).context("catching signals")?;
         let end = Closing(arriving.handle());
         let signals = Signals { console, go_on, caught: AtomicUsize::new(0), unsaved: AtomicBool::new(false) };
         thread::scope(|scope| {
@@ -66,10 +69,7 @@ impl<'c> Signals<'c> {
 
     /// Returns the signal that asks for an end, if one arrived.
     pub fn caught(&self) -> Option<Signal> {
-        match self.caught.load(Ordering::SeqCst) {
-            0 => None,
-            signal => Some(Signal(signal as u8)),
-        }
+        Signal::of(&self.caught)
     }
 
     /// Says that the work was interrupted after all of it was saved, and how to go on.
@@ -110,11 +110,39 @@ impl Observer for Signals<'_> {
     }
 }
 
+impl Noted {
+    /// Notes signals from now on, instead of ending the process.
+    pub fn catch() -> Result<Self> {
+        let caught = Arc::new(AtomicUsize::new(0));
+        for signal in those_that_end() {
+            flag::register_usize(signal, Arc::clone(&caught), signal as usize).context("catching signals")?;
+        }
+        Ok(Noted(caught))
+    }
+
+    /// Returns the signal that asks for an end, if one arrived.
+    pub fn caught(&self) -> Option<Signal> {
+        Signal::of(&self.0)
+    }
+}
+
 impl Signal {
+    fn of(caught: &AtomicUsize) -> Option<Self> {
+        match caught.load(Ordering::SeqCst) {
+            0 => None,
+            signal => Some(Signal(signal as u8)),
+        }
+    }
+
     /// Returns the exit code that a shell reports for a process ended by the signal.
     pub fn exit_code(self) -> ExitCode {
         ExitCode(128 + self.0)
     }
+}
+
+/// Returns the signals by which a user or the system asks for the end of a process.
+fn those_that_end() -> impl Iterator<Item = i32> {
+    [SIGINT, SIGTERM].into_iter().chain(hangup())
 }
 
 /// Returns SIGHUP, unless this process was started to outlive its terminal, as `nohup` does by ignoring the signal.

@@ -1,5 +1,6 @@
-//! Image datasets for continual learning: fetched once, verified, decoded into bytes and labels, and split into a
-//! sequence of tasks.
+#![doc = include_str!("../README.md")]
+//!
+//! # Where the images come from
 //!
 //! [`load`] takes the name of a dataset and where it may look ([`FetchOptions`]), and returns a [`Dataset`] of three
 //! [`Labelled`] splits. Files already on the machine are used as they are. Missing files come from HTTPS mirrors or
@@ -22,27 +23,6 @@
 //! [`Dataset::fingerprint`] covers the pixels and labels, or the bytes of a folder's files. A stored fingerprint
 //! later tells whether the data are still the same, wherever they lie, and
 //! [what has changed](Fingerprint::difference).
-//!
-//! ```
-//! use mergan_datasets::{FetchOptions, TaskOptions, TaskSequence, load};
-//!
-//! // "mnist" works the same way; "shapes" needs no download.
-//! let shapes = load("shapes", &FetchOptions::default())?;
-//! assert_eq!(shapes.train.image_shape(), [1, 32, 32]);
-//!
-//! // There are two classes per task; this selects the second task.
-//! let options = TaskOptions { classes_per_task: 2, ..TaskOptions::default() };
-//! let sequence = TaskSequence::new(shapes.class_names.len(), &options)?;
-//! let classes = &sequence.tasks()[1];
-//! assert_eq!((shapes.class_names[classes[0]].as_str(), shapes.class_names[classes[1]].as_str()), ("square", "frame"));
-//! let stream = sequence.images_of(classes, &shapes.train);
-//!
-//! // A batch of four images and their labels.
-//! let batch = stream.select(&[0, 1, 40, 41]);
-//! assert_eq!(batch.images()?.dim(), (4, 1, 32, 32));
-//! assert_eq!(batch.labels(), [2, 2, 3, 3]);
-//! # Ok::<(), mergan_datasets::Error>(())
-//! ```
 
 mod arrays;
 mod cache;

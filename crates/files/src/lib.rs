@@ -1,5 +1,4 @@
-//! Files that never appear incomplete under their final names, renames that last, and locks that keep other processes
-//! out of a folder.
+#![doc = include_str!("../README.md")]
 
 mod holder;
 mod lock;

@@ -36,6 +36,13 @@ pub struct Config {
     pub checked: bool,
 }
 
+/// Returns what must be said about the numbers of runs of this preset, if they mean nothing.
+pub fn preset_warning(preset: &str) -> Option<&'static str> {
+    let is_for_tests = preset == "smoke";
+    is_for_tests
+        .then_some("preset smoke is for tests: nothing is learned, so images are noise and numbers mean nothing")
+}
+
 impl Config {
     /// Reads a `config.toml`.
     ///

@@ -179,13 +179,17 @@ pub fn read(path: &Path) -> Result<Vec<Event>, Error> {
 /// The errors of [`read`].
 pub fn read_as<E: DeserializeOwned>(path: &Path) -> Result<Vec<E>, Error> {
     // The log is read as bytes because a line may have been cut inside a character.
-    let log = fs::read(path).map_err(Error::reading(path))?;
+    parse(&fs::read(path).map_err(Error::reading(path))?, path, 0)
+}
+
+/// Reads the events of a log, or of its part after `before` lines; `path` names it in errors.
+pub(crate) fn parse<E: DeserializeOwned>(log: &[u8], path: &Path, before: usize) -> Result<Vec<E>, Error> {
     let mut events = Vec::new();
     for (index, line) in log.split_inclusive(|&byte| byte == b'\n').enumerate() {
         match serde_json::from_slice(line) {
             Ok(event) => events.push(event),
             Err(_) if line.trim_ascii().is_empty() || !line.ends_with(b"\n") => {}
-            Err(source) => return Err(Error::Event { path: path.into(), line: index + 1, source }),
+            Err(source) => return Err(Error::Event { path: path.into(), line: before + index + 1, source }),
         }
     }
     Ok(events)

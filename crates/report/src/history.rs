@@ -30,8 +30,15 @@ struct Progress {
 impl FromIterator<Event> for History {
     fn from_iter<E: IntoIterator<Item = Event>>(events: E) -> Self {
         let mut history = Self::default();
-        events.into_iter().for_each(|event| history.add(event));
+        history.extend(events);
         history
+    }
+}
+
+/// Adds the events that a growing run has logged since.
+impl Extend<Event> for History {
+    fn extend<E: IntoIterator<Item = Event>>(&mut self, events: E) {
+        events.into_iter().for_each(|event| self.add(event));
     }
 }
 

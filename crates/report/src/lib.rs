@@ -1,22 +1,12 @@
-//! Reports of training runs: `results.json`, `ledger.md` beside the paper's numbers, and `report.html`.
+#![doc = include_str!("../README.md")]
+//!
+//! # What is read
 //!
 //! A *run directory* is what training one strategy leaves behind, as [`mergan_record`] describes it. [`load_run`]
 //! reads it. The run may still be growing, because only finished tasks count.
 //!
 //! Numbers whose cards differ are never put into one table or chart: every function that would do so returns
 //! [`Error::Incomparable`] instead.
-//!
-//! # Example
-//!
-//! ```no_run
-//! use mergan_report::{load_run, table, write_report};
-//! use std::path::Path;
-//!
-//! let runs = [load_run(Path::new("runs/sft"))?, load_run(Path::new("runs/ra"))?];
-//! write_report(&runs, Path::new("runs/report.html"))?;
-//! println!("{}", table(&runs)?);
-//! # Ok::<(), mergan_report::Error>(())
-//! ```
 
 mod compare;
 mod comparison;
@@ -42,4 +32,4 @@ pub use paper::{TASK_COUNTS, paper_accuracy};
 pub use results::results;
 pub use run::{Run, Task, load_run};
 pub use scores_table::scores_table;
-pub use write::write_report;
+pub use write::{write_growing_report, write_report};

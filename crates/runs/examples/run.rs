@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let trained = Trained::load(&dir("ra"))?;
-    image_grid::write_square(Path::new(&dir("rings.png")), &trained.draw("ring", 16, 0)?)?;
+    image_grid::write_classes(Path::new(&dir("rings.png")), &[trained.draw("ring", 16, 0)?])?;
     onnx::write(&dir("generator.onnx"), &trained)?;
     println!("it knows {}", trained.usage.class_names.join(", "));
     Ok(())

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use mergan_datasets::{Dataset, FetchOptions, ImageOptions, Labelled, hex, load_pictures_of};
 use mergan_files::LockFile;
 use mergan_metrics::class_accuracy;
-use mergan_models::Generator;
+use mergan_models::{Generator, Weights};
 use mergan_record::{Position, quoted, rename_durably, write_whole};
 use mergan_strategies::{Config, Extension, Strategies, Trainer};
+use mergan_tensor::Device;
 use ndarray::Array4;
 use sha2::{Digest, Sha256};
 
@@ -161,7 +162,8 @@ pub(crate) fn load(
     folder: &Path,
     fetch: &FetchOptions,
 ) -> Result<Dataset, Error> {
-    let (_, generator, usage) = Usage::read(&run.generator(config.tasks - 1))?;
+    let path = run.generator(config.tasks - 1);
+    let (generator, usage) = Usage::of(&path, &Weights::load(&path, Device::Cpu)?)?;
     let &Extension { limit, skip_bad, follow_links, .. } = extension;
     let pictures = ImageOptions { skip_bad, follow_links, ..ImageOptions::default() };
     let fetch = FetchOptions { images: pictures, ..fetch.clone() };

@@ -36,6 +36,11 @@ pub(crate) fn require_for_images(count: usize, classes: usize, shape: [usize; 3]
     require(count as f64 * classes as f64 * image, || format!("{count} images of each class; ask for fewer at a time"))
 }
 
+/// Returns an error if a picture of this many bytes and its parts take more memory than this machine has.
+pub(crate) fn require_for_picture(bytes: usize) -> Result<(), Error> {
+    require(2.0 * bytes as f64, || "the enlarged pictures; ask for fewer images at a time or a smaller scale".into())
+}
+
 fn require(needed: f64, what: impl FnOnce() -> String) -> Result<(), Error> {
     match *MEMORY {
         Some(here) if needed > here as f64 => {

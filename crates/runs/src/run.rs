@@ -17,7 +17,7 @@ use mergan_tensor::{Device, microkernel};
 use crate::checkpoints;
 use crate::dir::RunDir;
 use crate::error::{At, Error};
-use crate::evaluation::Evaluation;
+use crate::evaluation::{Evaluation, duration};
 use crate::export::tensorboard::TensorBoard;
 use crate::extension;
 use crate::host::{host, now};
@@ -328,12 +328,14 @@ impl Run {
 pub struct Estimate {
     /// The remaining seconds of training.
     pub seconds: f64,
+    /// The remaining seconds of scoring.
+    pub scoring: f64,
     /// The seconds that an iteration of each task takes.
     pub iterations: Vec<f64>,
 }
 
 impl Estimate {
-    /// Measures a few iterations of each task; the first `learned` tasks are not counted.
+    /// Measures a few iterations of each task and the scoring of a few images; the first `learned` tasks are not counted.
     ///
     /// # Errors
     /// The errors of [`Trainer::seconds_per_iteration`].
@@ -348,7 +350,8 @@ impl Estimate {
         };
         // A fold is used because `sum` returns -0 for an empty iterator.
         let seconds = iterations.iter().enumerate().skip(learned).map(left).fold(0.0, |total, seconds| total + seconds);
-        Ok(Estimate { seconds, iterations })
+        let scoring = duration::seconds(trainer).iter().skip(learned).fold(0.0, |total, seconds| total + seconds);
+        Ok(Estimate { seconds, scoring, iterations })
     }
 }
 

@@ -1,9 +1,10 @@
 //! `generator.safetensors`: the weights left by a finished task, with what is needed to use them.
 
+use std::f64::consts::FRAC_PI_2;
 use std::path::Path;
 
-use mergan_models::{Generator, Network, Standing, Weights};
-use mergan_strategies::{Grouping, Sampler, Sampling, Source, Strategies};
+use mergan_models::{Conditions, Generator, Network, Standing, Weights, to_bytes};
+use mergan_strategies::{Grouping, Purpose, Sampler, Sampling, Source, Strategies};
 use mergan_tensor::{Device, Tensor};
 use ndarray::{Array2, Array4};
 use serde::{Deserialize, Serialize};
@@ -68,7 +69,19 @@ impl Trained {
     /// The errors of [`load`](Trained::load).
     pub fn load_with(path: &Path, strategies: &Strategies) -> Result<Self, Error> {
         let path = &RunDir::generator_of(path)?;
-        let (weights, generator, usage) = Usage::read(path)?;
+        Trained::from_weights(path, Weights::load(path, Device::Cpu)?, strategies)
+    }
+
+    /// Reads the contents of a file, as [`load`](Trained::load) does; `path` names the file in errors.
+    ///
+    /// # Errors
+    /// When the contents are damaged or of another kind.
+    pub fn from_bytes(path: &Path, contents: &[u8]) -> Result<Self, Error> {
+        Trained::from_weights(path, Weights::from_bytes(path, contents, Device::Cpu)?, &Strategies::built_in())
+    }
+
+    fn from_weights(path: &Path, weights: Weights, strategies: &Strategies) -> Result<Self, Error> {
+        let (generator, usage) = Usage::of(path, &weights)?;
         let checked = checksum::is_in(&weights);
         let sampler = strategies.sampler(path, &weights, &generator, &usage.classes)?;
         let source = Source { sampler: &*sampler, ..Source::from(&generator) };
@@ -94,6 +107,21 @@ impl Trained {
     /// as in training and scoring. There may be fewer, as in [`draw`](Trained::draw).
     pub fn draw_all(&self, count: usize, seed: u64) -> Vec<Array4<u8>> {
         self.usage.sampling(seed).images(self.source(), &self.usage.classes, count)
+    }
+
+    /// Draws `count` images of each of these classes, in their order, as [`draw_from`](Trained::draw_from) does.
+    ///
+    /// # Errors
+    /// The errors of [`draw`](Trained::draw).
+    pub fn draw_each(
+        &self,
+        source: Source,
+        classes: &[String],
+        count: usize,
+        seed: u64,
+    ) -> Result<Vec<Array4<u8>>, Error> {
+        memory::require_for_images(count, classes.len(), self.generator.config().image_shape())?;
+        classes.iter().map(|class| self.draw_from(source, class, count, seed)).collect()
     }
 
     /// Does the same as [`draw`](Trained::draw), from [`source`](Trained::source) or
@@ -126,14 +154,7 @@ impl Trained {
     /// When the generator has not learned the class or knows no classes, or the latents have another width.
     pub fn draw_at(&self, source: Source, class: &str, latents: &Array2<f64>) -> Result<Tensor, Error> {
         let position = self.usage.position(class)?;
-        if self.sampler.only_condition().is_some() {
-            let reason = format!(
-                "this generator knows no classes, its {} names what it made; leave --latents out and it draws until there \
-                 are enough of the class",
-                self.sampler.namer()
-            );
-            return Err(Error::Request(reason));
-        }
+        self.require_conditional("leave --latents out and it draws until there are enough of the class")?;
         let (rows, numbers) = latents.dim();
         let expected = self.generator.config().latent;
         if rows == 0 || numbers != expected {
@@ -146,6 +167,65 @@ impl Trained {
             source.generate_class(&batch, self.usage.classes[position])
         });
         Ok(Tensor::concat(0, &batches.collect::<Vec<_>>().iter().collect::<Vec<_>>()))
+    }
+
+    /// Draws the images of a class on the way from one latent to another, both of a seed: bytes, `steps` x C x H x W.
+    /// The way is an arc, so that every latent on it is as likely as its ends. Standing statistics normalise the images.
+    ///
+    /// # Errors
+    /// When the generator has not learned the class or knows no classes, or the machine has too little memory.
+    pub fn between_latents(&self, class: &str, steps: usize, seed: u64) -> Result<Array4<u8>, Error> {
+        let class = self.usage.classes[self.usage.position(class)?];
+        let [from, to] = self.ends(steps, seed)?;
+        let angle = |step| FRAC_PI_2 * step as f64 / (steps - 1).max(1) as f64;
+        let column = |of: fn(f64) -> f64| {
+            let values = (0..steps).map(|step| of(angle(step))).collect();
+            Tensor::from_vec::<f64>(values, [steps, 1], self.generator.device())
+        };
+        let latents = column(f64::cos) * from + column(f64::sin) * to;
+        Ok(to_bytes(&self.standing_source().generate_class(&latents, class)))
+    }
+
+    /// Draws the images on the way from one class to another at one latent, the first of
+    /// [`between_latents`](Trained::between_latents) with this seed: bytes, `steps` x C x H x W. In between, the class
+    /// parameters are weighted means of both. Standing statistics normalise the images.
+    ///
+    /// # Errors
+    /// When the generator has not learned a class or knows no classes, the classes have generators of their own, or
+    /// the machine has too little memory.
+    pub fn between_classes(&self, from: &str, to: &str, steps: usize, seed: u64) -> Result<Array4<u8>, Error> {
+        let class = |name| Ok::<_, Error>(self.usage.classes[self.usage.position(name)?]);
+        let ends = [class(from)?, class(to)?];
+        let generators = self.sampler.generators(&self.generator, &ends);
+        let [(_, generator)] = &generators[..] else {
+            let reason = format!("{from} and {to} are made by different generators, and there is no way between them");
+            return Err(Error::Request(reason));
+        };
+        let [latent, _] = self.ends(steps, seed)?;
+        let latents = latent.index_select(0, &vec![0; steps]);
+        let source = Source { generator, ..self.standing_source() };
+        Ok(source.bytes(&latents, &Conditions::between(ends[0], ends[1], steps)))
+    }
+
+    /// Returns the two latents of a seed that images are drawn between.
+    fn ends(&self, steps: usize, seed: u64) -> Result<[Tensor; 2], Error> {
+        self.require_conditional("there is no way between them")?;
+        memory::require_for_images(steps, 1, self.generator.config().image_shape())?;
+        let latents = self.usage.sampling(seed).latents(&self.generator, Purpose::Evaluation, 0, 0, 2);
+        Ok([latents.slice(0, 0..1), latents.slice(0, 1..2)])
+    }
+
+    /// Refuses a generator that cannot be asked for a class; `instead` is what to do.
+    fn require_conditional(&self, instead: &str) -> Result<(), Error> {
+        match self.sampler.only_condition() {
+            None => Ok(()),
+            Some(_) => {
+                let namer = self.sampler.namer();
+                Err(Error::Request(format!(
+                    "this generator knows no classes, its {namer} names what it made; {instead}"
+                )))
+            }
+        }
     }
 
     /// Moves it to another device. What reads images as bytes stays where it is.
@@ -166,11 +246,10 @@ impl Trained {
 }
 
 impl Usage {
-    /// Reads a file: all its weights, the generator among them, and how to use it.
-    pub(crate) fn read(path: &Path) -> Result<(Weights, Generator, Usage), Error> {
-        let weights = Weights::load(path, Device::Cpu)?;
-        checksum::verify(path, &weights)?;
-        let generator = Generator::from_weights(path, &weights)?;
+    /// Returns the generator among a file's weights, and how to use it.
+    pub(crate) fn of(path: &Path, weights: &Weights) -> Result<(Generator, Usage), Error> {
+        checksum::verify(path, weights)?;
+        let generator = Generator::from_weights(path, weights)?;
         let sizes = generator.config();
         let usage: Usage = if weights.note.is_empty() {
             Usage {
@@ -191,12 +270,35 @@ impl Usage {
                 format!("the note of {} does not fit its weights; restore the file from a copy", path.display());
             return Err(Error::file(path, reason));
         }
-        Ok((weights, generator, usage))
+        Ok((generator, usage))
     }
 
     /// Returns how the generator is sampled, with the latents of a seed.
     pub fn sampling(&self, seed: u64) -> Sampling {
         Sampling { batch: self.batch, grouping: self.grouping, seed }
+    }
+
+    /// Returns the names of the classes that a text names: `all`, a class by its name or number, or several, separated by
+    /// commas. The name of a class goes before these meanings.
+    ///
+    /// # Errors
+    /// When it names none of the learned classes, or one of them twice.
+    pub fn select(&self, text: &str) -> Result<Vec<String>, Error> {
+        if self.position(text).is_ok() {
+            return Ok(vec![self.class_names[self.position(text)?].clone()]);
+        }
+        if text == "all" {
+            return Ok(self.class_names.clone());
+        }
+        let mut selected = Vec::new();
+        for class in text.split(',') {
+            let name = &self.class_names[self.position(class.trim())?];
+            if selected.contains(name) {
+                return Err(Error::Request(format!("`{text}` names the class {name} twice; name it once")));
+            }
+            selected.push(name.clone());
+        }
+        Ok(selected)
     }
 
     /// Returns the position among the learned classes of the one with this name, or else this number.
@@ -223,5 +325,25 @@ mod tests {
         assert_eq!(usage.position("7").unwrap(), 1);
         let error = usage.position("disc").unwrap_err().to_string();
         assert_eq!(error, "the generator has learned no class `disc`; choose one of: ring, 4");
+    }
+
+    #[test]
+    fn classes_are_selected_by_commas_and_names_go_first() {
+        let usage = |names: [&str; 3]| Usage {
+            classes: vec![4, 7, 9],
+            class_names: names.map(String::from).into(),
+            batch: 64,
+            grouping: Grouping::Pure,
+        };
+        let plain = usage(["disc", "ring", "star"]);
+        assert_eq!(plain.select("all").unwrap(), ["disc", "ring", "star"]);
+        assert_eq!(plain.select("star, 4").unwrap(), ["star", "disc"]);
+        assert_eq!(usage(["all", "a,b", "b"]).select("all").unwrap(), ["all"]);
+        assert_eq!(usage(["all", "a,b", "b"]).select("a,b").unwrap(), ["a,b"]);
+        let refusal = |text| plain.select(text).unwrap_err().to_string();
+        assert_eq!(refusal("ring,7"), "`ring,7` names the class ring twice; name it once");
+        for text in ["ring,moon", "ring,", ""] {
+            assert!(refusal(text).contains("choose one of: disc, ring, star"), "{text}");
+        }
     }
 }

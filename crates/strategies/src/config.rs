@@ -183,8 +183,9 @@ pub struct EvaluationOptions {
 /// The most channels at full resolution, and the longest latent. Sizes computed from them fit into a word.
 const MOST_CHANNELS: usize = 16384;
 
-const PRESETS: [(&str, &str); 4] = [
+const PRESETS: [(&str, &str); 5] = [
     ("smoke", include_str!("../presets/smoke.toml")),
+    ("demo", include_str!("../presets/demo.toml")),
     ("quick", include_str!("../presets/quick.toml")),
     ("photo", include_str!("../presets/photo.toml")),
     ("paper", include_str!("../presets/paper.toml")),
@@ -563,8 +564,11 @@ mod tests {
     #[test]
     fn faults_name_their_place_and_the_remedy() {
         let message = |choice: Choice| resolve(&choice, 10).unwrap_err().to_string();
-        assert_eq!(message(choice("fast")), "there is no preset `fast`; choose one of: smoke, quick, photo, paper");
-        let slip = "there is no preset `papre`; choose one of: smoke, quick, photo, paper; did you mean `paper`?";
+        assert_eq!(
+            message(choice("fast")),
+            "there is no preset `fast`; choose one of: smoke, demo, quick, photo, paper"
+        );
+        let slip = "there is no preset `papre`; choose one of: smoke, demo, quick, photo, paper; did you mean `paper`?";
         assert_eq!(message(choice("papre")), slip);
         let strategy = message(Choice { strategy: "rat".into(), ..choice("smoke") });
         assert!(strategy.starts_with("there is no strategy `rat`"), "{strategy}");

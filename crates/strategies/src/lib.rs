@@ -1,28 +1,4 @@
-//! Sequential training of conditional GANs: one trainer, and the strategies that keep a generator from forgetting.
-//!
-//! ```
-//! use mergan_strategies::{Advance, Choice, Config, Strategies, Trainer};
-//!
-//! let data = mergan_datasets::load("shapes", &Default::default())?;
-//! let choice = Choice {
-//!     dataset: "shapes".into(),
-//!     strategy: "ra".into(),
-//!     preset: "smoke".into(),
-//!     tasks: Some(2),
-//!     ..Choice::default()
-//! };
-//! let strategies = Strategies::built_in();
-//! let config = Config::resolve(&choice, &strategies, data.class_names.len())?;
-//! let mut trainer = Trainer::new(config, &strategies, data.class_names.len(), &data.train)?;
-//! while let Some(advance) = trainer.advance()? {
-//!     if let Advance::TaskEnd { task } = advance {
-//!         let learned = trainer.tasks().classes_seen(task);
-//!         let images = trainer.sampling().images(trainer.generator(), &learned, 4);
-//!         assert_eq!(images.len(), task);
-//!     }
-//! }
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod augmentation;
 mod batches;

@@ -5,10 +5,13 @@ use mergan_runs::{RunDir, export::animation};
 
 use crate::args::AnimateArguments;
 use crate::console::Console;
+use crate::out::Form;
 
 /// Runs `mergan animate`.
 pub fn run(arguments: &AnimateArguments, console: &Console) -> Result<()> {
-    let frames = animation::write(&arguments.out, &RunDir::new(&arguments.run), arguments.columns.get())?;
-    console.note(format!("wrote {}: {frames} frames", arguments.out.display()));
+    let AnimateArguments { run, out, columns, scale } = arguments;
+    Form::of(out, &[Form::File("gif")])?;
+    let frames = animation::write(out, &RunDir::new(run), columns.get(), *scale)?;
+    console.note(format!("wrote {}: {frames} frames", out.display()));
     Ok(())
 }

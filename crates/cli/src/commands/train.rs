@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use indicatif::FormattedDuration;
-use mergan_record::quoted;
+use mergan_record::{preset_warning, quoted};
 use mergan_runs::{Effect, Estimate, Outcome, Run, RunDir, Scorer, effect, load_data, new_trainer, require_startable};
 use mergan_strategies::{Config, Strategies};
 
@@ -45,7 +45,7 @@ fn start(directory: &Path, arguments: &TrainArguments, console: &Console) -> Res
         // What is wrong with the run is said before the classifier that scores is trained, which takes minutes. These
         // networks are dropped again, because they would take memory as long as the run is trained.
         let trainer = new_trainer(config.clone(), &data, &strategies)?;
-        let asked = arguments.estimate || takes_long(&config);
+        let asked = arguments.estimate || is_long(&config);
         asked.then(|| Estimate::of(&trainer.on(device), usize::from(first.is_some()), console)).transpose()?
     };
     if let Some(estimate) = estimate {
@@ -72,7 +72,7 @@ pub fn resume(directory: &Path, arguments: &TrainArguments, console: &Console) -
     let strategies = Strategies::built_in();
     let open = if arguments.accept_changed_data { Run::open_on_any_data } else { Run::open };
     let run = open(directory, &data, &strategies)?.on(device);
-    if arguments.estimate || (takes_long(&config) && config.extensions.is_empty()) {
+    if arguments.estimate || (is_long(&config) && config.extensions.is_empty()) {
         let estimate = run.estimate(console)?;
         say(&estimate, console);
         if arguments.estimate {
@@ -91,22 +91,21 @@ pub fn resume(directory: &Path, arguments: &TrainArguments, console: &Console) -
 
 fn train(run: Run, arguments: &TrainArguments, console: &Console) -> Result<ExitCode> {
     let every = arguments.checkpoint_every.map(usize::from);
-    let mut run = run.checkpoint_every(every).with_tensorboard(arguments.tensorboard).commanded_by(command_line());
+    let run = run.checkpoint_every(every).with_tensorboard(arguments.tensorboard);
     let go_on = format!("go on with `mergan train --resume {}`", quoted(&run.dir().root().display()));
-    Signals::during(console, go_on, |signals| {
-        match (run.train(signals, &|| signals.caught().is_some())?, signals.caught()) {
-            (Outcome::Stopped, Some(signal)) => {
-                signals.say();
-                Ok(signal.exit_code())
-            }
-            _ => Ok(ExitCode::SUCCESS),
-        }
-    })
+    Signals::during(console, go_on, |signals| to_the_end(run, signals))
 }
 
-/// Returns whether the preset takes so long that the duration is announced without being asked for.
-fn takes_long(config: &Config) -> bool {
-    matches!(config.preset.as_str(), "photo" | "paper")
+/// Trains a run to its end, or until a signal asks for an earlier one. The exit code says which.
+pub fn to_the_end(run: Run, signals: &Signals) -> Result<ExitCode> {
+    let mut run = run.commanded_by(command_line());
+    match (run.train(signals, &|| signals.caught().is_some())?, signals.caught()) {
+        (Outcome::Stopped, Some(signal)) => {
+            signals.say();
+            Ok(signal.exit_code())
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }
 
 /// Announces what is trained.
@@ -114,21 +113,35 @@ fn announce(config: &Config, console: &Console) {
     let Config { strategy, dataset, preset, seed, tasks, .. } = config;
     let threads = rayon::current_num_threads();
     console.note(format!("{strategy} on {dataset}: preset {preset}, tasks {tasks}, seed {seed}, threads {threads}"));
+    if let Some(warning) = preset_warning(preset) {
+        console.warn(warning);
+    }
+}
+
+/// Returns whether a training is so long that it is worth while to measure first how long. A few iterations of each task
+/// are measured.
+fn is_long(config: &Config) -> bool {
+    (0..config.tasks).map(|task| config.iterations(task)).sum::<usize>() >= 100 * config.tasks
 }
 
 /// Announces how long a training will take.
-fn say(Estimate { seconds, iterations }: &Estimate, console: &Console) {
+fn say(Estimate { seconds, scoring, iterations }: &Estimate, console: &Console) {
+    let time = |seconds| FormattedDuration(Duration::from_secs_f64(seconds));
     console.note(format!(
-        "expected duration (h:min:s): {} ({:.2} to {:.2} seconds an iteration)",
-        FormattedDuration(Duration::from_secs_f64(*seconds)),
+        "expected duration (h:min:s): {}, {} of it training ({:.2} to {:.2} seconds an iteration) and {} scoring",
+        time(seconds + scoring),
+        time(*seconds),
         iterations.iter().copied().fold(f64::INFINITY, f64::min),
         iterations.iter().copied().fold(0.0, f64::max),
+        time(*scoring),
     ));
 }
 
 /// Prints the result of `mergan train --estimate`.
-fn print(Estimate { seconds, .. }: &Estimate, json: bool, console: &Console) -> Result<ExitCode> {
-    console.print(if json { format!("{{\"seconds\": {seconds:.1}}}") } else { format!("{seconds:.1}") })?;
+fn print(Estimate { seconds, scoring, .. }: &Estimate, json: bool, console: &Console) -> Result<ExitCode> {
+    let total = seconds + scoring;
+    let parts = format!("{{\"seconds\": {total:.1}, \"training\": {seconds:.1}, \"scoring\": {scoring:.1}}}");
+    console.print(if json { parts } else { format!("{total:.1}") })?;
     Ok(ExitCode::SUCCESS)
 }
 

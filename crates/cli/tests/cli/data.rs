@@ -69,7 +69,7 @@ fn a_folder_is_described() {
     for (option, value, expected) in [
         ("--side", "48", "images.side must be 32 or 64"),
         ("--limit", "0", "images.limit must be at least 1"),
-        ("--fit", "stretch", "unknown variant `stretch`"),
+        ("--fit", "stretch", "[possible values: crop, resize]"),
     ] {
         let error = complaint(mergan().args(["data", "info", text(pictures.path()), option, value]).assert());
         assert!(error.contains(expected), "{error}");

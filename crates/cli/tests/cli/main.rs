@@ -4,6 +4,7 @@
 mod brought;
 mod colour;
 mod data;
+mod demo;
 mod devices;
 mod errors;
 #[cfg(target_os = "linux")]
@@ -12,6 +13,7 @@ mod extension;
 mod faults;
 mod fid;
 mod flips;
+mod habits;
 mod identity;
 mod interruption;
 #[cfg(target_os = "linux")]
@@ -19,7 +21,9 @@ mod locks;
 mod photos;
 mod reproduce;
 mod results;
+mod sampling;
 mod tutorial;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::fs;

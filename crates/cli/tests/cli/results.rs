@@ -206,7 +206,13 @@ fn a_generator_is_exported_with_its_statistics() {
 fn a_run_is_shown_as_it_learned() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("learning.gif");
-    mergan().arg("animate").arg(finished_run()).args(["--columns", "4", "--out"]).arg(&out).assert().success();
+    mergan()
+        .arg("animate")
+        .arg(finished_run())
+        .args(["--columns", "4", "--scale", "1", "--out"])
+        .arg(&out)
+        .assert()
+        .success();
     let decoder = image::codecs::gif::GifDecoder::new(BufReader::new(File::open(&out).unwrap())).unwrap();
     let frames = decoder.into_frames().collect_frames().unwrap();
     // There is a frame after 1, 2, 4 and all iterations of each of three tasks; the last has three rows of images.

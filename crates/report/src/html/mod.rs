@@ -11,8 +11,11 @@ use crate::comparison::{Comparison, Group};
 use crate::ledger::{AUDIT, KEPT, NO_DEVIATION, counted, pairing, reading, scoring, setting};
 use crate::table::Table;
 use crate::{Error, Run, paper};
+use std::time::Duration;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 use mergan_record::metric::{METRICS, Metric, Shown};
+use mergan_record::preset_warning;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -26,6 +29,11 @@ const SCRIPT: &str = include_str!("script.js");
 ///
 /// [`Error::NoRuns`], [`Error::Incomparable`] if two runs were not measured alike, or [`Error::Chart`].
 pub fn html(runs: &[Run]) -> Result<String, Error> {
+    page(runs, None)
+}
+
+/// Renders the same page, which a browser loads again at this interval if one is given.
+pub(crate) fn page(runs: &[Run], reload: Option<Duration>) -> Result<String, Error> {
     let comparison = Comparison::of(runs)?;
     let config = &comparison.first().config;
     let dataset = paper::dataset(&config.dataset);
@@ -39,6 +47,7 @@ pub fn html(runs: &[Run]) -> Result<String, Error> {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
+                @if let Some(every) = reload { meta http-equiv="refresh" content=(every.as_secs()); }
                 title { (title) }
                 style { (PreEscaped(STYLE)) (PreEscaped(charts::palette())) }
             }
@@ -88,6 +97,7 @@ fn results(comparison: &Comparison) -> Markup {
         section #results {
             h2 { "Results" }
             p { (setting(comparison)) }
+            @if let Some(warning) = preset_warning(&comparison.first().config.preset) { p.warning { b { "Note: " (warning) "." } } }
             (verdict::verdict(comparison))
             @for change in comparison.data_changes() { p.note { (change) } }
             h3 { "Beside the paper" }

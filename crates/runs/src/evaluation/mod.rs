@@ -3,6 +3,7 @@
 mod accuracy;
 mod audit;
 mod distance;
+pub(crate) mod duration;
 mod embedding;
 mod inception;
 mod neighbours;
@@ -198,10 +199,8 @@ impl<'e> Evaluation<'e> {
         tasks.map(task).collect()
     }
 
-    /// Returns whether more than scores is measured after a task: after the last one, and after those that the paper
-    /// measured.
     fn is_milestone(&self, task: usize) -> bool {
-        task == self.config.tasks || TASK_COUNTS.contains(&task)
+        is_milestone(task, self.config.tasks)
     }
 
     /// Returns the accuracy of a generator in training on each past class, from 0 to 1. It uses a few images at
@@ -241,6 +240,12 @@ impl Measured {
         }
         save_json(&run.scores(task), &self.scores)
     }
+}
+
+/// Returns whether more than scores is measured after a task: after the last one, and after those that the paper
+/// measured.
+fn is_milestone(task: usize, tasks: usize) -> bool {
+    task == tasks || TASK_COUNTS.contains(&task)
 }
 
 fn save_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {

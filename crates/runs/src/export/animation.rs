@@ -18,11 +18,11 @@ const LAST: u32 = 3000;
 const SPEED: i32 = 10;
 
 /// Writes the animation of a run, which never appears incomplete. It shows `columns` of the ten latents in the run's
-/// grids. Returns the number of frames.
+/// grids, with each pixel as a square of `scale` x `scale`. Returns the number of frames.
 ///
 /// # Errors
 /// When the run has no sample grids yet, or one of them cannot be read, or the file cannot be written.
-pub fn write(path: &Path, run: &RunDir, columns: u32) -> Result<usize, Error> {
+pub fn write(path: &Path, run: &RunDir, columns: u32, scale: usize) -> Result<usize, Error> {
     let folder = run.frames();
     let entries = fs::read_dir(&folder).map_err(|error| {
         let folder_ = folder.display();
@@ -38,7 +38,7 @@ pub fn write(path: &Path, run: &RunDir, columns: u32) -> Result<usize, Error> {
         return Err(Error::run(run.root(), reason));
     }
     let frames = paths.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
-    let encoded = encode(&frames, columns)
+    let encoded = encode(&frames, columns, scale as u32)
         .map_err(|error| Error::file_for(path, format!("writing {}", path.display()), error))?;
     write_whole(path, &encoded).at("writing", path)?;
     Ok(frames.len())
@@ -52,7 +52,7 @@ fn open(path: &Path) -> Result<RgbaImage, Error> {
 }
 
 /// Encodes the frames as a GIF. Grids grow by a row with each class, so the canvas is as large as the last one.
-fn encode(frames: &[RgbaImage], columns: u32) -> Result<Vec<u8>, ImageError> {
+fn encode(frames: &[RgbaImage], columns: u32, scale: u32) -> Result<Vec<u8>, ImageError> {
     let width = frames.iter().map(RgbaImage::width).max().unwrap_or(0);
     let height = frames.iter().map(RgbaImage::height).max().unwrap_or(0);
     let width = width * columns.min(COLUMNS as u32) / COLUMNS as u32;
@@ -62,6 +62,7 @@ fn encode(frames: &[RgbaImage], columns: u32) -> Result<Vec<u8>, ImageError> {
     for (i, frame) in frames.iter().enumerate() {
         let mut canvas = RgbaImage::from_pixel(width, height, image::Rgba([0, 0, 0, 255]));
         imageops::replace(&mut canvas, frame, 0, 0);
+        let canvas = imageops::resize(&canvas, width * scale, height * scale, imageops::FilterType::Nearest);
         let milliseconds = if i + 1 == frames.len() { LAST } else { FRAME };
         encoder.encode_frame(Frame::from_parts(canvas, 0, 0, Delay::from_numer_denom_ms(milliseconds, 1)))?;
     }

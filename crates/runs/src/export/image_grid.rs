@@ -8,6 +8,7 @@ use mergan_record::write_whole;
 use ndarray::{Array3, Array4, ArrayView4, Axis, s};
 
 use crate::error::{At, Error};
+use crate::memory;
 
 /// The number of images in a row of a run's grids.
 pub const COLUMNS: usize = 10;
@@ -20,11 +21,30 @@ pub fn write(path: &Path, rows: &[ArrayView4<u8>], columns: usize) -> Result<(),
     write_whole(path, &png).at("writing", path)
 }
 
-/// Writes the images, N x C x H x W, as a roughly square grid.
-pub fn write_square(path: &Path, images: &Array4<u8>) -> Result<(), Error> {
-    let columns = (images.len_of(Axis(0)) as f64).sqrt().ceil() as usize;
-    let rows: Vec<_> = images.axis_chunks_iter(Axis(0), columns).collect();
+/// Writes the images of each class, N x C x H x W. Those of a single class form a roughly square grid; of several
+/// classes each begins a row, which has at least up to [`COLUMNS`] images.
+pub fn write_classes(path: &Path, classes: &[Array4<u8>]) -> Result<(), Error> {
+    let counts = classes.iter().map(|images| images.len_of(Axis(0)));
+    let square = (counts.clone().sum::<usize>() as f64).sqrt().ceil() as usize;
+    let least = if classes.len() == 1 { 1 } else { counts.max().unwrap_or(0).min(COLUMNS) };
+    let columns = square.max(least);
+    let rows: Vec<_> = classes.iter().flat_map(|images| images.axis_chunks_iter(Axis(0), columns)).collect();
     write(path, &rows, columns)
+}
+
+/// Returns the images of each class, N x C x H x W, with each pixel as a square of `scale` x `scale`.
+///
+/// # Errors
+/// When the machine has too little memory for a picture of them.
+pub fn enlarged(classes: &[Array4<u8>], scale: usize) -> Result<Vec<Array4<u8>>, Error> {
+    memory::require_for_picture(classes.iter().map(|images| images.len()).sum::<usize>() * scale * scale)?;
+    let enlarged = |images: &Array4<u8>| {
+        let (count, channels, height, width) = images.dim();
+        Array4::from_shape_fn((count, channels, height * scale, width * scale), |(image, channel, y, x)| {
+            images[[image, channel, y / scale, x / scale]]
+        })
+    };
+    Ok(classes.iter().map(enlarged).collect())
 }
 
 /// Reads the rows of a grid of images of this shape (C, H, W), as they were written.
@@ -76,11 +96,27 @@ mod tests {
         let images = Array4::from_shape_fn((3, 1, 2, 2), |(n, ..)| 10 * (n as u8 + 1));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("grid.png");
-        write_square(&path, &images).unwrap();
+        write_classes(&path, &[images]).unwrap();
         let grid = image::open(&path).unwrap().to_luma8();
         assert_eq!(grid.dimensions(), (4, 4));
         let pixel = |x, y| grid.get_pixel(x, y).0[0];
         assert_eq!([pixel(1, 1), pixel(2, 0), pixel(0, 3), pixel(3, 3)], [10, 20, 30, 0]);
+    }
+
+    #[test]
+    fn every_class_begins_a_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("grid.png");
+        let class = |value| Array4::from_elem((3, 1, 2, 2), value);
+        write_classes(&path, &enlarged(&[class(10), class(20)], 2).unwrap()).unwrap();
+        let grid = image::open(&path).unwrap().to_luma8();
+        assert_eq!(grid.dimensions(), (3 * 4, 2 * 4));
+        assert_eq!([(11, 3), (0, 4)].map(|(x, y)| grid.get_pixel(x, y).0[0]), [10, 20]);
+        let pixels = Array4::from_shape_fn((1, 1, 1, 2), |(.., x)| x as u8);
+        let [pixels] = &enlarged(&[pixels], 2).unwrap()[..] else { panic!("one class") };
+        assert_eq!(pixels.as_slice().unwrap(), [0, 0, 1, 1, 0, 0, 1, 1]);
+        let huge = enlarged(&[Array4::zeros((1, 1, 2, 2))], 100_000_000).unwrap_err().to_string();
+        assert!(huge.contains("of memory are needed") && huge.contains("smaller scale"), "{huge}");
     }
 
     #[test]

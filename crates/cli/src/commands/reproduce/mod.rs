@@ -38,7 +38,7 @@ pub fn run(arguments: &ReproduceArguments, console: &Console) -> Result<()> {
     }
 
     let runs = forks.iter().map(|run| run.directory.clone()).collect();
-    report::run(&ReportArguments { runs, out: out.join("report.html"), json: false }, console)?;
+    report::run(&ReportArguments { runs, out: out.join("report.html"), json: false, watch: false }, console)?;
     let seconds = first_tasks.iter().map(|run| run.seconds(1)).sum::<Result<f64>>()?
         + forks.iter().map(|run| run.seconds(2)).sum::<Result<f64>>()?;
     console.note(format!(
@@ -101,7 +101,7 @@ fn announce_duration(stages: &[Vec<&Run>], threads: usize, console: &Console) ->
     if count > 0 {
         let runs = if count == 1 { "run" } else { "runs" };
         let time = duration(Duration::from_secs_f64(seconds));
-        console.note(format!("expected training time: about {time} for {count} {runs}"));
+        console.note(format!("expected time: about {time} for {count} {runs}, training and scoring"));
     }
     Ok(())
 }

@@ -81,7 +81,7 @@ impl Run {
         }
     }
 
-    /// Estimates how many seconds its training will take with this many threads.
+    /// Estimates how many seconds its training and scoring will take with this many threads.
     pub fn expected_seconds(&self, threads: usize, console: &Console) -> Result<f64> {
         let output = self.call(threads, &["--estimate"], console)?;
         ensure!(output.status.success(), "measuring {} ended with {}", self.name, output.status);
