@@ -94,12 +94,24 @@ fn examples() -> Result<usize> {
     Ok(programs)
 }
 
-/// Checks that every crate can be packed by itself; the programs outside the workspace have already built them.
+/// Checks that every crate can be packed by itself, with its licences and something to read; the programs outside the
+/// workspace have already built them.
 fn packages() -> Result<usize> {
-    let own = ["xtask", "mergan-tests", "mergan-emulator", "mergan-faults", "mergan-benches", "mergan-python"]
-        .map(|package| ["--exclude", package])
-        .concat();
-    check(cargo().args(["package", "--workspace", "--no-verify", "--allow-dirty"]).args(own))
+    let own = ["xtask", "mergan-tests", "mergan-emulator", "mergan-faults", "mergan-benches", "mergan-python"];
+    let others = own.map(|package| ["--exclude", package]).concat();
+    check(cargo().args(["package", "--workspace", "--no-verify", "--allow-dirty"]).args(&others))?;
+    for package in metadata()?["packages"].as_array().into_iter().flatten() {
+        let name = package["name"].as_str().unwrap_or_default();
+        if own.contains(&name) {
+            continue;
+        }
+        let output = cargo().args(["package", "--list", "--allow-dirty", "--package", name]).output()?;
+        let files = String::from_utf8(output.stdout).context("the names of files")?;
+        for needed in ["README.md", "LICENSE-MIT", "LICENSE-APACHE"] {
+            ensure!(files.lines().any(|file| file == needed), "the package {name} has no {needed}");
+        }
+    }
+    Ok(0)
 }
 
 /// Builds the crates that programs in a browser use. rustup adds the target if it is missing.
