@@ -1,8 +1,9 @@
 //! Runs side by side: grouped by strategy, averaged over seeds, refused if their cards differ.
 
 use crate::paper::{self, TASK_COUNTS, paper_accuracy};
+use crate::verdict::Verdict;
 use crate::{Error, Run};
-use mergan_metrics::PairedDifference;
+use mergan_metrics::{PairedDifference, Spread, holm};
 use mergan_record::metric::{ACCURACY, KEPT_BYTES, Metric};
 use mergan_record::{Card, ClassScore, Config, Difference, comparable};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,16 +21,6 @@ pub(crate) struct Group<'a> {
     pub runs: Vec<&'a Run>,
 }
 
-/// A number over several seeds.
-#[derive(Clone, Copy)]
-pub(crate) struct Spread {
-    pub mean: f64,
-    /// The number of seeds.
-    pub count: usize,
-    /// The sample standard deviation; unknown for one seed.
-    deviation: Option<f64>,
-}
-
 /// Our average accuracy after some tasks beside the paper's, in percent.
 pub(crate) struct Beside<'a> {
     pub strategy: &'a str,
@@ -41,12 +32,23 @@ pub(crate) struct Beside<'a> {
     pub paper: Option<f64>,
 }
 
-/// Two strategies compared over the seeds that both have, after the same number of tasks.
+/// Every two strategies compared by one metric after the same number of tasks.
+pub(crate) struct Pairs<'a> {
+    pub metric: &'static Metric,
+    pub tasks: usize,
+    pub compared: Vec<Pair<'a>>,
+    /// The pairs that share fewer than two seeds.
+    pub left_out: Vec<(&'a str, &'a str)>,
+}
+
+/// Two strategies compared over the seeds that both have.
 pub(crate) struct Pair<'a> {
     pub first: &'a str,
     pub second: &'a str,
-    /// The differences of average accuracies, in percentage points.
+    /// The differences of the metric as tables show it.
     pub paired: PairedDifference,
+    /// The probability of such a difference, corrected for the number of pairs.
+    pub corrected: f64,
 }
 
 impl<'a> Comparison<'a> {
@@ -105,7 +107,7 @@ impl<'a> Comparison<'a> {
         let rows = counts.into_iter().flat_map(|tasks| {
             strategies.iter().map(move |&strategy| {
                 let group = self.groups.iter().find(|group| group.strategy == strategy);
-                let ours = group.and_then(|group| group.accuracy(tasks, None)).map(Spread::percent);
+                let ours = group.and_then(|group| group.accuracy(tasks, None)).map(percent);
                 let kept = group.and_then(|group| group.kept(tasks, KEPT_BYTES)).map(|kept| kept.mean);
                 Beside { strategy, tasks, ours, kept, paper: paper_accuracy(dataset, strategy, tasks) }
             })
@@ -113,22 +115,30 @@ impl<'a> Comparison<'a> {
         rows.filter(|row| row.ours.is_some() || row.paper.is_some()).collect()
     }
 
-    /// Compares every two strategies that share at least two seeds, by their average accuracy after the last task
-    /// that all runs have finished.
-    pub fn pairs(&self) -> Vec<Pair<'a>> {
-        let tasks = self.common_tasks();
-        let mut pairs = Vec::new();
+    /// Compares every two strategies by a metric, after the last task that all runs have finished and in which it was
+    /// measured for some two of them over at least two seeds. Returns `None` if there is none.
+    pub fn pairs(&self, metric: &str) -> Option<Pairs<'a>> {
+        let metric = Metric::of(metric)?;
+        (1..=self.common_tasks())
+            .rev()
+            .map(|tasks| self.pairs_after(tasks, metric))
+            .find(|pairs| !pairs.compared.is_empty())
+    }
+
+    fn pairs_after(&self, tasks: usize, metric: &'static Metric) -> Pairs<'a> {
+        let (mut compared, mut left_out) = (Vec::new(), Vec::new());
         for (i, first) in self.groups.iter().enumerate() {
             for second in &self.groups[i + 1..] {
-                let both = first.runs.iter().filter_map(|left| {
-                    let right = second.runs.iter().find(|right| right.config.seed == left.config.seed)?;
-                    Some((100.0 * left.accuracy(tasks, None)?, 100.0 * right.accuracy(tasks, None)?))
-                });
-                let paired = PairedDifference::of(&both.collect::<Vec<_>>());
-                pairs.extend(paired.map(|paired| Pair { first: first.strategy, second: second.strategy, paired }));
+                match first.paired(second, tasks, metric) {
+                    Some(paired) => compared.push((first.strategy, second.strategy, paired)),
+                    None => left_out.push((first.strategy, second.strategy)),
+                }
             }
         }
-        pairs
+        let p_values: Vec<_> = compared.iter().map(|(.., paired)| paired.p_value()).collect();
+        let pairs = compared.into_iter().zip(holm(&p_values));
+        let compared = pairs.map(|((first, second, paired), corrected)| Pair { first, second, paired, corrected });
+        Pairs { metric, tasks, compared: compared.collect(), left_out }
     }
 
     /// Returns the number of tasks that every run has finished.
@@ -198,6 +208,17 @@ impl<'a> Group<'a> {
         self.score(task, ACCURACY, class)
     }
 
+    /// Compares two strategies by a metric after `tasks` tasks, as tables show it, over the seeds that both have. Returns
+    /// `None` for fewer than two.
+    fn paired(&self, other: &Self, tasks: usize, metric: &Metric) -> Option<PairedDifference> {
+        let score = |run: &Run| Some(metric.scale.factor() * run.score(tasks, metric.key, None)?);
+        let both = self.runs.iter().filter_map(|left| {
+            let right = other.runs.iter().find(|right| right.config.seed == left.config.seed)?;
+            Some((score(left)?, score(right)?))
+        });
+        PairedDifference::of(&both.collect::<Vec<_>>())
+    }
+
     /// Returns a metric after `task` of a class, or of the mean over the classes, over the seeds that have got this
     /// far.
     pub fn score(&self, task: usize, metric: &str, class: Option<usize>) -> Option<Spread> {
@@ -237,6 +258,16 @@ impl<'a> Group<'a> {
     }
 }
 
+impl Pair<'_> {
+    /// The probability of being wrong about any pair that is accepted when two strategies are said to differ.
+    pub const LEVEL: f64 = 0.05;
+
+    /// Returns whether the two strategies differ by more than chance explains.
+    pub fn is_told_apart(&self) -> bool {
+        self.corrected < Self::LEVEL
+    }
+}
+
 /// Refuses runs whose numbers were not measured alike: on different datasets or classes, or with cards that differ in
 /// any metric that both have.
 pub(crate) fn require_comparable(runs: &[Run]) -> Result<(), Error> {
@@ -273,68 +304,23 @@ fn same_classes(left: &Run, right: &Run) -> Result<(), Difference> {
     })
 }
 
-impl Spread {
-    /// Returns `None` if there are no values.
-    pub fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
-        let values: Vec<f64> = values.collect();
-        let count = values.len();
-        let mean = values.iter().sum::<f64>() / count as f64;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        let deviation = (count > 1).then(|| (squares / (count as f64 - 1.0)).sqrt());
-        (count > 0).then_some(Self { mean, count, deviation })
-    }
+/// Converts shares to percent.
+pub(crate) fn percent(share: Spread) -> Spread {
+    share.times(100.0)
+}
 
-    /// Returns the mean minus and plus a standard deviation, if there is one.
-    pub fn bounds(self) -> Option<(f64, f64)> {
-        self.deviation.map(|deviation| (self.mean - deviation, self.mean + deviation))
-    }
-
-    pub fn percent(self) -> Self {
-        self.times(100.0)
-    }
-
-    /// Formats the number as `97.01`, or as `97.01 ± 0.20` over several seeds.
-    pub fn show(self) -> String {
-        self.show_with(2)
-    }
-
-    /// Formats JSON values of a metric in its unit and with its digits.
-    pub fn show_as(self, metric: &Metric) -> String {
-        self.times(metric.scale.factor()).show_with(metric.digits)
-    }
-
-    fn show_with(self, digits: usize) -> String {
-        match self.deviation {
-            Some(deviation) => format!("{:.digits$} ± {deviation:.digits$}", self.mean),
-            None => format!("{:.digits$}", self.mean),
-        }
-    }
-
-    /// Converts to another unit.
-    fn times(self, factor: f64) -> Self {
-        let deviation = self.deviation.map(|deviation| factor * deviation);
-        Self { mean: factor * self.mean, deviation, ..self }
-    }
+/// Formats JSON values of a metric in its unit and with its digits.
+pub(crate) fn show(metric: &Metric, spread: Spread) -> String {
+    format!("{:.*}", metric.digits, spread.times(metric.scale.factor()))
 }
 
 impl Beside<'_> {
-    /// The largest difference, in percentage points, at which two numbers are said to agree. The paper states no
-    /// spread.
-    pub const AGREEMENT: f64 = 1.0;
-
     /// Returns ours minus the paper's in percentage points.
     pub fn difference(&self) -> Option<f64> {
         Some(self.ours?.mean - self.paper?)
     }
 
-    /// Beyond agreement, only the direction is stated: for a baseline that forgets, a higher number is no merit.
-    pub fn verdict(&self) -> String {
-        match (self.ours, self.difference()) {
-            (None, _) => "not run".into(),
-            (_, None) => "not in the paper".into(),
-            (_, Some(difference)) if difference.abs() <= Self::AGREEMENT => "agrees".into(),
-            (_, Some(difference)) if difference > 0.0 => format!("{difference:.1} points above"),
-            (_, Some(difference)) => format!("falls short by {:.1} points", -difference),
-        }
+    pub fn verdict(&self) -> Verdict {
+        Verdict::on(self.ours, self.paper)
     }
 }

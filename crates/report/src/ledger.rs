@@ -1,9 +1,11 @@
 //! `ledger.md`: our numbers beside the paper's, with everything needed to judge the comparison.
 
-use crate::comparison::{Beside, Comparison};
+use crate::comparison::{Comparison, Pairs};
 use crate::paper::{self, SOURCE};
 use crate::table::{Table, escape};
+use crate::verdict::USEFUL_MARGIN;
 use crate::{Error, Run};
+use mergan_record::metric::{ACCURACY, REVERSE_ACCURACY};
 
 /// Renders the ledger of the runs in Markdown.
 ///
@@ -42,9 +44,12 @@ pub fn ledger(runs: &[Run]) -> Result<String, Error> {
     if !kept.rows.is_empty() {
         section("What is kept from task to task", kept.markdown() + "\n" + KEPT + "\n");
     }
-    let paired = Table::paired(&comparison);
-    if !paired.rows.is_empty() {
-        section("Strategies seed by seed", paired.markdown() + "\n" + &pairing(&comparison) + "\n");
+    for pairs in pairings(&comparison) {
+        let table = Table::paired(&pairs).markdown();
+        section(
+            &format!("Strategies seed by seed: {}", pairs.metric.name),
+            table + "\n" + &escape(&pairing(&pairs)) + "\n",
+        );
     }
     let audit = Table::audit(&comparison);
     if !audit.rows.is_empty() {
@@ -133,18 +138,39 @@ pub(crate) fn scoring(comparison: &Comparison) -> String {
 /// Explains how to read the table.
 pub(crate) fn reading() -> String {
     format!(
-        "Paper: {SOURCE}, which states no spread; numbers within {} percentage point agree. Several seeds are given \
-         as mean ± sample standard deviation.",
-        Beside::AGREEMENT
+        "Paper: {SOURCE}, which states no spread. Several seeds are given as mean ± sample standard deviation. The verdict is by \
+         the t interval (95 %) over the seeds: above or below where the paper's number lies outside of it, else agrees, or \
+         cannot be told apart where the interval reaches further than {USEFUL_MARGIN} percentage point to either side; then as \
+         many seeds are needed as would make it reach no further, if they spread as these do. One seed has no interval.",
     )
 }
 
-/// Explains how to read the table of pairs.
-pub(crate) fn pairing(comparison: &Comparison) -> String {
+/// Compares the strategies by the scores that lead, as far as they were measured over several seeds.
+pub(crate) fn pairings<'a>(comparison: &Comparison<'a>) -> Vec<Pairs<'a>> {
+    [REVERSE_ACCURACY, ACCURACY].iter().filter_map(|metric| comparison.pairs(metric)).collect()
+}
+
+/// Explains how to read the table of pairs, and names the pairs that are told apart and those that are not.
+pub(crate) fn pairing(pairs: &Pairs) -> String {
+    let names = |(first, second): (&str, &str)| format!("{} and {}", paper::label(first), paper::label(second));
+    let listed = |what: &str, pairs: Vec<(&str, &str)>| match pairs.is_empty() {
+        true => String::new(),
+        false => format!(" {what}: {}.", pairs.into_iter().map(names).collect::<Vec<_>>().join("; ")),
+    };
+    let [apart, not_apart] = [true, false].map(|told| {
+        let chosen = pairs.compared.iter().filter(|pair| pair.is_told_apart() == told);
+        chosen.map(|pair| (pair.first, pair.second)).collect()
+    });
     format!(
-        "Differences of average accuracy after {}, seed by seed; the interval is a paired t interval, not corrected for the \
-         number of pairs.",
-        counted(comparison.common_tasks(), "task")
+        "Differences of {} after {}, seed by seed; the interval is a paired t interval, not corrected for the number of pairs. \
+         p is that of a paired t test on both sides, and then corrected for {} by Holm's method, which decides who is told apart \
+         at 5 %.{}{}{}",
+        pairs.metric.name,
+        counted(pairs.tasks, "task"),
+        counted(pairs.compared.len(), "pair"),
+        listed("Told apart", apart),
+        listed("Not told apart", not_apart),
+        listed("Not compared, because they share fewer than two seeds with this score", pairs.left_out.clone()),
     )
 }
 

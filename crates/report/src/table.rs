@@ -1,8 +1,9 @@
 //! Tables of text cells, for Markdown, terminals and the page.
 
 use crate::Run;
-use crate::comparison::{Comparison, Group, Pair, Spread};
+use crate::comparison::{Comparison, Group, Pairs, show};
 use crate::paper::{self, TASK_COUNTS};
+use mergan_metrics::Spread;
 use mergan_record::metric::{Column, KEPT, METRICS, Metric, Shown, frechet_metrics, shown_in};
 use std::collections::BTreeSet;
 
@@ -25,13 +26,13 @@ impl Table {
             vec![
                 paper::label(row.strategy),
                 row.tasks.to_string(),
-                row.ours.map_or("not run".into(), Spread::show),
+                row.ours.map_or("not run".into(), |ours| format!("{ours:.2}")),
                 row.paper.map_or(NONE.into(), |paper| format!("{paper:.2}")),
                 row.difference().map_or(NONE.into(), |difference| format!("{difference:+.2}")),
                 row.kept.map_or(NONE.into(), size),
                 row.ours.map_or(NONE.into(), |ours| ours.count.to_string()),
                 row.ours.map_or(NONE.into(), |_| preset.clone()),
-                row.verdict(),
+                row.verdict().show("seeds"),
             ]
         });
         Self { header: header.map(String::from).into(), rows: rows.collect() }
@@ -93,7 +94,7 @@ impl Table {
         let row = |tasks: usize, group: &Group| {
             let spreads: Vec<_> = metrics.iter().map(|metric| group.score(tasks, metric.key, None)).collect();
             let cell = |(metric, spread): (&&Metric, &Option<Spread>)| {
-                spread.map_or(NONE.into(), |spread| spread.show_as(metric))
+                spread.map_or(NONE.into(), |spread| show(metric, spread))
             };
             let cells = metrics.iter().zip(&spreads).map(cell);
             let measured = spreads.iter().any(Option::is_some);
@@ -120,18 +121,32 @@ impl Table {
     }
 
     /// Tabulates every two strategies over the seeds that both have.
-    pub fn paired(comparison: &Comparison) -> Self {
-        let header = ["difference", "seeds", "mean, points", "standard deviation", "95 % interval", "ahead in"];
-        let rows = comparison.pairs().into_iter().map(|Pair { first, second, paired }| {
+    pub fn paired(pairs: &Pairs) -> Self {
+        let header = [
+            "difference",
+            "seeds",
+            "mean, points",
+            "standard deviation",
+            "95 % interval",
+            "ahead in",
+            "p",
+            "p, Holm",
+            "told apart",
+        ];
+        let rows = pairs.compared.iter().map(|pair| {
+            let paired = &pair.paired;
             let seeds = paired.differences.len();
             let (low, high) = paired.interval();
             vec![
-                format!("{} minus {}", paper::label(first), paper::label(second)),
+                format!("{} minus {}", paper::label(pair.first), paper::label(pair.second)),
                 seeds.to_string(),
                 format!("{:+.2}", paired.mean),
                 format!("{:.2}", paired.deviation),
                 format!("{low:+.2} to {high:+.2}"),
                 format!("{} of {seeds}", paired.ahead()),
+                probability(paired.p_value()),
+                probability(pair.corrected),
+                if pair.is_told_apart() { "yes" } else { "no" }.into(),
             ]
         });
         Self { header: header.map(String::from).into(), rows: rows.collect() }
@@ -142,8 +157,8 @@ impl Table {
         let metrics = || shown_in(Shown::Continual);
         let header = ["strategy", "runs"].map(String::from).into_iter().chain(metrics().map(Metric::title));
         let rows = comparison.groups.iter().map(|group| {
-            let values = metrics()
-                .map(|metric| group.continual(metric.key).map_or(NONE.into(), |spread| spread.show_as(metric)));
+            let values =
+                metrics().map(|metric| group.continual(metric.key).map_or(NONE.into(), |spread| show(metric, spread)));
             [paper::label(group.strategy), group.runs.len().to_string()].into_iter().chain(values).collect()
         });
         Self { header: header.collect(), rows: rows.collect() }
@@ -190,6 +205,11 @@ pub(crate) fn escape(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }
 
+/// Formats a probability, as in `0.0412` or `< 0.0001`.
+fn probability(p: f64) -> String {
+    if p < 1e-4 { "< 0.0001".into() } else { format!("{p:.4}") }
+}
+
 /// Formats a size, as in `12.0 kB` or `1.6 MB`.
 fn size(bytes: f64) -> String {
     match bytes {
@@ -216,6 +236,14 @@ mod tests {
     #[test]
     fn sizes_read_well() {
         assert_eq!([90.0, 12_030.0, 1.55e6, 2e9].map(size), ["0.1 kB", "12.0 kB", "1.6 MB", "2.0 GB"]);
+    }
+
+    #[test]
+    fn probabilities_read_well() {
+        assert_eq!(
+            [1.0, 0.04123, 1e-4, 9e-5, 0.0].map(probability),
+            ["1.0000", "0.0412", "0.0001", "< 0.0001", "< 0.0001"]
+        );
     }
 
     #[test]

@@ -3,8 +3,9 @@
 
 use super::charts::{Drawn, INK, Plane, draw_marks, legend, percent_plane, series, svg};
 use crate::Error;
-use crate::comparison::{Comparison, Group, Spread};
+use crate::comparison::{Comparison, Group, percent};
 use maud::{Markup, html};
+use mergan_metrics::Spread;
 use plotters::prelude::*;
 use std::collections::BTreeMap;
 
@@ -30,7 +31,7 @@ struct Chart<'c, 'r> {
 
 /// Draws the average accuracy over the learned classes after each task.
 pub(super) fn accuracy(comparison: &Comparison) -> Result<Markup, Error> {
-    let point = |group: &Group, task| group.accuracy(task, None).map(Spread::percent);
+    let point = |group: &Group, task| group.accuracy(task, None).map(percent);
     over_tasks(comparison, "average accuracy after each task", 1, point)
 }
 
@@ -40,7 +41,7 @@ pub(super) fn forgetting(comparison: &Comparison) -> Result<Option<Markup>, Erro
     if comparison.tasks() < 2 {
         return Ok(None);
     }
-    let point = |group: &Group, task| group.forgetting(task).map(Spread::percent);
+    let point = |group: &Group, task| group.forgetting(task).map(percent);
     over_tasks(comparison, "forgetting after each task", 2, point).map(Some)
 }
 
@@ -67,8 +68,7 @@ fn past_lines(group: &Group) -> Vec<Line> {
             }
         }
     }
-    let point =
-        |(iteration, shares): (u64, Vec<f64>)| Some((iteration as f64, Spread::of(shares.into_iter())?.percent()));
+    let point = |(iteration, shares): (u64, Vec<f64>)| Some((iteration as f64, percent(Spread::of(shares)?)));
     tasks.into_values().map(|points| points.into_iter().filter_map(point).collect()).collect()
 }
 
@@ -123,7 +123,10 @@ impl Chart<'_, '_> {
 
 /// Fills the area between the mean minus and plus one standard deviation, if several seeds define one.
 fn draw_band(chart: &mut Plane, line: &Line, colour: RGBColor) -> Drawn {
-    let bounds: Vec<_> = line.iter().filter_map(|(x, spread)| Some((*x, spread.bounds()?))).collect();
+    let bounds: Vec<_> = line
+        .iter()
+        .filter_map(|(x, Spread { mean, deviation, .. })| Some((*x, (mean - (*deviation)?, mean + (*deviation)?))))
+        .collect();
     let upper = bounds.iter().map(|&(x, (_, high))| (x, high));
     let lower = bounds.iter().rev().map(|&(x, (low, _))| (x, low));
     let outline: Vec<_> = upper.chain(lower).collect();

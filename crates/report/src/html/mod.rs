@@ -8,7 +8,7 @@ mod tables;
 mod verdict;
 
 use crate::comparison::{Comparison, Group};
-use crate::ledger::{AUDIT, KEPT, NO_DEVIATION, counted, pairing, reading, scoring, setting};
+use crate::ledger::{AUDIT, KEPT, NO_DEVIATION, counted, pairing, pairings, reading, scoring, setting};
 use crate::table::Table;
 use crate::{Error, Run, paper};
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
@@ -200,11 +200,10 @@ fn metrics(comparison: &Comparison) -> Markup {
                 (tables::plain(&kept))
                 p.note { (KEPT) }
             }
-            @let paired = Table::paired(comparison);
-            @if !paired.rows.is_empty() {
-                h3 { "Strategies seed by seed" }
-                (tables::plain(&paired))
-                p.note { (pairing(comparison)) }
+            @for pairs in pairings(comparison) {
+                h3 { "Strategies seed by seed: " (pairs.metric.name) }
+                (tables::plain(&Table::paired(&pairs)))
+                p.note { (pairing(&pairs)) }
             }
             h3 { "Standing statistics, reverse accuracy and Frechet distance" }
             (tables::plain(&Table::measured(comparison)))

@@ -109,11 +109,78 @@ fn strategies_are_compared_seed_by_seed() {
     let runs = runs.map(|run| load_run(&run).unwrap());
     // After two tasks the average is the mean of 0.9 and what was kept; seed 1 differs by 20 points, seed 2 by 10.
     let text = ledger(&runs).unwrap();
-    let expected = "| RA minus JTR | 2 | +15.00 | 7.07 | -48.53 to +78.53 | 2 of 2 |";
+    let expected = "| RA minus JTR | 2 | +15.00 | 7.07 | -48.53 to +78.53 | 2 of 2 | 0.2048 | 0.2048 | no |";
     assert!(text.contains(expected), "{text}");
-    assert!(text.contains("after 2 tasks, seed by seed"), "{text}");
+    assert!(text.contains("after 2 tasks, seed by seed") && text.contains("Not told apart: RA and JTR."), "{text}");
     assert!(html(&runs).unwrap().contains("RA minus JTR"));
     assert!(!ledger(&runs[..1]).unwrap().contains("seed by seed"), "one seed has no spread");
+}
+
+#[test]
+fn verdicts_follow_the_interval_over_the_seeds() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut runs = Vec::new();
+    for (strategy, seeds) in [
+        ("sft", &[0.198, 0.199, 0.199][..]),
+        ("jtr", &[0.969, 0.989, 0.979]),
+        ("ra", &[0.97, 0.971, 0.972]),
+        ("jt", &[0.99, 0.991, 0.992]),
+        ("dgr", &[0.9]),
+        ("separate", &[0.99, 0.98]),
+    ] {
+        for (seed, &accuracy) in (0..).zip(seeds) {
+            let dir = FakeRun { strategy, seed, tasks: 5, ..FakeRun::default() }.write(folder.path());
+            rescore(&dir, 5, &[(ACCURACY, &[0, 1, 2, 3, 4].map(|class| (class, accuracy)))]);
+            runs.push(load_run(&dir).unwrap());
+        }
+    }
+    let (ledger, page, terminal) = (ledger(&runs).unwrap(), html(&runs).unwrap(), table(&runs).unwrap());
+    for (strategy, verdict) in [
+        ("SFT", "agrees"),
+        ("JTR", "cannot be told apart: needs 7 seeds"),
+        ("RA", "below"),
+        ("JT", "above"),
+        ("DGR", "no interval: needs 2 seeds or more"),
+        ("separate", "not in the paper"),
+    ] {
+        let row = ledger.lines().find(|line| line.starts_with(&format!("| {strategy} | 5 |"))).unwrap();
+        assert!(row.ends_with(&format!("| {verdict} |")), "{row}");
+        let row = terminal.lines().find(|line| line.starts_with(&format!("{strategy} "))).unwrap();
+        assert!(row.ends_with(&format!("  {verdict}")), "{row}");
+        assert!(page.contains(&format!("<td>{verdict}</td>")), "{verdict}");
+    }
+    assert!(ledger.contains("further than 1 percentage point to either side"), "{ledger}");
+}
+
+#[test]
+fn pairs_are_named_by_whether_they_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |strategy, seed, kept| {
+        let dir = FakeRun { strategy, seed, kept, tasks: 2, ..FakeRun::default() }.write(folder.path());
+        load_run(&dir).unwrap()
+    };
+    let mut runs = vec![run("dgr", 0, 0.4)];
+    for seed in 0..3 {
+        let noise = 0.02 * seed as f64;
+        runs.extend([run("sft", seed, 0.1 + 0.1 * noise), run("jtr", seed, 0.82 - noise), run("ra", seed, 0.8)]);
+    }
+    let text = ledger(&runs).unwrap();
+    let expected = "Told apart: SFT and JTR; SFT and RA. Not told apart: JTR and RA. Not compared, because they share fewer \
+                    than two seeds with this score: DGR and SFT; DGR and JTR; DGR and RA.";
+    assert!(text.contains(expected) && html(&runs).unwrap().contains(expected), "{text}");
+    assert!(text.contains("corrected for 3 pairs by Holm's method"), "{text}");
+    assert!(!text.contains("seed by seed: reverse accuracy"), "nobody measured it");
+    // Where the reverse accuracy was measured, it is compared too, and first.
+    for run in &mut runs {
+        let (card, seed) = (run.card().clone(), run.config.seed as f64);
+        let value = if run.config.strategy == "ra" { 0.9 } else { 0.7 + 0.001 * seed };
+        run.tasks[1].scores.record(REVERSE_ACCURACY, &[(0, value), (1, value)], &card);
+    }
+    let text = ledger(&runs).unwrap();
+    let [reverse, accuracy] =
+        ["reverse accuracy", "accuracy"].map(|name| text.find(&format!("seed by seed: {name}\n")));
+    assert!(reverse.unwrap() < accuracy.unwrap(), "{text}");
+    assert!(text.contains("Told apart: SFT and RA; JTR and RA. Not told apart: SFT and JTR."), "{text}");
 }
 
 #[test]
@@ -248,8 +315,8 @@ fn ledger_says_what_was_compared() {
     let text = ledger(&runs).unwrap();
     for expected in [
         "# Ledger: MNIST, preset quick",
-        "| SFT | 5 | 20.00 | 19.87 | +0.13 | 20.0 kB | 1 | quick | agrees |",
-        "| RA | 5 | 90.00 | 98.19 | -8.19 | 20.0 kB | 1 | quick | falls short by 8.2 points |",
+        "| SFT | 5 | 20.00 | 19.87 | +0.13 | 20.0 kB | 1 | quick | no interval: needs 2 seeds or more |",
+        "| RA | 5 | 90.00 | 98.19 | -8.19 | 20.0 kB | 1 | quick | no interval: needs 2 seeds or more |",
         "| EWC | 5 | not run | 70.62 | – | – | – | – | not run |",
         "| RA | 10 | not run | 97.01 | – | – | – | – | not run |",
         "## Where paper and released code differ",
@@ -264,7 +331,7 @@ fn ledger_says_what_was_compared() {
     let text = table(&runs).unwrap();
     assert!(
         text.contains(
-            "SFT           5    20.00     19.87       +0.13  20.0 kB      1   quick                     agrees"
+            "SFT           5    20.00     19.87       +0.13  20.0 kB      1   quick  no interval: needs 2 seeds or more"
         ),
         "{text}"
     );
