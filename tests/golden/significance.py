@@ -17,7 +17,7 @@ from statsmodels.stats.multitest import multipletests
 SEED, OWN = 530, 531
 STRATEGIES = 6
 SEEDS = (2, 3, 5, 10, 40)
-DEGREES = [*range(1, 31), 60, 120, 1000]
+DEGREES = [*range(1, 31), 60, 120, 1000, 20_000]
 DISTANCES = (0.0, 1e-6, 0.01, 0.5, 1.0, 2.0, 4.0, 12.0, 100.0)
 
 

@@ -58,9 +58,13 @@ impl Spread {
     pub fn count_for(self, margin: f64) -> Option<usize> {
         assert!(margin > 0.0, "an interval of several values has a width");
         let deviation = self.deviation?;
-        // Student's t is above the normal distribution's, so the count that the latter asks for is not too large.
-        let fewest = ((NORMAL * deviation / margin).powi(2).ceil() as usize).max(2);
-        (fewest..).find(|&count| self::margin(deviation, count) <= margin)
+        // Student's t is above the normal distribution's, so the count that the latter asks for is not too large. It is
+        // the right one where it is so large that the two are the same.
+        let fewest = (student::NORMAL * deviation / margin).powi(2).ceil().max(2.0);
+        if fewest > 1e12 {
+            return Some(fewest as usize);
+        }
+        (fewest as usize..).find(|&count| self::margin(deviation, count) <= margin)
     }
 
     /// Returns the probability that the mean of as many values is at least as far from 0 if 0 is expected (a t test on
@@ -72,9 +76,6 @@ impl Spread {
         Some(student::outside(t.abs(), self.count - 1))
     }
 }
-
-/// What the normal distribution exceeds in absolute value with a probability of 5 %.
-const NORMAL: f64 = 1.959_963_984_540_054;
 
 /// Returns half the width of the t interval of `count` values.
 fn margin(deviation: f64, count: usize) -> f64 {
@@ -110,6 +111,10 @@ mod tests {
             let count = spread.count_for(1.0).unwrap();
             assert!(margin(deviation, count) <= 1.0, "{deviation}: {count}");
             assert!(count == 2 || margin(deviation, count - 1) > 1.0, "{deviation}: {count}");
+        }
+        for (deviation, expected) in [(1e8, 38_414_588_206_941_252), (f64::INFINITY, usize::MAX)] {
+            let count = Spread { mean: 0.0, count: 2, deviation: Some(deviation) }.count_for(1.0).unwrap();
+            assert!(count.abs_diff(expected) <= 1000, "{count}");
         }
         let even = Spread::of([3.0, 3.0]).unwrap();
         assert_eq!((even.margin(), even.count_for(1.0)), (Some(0.0), Some(2)));

@@ -1,8 +1,19 @@
 //! Student's t distribution for whole degrees of freedom, for which its probabilities are finite sums (Abramowitz and
 //! Stegun 26.7.3 and 26.7.4).
 
+/// What the normal distribution exceeds in absolute value with a probability of 5 %: the limit for many degrees of freedom.
+pub(crate) const NORMAL: f64 = 1.959_963_984_540_054;
+
+/// The degrees of freedom from which on the first terms of a series give the quantile to twelve digits.
+const MANY: usize = 10_000;
+
 /// Returns the t that the distribution exceeds in absolute value with a probability of 5 %.
 pub(crate) fn quantile(degrees: usize) -> f64 {
+    if degrees >= MANY {
+        // Abramowitz and Stegun 26.7.5.
+        let (z, n) = (NORMAL, degrees as f64);
+        return z + (z.powi(3) + z) / (4.0 * n) + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * n * n);
+    }
     // It is largest for one degree of freedom, 12.7.
     let (mut low, mut high) = (0.0, 20.0);
     for _ in 0..64 {
@@ -42,6 +53,12 @@ mod tests {
         {
             assert_abs_diff_eq!(quantile(degrees), expected, epsilon = 5e-4);
         }
+    }
+
+    #[test]
+    fn the_series_goes_on_where_the_sums_end() {
+        assert_abs_diff_eq!(outside(quantile(MANY), MANY), 0.05, epsilon = 1e-12);
+        assert!(quantile(MANY - 1) > quantile(MANY) && quantile(usize::MAX) == NORMAL);
     }
 
     #[test]

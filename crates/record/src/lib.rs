@@ -71,7 +71,7 @@ mod seal;
 mod write;
 
 pub use card::{Card, Difference, comparable};
-pub use config::Config;
+pub use config::{Config, Sequence, Training};
 pub use error::Error;
 pub use events::{Event, Host, Kept, Start};
 pub use exhibits::{ClassNeighbours, Embedding, Neighbours, Point};

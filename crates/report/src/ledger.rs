@@ -1,11 +1,11 @@
 //! `ledger.md`: our numbers beside the paper's, with everything needed to judge the comparison.
 
-use crate::comparison::{Comparison, Pairs};
+use crate::comparison::{Comparison, Over, Pairs};
 use crate::paper::{self, SOURCE};
 use crate::table::{Table, escape};
 use crate::verdict::USEFUL_MARGIN;
 use crate::{Error, Run};
-use mergan_record::metric::{ACCURACY, REVERSE_ACCURACY};
+use mergan_record::metric::{ACCURACY, COVERAGE, Metric, RECALL, REVERSE_ACCURACY};
 
 /// Renders the ledger of the runs in Markdown.
 ///
@@ -25,30 +25,36 @@ pub fn ledger(runs: &[Run]) -> Result<String, Error> {
         escape(paper::dataset(&config.dataset)),
         escape(preset),
         escape(&setting(&comparison)),
-        Table::beside_paper(&comparison, true).markdown(),
+        Table::measured(&comparison).markdown(),
         escape(&scoring(&comparison)),
-        reading(),
+        escape(&quality(&comparison)),
     );
-    let mut section = |title: &str, body: String| text += &format!("\n## {title}\n\n{body}");
     let warnings = list(comparison.warnings());
-    let gap = if warnings.is_empty() { "" } else { "\n" };
+    if !warnings.is_empty() {
+        text += &format!("\n{warnings}");
+    }
+    let mut section = |title: &str, body: String| text += &format!("\n## {title}\n\n{body}");
     section(
-        "Standing statistics, reverse accuracy and Frechet distance",
-        Table::measured(&comparison).markdown() + gap + &warnings,
+        "Average accuracy beside the paper",
+        Table::beside_paper(&comparison, true).markdown() + "\n" + &reading(comparison.over) + "\n",
     );
+    let budget = Table::budget(&comparison);
+    if !budget.rows.is_empty() {
+        section("What the scores cost", budget.markdown() + "\n" + BUDGET + "\n");
+    }
+    if comparison.over == Over::Orders {
+        let orders: Vec<_> = comparison.orders().into_iter().map(order).collect();
+        section("Class orders", list(orders.iter().map(String::as_str)));
+    }
     if paper::has_table_2(&config.dataset) {
         section("The paper's Table 2, after four tasks", Table::paper_lsun().markdown() + "\n" + TABLE_2 + "\n");
     }
     section("Continual metrics", Table::continual(&comparison).markdown());
-    let kept = Table::kept(&comparison);
-    if !kept.rows.is_empty() {
-        section("What is kept from task to task", kept.markdown() + "\n" + KEPT + "\n");
-    }
     for pairs in pairings(&comparison) {
-        let table = Table::paired(&pairs).markdown();
+        let table = Table::paired(&pairs, comparison.over).markdown();
         section(
-            &format!("Strategies seed by seed: {}", pairs.metric.name),
-            table + "\n" + &escape(&pairing(&pairs)) + "\n",
+            &format!("Strategies {} by {}: {}", comparison.over.one(), comparison.over.one(), pairs.metric.name),
+            table + "\n" + &escape(&pairing(&pairs, comparison.over)) + "\n",
         );
     }
     let audit = Table::audit(&comparison);
@@ -90,17 +96,17 @@ fn list<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
     texts.into_iter().map(|text| format!("- {}\n", escape(text))).collect()
 }
 
-/// Formats the table that ends a reproduction in the terminal: our numbers beside the paper's.
+/// Formats the tables that end a reproduction in the terminal: the scores, and the average accuracy beside the paper's.
 ///
 /// # Errors
 ///
 /// The errors of [`ledger`].
 pub fn table(runs: &[Run]) -> Result<String, Error> {
     let comparison = Comparison::of(runs)?;
-    let setting = setting(&comparison);
-    let table = Table::beside_paper(&comparison, false).text();
-    let scoring = scoring(&comparison);
-    Ok(format!("{setting}\n\n{table}\n{scoring}\n"))
+    let (setting, scoring) = (setting(&comparison), scoring(&comparison));
+    let measured = Table::measured(&comparison).compact().text();
+    let beside = Table::beside_paper(&comparison, false).text();
+    Ok(format!("{setting}\n\n{measured}\nAverage accuracy beside the paper:\n\n{beside}\n{scoring}\n"))
 }
 
 /// Replaces the list if configurations name no deviation from the released code.
@@ -110,7 +116,7 @@ pub(crate) const NO_DEVIATION: &str = "The runs record no change.";
 pub(crate) fn setting(comparison: &Comparison) -> String {
     let config = &comparison.first().config;
     format!(
-        "Average accuracy of generated {} images over the classes learned so far: preset {}, {} of {}, {}.",
+        "Generated {} images of the classes learned so far: preset {}, {} of {}, {}.",
         paper::dataset(&config.dataset),
         config.preset,
         comparison.tasks(),
@@ -135,13 +141,46 @@ pub(crate) fn scoring(comparison: &Comparison) -> String {
     )
 }
 
-/// Explains how to read the table.
-pub(crate) fn reading() -> String {
+/// Formats the order in which a run learned its classes.
+pub(crate) fn order(run: &Run) -> String {
+    let origin = if run.config.order().is_some() { "a given one" } else { "the dataset's own" };
+    format!("{origin}: {}", run.last().scores.class_names.join(", "))
+}
+
+/// Explains how to read the scores, and names those that lead the table but were not measured.
+pub(crate) fn quality(comparison: &Comparison) -> String {
+    let leading = [REVERSE_ACCURACY, COVERAGE, RECALL].into_iter();
+    let names = leading.filter(|key| !comparison.has(key)).filter_map(Metric::of).map(|metric| metric.name);
+    let missing = match names.collect::<Vec<_>>().as_slice() {
+        [] => String::new(),
+        names => format!("{}; ", names.join(", ")),
+    };
     format!(
-        "Paper: {SOURCE}, which states no spread. Several seeds are given as mean ± sample standard deviation. The verdict is by \
-         the t interval (95 %) over the seeds: above or below where the paper's number lies outside of it, else agrees, or \
-         cannot be told apart where the interval reaches further than {USEFUL_MARGIN} percentage point to either side; then as \
-         many seeds are needed as would make it reach no further, if they spread as these do. One seed has no interval.",
+        "Reverse accuracy, the share of real test images recognised by a classifier that was trained on generated ones alone, \
+         comes first, because a few good images of each class made over and over have a high accuracy. FD: the Frechet distance \
+         of generated from real test images on the features of the network it is named after; lower is better. It is no FID, \
+         whose features are Inception's. Accuracy comes last, for comparison with the paper: of images normalised with their \
+         batch, as in training; with standing statistics each image is made by itself, as the shipped generator makes it. Above \
+         the accuracy of real images, images are more typical of their class than real ones. Not measured: {missing}the \
+         reverse accuracy of as many real images, and the distance between two sets of real images.",
+    )
+}
+
+/// Explains how to read the table beside the paper.
+pub(crate) fn reading(over: Over) -> String {
+    let (one, many) = (over.one(), over.many());
+    let orders = match over {
+        Over::Seeds => "",
+        Over::Orders => {
+            " The paper has one class order, the dataset's own; a score in an order is the mean over its seeds."
+        }
+    };
+    format!(
+        "Paper: {SOURCE}, which states no spread. Several {many} are given as mean ± sample standard deviation.{orders} The \
+         verdict is by the t interval (95 %) over the {many}: above or below where the paper's number lies outside of it, else \
+         agrees, or cannot be told apart where the interval reaches further than {USEFUL_MARGIN} percentage point to either \
+         side; then as many {many} are needed as would make it reach no further, if they spread as these do. One {one} has no \
+         interval.",
     )
 }
 
@@ -151,7 +190,7 @@ pub(crate) fn pairings<'a>(comparison: &Comparison<'a>) -> Vec<Pairs<'a>> {
 }
 
 /// Explains how to read the table of pairs, and names the pairs that are told apart and those that are not.
-pub(crate) fn pairing(pairs: &Pairs) -> String {
+pub(crate) fn pairing(pairs: &Pairs, over: Over) -> String {
     let names = |(first, second): (&str, &str)| format!("{} and {}", paper::label(first), paper::label(second));
     let listed = |what: &str, pairs: Vec<(&str, &str)>| match pairs.is_empty() {
         true => String::new(),
@@ -162,7 +201,7 @@ pub(crate) fn pairing(pairs: &Pairs) -> String {
         chosen.map(|pair| (pair.first, pair.second)).collect()
     });
     format!(
-        "Differences of {} after {}, seed by seed; the interval is a paired t interval, not corrected for the number of pairs. \
+        "Differences of {} after {}, {one} by {one}; the interval is a paired t interval, not corrected for the number of pairs. \
          p is that of a paired t test on both sides, and then corrected for {} by Holm's method, which decides who is told apart \
          at 5 %.{}{}{}",
         pairs.metric.name,
@@ -170,14 +209,21 @@ pub(crate) fn pairing(pairs: &Pairs) -> String {
         counted(pairs.compared.len(), "pair"),
         listed("Told apart", apart),
         listed("Not told apart", not_apart),
-        listed("Not compared, because they share fewer than two seeds with this score", pairs.left_out.clone()),
+        listed(
+            &format!("Not compared, because they share fewer than two {} with this score", over.many()),
+            pairs.left_out.clone()
+        ),
+        one = over.one(),
     )
 }
 
-/// Explains how to read the table of what is kept.
-pub(crate) const KEPT: &str = "To draw the learned classes and to learn the next, without the critic, which all strategies \
-    keep: the parameters of generators (EWC's with the importance of each), those of classifiers, and real images. Sizes \
-    count four bytes for a parameter and one for each channel of a pixel.";
+/// Explains how to read the table of what scores cost.
+pub(crate) const BUDGET: &str = "Means over the runs, of all tasks together. Images in the critic's batches are real and \
+    replayed ones; the generator makes as many again. Replayed images are drawn from the past's generator, in those batches or \
+    in terms of the strategy's own. What is kept from a task to the next draws the learned classes and learns the next, without \
+    the critic, which all strategies keep: the parameters of generators (EWC's with the importance of each), those of \
+    classifiers, and real images; sizes count four bytes for a parameter and one for each channel of a pixel. A dash stands \
+    where a run's log has no such count: earlier versions did not record it, and images that DGR replays are not counted.";
 
 /// Explains how to read the table of the replay audit.
 pub(crate) const AUDIT: &str = "Of the generator as it stood when the task began, which is what replaying strategies \

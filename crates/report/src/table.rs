@@ -1,17 +1,21 @@
 //! Tables of text cells, for Markdown, terminals and the page.
 
 use crate::Run;
-use crate::comparison::{Comparison, Group, Pairs, show};
-use crate::paper::{self, TASK_COUNTS};
+use crate::comparison::{Comparison, Group, Over, Pairs, show};
+use crate::paper;
 use mergan_metrics::Spread;
-use mergan_record::metric::{Column, KEPT, METRICS, Metric, Shown, frechet_metrics, shown_in};
-use std::collections::BTreeSet;
+use mergan_record::metric::{
+    ACCURACY, BUDGET, Column, KEPT_BYTES, METRICS, Metric, Shown, TRAINING_SECONDS, frechet_metrics, shown_in,
+};
 
 /// A header and rows of the same number of cells. The first column is text, the others are numbers.
 pub(crate) struct Table {
     pub header: Vec<String>,
     pub rows: Vec<Vec<String>>,
 }
+
+/// The first cells of the row of real images. What is known of them is of all classes of the dataset at once.
+const REAL: [&str; 2] = ["real images", "all classes"];
 
 /// The text of a cell without a number.
 pub(crate) const NONE: &str = "–";
@@ -20,7 +24,8 @@ impl Table {
     /// Tabulates our average accuracy beside the paper's, including numbers of the paper that were not run if
     /// `not_run` is set.
     pub fn beside_paper(comparison: &Comparison, not_run: bool) -> Self {
-        let header = ["strategy", "tasks", "ours, %", "paper, %", "difference", "kept", "seeds", "preset", "verdict"];
+        let units = comparison.over.many();
+        let header = ["strategy", "tasks", "ours, %", "paper, %", "difference", "kept", units, "preset", "verdict"];
         let preset = &comparison.first().config.preset;
         let rows = comparison.beside_paper().into_iter().filter(|row| not_run || row.ours.is_some()).map(|row| {
             vec![
@@ -32,14 +37,20 @@ impl Table {
                 row.kept.map_or(NONE.into(), size),
                 row.ours.map_or(NONE.into(), |ours| ours.count.to_string()),
                 row.ours.map_or(NONE.into(), |_| preset.clone()),
-                row.verdict().show("seeds"),
+                row.verdict().show(units),
             ]
         });
-        Self { header: header.map(String::from).into(), rows: rows.collect() }
+        let mut real = vec![NONE.to_owned(); header.len()];
+        real[..2].clone_from_slice(&REAL.map(String::from));
+        let real = comparison.real_accuracy().map(|accuracy| {
+            real[2] = accuracy;
+            real
+        });
+        Self { header: header.map(String::from).into(), rows: real.into_iter().chain(rows).collect() }
     }
 
     /// Tabulates the quality of the generated images, after as many tasks as the paper measured and after the last
-    /// one.
+    /// one, below what is known of real images.
     pub fn measured(comparison: &Comparison) -> Self {
         let of_scorer = frechet_metrics(&comparison.first().card().network);
         let stands = |metric: &Metric, shown: &Shown| match shown {
@@ -49,8 +60,41 @@ impl Table {
             _ => false,
         };
         let metrics = METRICS.iter().filter(|metric| metric.shown.iter().any(|shown| stands(metric, shown)));
-        let counts: BTreeSet<_> = TASK_COUNTS.into_iter().chain([comparison.tasks()]).collect();
-        Self::of_means(comparison, counts.into_iter(), metrics)
+        let metrics: Vec<_> = metrics.collect();
+        let mut table = Self::of_means(comparison, comparison.task_counts(), metrics.iter().copied());
+        if let Some(accuracy) = comparison.real_accuracy() {
+            let cell = |metric: &&Metric| if metric.key == ACCURACY { accuracy.clone() } else { NONE.into() };
+            table.rows.insert(0, REAL.map(String::from).into_iter().chain(metrics.iter().map(cell)).collect());
+        }
+        table
+    }
+
+    /// Tabulates what the scores of [`measured`](Self::measured) cost: work, and what is kept from a task to the next.
+    pub fn budget(comparison: &Comparison) -> Self {
+        let metrics = BUDGET.iter().filter_map(|key| Metric::of(key));
+        let show = |metric: &Metric, value| match metric.key {
+            TRAINING_SECONDS => duration(value),
+            KEPT_BYTES => size(value),
+            _ => metric.show(value),
+        };
+        let row = |tasks: usize, group: &Group| {
+            let costs: Vec<_> =
+                metrics.clone().map(|metric| Some(show(metric, group.budget(tasks, metric.key)?))).collect();
+            let first = [paper::label(group.strategy), tasks.to_string()];
+            let cells = costs.iter().map(|cost| cost.clone().unwrap_or(NONE.into()));
+            costs.iter().any(Option::is_some).then(|| first.into_iter().chain(cells).collect())
+        };
+        let rows = comparison.task_counts();
+        let rows = rows.flat_map(|tasks| comparison.groups.iter().filter_map(move |group| row(tasks, group)));
+        let titles = metrics.clone().map(|metric| match metric.key {
+            TRAINING_SECONDS => "training".into(),
+            KEPT_BYTES => "kept in all".into(),
+            _ => metric.title(),
+        });
+        Self {
+            header: ["strategy", "tasks"].map(String::from).into_iter().chain(titles).collect(),
+            rows: rows.collect(),
+        }
     }
 
     /// Reproduces the paper's Table 2.
@@ -106,25 +150,11 @@ impl Table {
         Self { header: header.chain(metrics.iter().map(|metric| metric.title())).collect(), rows: rows.collect() }
     }
 
-    /// Tabulates what each strategy keeps from a task to the next, after its last task.
-    pub fn kept(comparison: &Comparison) -> Self {
-        let tasks = |group: &Group| group.runs.iter().map(|run| run.tasks.len()).max().unwrap_or(0);
-        let header = ["strategy", "tasks", "parameters of generators", "of classifiers", "real images", "size"];
-        let rows = comparison.groups.iter().filter_map(|group| {
-            let kept = KEPT.map(|metric| group.kept(tasks(group), metric).map(|kept| kept.mean));
-            let [Some(generators), Some(classifiers), Some(images), Some(bytes)] = kept else { return None };
-            let counts = [generators, classifiers, images].map(|count| format!("{count:.0}"));
-            let first = [paper::label(group.strategy), tasks(group).to_string()];
-            Some(first.into_iter().chain(counts).chain([size(bytes)]).collect())
-        });
-        Self { header: header.map(String::from).into(), rows: rows.collect() }
-    }
-
-    /// Tabulates every two strategies over the seeds that both have.
-    pub fn paired(pairs: &Pairs) -> Self {
+    /// Tabulates every two strategies over the seeds or the class orders that both have.
+    pub fn paired(pairs: &Pairs, over: Over) -> Self {
         let header = [
             "difference",
-            "seeds",
+            over.many(),
             "mean, points",
             "standard deviation",
             "95 % interval",
@@ -175,6 +205,15 @@ impl Table {
         });
         let rows = rows.collect();
         Self { header: header.chain(tasks.map(|task| format!("task {task}"))).collect(), rows }
+    }
+
+    /// Leaves out the columns without a number.
+    pub fn compact(self) -> Self {
+        let kept: Vec<bool> =
+            (0..self.header.len()).map(|column| self.rows.iter().any(|row| row[column] != NONE)).collect();
+        let keep =
+            |row: Vec<String>| row.into_iter().zip(&kept).filter(|(_, kept)| **kept).map(|(cell, _)| cell).collect();
+        Self { header: keep(self.header), rows: self.rows.into_iter().map(keep).collect() }
     }
 
     pub fn markdown(&self) -> String {

@@ -27,6 +27,36 @@ fn strategies_fork_from_one_first_task_and_a_second_call_trains_nothing() {
     assert!(!String::from_utf8_lossy(&again.get_output().stderr).contains("learned"));
 }
 
+#[test]
+fn class_orders_stand_beside_seeds_and_a_second_call_trains_only_what_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let reproduce = |orders: &str| {
+        let mut command = mergan();
+        command.args(["reproduce", "shapes", "--preset", "smoke", "--tasks", "2", "--strategies", "sft"]);
+        let done = command.args(["--orders", orders, "--out"]).arg(&out).assert().success();
+        String::from_utf8_lossy(&done.get_output().stderr).into_owned()
+    };
+    let ledger = || fs::read_to_string(out.join("ledger.md")).unwrap();
+    // A single order is the dataset's own.
+    assert!(reproduce("1").contains("[sft] task 2 of 2 learned"));
+    assert!(!ledger().contains("## Class orders"));
+    let said = reproduce("2");
+    assert!(said.contains("[sft, seed 0, order 1] task 2 of 2 learned") && !said.contains("order 0] task"), "{said}");
+    assert!(!reproduce("2").contains("learned"));
+
+    let text = ledger();
+    assert!(text.contains("seed 0, in 2 class orders") && text.contains("| class orders |"), "{text}");
+    let (_, listed) = text.split_once("## Class orders\n\n").unwrap();
+    assert!(listed.starts_with("- the dataset's own: ") && listed.contains("\n- a given one: "), "{listed}");
+    let config = fs::read_to_string(out.join("seed0-order1/sft/config.toml")).unwrap();
+    let order = config.split("order = [").nth(1).unwrap().split(']').next().unwrap();
+    let order: Vec<usize> = order.split([',', '\n']).filter_map(|class| class.trim().parse().ok()).collect();
+    let mut sorted = order.clone();
+    sorted.sort_unstable();
+    assert!(sorted.into_iter().eq(0..10) && !order.into_iter().eq(0..10), "{config}");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_training_ends_with_the_process_that_started_it() {
@@ -91,6 +121,8 @@ fn what_cannot_be_trained_is_refused_first() {
     };
     assert!(refused(&["shapes", "--strategies", "sft,sft"]).contains("--strategies names sft twice"));
     assert!(refused(&["shapes", "--strategies", "stf", "--preset", "smoke"]).contains("there is no strategy `stf`"));
+    let orders = refused(&["spahes", "--preset", "smoke", "--orders", "3"]);
+    assert!(orders.contains("unknown dataset `spahes`"), "{orders}");
     assert!(refused(&["spahes", "--preset", "smoke"]).contains("unknown dataset `spahes`"));
     assert!(!folder.path().join("out").exists());
 }

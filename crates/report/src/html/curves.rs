@@ -2,8 +2,8 @@
 //! standard deviation to either side.
 
 use super::charts::{Drawn, INK, Plane, draw_marks, legend, percent_plane, series, svg};
-use crate::Error;
 use crate::comparison::{Comparison, Group, percent};
+use crate::{Error, Run};
 use maud::{Markup, html};
 use mergan_metrics::Spread;
 use plotters::prelude::*;
@@ -60,15 +60,15 @@ pub(super) fn past_accuracy(comparison: &Comparison) -> Result<Option<Markup>, E
 
 /// Returns one line per task, because the set of past classes changes with each.
 fn past_lines(group: &Group) -> Vec<Line> {
-    let mut tasks: BTreeMap<usize, BTreeMap<u64, Vec<f64>>> = BTreeMap::new();
-    for run in &group.runs {
+    let mut tasks: BTreeMap<usize, BTreeMap<u64, Vec<(&Run, f64)>>> = BTreeMap::new();
+    for &run in &group.runs {
         for (task, points) in run.history.past_accuracy().into_iter().enumerate() {
             for (iteration, share) in points {
-                tasks.entry(task).or_default().entry(iteration as u64).or_default().push(share);
+                tasks.entry(task).or_default().entry(iteration as u64).or_default().push((run, share));
             }
         }
     }
-    let point = |(iteration, shares): (u64, Vec<f64>)| Some((iteration as f64, percent(Spread::of(shares)?)));
+    let point = |(iteration, shares): (u64, Vec<_>)| Some((iteration as f64, percent(group.spread_of(shares)?)));
     tasks.into_values().map(|points| points.into_iter().filter_map(point).collect()).collect()
 }
 
