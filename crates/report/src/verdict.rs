@@ -37,9 +37,10 @@ impl Verdict {
         let Some(paper) = paper else { return Self::NotInPaper };
         let Some(margin) = ours.margin() else { return Self::OneValue };
         let difference = ours.mean - paper;
+        if difference.abs() > margin + ROUNDING {
+            return if difference > 0.0 { Self::Above } else { Self::Below };
+        }
         match ours.count_for(USEFUL_MARGIN) {
-            _ if difference > margin + ROUNDING => Self::Above,
-            _ if difference < -margin - ROUNDING => Self::Below,
             Some(needed) if needed > ours.count => Self::Undecided { needed },
             _ => Self::Agrees,
         }
