@@ -224,19 +224,60 @@ impl Table {
         line(&self.header) + &rule + &self.rows.iter().map(|row| line(row)).collect::<String>()
     }
 
-    /// Formats aligned columns for a terminal.
+    /// Formats aligned columns for a terminal. A header is broken between words where that makes its column narrower; the
+    /// first column is not.
     pub fn text(&self) -> String {
-        let lines = || [&self.header].into_iter().chain(&self.rows);
-        let width = |column: usize| lines().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let cells = |column: usize| self.rows.iter().map(move |row| length(&row[column])).max().unwrap_or(0);
+        let headers = self.header.iter().enumerate().map(|(column, header)| match column {
+            0 => vec![header.clone()],
+            _ => broken(header, cells(column).max(NARROW)),
+        });
+        let headers: Vec<Vec<String>> = headers.collect();
+        let height = headers.iter().map(Vec::len).max().unwrap_or(0);
+        let line_of_header = |line: usize| -> Vec<String> {
+            let above = |header: &Vec<String>| height - header.len();
+            headers
+                .iter()
+                .map(|header| line.checked_sub(above(header)).map_or_else(String::new, |line| header[line].clone()))
+                .collect()
+        };
+        let lines: Vec<Vec<String>> = (0..height).map(line_of_header).chain(self.rows.iter().cloned()).collect();
+        let width = |column: usize| lines.iter().map(|row| length(&row[column])).max().unwrap_or(0);
         let widths: Vec<_> = (0..self.header.len()).map(width).collect();
         let line = |row: &Vec<String>| {
             let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
                 if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
             });
-            cells.collect::<Vec<_>>().join("  ") + "\n"
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
         };
-        lines().map(line).collect()
+        lines.iter().map(line).collect()
     }
+}
+
+/// The width up to which the header of a column in a terminal is not broken.
+const NARROW: usize = 12;
+
+/// Returns how many characters a text has.
+fn length(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// Breaks a text between words into lines of at most `width` characters, or of as many as its longest word has.
+fn broken(text: &str, width: usize) -> Vec<String> {
+    let width = text.split(' ').map(length).max().unwrap_or(0).max(width);
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("there is a line");
+        if line.is_empty() {
+            *line += word;
+        } else if length(line) + 1 + length(word) <= width {
+            *line += " ";
+            *line += word;
+        } else {
+            lines.push(word.into());
+        }
+    }
+    lines
 }
 
 /// Escapes a text so that it cannot end its cell, or its line, in Markdown.
@@ -300,5 +341,18 @@ mod tests {
         assert_eq!(table.markdown(), "| name | n |\n|---|---:|\n| a\\|b c | 100 |\n| é | 1 |\n");
         let text = Table { rows: vec![vec!["é".into(), "100".into()]], ..table }.text();
         assert_eq!(text, "name    n\né     100\n");
+    }
+
+    #[test]
+    fn headers_are_broken_where_that_makes_a_column_narrower() {
+        let table = Table {
+            header: ["after 2 tasks", "distance, all classes at once", "a count, %"].map(String::from).into(),
+            rows: vec![["a", "12.34 ± 0.56", "100"].map(String::from).into()],
+        };
+        let expected = "                  distance,\n\
+                        \u{20}               all classes\n\
+                        after 2 tasks       at once  a count, %\n\
+                        a              12.34 ± 0.56         100\n";
+        assert_eq!(table.text(), expected);
     }
 }

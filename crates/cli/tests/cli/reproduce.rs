@@ -19,6 +19,12 @@ fn strategies_fork_from_one_first_task_and_a_second_call_trains_nothing() {
     let said = String::from_utf8_lossy(&first.get_output().stderr).into_owned();
     assert!(said.contains("expected training time: about") && said.contains("[ra] task 2 of 2 learned"), "{said}");
     assert!(["report.html", "results.json", "ledger.md"].iter().all(|file| out.join(file).is_file()));
+    // Eight iterations and six, of which the first of each has no generator step, with two critic steps of 12 images; RA
+    // replays as many in each generator step of the second task.
+    let ledger = fs::read_to_string(out.join("ledger.md")).unwrap();
+    for cost in ["| SFT | 2 | 12 | 28 | 336 | 0 |", "| RA | 2 | 12 | 28 | 336 | 60 |"] {
+        assert!(ledger.contains(cost), "{cost} is not in\n{ledger}");
+    }
     let samples = |run: &str| fs::read(out.join("seed0").join(run).join("tasks/01/samples.png")).unwrap();
     assert!(samples("sft") == samples("first-task") && samples("ra") == samples("first-task"));
 
