@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 /// Points of one strategy, in percent; a strategy may have several lines.
 type Line = Vec<(f64, Spread)>;
 
+/// One share of each run.
+type Shares<'r> = Vec<(&'r Run, f64)>;
+
 /// The width and height of a chart of percentages.
 const SIZE: (u32, u32) = (520, 310);
 
@@ -60,7 +63,7 @@ pub(super) fn past_accuracy(comparison: &Comparison) -> Result<Option<Markup>, E
 
 /// Returns one line per task, because the set of past classes changes with each.
 fn past_lines(group: &Group) -> Vec<Line> {
-    let mut tasks: BTreeMap<usize, BTreeMap<u64, Vec<(&Run, f64)>>> = BTreeMap::new();
+    let mut tasks: BTreeMap<usize, BTreeMap<u64, Shares>> = BTreeMap::new();
     for &run in &group.runs {
         for (task, points) in run.history.past_accuracy().into_iter().enumerate() {
             for (iteration, share) in points {
@@ -68,7 +71,7 @@ fn past_lines(group: &Group) -> Vec<Line> {
             }
         }
     }
-    let point = |(iteration, shares): (u64, Vec<_>)| Some((iteration as f64, percent(group.spread_of(shares)?)));
+    let point = |(iteration, shares): (u64, Shares)| Some((iteration as f64, percent(group.spread_of(shares)?)));
     tasks.into_values().map(|points| points.into_iter().filter_map(point).collect()).collect()
 }
 
