@@ -89,6 +89,11 @@ impl<'a> Comparison<'a> {
         Ok(Self { groups, over })
     }
 
+    /// Returns whether a run learned the classes in another order than the dataset's own.
+    pub fn is_reordered(&self) -> bool {
+        self.runs().any(|run| run.config.order().is_some())
+    }
+
     /// Returns one run of each class order, the longest.
     pub fn orders(&self) -> Vec<&'a Run> {
         let mut longest: BTreeMap<Option<&[usize]>, &Run> = BTreeMap::new();
@@ -334,12 +339,12 @@ impl<'a> Group<'a> {
 }
 
 impl Pair<'_> {
-    /// The probability of being wrong about any pair that is accepted when two strategies are said to differ.
-    pub const LEVEL: f64 = 0.05;
+    /// The probability, in percent, of being wrong about any pair that is accepted when two strategies are said to differ.
+    pub const LEVEL: f64 = 5.0;
 
     /// Returns whether the two strategies differ by more than chance explains.
     pub fn is_told_apart(&self) -> bool {
-        self.corrected < Self::LEVEL
+        100.0 * self.corrected < Self::LEVEL
     }
 }
 

@@ -1,6 +1,6 @@
 //! `ledger.md`: our numbers beside the paper's, with everything needed to judge the comparison.
 
-use crate::comparison::{Comparison, Over, Pairs};
+use crate::comparison::{Comparison, Over, Pair, Pairs};
 use crate::paper::{self, SOURCE};
 use crate::table::{Table, escape};
 use crate::verdict::USEFUL_MARGIN;
@@ -36,13 +36,13 @@ pub fn ledger(runs: &[Run]) -> Result<String, Error> {
     let mut section = |title: &str, body: String| text += &format!("\n## {title}\n\n{body}");
     section(
         "Average accuracy beside the paper",
-        Table::beside_paper(&comparison, true).markdown() + "\n" + &reading(comparison.over) + "\n",
+        Table::beside_paper(&comparison, true).markdown() + "\n" + &reading(&comparison) + "\n",
     );
     let budget = Table::budget(&comparison);
     if !budget.rows.is_empty() {
         section("What the scores cost", budget.markdown() + "\n" + BUDGET + "\n");
     }
-    if comparison.over == Over::Orders {
+    if comparison.is_reordered() {
         let orders: Vec<_> = comparison.orders().into_iter().map(order).collect();
         section("Class orders", list(orders.iter().map(String::as_str)));
     }
@@ -167,16 +167,12 @@ pub(crate) fn quality(comparison: &Comparison) -> String {
 }
 
 /// Explains how to read the table beside the paper.
-pub(crate) fn reading(over: Over) -> String {
-    let (one, many) = (over.one(), over.many());
-    let orders = match over {
-        Over::Seeds => "",
-        Over::Orders => {
-            " The paper has one class order, the dataset's own; a score in an order is the mean over its seeds."
-        }
-    };
+pub(crate) fn reading(comparison: &Comparison) -> String {
+    let (one, many) = (comparison.over.one(), comparison.over.many());
+    let own = if comparison.is_reordered() { " The paper has one class order, the dataset's own." } else { "" };
+    let mean = if comparison.over == Over::Orders { " A score in an order is the mean over its seeds." } else { "" };
     format!(
-        "Paper: {SOURCE}, which states no spread. Several {many} are given as mean ± sample standard deviation.{orders} The \
+        "Paper: {SOURCE}, which states no spread. Several {many} are given as mean ± sample standard deviation.{own}{mean} The \
          verdict is by the t interval (95 %) over the {many}: above or below where the paper's number lies outside of it, else \
          agrees, or cannot be told apart where the interval reaches further than {USEFUL_MARGIN} percentage point to either \
          side; then as many {many} are needed as would make it reach no further, if they spread as these do. One {one} has no \
@@ -203,10 +199,11 @@ pub(crate) fn pairing(pairs: &Pairs, over: Over) -> String {
     format!(
         "Differences of {} after {}, {one} by {one}; the interval is a paired t interval, not corrected for the number of pairs. \
          p is that of a paired t test on both sides, and then corrected for {} by Holm's method, which decides who is told apart \
-         at 5 %.{}{}{}",
+         at {} %.{}{}{}",
         pairs.metric.name,
         counted(pairs.tasks, "task"),
         counted(pairs.compared.len(), "pair"),
+        Pair::LEVEL,
         listed("Told apart", apart),
         listed("Not told apart", not_apart),
         listed(
@@ -218,7 +215,7 @@ pub(crate) fn pairing(pairs: &Pairs, over: Over) -> String {
 }
 
 /// Explains how to read the table of what scores cost.
-pub(crate) const BUDGET: &str = "Means over the runs, of all tasks together. Images in the critic's batches are real and \
+pub(crate) const BUDGET: &str = "Means over the runs that recorded it, of all tasks together. Images in the critic's batches are real and \
     replayed ones; the generator makes as many again. Replayed images are drawn from the past's generator, in those batches or \
     in terms of the strategy's own. What is kept from a task to the next draws the learned classes and learns the next, without \
     the critic, which all strategies keep: the parameters of generators (EWC's with the importance of each), those of \

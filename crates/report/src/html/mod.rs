@@ -7,7 +7,7 @@ mod images;
 mod tables;
 mod verdict;
 
-use crate::comparison::{Comparison, Group, Over};
+use crate::comparison::{Comparison, Group};
 use crate::ledger::{
     AUDIT, BUDGET, NO_DEVIATION, counted, order, pairing, pairings, quality, reading, scoring, setting,
 };
@@ -100,14 +100,14 @@ fn results(comparison: &Comparison) -> Markup {
             }
             h3 { "Average accuracy beside the paper" }
             (tables::plain(&Table::beside_paper(comparison, true)))
-            p.note { (reading(comparison.over)) }
+            p.note { (reading(comparison)) }
             @let budget = Table::budget(comparison);
             @if !budget.rows.is_empty() {
                 h3 { "What the scores cost" }
                 (tables::plain(&budget))
                 p.note { (BUDGET) }
             }
-            @if comparison.over == Over::Orders {
+            @if comparison.is_reordered() {
                 h3 { "Class orders" }
                 ul { @for run in comparison.orders() { li { (order(run)) } } }
             }

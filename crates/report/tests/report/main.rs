@@ -263,6 +263,10 @@ fn scores_over_class_orders_count_each_order_once() {
         assert!(text.contains(expected), "{expected} is not in\n{text}");
     }
     assert!(page.contains("<th scope=\"col\">class orders</th>") && page.contains("a given one: 2, 0, 1"));
+    // Runs in one order that is not the dataset's own are over seeds, and the order is named.
+    let text = ledger(&[runs[0].clone(), runs[3].clone()]).unwrap();
+    assert!(text.contains("- a given one: 2, 0, 1\n") && text.contains("| seeds |"), "{text}");
+    assert!(text.contains("The paper has one class order") && !text.contains("mean over its seeds"), "{text}");
     let rows = results(&runs[..2]);
     assert!(rows.iter().all(|row| row.order == (row.strategy == "ra").then(|| OTHER.to_vec())));
     // Every strategy needs every order, and columns of single runs cannot be in different ones.

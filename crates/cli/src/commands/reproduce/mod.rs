@@ -13,13 +13,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result, bail};
-use mergan_datasets::ImageOptions;
 
 use super::report;
 use crate::args::{ReportArguments, ReproduceArguments};
 use crate::config::whole_path;
 use crate::console::Console;
-use orders::Order;
+use orders::{Order, orders};
 use runs::{Run, State, identity};
 
 /// Trains the unfinished runs, and reports.
@@ -32,10 +31,7 @@ pub fn run(arguments: &ReproduceArguments, console: &Console) -> Result<()> {
     // The runs' processes share the threads; this process only waits.
     let threads = rayon::current_num_threads();
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(default_folder(arguments)));
-    let orders = match arguments.orders {
-        1 => vec![None],
-        count => orders::orders(count.into(), count_classes(arguments, console)?)?,
-    };
+    let orders = orders(arguments.orders.into(), tasks(arguments))?;
     let starts = (0..arguments.seeds).flat_map(|seed| {
         orders.iter().enumerate().map(move |(number, order)| Start { seed, number, order: order.clone() })
     });
@@ -64,12 +60,6 @@ fn default_folder(arguments: &ReproduceArguments) -> String {
     let ReproduceArguments { dataset, preset, .. } = arguments;
     let dataset = Path::new(dataset).file_stem().unwrap_or_default().display();
     if preset == "quick" { format!("reproduce-{dataset}") } else { format!("reproduce-{dataset}-{preset}") }
-}
-
-/// Returns the number of classes of the dataset.
-fn count_classes(arguments: &ReproduceArguments, console: &Console) -> Result<usize> {
-    let dataset = whole_path(&arguments.dataset);
-    Ok(arguments.data.info(&dataset, &ImageOptions::default(), console)?.classes.len())
 }
 
 /// What strategies that are compared start from alike: a seed and a class order.
