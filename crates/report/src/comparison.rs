@@ -393,7 +393,7 @@ fn require_same_orders(runs: &[Run]) -> Result<BTreeSet<Option<&[usize]>>, Error
     let orders = of(&runs[0]);
     let show = |orders: &BTreeSet<Option<&[usize]>>| {
         let orders = orders.iter().map(|order| order.map_or("the dataset's own".into(), |order| format!("{order:?}")));
-        orders.collect::<Vec<_>>().join(" and ")
+        orders.collect::<Vec<_>>().join("; ")
     };
     match runs.iter().find(|run| of(run) != orders) {
         None => Ok(orders),

@@ -271,7 +271,7 @@ fn scores_over_class_orders_count_each_order_once() {
     assert!(rows.iter().all(|row| row.order == (row.strategy == "ra").then(|| OTHER.to_vec())));
     // Every strategy needs every order, and columns of single runs cannot be in different ones.
     let Err(Error::Incomparable { source, .. }) = ledger(&runs[..4]) else { panic!("compared all the same") };
-    assert_eq!(source.to_string(), "order differs: [2, 0, 1] and the dataset's own and [2, 0, 1]");
+    assert_eq!(source.to_string(), "order differs: [2, 0, 1] and the dataset's own; [2, 0, 1]");
     assert!(ledger(&runs[..4]).unwrap_err().to_string().contains("`mergan reproduce --orders N`"));
     assert!(compare(&runs[..2]).is_err());
     let Err(Error::Duplicate { .. }) = ledger(&[runs[0].clone(), runs[0].clone()]) else { panic!("counted twice") };
