@@ -604,6 +604,10 @@ pub struct ReproduceArguments {
     /// Number of seeds: 0, 1, ...
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
     pub seeds: u64,
+    /// Number of orders in which the classes are learned, each with every seed: the dataset's own order, then random ones
+    /// of the same classes, which are the same in every call.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000), value_name = "N")]
+    pub orders: u16,
     /// Number of tasks, of one class each [default: 10, and 4 of lsun].
     #[arg(long, value_name = "N")]
     pub tasks: Option<usize>,

@@ -28,12 +28,34 @@ pub struct Config {
     /// The SHA-256 of the data's fingerprint, in lower-case hexadecimal; `None` for runs of versions that took none.
     #[serde(default)]
     pub data: Option<String>,
+    /// How classes are divided into tasks.
+    #[serde(default)]
+    pub sequence: Sequence,
+    /// How the networks are trained.
+    #[serde(default)]
+    pub training: Training,
     /// The text of the whole file.
     #[serde(skip)]
     pub text: String,
     /// Whether the checksum in the file was verified. The files of earlier versions have none.
     #[serde(skip)]
     pub checked: bool,
+}
+
+/// How classes are divided into tasks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Sequence {
+    /// The classes in the order in which they are learned; `None` for the dataset's own order.
+    #[serde(default)]
+    pub order: Option<Vec<usize>>,
+}
+
+/// How the networks are trained.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Training {
+    /// The number of critic steps per iteration.
+    #[serde(default)]
+    pub critic_steps: Option<u64>,
 }
 
 /// Returns what must be said about the numbers of runs of this preset, if they mean nothing.
@@ -44,6 +66,13 @@ pub fn preset_warning(preset: &str) -> Option<&'static str> {
 }
 
 impl Config {
+    /// Returns the classes in the order in which they are learned, or `None` for the dataset's own order, whether or not
+    /// it was asked for by its numbers.
+    pub fn order(&self) -> Option<&[usize]> {
+        let order = self.sequence.order.as_deref()?;
+        order.iter().enumerate().any(|(place, &class)| place != class).then_some(order)
+    }
+
     /// Reads a `config.toml`.
     ///
     /// # Errors
@@ -80,7 +109,21 @@ mod tests {
         assert_eq!((config.deviations, config.data.as_deref()), (vec!["narrower".to_string()], Some("ab12")));
         assert_eq!(config.text, text);
         let older = read(HEAD).unwrap();
+        assert_eq!((older.order(), older.training.critic_steps), (None, None));
         assert_eq!((older.deviations, older.data), (vec![], None));
+    }
+
+    #[test]
+    fn an_order_is_told_from_the_datasets_own() {
+        let order = |order: &str| {
+            let text =
+                format!("{HEAD}[sequence]\norder = {order}\nclasses_per_task = 1\n[training]\ncritic_steps = 2\n");
+            let config = read(&text).unwrap();
+            assert_eq!(config.training.critic_steps, Some(2));
+            config.order().map(<[_]>::to_vec)
+        };
+        assert_eq!(order("[0, 2, 1]"), Some(vec![0, 2, 1]));
+        assert_eq!(order("[0, 1, 2]"), None);
     }
 
     #[test]

@@ -53,6 +53,10 @@ pub enum Event {
         /// The number of replayed images of each class in the task.
         #[serde(default, deserialize_with = "by_number")]
         replayed: BTreeMap<usize, u64>,
+        /// The number of images in the critic's batches of the task, real and replayed ones together; `None` in logs of
+        /// versions that did not record it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        critic_images: Option<u64>,
     },
     /// During training, the generator is scored on a few images of each past class. A resumed run repeats this event
     /// with the same numbers.
@@ -245,8 +249,13 @@ mod tests {
                 r#"{"event":"checkpoint","tasks":1,"iterations":0,"seconds":0.0}"#,
             ),
             (
-                Event::TaskEnd { task: 3, seconds: 2.5, replayed: BTreeMap::from([(0, 640), (10, 320)]) },
-                r#"{"event":"task_end","task":3,"seconds":2.5,"replayed":{"0":640,"10":320}}"#,
+                Event::TaskEnd {
+                    task: 3,
+                    seconds: 2.5,
+                    replayed: BTreeMap::from([(0, 640), (10, 320)]),
+                    critic_images: Some(7200),
+                },
+                r#"{"event":"task_end","task":3,"seconds":2.5,"replayed":{"0":640,"10":320},"critic_images":7200}"#,
             ),
             (
                 Event::Gap {
@@ -291,12 +300,12 @@ mod tests {
         let earlier = "{\"event\":\"start\",\"command\":\"mergan\",\"version\":\"0\",\"microkernel\":\"avx2\",\"threads\":1}\n\
                        {\"event\":\"task_end\",\"task\":1,\"seconds\":1.0}\n\
                        {\"event\":\"evaluation\",\"task\":1,\"accuracy\":1.0,\"seconds\":1.0}\n";
-        let [Event::Start(start), Event::TaskEnd { replayed, .. }, Event::Evaluation { kept, .. }] =
+        let [Event::Start(start), Event::TaskEnd { replayed, critic_images, .. }, Event::Evaluation { kept, .. }] =
             &read_text(earlier).unwrap()[..]
         else {
             panic!("other events")
         };
-        assert_eq!((start.device.as_ref(), replayed.len(), kept), (None, 0, &None));
+        assert_eq!((start.device.as_ref(), replayed.len(), critic_images, kept), (None, 0, &None, &None));
     }
 
     #[test]

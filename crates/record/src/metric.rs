@@ -112,8 +112,8 @@ const fn distance(key: &'static str, name: &'static str, shown: &'static [Shown]
     Metric { key, name, scale: Scale::Plain, digits: 2, better: Some(Better::Lower), shown }
 }
 
-/// Describes an amount of what is kept from a task to the next.
-const fn kept(key: &'static str, name: &'static str) -> Metric {
+/// Describes an amount of what a score cost.
+const fn cost(key: &'static str, name: &'static str) -> Metric {
     Metric { key, name, scale: Scale::Plain, digits: 0, better: Some(Better::Lower), shown: &[] }
 }
 
@@ -128,15 +128,6 @@ macro_rules! metrics {
 }
 
 metrics! {
-    /// The share of generated images that are recognised as the requested class. Every scored task has it.
-    ACCURACY = share("accuracy", "accuracy", &[
-        Shown::Images(Column::Always),
-        Shown::LastTask { heading: "Each class after the last task", note: None },
-        Shown::EveryTask { heading: "Accuracy of each class after each task" },
-    ]);
-    /// The accuracy when standing statistics normalise the images. Each image is then independent of the others, as
-    /// when the generator is deployed.
-    STANDING_ACCURACY = share("standing_accuracy", "accuracy with standing statistics", &[Shown::Images(Column::Always)]);
     /// The share of real test images recognised by a classifier that was trained on generated images alone. It
     /// reveals what the accuracy cannot: a generator that makes a few good images over and over.
     REVERSE_ACCURACY = share("reverse_accuracy", "reverse accuracy", &[
@@ -146,6 +137,11 @@ metrics! {
             note: Some("The share of real test images of a class that a classifier recognises which saw generated images only."),
         },
     ]);
+    /// The share of real images in whose neighbourhood a generated one lies, by the features of the network that defines
+    /// FID.
+    COVERAGE = share("coverage", "coverage", &[Shown::Images(Column::Measured)]);
+    /// The share of real images that lie among generated ones, by the same features.
+    RECALL = share("recall", "recall", &[Shown::Images(Column::Measured)]);
     /// The Frechet distance of each class on the features of the scoring classifier. It is not FID, which uses
     /// Inception's features.
     FRECHET = distance("fd_mlp", "FD-mlp-1024-512-256-128", &[Shown::Images(Column::OfScorer)]);
@@ -168,16 +164,21 @@ metrics! {
     KID = Metric { digits: 5, ..distance("kid", "KID", &[Shown::Images(Column::Measured)]) };
     /// The share of generated images that lie among real ones, by the same features.
     PRECISION = share("precision", "precision", &[Shown::Images(Column::Measured)]);
-    /// The share of real images that lie among generated ones, by the same features.
-    RECALL = share("recall", "recall", &[Shown::Images(Column::Measured)]);
     /// How many real images' neighbourhoods a generated image lies in, relative to what is expected of a real one.
     DENSITY = Metric {
         scale: Scale::Plain,
         digits: 4,
         ..share("density", "density", &[Shown::Images(Column::Measured)])
     };
-    /// The share of real images in whose neighbourhood a generated one lies.
-    COVERAGE = share("coverage", "coverage", &[Shown::Images(Column::Measured)]);
+    /// The share of generated images that are recognised as the requested class. Every scored task has it.
+    ACCURACY = share("accuracy", "accuracy", &[
+        Shown::Images(Column::Always),
+        Shown::LastTask { heading: "Each class after the last task", note: None },
+        Shown::EveryTask { heading: "Accuracy of each class after each task" },
+    ]);
+    /// The accuracy when standing statistics normalise the images. Each image is then independent of the others, as
+    /// when the generator is deployed.
+    STANDING_ACCURACY = share("standing_accuracy", "accuracy with standing statistics", &[Shown::Images(Column::Always)]);
     /// The accuracy on the classes of the next task, before they are learned. With `new_classes = "mean"`, as in the
     /// preset `quick`, their parameters start as the mean of the learned ones, which accounts for part of it.
     NEXT_ACCURACY = share("next_accuracy", "accuracy before the class is learned", &[]);
@@ -198,6 +199,12 @@ metrics! {
         better: None,
         ..distance("replay_shift", "mean squared pixel difference from the past", &[Shown::Audit])
     };
+    /// How many steps the generator took, over all tasks so far.
+    GENERATOR_STEPS = cost("generator_steps", "generator steps");
+    /// How many steps the critic took, over all tasks so far.
+    CRITIC_STEPS = cost("critic_steps", "critic steps");
+    /// How many images the critic's batches held, real and replayed ones together, over all tasks so far.
+    CRITIC_IMAGES = cost("critic_images", "images in the critic's batches");
     /// How many images of a class were replayed in a task.
     REPLAYED_IMAGES = Metric {
         key: "replayed_images",
@@ -207,14 +214,19 @@ metrics! {
         better: None,
         shown: &[],
     };
+    /// How many images of all classes were replayed, over all tasks so far: in the critic's batches, which count them too, or
+    /// in terms of the strategy's own.
+    ALL_REPLAYED_IMAGES = cost("all_replayed_images", "replayed images of all classes");
+    /// How many seconds the training of all tasks so far took.
+    TRAINING_SECONDS = Metric { digits: 1, ..cost("training_seconds", "seconds of training") };
     /// How many parameters of generators, and numbers that belong to them one by one, are kept from a task to the next.
-    KEPT_GENERATOR_PARAMETERS = kept("kept_generator_parameters", "kept parameters of generators");
+    KEPT_GENERATOR_PARAMETERS = cost("kept_generator_parameters", "kept parameters of generators");
     /// How many parameters of classifiers are kept from a task to the next.
-    KEPT_CLASSIFIER_PARAMETERS = kept("kept_classifier_parameters", "kept parameters of classifiers");
+    KEPT_CLASSIFIER_PARAMETERS = cost("kept_classifier_parameters", "kept parameters of classifiers");
     /// How many real images are kept from a task to the next.
-    KEPT_IMAGES = kept("kept_images", "kept real images");
+    KEPT_IMAGES = cost("kept_images", "kept real images");
     /// The size in bytes of all that is kept from a task to the next, without the critic.
-    KEPT_BYTES = kept("kept_bytes", "kept bytes");
+    KEPT_BYTES = cost("kept_bytes", "kept bytes");
     /// Average accuracy (ACC, Lopez-Paz & Ranzato 2017, "GEM"): the mean over all tasks after the last one.
     AVERAGE_ACCURACY = share("average_accuracy", "ACC (average accuracy)", &[Shown::Continual]);
     /// Backward transfer (GEM): the effect of later tasks on earlier ones, negative if they were forgotten.
@@ -233,8 +245,18 @@ metrics! {
         share("average_incremental_accuracy", "average incremental accuracy", &[Shown::Continual]);
 }
 
-/// The metrics of what is kept from a task to the next, in table order.
-pub const KEPT: [&str; 4] = [KEPT_GENERATOR_PARAMETERS, KEPT_CLASSIFIER_PARAMETERS, KEPT_IMAGES, KEPT_BYTES];
+/// The metrics of what a score cost, in table order: work so far, and what is kept from a task to the next.
+pub const BUDGET: [&str; 9] = [
+    GENERATOR_STEPS,
+    CRITIC_STEPS,
+    CRITIC_IMAGES,
+    ALL_REPLAYED_IMAGES,
+    TRAINING_SECONDS,
+    KEPT_GENERATOR_PARAMETERS,
+    KEPT_CLASSIFIER_PARAMETERS,
+    KEPT_IMAGES,
+    KEPT_BYTES,
+];
 
 /// Returns the metrics that appear in a place, in order.
 pub fn shown_in(place: Shown) -> impl Iterator<Item = &'static Metric> {
@@ -278,6 +300,6 @@ mod tests {
     fn distances_and_what_is_kept_or_forgotten_are_better_small() {
         let low = METRICS.iter().filter(|metric| metric.better == Some(Better::Lower)).map(|metric| metric.key);
         let distances = [FRECHET, FRECHET_POOLED, FRECHET_CNN, FRECHET_CNN_POOLED, FID, FID_POOLED, KID];
-        assert_eq!(low.collect::<Vec<_>>(), [&distances[..], &KEPT, &[FORGETTING]].concat());
+        assert_eq!(low.collect::<Vec<_>>(), [&distances[..], &BUDGET, &[FORGETTING]].concat());
     }
 }

@@ -126,6 +126,9 @@ pub struct ResultRow {
     pub strategy: String,
     /// The seed of the run.
     pub seed: u64,
+    /// The classes in the order in which the run learned them; absent for the dataset's own order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Vec<usize>>,
     /// The number of tasks learned so far, from 1.
     pub task: usize,
     /// The class and its score, in the same JSON object.
@@ -183,12 +186,12 @@ mod tests {
 
     #[test]
     fn json_is_flat_and_reads_back() {
-        let row = ResultRow { strategy: "ra".into(), seed: 3, task: 2, score: scores().scores[2].clone() };
+        let row = ResultRow { strategy: "ra".into(), seed: 3, order: None, task: 2, score: scores().scores[2].clone() };
         let json = serde_json::to_value(&row).unwrap();
         assert_eq!(json["class"], serde_json::Value::Null);
         assert_eq!((json["metric"].as_str(), json["value"].as_f64()), (Some("accuracy"), Some(0.75)));
         assert_eq!(json["card"]["network"], "digit-mlp");
-        assert!(json.get("warning").is_none());
+        assert!(json.get("warning").is_none() && json.get("order").is_none());
         assert_eq!(serde_json::from_value::<ResultRow>(json).unwrap(), row);
 
         let text = serde_json::to_string(&scores()).unwrap();

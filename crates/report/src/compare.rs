@@ -1,10 +1,10 @@
 //! Compares runs side by side, one column each, after as many tasks as all of them have finished.
 
-use crate::comparison::require_comparable;
-use crate::table::{NONE, Table, duration};
+use crate::comparison::{require_comparable, require_same_classes};
+use crate::table::{NONE, Table};
 use crate::{Error, Run, paper, results};
 use mergan_record::ResultRow;
-use mergan_record::metric::{ACCURACY, AVERAGE_ACCURACY, KEPT, METRICS, Metric, Shown, shown_in};
+use mergan_record::metric::{ACCURACY, AVERAGE_ACCURACY, BUDGET, METRICS, Metric, Shown, shown_in};
 use serde::Serialize;
 
 /// A number of a run, as `mergan compare --json` prints it.
@@ -39,6 +39,9 @@ pub fn compare(runs: &[Run]) -> Result<String, Error> {
         let show = |run: &Run, class| Some(metric.show(run.score(tasks, metric.key, class)?));
         lines.push(line(metric.title(), &|run| show(run, None)));
         if metric.key == ACCURACY {
+            lines.push(line("accuracy of real images of all classes, %".into(), &|run| {
+                Some(metric.show(run.card().test_accuracy?))
+            }));
             for (&class, name) in scores.classes.iter().zip(&scores.class_names) {
                 lines.push(line(format!("  {name}"), &|run| show(run, Some(class))));
             }
@@ -48,10 +51,9 @@ pub fn compare(runs: &[Run]) -> Result<String, Error> {
     for metric in shown_in(Shown::Continual).filter(|metric| metric.key != AVERAGE_ACCURACY) {
         lines.push(line(metric.title(), &|run| Some(metric.show(run.continual(metric.key)?))));
     }
-    for metric in KEPT.iter().filter_map(|key| Metric::of(key)) {
-        lines.push(line(metric.title(), &|run| Some(metric.show(run.kept(tasks, metric.key)?))));
+    for metric in BUDGET.iter().filter_map(|key| Metric::of(key)) {
+        lines.push(line(metric.title(), &|run| Some(metric.show(run.budget(tasks, metric.key)?))));
     }
-    lines.push(line("wall time of training".into(), &|run| Some(duration(run.seconds()?))));
 
     let after = format!("after {tasks} task{}", if tasks == 1 { "" } else { "s" });
     let header = [after].into_iter().chain(runs.iter().map(|run| run.dir.display().to_string())).collect();
@@ -75,6 +77,7 @@ pub fn compared_rows(runs: &[Run]) -> Result<Vec<ComparedRow>, Error> {
 /// Returns the runs as of the last task that all have finished, provided that they were measured alike.
 fn alike(runs: &[Run]) -> Result<Vec<Run>, Error> {
     require_comparable(runs)?;
+    require_same_classes(runs.iter())?;
     let tasks = runs.iter().map(|run| run.tasks.len()).min().unwrap_or(0);
     Ok(runs.iter().map(|run| run.after(tasks)).collect())
 }

@@ -31,7 +31,7 @@ pub enum Error {
     /// No run was given.
     #[error("a report needs at least one run directory")]
     NoRuns,
-    /// Two runs have the same strategy and seed, so a mean over seeds would count one twice.
+    /// Two runs have the same strategy, seed and class order, so a mean over seeds would count one twice.
     #[error(
         "{} and {} are both of strategy {strategy} and seed {seed}: report one of them, or each apart",
         left.display(),
@@ -85,6 +85,9 @@ fn remedy(field: &str) -> &'static str {
             "score both on as many images, with `mergan evaluate DIR --samples N --save` for every task"
         }
         "real_images" => "score both with this version, with `mergan evaluate DIR --save` for every task",
+        "order" => {
+            "train every strategy in each of the class orders, as `mergan reproduce --orders N` does, or report each order apart"
+        }
         _ => "look at them apart, or train one of them again so that they agree",
     }
 }

@@ -14,6 +14,7 @@ pub struct History {
     gaps: BTreeMap<(usize, usize), f64>,
     task_seconds: BTreeMap<usize, f64>,
     replayed: BTreeMap<usize, BTreeMap<usize, u64>>,
+    critic_images: BTreeMap<usize, u64>,
     kept: BTreeMap<usize, Kept>,
 }
 
@@ -72,6 +73,17 @@ impl History {
         self.replayed.get(&task).into_iter().flatten().map(|(&class, &count)| (class, count))
     }
 
+    /// Returns how many images the critic's batches of a finished task held, if that was recorded.
+    pub fn critic_images(&self, task: usize) -> Option<u64> {
+        self.critic_images.get(&task).copied()
+    }
+
+    /// Returns how many iterations a task has, if the task has progress events.
+    pub fn iterations(&self, task: usize) -> Option<usize> {
+        let (_, progress) = self.progress.range((task, 0)..(task + 1, 0)).next_back()?;
+        Some(progress.iterations)
+    }
+
     /// Returns what was kept from the end of a task to the next one, if that was recorded.
     pub fn kept(&self, task: usize) -> Option<Kept> {
         self.kept.get(&task).copied()
@@ -124,9 +136,10 @@ impl History {
             Event::Progress { task, iteration, iterations, losses, .. } => {
                 self.progress.insert((task, iteration), Progress { iterations, losses });
             }
-            Event::TaskEnd { task, seconds, replayed } => {
+            Event::TaskEnd { task, seconds, replayed, critic_images } => {
                 self.task_seconds.insert(task, seconds);
                 self.replayed.insert(task, replayed);
+                self.critic_images.extend(critic_images.map(|images| (task, images)));
             }
             Event::Evaluation { task, kept: Some(kept), .. } => _ = self.kept.insert(task, kept),
             Event::Gap { task, iteration, accuracy, .. } => _ = self.gaps.insert((task, iteration), accuracy),
@@ -188,10 +201,13 @@ mod tests {
 
     #[test]
     fn what_was_replayed_is_counted_by_class() {
-        let end = Event::TaskEnd { task: 3, seconds: 1.0, replayed: BTreeMap::from([(0, 640), (1, 320)]) };
-        let history = history([end.clone(), end]);
+        let replayed = BTreeMap::from([(0, 640), (1, 320)]);
+        let end = Event::TaskEnd { task: 3, seconds: 1.0, replayed, critic_images: Some(7200) };
+        let history = history([progress(3, 50, 1.0), end.clone(), end]);
         assert_eq!(history.replayed(3).collect::<Vec<_>>(), [(0, 640), (1, 320)]);
         assert_eq!(history.replayed(2).count(), 0);
+        assert_eq!((history.critic_images(3), history.critic_images(2)), (Some(7200), None));
+        assert_eq!((history.iterations(3), history.iterations(2)), (Some(200), None));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod results;
 mod run;
 mod scores_table;
 mod table;
+mod verdict;
 mod write;
 
 pub use compare::{ComparedRow, compare, compared_rows};

@@ -1,11 +1,12 @@
 //! Reads run directories.
 
-use crate::{Error, Grid, History};
+use crate::{Error, Grid, History, paper};
 use mergan_metrics::AccuracyMatrix;
 use mergan_record::metric::{
-    ACCURACY, AVERAGE_ACCURACY, AVERAGE_INCREMENTAL_ACCURACY, BACKWARD_TRANSFER, FORGETTING, FORWARD_TRANSFER,
-    INITIAL_ACCURACY, KEPT_BYTES, KEPT_CLASSIFIER_PARAMETERS, KEPT_GENERATOR_PARAMETERS, KEPT_IMAGES,
-    LEARNING_ACCURACY, NEXT_ACCURACY,
+    ACCURACY, ALL_REPLAYED_IMAGES, AVERAGE_ACCURACY, AVERAGE_INCREMENTAL_ACCURACY, BACKWARD_TRANSFER, CRITIC_IMAGES,
+    CRITIC_STEPS, FORGETTING, FORWARD_TRANSFER, GENERATOR_STEPS, INITIAL_ACCURACY, KEPT_BYTES,
+    KEPT_CLASSIFIER_PARAMETERS, KEPT_GENERATOR_PARAMETERS, KEPT_IMAGES, LEARNING_ACCURACY, NEXT_ACCURACY,
+    TRAINING_SECONDS,
 };
 use mergan_record::{Card, Config, Embedding, Kept, Layout, Neighbours, TaskScores, events};
 use std::path::{Path, PathBuf};
@@ -135,18 +136,34 @@ impl Run {
         value.ok()
     }
 
-    /// Returns an amount of what was kept after `task` (from 1), by its key in [`KEPT`](mergan_record::metric::KEPT);
-    /// `None` if it was not recorded.
-    pub(crate) fn kept(&self, task: usize, metric: &str) -> Option<f64> {
-        let Kept { generator_parameters, classifier_parameters, images, bytes } = self.history.kept(task)?;
-        let amount = match metric {
-            KEPT_GENERATOR_PARAMETERS => generator_parameters,
-            KEPT_CLASSIFIER_PARAMETERS => classifier_parameters,
-            KEPT_IMAGES => images,
-            KEPT_BYTES => bytes,
-            _ => return None,
-        };
-        Some(amount as f64)
+    /// Returns an amount of what the scores after `task` (from 1) cost, by its key in
+    /// [`BUDGET`](mergan_record::metric::BUDGET); `None` if it was not recorded of every task until then.
+    pub(crate) fn budget(&self, task: usize, metric: &str) -> Option<f64> {
+        let history = &self.history;
+        let sum = |of: &dyn Fn(usize) -> Option<f64>| (1..=task).map(of).sum::<Option<f64>>();
+        let kept = |of: fn(Kept) -> u64| history.kept(task).map(|kept| of(kept) as f64);
+        let iterations = |task| history.iterations(task).map(|iterations| iterations as f64);
+        match metric {
+            // The first iteration of a task has no generator step.
+            GENERATOR_STEPS => sum(&|task| Some(iterations(task)? - 1.0)),
+            CRITIC_STEPS => Some(self.config.training.critic_steps? as f64 * sum(&iterations)?),
+            CRITIC_IMAGES => sum(&|task| Some(history.critic_images(task)? as f64)),
+            ALL_REPLAYED_IMAGES => self.all_replayed(task),
+            TRAINING_SECONDS => sum(&|task| history.seconds(task)),
+            KEPT_GENERATOR_PARAMETERS => kept(|kept| kept.generator_parameters),
+            KEPT_CLASSIFIER_PARAMETERS => kept(|kept| kept.classifier_parameters),
+            KEPT_IMAGES => kept(|kept| kept.images),
+            KEPT_BYTES => kept(|kept| kept.bytes),
+            _ => None,
+        }
+    }
+
+    /// Returns how many images were replayed until the end of `task` (from 1). `None` if they were not counted: of some
+    /// strategies they carry no class, and logs without counts may be of versions that took none.
+    fn all_replayed(&self, task: usize) -> Option<f64> {
+        let count: u64 = (1..=task).flat_map(|task| self.history.replayed(task)).map(|(_, count)| count).sum();
+        let counts = (1..=task).all(|task| self.history.critic_images(task).is_some());
+        (count > 0 || counts && !paper::replays_uncounted(&self.config.strategy)).then_some(count as f64)
     }
 
     /// Returns what the latest task that has it shows, with the number of that task (from 1).
@@ -180,7 +197,7 @@ impl Run {
 
     /// Returns the training time of all finished tasks in seconds, if each was recorded.
     pub fn seconds(&self) -> Option<f64> {
-        (1..=self.tasks.len()).map(|task| self.history.seconds(task)).sum()
+        self.budget(self.tasks.len(), TRAINING_SECONDS)
     }
 }
 

@@ -152,9 +152,9 @@ mod tests {
         let [first, second] = ["first.jsonl", "second.jsonl"].map(|name| folder.path().join(name));
         EventLog::create(&first, None).unwrap();
         let mut log = EventLog::resume(&first, &Unobserved).unwrap();
-        log.write(&Event::TaskEnd { task: 1, seconds: 3.0, replayed: BTreeMap::new() }).unwrap();
+        log.write(&Event::TaskEnd { task: 1, seconds: 3.0, replayed: BTreeMap::new(), critic_images: None }).unwrap();
         log.write(&Event::Evaluation { task: 1, accuracy: 0.9, seconds: 1.0, kept: None }).unwrap();
-        log.write(&Event::TaskEnd { task: 2, seconds: 4.0, replayed: BTreeMap::new() }).unwrap();
+        log.write(&Event::TaskEnd { task: 2, seconds: 4.0, replayed: BTreeMap::new(), critic_images: None }).unwrap();
 
         EventLog::create(&second, Some(&first)).unwrap();
         let text = fs::read_to_string(&second).unwrap();

@@ -97,7 +97,8 @@ impl<'s> Session<'s> {
                     self.record(task, iteration, iterations, &losses)?;
                 }
                 Some(Advance::TaskEnd { task }) => {
-                    self.log(&Event::TaskEnd { task, seconds: self.seconds, replayed })?;
+                    let critic_images = Some(self.trainer.critic_images(task - 1));
+                    self.log(&Event::TaskEnd { task, seconds: self.seconds, replayed, critic_images })?;
                     let (tasks, took) = (self.trainer.config().tasks, Duration::from_secs_f64(self.seconds));
                     self.observer.happened(&Happening::Learned { task, tasks, took });
                     self.seconds = 0.0;

@@ -312,6 +312,14 @@ impl Trainer {
         self.replay_counter.counts()
     }
 
+    /// Returns how many images the critic's batches of a whole task hold, real and replayed ones together. Tasks are counted
+    /// from 0.
+    pub fn critic_images(&self, task: usize) -> u64 {
+        let training = &self.config.training;
+        let batch = training.grouping.batch(training.batch, self.members(task).len());
+        (self.config.iterations(task) * training.critic_steps * batch) as u64
+    }
+
     /// Returns what has to be kept of the tasks learned so far.
     pub fn kept(&self) -> Kept {
         let classes = self.tasks.classes_seen(self.task);

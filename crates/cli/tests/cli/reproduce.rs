@@ -19,12 +19,46 @@ fn strategies_fork_from_one_first_task_and_a_second_call_trains_nothing() {
     let said = String::from_utf8_lossy(&first.get_output().stderr).into_owned();
     assert!(said.contains("expected time: about") && said.contains("[ra] task 2 of 2 learned"), "{said}");
     assert!(["report.html", "results.json", "ledger.md"].iter().all(|file| out.join(file).is_file()));
+    // Eight iterations and six, of which the first of each has no generator step, with two critic steps of 12 images; RA
+    // replays as many in each generator step of the second task.
+    let ledger = fs::read_to_string(out.join("ledger.md")).unwrap();
+    for cost in ["| SFT | 2 | 12 | 28 | 336 | 0 |", "| RA | 2 | 12 | 28 | 336 | 60 |"] {
+        assert!(ledger.contains(cost), "{cost} is not in\n{ledger}");
+    }
     let samples = |run: &str| fs::read(out.join("seed0").join(run).join("tasks/01/samples.png")).unwrap();
     assert!(samples("sft") == samples("first-task") && samples("ra") == samples("first-task"));
 
     let again = reproduce().success();
     assert_eq!(String::from_utf8_lossy(&again.get_output().stdout), table);
     assert!(!String::from_utf8_lossy(&again.get_output().stderr).contains("learned"));
+}
+
+#[test]
+fn class_orders_stand_beside_seeds_and_a_second_call_trains_only_what_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let reproduce = |orders: &str| {
+        let mut command = mergan();
+        command.args(["reproduce", "shapes", "--preset", "smoke", "--tasks", "2", "--strategies", "sft"]);
+        let done = command.args(["--orders", orders, "--out"]).arg(&out).assert().success();
+        String::from_utf8_lossy(&done.get_output().stderr).into_owned()
+    };
+    let ledger = || fs::read_to_string(out.join("ledger.md")).unwrap();
+    // A single order is the dataset's own.
+    assert!(reproduce("1").contains("[sft] task 2 of 2 learned"));
+    assert!(!ledger().contains("## Class orders"));
+    let said = reproduce("2");
+    assert!(said.contains("[sft, seed 0, order 1] task 2 of 2 learned") && !said.contains("order 0] task"), "{said}");
+    assert!(!reproduce("2").contains("learned"));
+
+    let text = ledger();
+    assert!(text.contains("seed 0, in 2 class orders") && text.contains("| class orders |"), "{text}");
+    let (_, listed) = text.split_once("## Class orders\n\n").unwrap();
+    assert!(listed.starts_with("- the dataset's own: ") && listed.contains("\n- a given one: "), "{listed}");
+    let config = fs::read_to_string(out.join("seed0-order1/sft/config.toml")).unwrap();
+    let order = config.split("order = [").nth(1).unwrap().split(']').next().unwrap();
+    let order: Vec<usize> = order.split([',', '\n']).filter_map(|class| class.trim().parse().ok()).collect();
+    assert_eq!(order, [1, 0], "{config}");
 }
 
 #[cfg(target_os = "linux")]
@@ -91,6 +125,9 @@ fn what_cannot_be_trained_is_refused_first() {
     };
     assert!(refused(&["shapes", "--strategies", "sft,sft"]).contains("--strategies names sft twice"));
     assert!(refused(&["shapes", "--strategies", "stf", "--preset", "smoke"]).contains("invalid value 'stf'"));
+    assert!(refused(&["shapes", "--tasks", "2", "--orders", "3"]).contains("2 tasks of one class have 2 orders"));
+    let orders = refused(&["shapes", "--preset", "smoke", "--tasks", "12", "--orders", "2", "--strategies", "sft"]);
+    assert!(orders.contains("12 tasks"), "{orders}");
     assert!(refused(&["spahes", "--preset", "smoke"]).contains("unknown dataset `spahes`"));
     assert!(!folder.path().join("out").exists());
 }

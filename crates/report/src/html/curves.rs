@@ -2,14 +2,18 @@
 //! standard deviation to either side.
 
 use super::charts::{Drawn, INK, Plane, draw_marks, legend, percent_plane, series, svg};
-use crate::Error;
-use crate::comparison::{Comparison, Group, Spread};
+use crate::comparison::{Comparison, Group, percent};
+use crate::{Error, Run};
 use maud::{Markup, html};
+use mergan_metrics::Spread;
 use plotters::prelude::*;
 use std::collections::BTreeMap;
 
 /// Points of one strategy, in percent; a strategy may have several lines.
 type Line = Vec<(f64, Spread)>;
+
+/// One share of each run.
+type Shares<'r> = Vec<(&'r Run, f64)>;
 
 /// The width and height of a chart of percentages.
 const SIZE: (u32, u32) = (520, 310);
@@ -30,7 +34,7 @@ struct Chart<'c, 'r> {
 
 /// Draws the average accuracy over the learned classes after each task.
 pub(super) fn accuracy(comparison: &Comparison) -> Result<Markup, Error> {
-    let point = |group: &Group, task| group.accuracy(task, None).map(Spread::percent);
+    let point = |group: &Group, task| group.accuracy(task, None).map(percent);
     over_tasks(comparison, "average accuracy after each task", 1, point)
 }
 
@@ -40,7 +44,7 @@ pub(super) fn forgetting(comparison: &Comparison) -> Result<Option<Markup>, Erro
     if comparison.tasks() < 2 {
         return Ok(None);
     }
-    let point = |group: &Group, task| group.forgetting(task).map(Spread::percent);
+    let point = |group: &Group, task| group.forgetting(task).map(percent);
     over_tasks(comparison, "forgetting after each task", 2, point).map(Some)
 }
 
@@ -59,16 +63,15 @@ pub(super) fn past_accuracy(comparison: &Comparison) -> Result<Option<Markup>, E
 
 /// Returns one line per task, because the set of past classes changes with each.
 fn past_lines(group: &Group) -> Vec<Line> {
-    let mut tasks: BTreeMap<usize, BTreeMap<u64, Vec<f64>>> = BTreeMap::new();
-    for run in &group.runs {
+    let mut tasks: BTreeMap<usize, BTreeMap<u64, Shares>> = BTreeMap::new();
+    for &run in &group.runs {
         for (task, points) in run.history.past_accuracy().into_iter().enumerate() {
             for (iteration, share) in points {
-                tasks.entry(task).or_default().entry(iteration as u64).or_default().push(share);
+                tasks.entry(task).or_default().entry(iteration as u64).or_default().push((run, share));
             }
         }
     }
-    let point =
-        |(iteration, shares): (u64, Vec<f64>)| Some((iteration as f64, Spread::of(shares.into_iter())?.percent()));
+    let point = |(iteration, shares): (u64, Shares)| Some((iteration as f64, percent(group.spread_of(shares)?)));
     tasks.into_values().map(|points| points.into_iter().filter_map(point).collect()).collect()
 }
 
@@ -123,7 +126,10 @@ impl Chart<'_, '_> {
 
 /// Fills the area between the mean minus and plus one standard deviation, if several seeds define one.
 fn draw_band(chart: &mut Plane, line: &Line, colour: RGBColor) -> Drawn {
-    let bounds: Vec<_> = line.iter().filter_map(|(x, spread)| Some((*x, spread.bounds()?))).collect();
+    let bounds: Vec<_> = line
+        .iter()
+        .filter_map(|(x, Spread { mean, deviation, .. })| Some((*x, (mean - (*deviation)?, mean + (*deviation)?))))
+        .collect();
     let upper = bounds.iter().map(|&(x, (_, high))| (x, high));
     let lower = bounds.iter().rev().map(|&(x, (low, _))| (x, low));
     let outline: Vec<_> = upper.chain(lower).collect();

@@ -8,7 +8,9 @@ mod tables;
 mod verdict;
 
 use crate::comparison::{Comparison, Group};
-use crate::ledger::{AUDIT, KEPT, NO_DEVIATION, counted, pairing, reading, scoring, setting};
+use crate::ledger::{
+    AUDIT, BUDGET, NO_DEVIATION, counted, order, pairing, pairings, quality, reading, scoring, setting,
+};
 use crate::table::Table;
 use crate::{Error, Run, paper};
 use std::time::Duration;
@@ -100,9 +102,25 @@ fn results(comparison: &Comparison) -> Markup {
             @if let Some(warning) = preset_warning(&comparison.first().config.preset) { p.warning { b { "Note: " (warning) "." } } }
             (verdict::verdict(comparison))
             @for change in comparison.data_changes() { p.note { (change) } }
-            h3 { "Beside the paper" }
+            h3 { "Scores" }
+            (tables::plain(&Table::measured(comparison)))
+            p.note {
+                (scoring(comparison)) " " (quality(comparison))
+                @for warning in comparison.warnings() { br; (warning) }
+            }
+            h3 { "Average accuracy beside the paper" }
             (tables::plain(&Table::beside_paper(comparison, true)))
-            p.note { (scoring(comparison)) " " (reading()) }
+            p.note { (reading(comparison)) }
+            @let budget = Table::budget(comparison);
+            @if !budget.rows.is_empty() {
+                h3 { "What the scores cost" }
+                (tables::plain(&budget))
+                p.note { (BUDGET) }
+            }
+            @if comparison.is_reordered() {
+                h3 { "Class orders" }
+                ul { @for run in comparison.orders() { li { (order(run)) } } }
+            }
             @if paper::is_in_paper(&comparison.first().config.dataset) {
                 details {
                     summary { "Where paper and released code differ" }
@@ -148,7 +166,7 @@ fn accuracy(comparison: &Comparison) -> Result<Markup, Error> {
                 }
             }
             @if comparison.groups.iter().any(|group| group.runs.len() > 1) {
-                p.note { "Lines are means over the seeds, bands one sample standard deviation to either side." }
+                p.note { "Lines are means over the " (comparison.over.many()) ", bands one sample standard deviation to either side." }
             }
         }
     })
@@ -168,7 +186,7 @@ fn made(comparison: &Comparison) -> Markup {
           checksum, samples, statistics, seed, commit",
         ),
         ("Samples, before and after", "tasks/NN/samples.png and real.png"),
-        ("The past while a task is learned, what is kept, losses, wall time", "events.jsonl"),
+        ("What the scores cost, the past while a task is learned, losses, wall time", "events.jsonl"),
         ("Among real images", "tasks/NN/embedding.json, neighbours.json and neighbours.png"),
     ];
     let runs: Vec<_> = comparison.runs().map(|run| run.dir.display().to_string()).collect();
@@ -179,7 +197,7 @@ fn made(comparison: &Comparison) -> Markup {
                 all that decides its result, stands with its losses above." }
             ul { @for (figures, source) in sources { li { b { (figures) } ": " (source) "." } } }
             @for run in comparison.runs() {
-                h3 { (paper::label(&run.config.strategy)) ", seed " (run.config.seed) small { (run.name()) } }
+                h3 { (paper::label(&run.config.strategy)) ", seed " (run.config.seed) @if run.config.order().is_some() { ", in a given class order" } small { (run.name()) } }
                 pre tabindex="0" { (run.history.command().unwrap_or("The command was not recorded.")) }
                 @for made in run.history.made() { p.note { (made) } }
             }
@@ -204,27 +222,10 @@ fn metrics(comparison: &Comparison) -> Markup {
                 "accuracy: the score of each class when it had just been learned. Average incremental accuracy: the "
                 "mean over tasks of the average accuracy by then."
             }
-            @let kept = Table::kept(comparison);
-            @if !kept.rows.is_empty() {
-                h3 { "What is kept from task to task" }
-                (tables::plain(&kept))
-                p.note { (KEPT) }
-            }
-            @let paired = Table::paired(comparison);
-            @if !paired.rows.is_empty() {
-                h3 { "Strategies seed by seed" }
-                (tables::plain(&paired))
-                p.note { (pairing(comparison)) }
-            }
-            h3 { "Standing statistics, reverse accuracy and Frechet distance" }
-            (tables::plain(&Table::measured(comparison)))
-            p.note {
-                "Accuracy is of images normalised with their batch, as in training; with standing statistics each image is "
-                "made by itself, as the shipped generator makes it. "
-                "Reverse accuracy: the share of real test images recognised by a classifier that was trained on generated "
-                "ones alone. FD: the Frechet distance of generated from real test images on the features of the network "
-                "it is named after; lower is better. It is no FID, whose features are Inception's."
-                @for warning in comparison.warnings() { br; (warning) }
+            @for pairs in pairings(comparison) {
+                h3 { "Strategies " (comparison.over.one()) " by " (comparison.over.one()) ": " (pairs.metric.name) }
+                (tables::plain(&Table::paired(&pairs, comparison.over)))
+                p.note { (pairing(&pairs, comparison.over)) }
             }
             @let audit = Table::audit(comparison);
             @if !audit.rows.is_empty() {
@@ -258,7 +259,7 @@ fn run(run: &Run, first: bool) -> Result<Markup, Error> {
     let config = &run.config;
     Ok(markup! {
         details.run open[first] {
-            summary { "Seed " (config.seed) small { (run.name()) } }
+            summary { "Seed " (config.seed) @if config.order().is_some() { ", in a given class order" } small { (run.name()) } }
             @if !first { (grid::stepper(&[run])) }
             @for (metric, shown) in metrics_shown() {
                 @if let Shown::EveryTask { heading } = shown && run.has(metric.key) {

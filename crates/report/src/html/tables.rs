@@ -42,15 +42,15 @@ pub(super) fn matrix(run: &Run, metric: &str) -> Markup {
 }
 
 /// Renders a score of each class (columns), as fractions of 1, after the last task of each strategy (rows), over its
-/// seeds.
+/// seeds or class orders.
 pub(super) fn final_classes(comparison: &Comparison, metric: &str) -> Markup {
-    let longest = comparison.runs().max_by_key(|run| run.tasks.len()).expect("a comparison has runs");
-    let scores = &longest.last().scores;
+    let classes = comparison.classes();
     let rows = comparison.groups.iter().map(|group| {
-        let values = scores.classes.iter().map(|&class| group.final_score(metric, class).map(|spread| spread.mean));
+        let values = classes.iter().map(|&(class, _)| group.final_score(metric, class).map(|spread| spread.mean));
         (paper::label(group.strategy), values.collect())
     });
-    heat("strategy", &scores.class_names, &rows.collect::<Vec<_>>())
+    let names: Vec<_> = classes.iter().map(|(_, name)| (*name).to_owned()).collect();
+    heat("strategy", &names, &rows.collect::<Vec<_>>())
 }
 
 /// Renders numbers in percent on a background whose colour follows the value; unknown ones are blank.

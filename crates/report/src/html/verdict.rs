@@ -1,6 +1,6 @@
 //! The answer at a glance: which strategy forgets.
 
-use crate::comparison::{Comparison, Spread};
+use crate::comparison::{Comparison, percent};
 use crate::ledger::counted;
 use crate::paper;
 use maud::{Markup, html};
@@ -10,7 +10,7 @@ use maud::{Markup, html};
 pub(super) fn verdict(comparison: &Comparison) -> Markup {
     let tasks = comparison.common_tasks();
     let rows = comparison.groups.iter().filter_map(|group| {
-        let [kept, forgotten] = [group.accuracy(tasks, None)?, group.forgetting(tasks)?].map(Spread::percent);
+        let [kept, forgotten] = [group.accuracy(tasks, None)?, group.forgetting(tasks)?].map(percent);
         Some((paper::label(group.strategy), kept, forgotten))
     });
     let mut rows: Vec<_> = rows.collect();

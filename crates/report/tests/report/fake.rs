@@ -20,20 +20,23 @@ pub struct FakeRun {
     pub preset: &'static str,
     pub seed: u64,
     pub tasks: usize,
+    /// The classes in the order in which they are learned, unless it is the dataset's own.
+    pub order: Option<&'static [usize]>,
     /// The accuracy of a class once the next one has been learned; a new class has 0.9.
     pub kept: f64,
 }
 
 impl Default for FakeRun {
     fn default() -> Self {
-        Self { strategy: "ra", preset: "quick", seed: 0, tasks: 3, kept: 0.9 }
+        Self { strategy: "ra", preset: "quick", seed: 0, tasks: 3, order: None, kept: 0.9 }
     }
 }
 
 impl FakeRun {
     /// Writes the run directory below `folder` and returns its path.
     pub fn write(&self, folder: &Path) -> PathBuf {
-        let dir = folder.join(format!("{}-{}", anonymous(self.strategy), self.seed));
+        let order = self.order.map_or(String::new(), |order| format!("-{order:?}"));
+        let dir = folder.join(format!("{}-{}{order}", anonymous(self.strategy), self.seed));
         let run = Layout::new(&dir);
         fs::create_dir_all(run.tasks()).unwrap();
         fs::write(run.config(), self.config()).unwrap();
@@ -51,12 +54,19 @@ impl FakeRun {
         dir
     }
 
+    /// Returns the classes of the first `tasks` tasks.
+    fn classes(&self, tasks: usize) -> Vec<usize> {
+        self.order.map_or((0..tasks).collect(), |order| order[..tasks].to_vec())
+    }
+
     fn config(&self) -> String {
         let Self { strategy, preset, seed, tasks, .. } = self;
         let own = format!("its own lambda for {strategy}");
+        let order = self.order.map_or(String::new(), |order| format!("[sequence]\norder = {order:?}\n"));
         format!(
             "strategy = '{strategy}'\npreset = '{preset}'\nseed = {seed}\ndataset = 'mnist'\ntasks = {tasks}\n\
-             deviations = ['narrower networks', '{own}']\n[model]\nwidth = 16\n"
+             deviations = ['narrower networks', '{own}']\n[model]\nwidth = 16\n[training]\n\
+             critic_steps = 2\n{order}"
         )
     }
 
@@ -72,14 +82,15 @@ impl FakeRun {
             let losses = losses.map(|(name, value)| (name.to_string(), Some(value))).into();
             Event::Progress { task, iteration, iterations: 20, losses, seconds: 0.1 }
         };
+        let past = &self.classes(task)[..task - 1];
         let gap = |iteration: usize| {
             let accuracy = if iteration == 10 { 0.5 } else { self.kept };
-            let classes = (0..task - 1).map(|class| (class, accuracy)).collect();
+            let classes = past.iter().map(|&class| (class, accuracy)).collect();
             Event::Gap { task, iteration, accuracy, classes, samples: 64, scorer: SCORER.repeat(32), seconds: 0.1 }
         };
-        let replayed: BTreeMap<_, _> = (0..task - 1).map(|class| (class, 640 + class as u64)).collect();
+        let replayed: BTreeMap<_, _> = past.iter().map(|&class| (class, 640 + class as u64)).collect();
         let followed = [10, 20].map(|iteration| [Some(progress(iteration)), (task > 1).then(|| gap(iteration))]);
-        let end = Event::TaskEnd { task, seconds: 1.0, replayed };
+        let end = Event::TaskEnd { task, seconds: 1.0, replayed, critic_images: Some(20 * 2 * 64) };
         let parameters = 1000 * task as u64;
         let kept = Kept { generator_parameters: parameters, images: 10, bytes: 4 * parameters + 10, ..Kept::default() };
         let scored = Event::Evaluation { task, accuracy: self.kept, seconds: 0.1, kept: Some(kept) };
@@ -87,8 +98,8 @@ impl FakeRun {
     }
 
     fn scores(&self, task: usize) -> TaskScores {
-        let classes: Vec<_> = (0..task).collect();
-        let value = |class: usize| if class + 1 == task { 0.9 } else { self.kept };
+        let classes = self.classes(task);
+        let value = |class: usize| if class == classes[task - 1] { 0.9 } else { self.kept };
         let values: Vec<_> = classes.iter().map(|&class| (class, value(class))).collect();
         let class_names = classes.iter().map(usize::to_string).collect();
         let mut scores = TaskScores { task, classes, class_names, scores: vec![] };

@@ -4,8 +4,8 @@ mod fake;
 
 use fake::{FakeRun, rescore};
 use mergan_record::metric::{
-    ACCURACY, FID, FRECHET, FRECHET_CNN, INITIAL_ACCURACY, KID, NEXT_ACCURACY, REPLAY_SHIFT, REVERSE_ACCURACY, Shown,
-    shown_in,
+    ACCURACY, BUDGET, COVERAGE, FID, FRECHET, FRECHET_CNN, INITIAL_ACCURACY, KID, NEXT_ACCURACY, REPLAY_SHIFT,
+    REVERSE_ACCURACY, Shown, shown_in,
 };
 use mergan_record::{ClassNeighbours, Embedding, Layout, Neighbours, Point, ResultRow};
 use mergan_report::{Error, Run, compare, compared_rows, html, ledger, load_run, results, table, write_report};
@@ -59,9 +59,13 @@ fn results_hold_every_score_and_the_continual_metrics() {
     assert_eq!(value(3, Some(1), "replayed_images"), Some(641.0));
     assert_eq!(value(3, None, "kept_generator_parameters"), Some(3000.0));
     assert_eq!((value(3, None, "kept_images"), value(2, None, "kept_bytes")), (Some(10.0), Some(8010.0)));
-    assert_eq!(rows.len(), 2 + 3 + 4 + (1 + 2) + 3 * 4 + 5);
+    // Twenty iterations a task, the first without a generator step, with two critic steps each.
+    assert_eq!((value(2, None, "generator_steps"), value(3, None, "critic_steps")), (Some(38.0), Some(120.0)));
+    assert_eq!((value(3, None, "critic_images"), value(3, None, "training_seconds")), (Some(7680.0), Some(3.0)));
+    assert_eq!(value(3, None, "all_replayed_images"), Some(3.0 * 640.0 + 1.0));
+    assert_eq!(rows.len(), 2 + 3 + 4 + (1 + 2) + 3 * 9 + 5);
     assert_eq!(value(3, None, "forward_transfer_gem"), None, "nobody scored a class before it was learned");
-    let is_count = |metric: &str| metric == "replayed_images" || metric.starts_with("kept_");
+    let is_count = |metric: &str| metric == "replayed_images" || BUDGET.contains(&metric);
     let network = |metric: &str| if is_count(metric) { "none" } else { "digit-mlp" };
     assert!(rows.iter().map(|row| &row.score.score).all(|score| score.card.network == network(&score.metric)));
     assert!(rows.iter().all(|row| row.strategy == "sft"));
@@ -109,23 +113,194 @@ fn strategies_are_compared_seed_by_seed() {
     let runs = runs.map(|run| load_run(&run).unwrap());
     // After two tasks the average is the mean of 0.9 and what was kept; seed 1 differs by 20 points, seed 2 by 10.
     let text = ledger(&runs).unwrap();
-    let expected = "| RA minus JTR | 2 | +15.00 | 7.07 | -48.53 to +78.53 | 2 of 2 |";
+    let expected = "| RA minus JTR | 2 | +15.00 | 7.07 | -48.53 to +78.53 | 2 of 2 | 0.2048 | 0.2048 | no |";
     assert!(text.contains(expected), "{text}");
-    assert!(text.contains("after 2 tasks, seed by seed"), "{text}");
+    assert!(text.contains("after 2 tasks, seed by seed") && text.contains("Not told apart: RA and JTR."), "{text}");
     assert!(html(&runs).unwrap().contains("RA minus JTR"));
     assert!(!ledger(&runs[..1]).unwrap().contains("seed by seed"), "one seed has no spread");
 }
 
 #[test]
-fn what_is_kept_stands_beside_the_scores() {
+fn verdicts_follow_the_interval_over_the_seeds() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut runs = Vec::new();
+    for (strategy, seeds) in [
+        ("sft", &[0.198, 0.199, 0.199][..]),
+        ("jtr", &[0.969, 0.989, 0.979]),
+        ("ra", &[0.97, 0.971, 0.972]),
+        ("jt", &[0.99, 0.991, 0.992]),
+        ("dgr", &[0.9]),
+        ("separate", &[0.99, 0.98]),
+    ] {
+        for (seed, &accuracy) in (0..).zip(seeds) {
+            let dir = FakeRun { strategy, seed, tasks: 5, ..FakeRun::default() }.write(folder.path());
+            rescore(&dir, 5, &[(ACCURACY, &[0, 1, 2, 3, 4].map(|class| (class, accuracy)))]);
+            runs.push(load_run(&dir).unwrap());
+        }
+    }
+    let (ledger, page, terminal) = (ledger(&runs).unwrap(), html(&runs).unwrap(), table(&runs).unwrap());
+    let [beside, printed] = [&ledger, &terminal].map(|text| text.split("beside the paper").nth(1).unwrap());
+    for (strategy, verdict) in [
+        ("SFT", "agrees"),
+        ("JTR", "cannot be told apart: needs 7 seeds"),
+        ("RA", "below"),
+        ("JT", "above"),
+        ("DGR", "no interval: needs 2 seeds or more"),
+        ("separate", "not in the paper"),
+    ] {
+        let row = beside.lines().find(|line| line.starts_with(&format!("| {strategy} | 5 |"))).unwrap();
+        assert!(row.ends_with(&format!("| {verdict} |")), "{row}");
+        let row = printed.lines().find(|line| line.starts_with(&format!("{strategy} "))).unwrap();
+        assert!(row.ends_with(&format!("  {verdict}")), "{row}");
+        assert!(page.contains(&format!("<td>{verdict}</td>")), "{verdict}");
+    }
+    assert!(ledger.contains("further than 1 percentage point to either side"), "{ledger}");
+}
+
+#[test]
+fn pairs_are_named_by_whether_they_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |strategy, seed, kept| {
+        let dir = FakeRun { strategy, seed, kept, tasks: 2, ..FakeRun::default() }.write(folder.path());
+        load_run(&dir).unwrap()
+    };
+    let mut runs = vec![run("dgr", 0, 0.4)];
+    for seed in 0..3 {
+        let noise = 0.02 * seed as f64;
+        runs.extend([run("sft", seed, 0.1 + 0.1 * noise), run("jtr", seed, 0.82 - noise), run("ra", seed, 0.8)]);
+    }
+    let text = ledger(&runs).unwrap();
+    let expected = "Told apart: SFT and JTR; SFT and RA. Not told apart: JTR and RA. Not compared, because they share fewer \
+                    than two seeds with this score: DGR and SFT; DGR and JTR; DGR and RA.";
+    assert!(text.contains(expected) && html(&runs).unwrap().contains(expected), "{text}");
+    assert!(text.contains("corrected for 3 pairs by Holm's method"), "{text}");
+    assert!(!text.contains("seed by seed: reverse accuracy"), "nobody measured it");
+    // Where the reverse accuracy was measured, it is compared too, and first.
+    for run in &mut runs {
+        let (card, seed) = (run.card().clone(), run.config.seed as f64);
+        let value = if run.config.strategy == "ra" { 0.9 } else { 0.7 + 0.001 * seed };
+        run.tasks[1].scores.record(REVERSE_ACCURACY, &[(0, value), (1, value)], &card);
+    }
+    let text = ledger(&runs).unwrap();
+    let [reverse, accuracy] =
+        ["reverse accuracy", "accuracy"].map(|name| text.find(&format!("seed by seed: {name}\n")));
+    assert!(reverse.unwrap() < accuracy.unwrap(), "{text}");
+    assert!(text.contains("Told apart: SFT and RA; JTR and RA. Not told apart: SFT and JTR."), "{text}");
+}
+
+#[test]
+fn what_the_scores_cost_stands_beside_them() {
     let (_folder, runs) = two_runs();
     let runs = runs.map(|run| load_run(&run).unwrap());
     let (text, page) = (ledger(&runs).unwrap(), html(&runs).unwrap());
     assert!(text.contains("| kept |") && text.contains("| 12.0 kB |"), "{text}");
-    assert!(text.contains("| SFT | 3 | 3000 | 0 | 10 | 12.0 kB |"), "{text}");
-    assert!(page.contains("<td>12.0 kB</td>") && page.contains("What is kept from task to task"));
+    assert!(text.contains("| SFT | 3 | 57 | 120 | 7680 | 1921 | 3.0 s | 3000 | 0 | 10 | 12.0 kB |"), "{text}");
+    assert!(page.contains("<td>7680</td>") && page.contains("What the scores cost"));
     let terminal = compare(&runs).unwrap();
     assert!(terminal.contains("kept parameters of generators") && terminal.contains("3000"), "{terminal}");
+}
+
+#[test]
+fn what_earlier_versions_did_not_record_is_not_made_up() {
+    let (_folder, runs) = two_runs();
+    for (dir, task) in [(&runs[0], 1), (&runs[1], 3)] {
+        let log = fs::read_to_string(dir.join("events.jsonl")).unwrap();
+        let end = |line: &&str| line.contains("task_end") && line.contains(&format!("\"task\":{task},"));
+        let without = log.lines().map(|line| match end(&line) {
+            true => format!("{{\"event\":\"task_end\",\"task\":{task},\"seconds\":1.0}}\n"),
+            false => format!("{line}\n"),
+        });
+        fs::write(dir.join("events.jsonl"), without.collect::<String>()).unwrap();
+        let config = fs::read_to_string(dir.join("config.toml")).unwrap();
+        fs::write(dir.join("config.toml"), config.replace("critic_steps = 2\n", "")).unwrap();
+    }
+    let text = ledger(&runs.map(|run| load_run(&run).unwrap())).unwrap();
+    // The first run says how many images were replayed, if not how many in a task without past classes.
+    assert!(text.contains("| SFT | 3 | 57 | – | – | 1921 | 3.0 s | 3000 | 0 | 10 | 12.0 kB |"), "{text}");
+    assert!(text.contains("| RA | 3 | 57 | – | – | 640 | 3.0 s | 3000 | 0 | 10 | 12.0 kB |"), "{text}");
+    assert!(text.contains("earlier versions did not record it"), "{text}");
+}
+
+#[test]
+fn images_that_dgr_replays_are_not_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |strategy| load_run(&FakeRun { strategy, tasks: 1, ..FakeRun::default() }.write(folder.path())).unwrap();
+    let text = ledger(&[run("dgr"), run("sft")]).unwrap();
+    assert!(text.contains("| DGR | 1 | 19 | 40 | 2560 | – | 1.0 s |"), "{text}");
+    assert!(text.contains("| SFT | 1 | 19 | 40 | 2560 | 0 | 1.0 s |"), "{text}");
+}
+
+#[test]
+fn scores_over_class_orders_count_each_order_once() {
+    const OTHER: &[usize] = &[2, 0, 1];
+    let folder = tempfile::tempdir().unwrap();
+    let run = |strategy, seed, order, kept| {
+        let dir = FakeRun { strategy, seed, order, kept, ..FakeRun::default() }.write(folder.path());
+        load_run(&dir).unwrap()
+    };
+    let runs = [
+        run("ra", 0, Some(OTHER), 0.9),
+        run("sft", 0, None, 0.3),
+        run("sft", 1, None, 0.0),
+        run("sft", 0, Some(OTHER), 0.3),
+        run("sft", 1, Some(OTHER), 0.6),
+        run("ra", 0, None, 0.75),
+        run("ra", 1, None, 0.45),
+        run("ra", 1, Some(OTHER), 0.9),
+    ];
+    let (text, page) = (ledger(&runs).unwrap(), html(&runs).unwrap());
+    // After three tasks SFT has 40 and 60 % in the two orders, RA 70 and 90 %.
+    for expected in [
+        "seeds 0, 1, in 2 class orders.",
+        "| strategy | tasks | ours, % | paper, % | difference | kept | class orders | preset | verdict |",
+        "| RA | 3 | 80.00 ± 14.14 | – | – | 12.0 kB | 2 | quick | not in the paper |",
+        "| SFT | 3 | 50.00 ± 14.14 |",
+        "## Strategies class order by class order: accuracy",
+        "| RA minus SFT | 2 | +30.00 | 0.00 |",
+        "- the dataset's own: 0, 1, 2\n- a given one: 2, 0, 1\n",
+        "mean ± sample standard deviation. The paper has one class order",
+    ] {
+        assert!(text.contains(expected), "{expected} is not in\n{text}");
+    }
+    assert!(page.contains("<th scope=\"col\">class orders</th>") && page.contains("a given one: 2, 0, 1"));
+    // Runs in one order that is not the dataset's own are over seeds, and the order is named.
+    let text = ledger(&[runs[0].clone(), runs[3].clone()]).unwrap();
+    assert!(text.contains("- a given one: 2, 0, 1\n") && text.contains("| seeds |"), "{text}");
+    assert!(text.contains("The paper has one class order") && !text.contains("mean over its seeds"), "{text}");
+    let rows = results(&runs[..2]);
+    assert!(rows.iter().all(|row| row.order == (row.strategy == "ra").then(|| OTHER.to_vec())));
+    // Every strategy needs every order, and columns of single runs cannot be in different ones.
+    let Err(Error::Incomparable { source, .. }) = ledger(&runs[..4]) else { panic!("compared all the same") };
+    assert_eq!(source.to_string(), "order differs: [2, 0, 1] and the dataset's own; [2, 0, 1]");
+    assert!(ledger(&runs[..4]).unwrap_err().to_string().contains("`mergan reproduce --orders N`"));
+    assert!(compare(&runs[..2]).is_err());
+    let Err(Error::Duplicate { .. }) = ledger(&[runs[0].clone(), runs[0].clone()]) else { panic!("counted twice") };
+}
+
+#[test]
+fn the_scores_lead_with_what_accuracy_hides() {
+    let (_folder, runs) = two_runs();
+    rescore(&runs[1], 3, &[(REVERSE_ACCURACY, &[(0, 0.5)]), (COVERAGE, &[(0, 0.25)])]);
+    let runs = runs.map(|run| load_run(&run).unwrap());
+    let (text, page, terminal) = (ledger(&runs).unwrap(), html(&runs).unwrap(), table(&runs).unwrap());
+    let header = "| strategy | tasks | reverse accuracy, % | coverage, % | FD-mlp-1024-512-256-128 | \
+                  FD-mlp-1024-512-256-128, all classes at once | accuracy, % | accuracy with standing statistics, % |";
+    let lines: Vec<_> = text.lines().collect();
+    let at = lines.iter().position(|line| *line == header).unwrap_or_else(|| panic!("{text}"));
+    assert_eq!(lines[at + 2], "| real images | all classes | – | – | – | – | 98.50 | – |");
+    assert!(lines.contains(&"| real images | all classes | 98.50 | – | – | – | – | – | – |"), "{text}");
+    assert!(text.find("reverse accuracy, %") < text.find("beside the paper"), "{text}");
+    assert!(text.contains("Not measured: recall; the reverse accuracy of as many real images"), "{text}");
+    assert!(page.find(">reverse accuracy, %<").unwrap() < page.find("beside the paper").unwrap());
+    assert!(terminal.find("  reverse").unwrap() < terminal.find("beside the paper").unwrap(), "{terminal}");
+    assert!(!terminal.contains("standing"), "a column without a number: {terminal}");
+    assert!(compare(&runs).unwrap().contains("accuracy of real images of all classes, %"));
+    // Without the accuracy of real images there is no row.
+    let mut unknown = runs;
+    for row in unknown.iter_mut().flat_map(|run| &mut run.tasks).flat_map(|task| &mut task.scores.scores) {
+        row.score.card.test_accuracy = None;
+    }
+    assert!(!ledger(&unknown).unwrap().contains("| real images |"));
 }
 
 #[test]
@@ -145,7 +320,7 @@ fn scores_beside_the_accuracy_are_tabled_with_their_warnings() {
     runs[0].tasks[2].scores.warn(FRECHET, None, "3 samples of 128 features".into());
     let (ledger, page) = (ledger(&runs).unwrap(), html(&runs).unwrap());
     for expected in
-        ["| SFT | 3 | 36.67 | – | 50.00 | 12.35 | – |", "- 3 samples of 128 features\n", "| SFT | 3 | – | – | 0.0625 |"]
+        ["| SFT | 3 | 50.00 | 12.35 | – | 36.67 | – |", "- 3 samples of 128 features\n", "| SFT | 3 | – | – | 0.0625 |"]
     {
         assert!(ledger.contains(expected), "{expected} is not in\n{ledger}");
     }
@@ -162,16 +337,19 @@ fn columns_follow_the_network_and_what_was_measured() {
     let header = |run: Run| {
         let text = ledger(&[run]).unwrap();
         let mut lines = text.lines().filter(|line| line.contains("standing statistics, %"));
-        lines.next().unwrap().split(" | ").skip(5).map(String::from).collect::<Vec<_>>().join(", ")
+        lines.next().unwrap().split(" | ").skip(3).map(String::from).collect::<Vec<_>>().join(", ")
     };
     let mut run = load_run(&dir).unwrap();
-    assert!(ledger(std::slice::from_ref(&run)).unwrap().contains("| – | – | 13.00 | 0.12346 |"));
-    let mlp = "FD-mlp-1024-512-256-128, FD-mlp-1024-512-256-128, all classes at once, FID, KID |";
+    assert!(ledger(std::slice::from_ref(&run)).unwrap().contains("| – | – | 13.00 | 0.12346 | 90.00 | – |"));
+    let mlp = "FD-mlp-1024-512-256-128, FD-mlp-1024-512-256-128, all classes at once, FID, KID, accuracy, %, accuracy with standing statistics, % |";
     assert_eq!(header(run.clone()), mlp);
     for row in run.tasks.iter_mut().flat_map(|task| &mut task.scores.scores) {
         row.score.card.network = "cnn-64".into();
     }
-    assert_eq!(header(run), "FD-cnn, FD-cnn, all classes at once, FID, KID |");
+    assert_eq!(
+        header(run),
+        "FD-cnn, FD-cnn, all classes at once, FID, KID, accuracy, %, accuracy with standing statistics, % |"
+    );
 }
 
 #[test]
@@ -248,8 +426,8 @@ fn ledger_says_what_was_compared() {
     let text = ledger(&runs).unwrap();
     for expected in [
         "# Ledger: MNIST, preset quick",
-        "| SFT | 5 | 20.00 | 19.87 | +0.13 | 20.0 kB | 1 | quick | agrees |",
-        "| RA | 5 | 90.00 | 98.19 | -8.19 | 20.0 kB | 1 | quick | falls short by 8.2 points |",
+        "| SFT | 5 | 20.00 | 19.87 | +0.13 | 20.0 kB | 1 | quick | no interval: needs 2 seeds or more |",
+        "| RA | 5 | 90.00 | 98.19 | -8.19 | 20.0 kB | 1 | quick | no interval: needs 2 seeds or more |",
         "| EWC | 5 | not run | 70.62 | – | – | – | – | not run |",
         "| RA | 10 | not run | 97.01 | – | – | – | – | not run |",
         "## Where paper and released code differ",
@@ -264,7 +442,7 @@ fn ledger_says_what_was_compared() {
     let text = table(&runs).unwrap();
     assert!(
         text.contains(
-            "SFT           5    20.00     19.87       +0.13  20.0 kB      1   quick                     agrees"
+            "SFT                    5    20.00     19.87       +0.13  20.0 kB      1   quick  no interval: needs 2 seeds or more"
         ),
         "{text}"
     );

@@ -1,8 +1,9 @@
 //! `mergan reproduce`: produces the table beside the paper's from scratch.
 //!
-//! For each seed the first task is trained once, and the strategies fork from it. Several single-threaded processes
+//! For each seed and class order the first task is trained once, and the strategies fork from it. Several single-threaded processes
 //! are faster than one process with several threads, and results do not depend on threads.
 
+mod orders;
 mod runs;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -17,6 +18,7 @@ use super::report;
 use crate::args::{ReportArguments, ReproduceArguments};
 use crate::config::whole_path;
 use crate::console::Console;
+use orders::{Order, orders};
 use runs::{Run, State, identity};
 
 /// Trains the unfinished runs, and reports.
@@ -29,8 +31,13 @@ pub fn run(arguments: &ReproduceArguments, console: &Console) -> Result<()> {
     // The runs' processes share the threads; this process only waits.
     let threads = rayon::current_num_threads();
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(default_folder(arguments)));
-    let first_tasks: Vec<Run> = (0..arguments.seeds).map(|seed| first_task(arguments, &out, seed)).collect();
-    let forks: Vec<Run> = (0..arguments.seeds).flat_map(|seed| forks(arguments, &out, seed)).collect();
+    let orders = orders(arguments.orders.into(), tasks(arguments))?;
+    let starts = (0..arguments.seeds).flat_map(|seed| {
+        orders.iter().enumerate().map(move |(number, order)| Start { seed, number, order: order.clone() })
+    });
+    let starts: Vec<Start> = starts.collect();
+    let first_tasks: Vec<Run> = starts.iter().map(|start| first_task(arguments, &out, start)).collect();
+    let forks: Vec<Run> = starts.iter().flat_map(|start| forks(arguments, &out, start)).collect();
     let stages = [unfinished(&first_tasks)?, unfinished(&forks)?];
     announce_duration(&stages, threads, console)?;
     for runs in &stages {
@@ -55,24 +62,49 @@ fn default_folder(arguments: &ReproduceArguments) -> String {
     if preset == "quick" { format!("reproduce-{dataset}") } else { format!("reproduce-{dataset}-{preset}") }
 }
 
-/// Returns the first task of a seed, which all strategies share. SFT adds nothing to the training, so its first task
-/// serves every strategy.
-fn first_task(arguments: &ReproduceArguments, out: &Path, seed: u64) -> Run {
+/// What strategies that are compared start from alike: a seed and a class order.
+struct Start {
+    seed: u64,
+    /// The number of the order; 0 is the dataset's own.
+    number: usize,
+    order: Order,
+}
+
+impl Start {
+    /// Returns the name of the folder of its runs.
+    fn folder(&self) -> String {
+        let Start { seed, number, .. } = self;
+        if *number == 0 { format!("seed{seed}") } else { format!("seed{seed}-order{number}") }
+    }
+
+    /// Returns its part of the prefix of progress lines.
+    fn name(&self, arguments: &ReproduceArguments) -> String {
+        let Start { seed, number, .. } = self;
+        if arguments.orders == 1 { format!("seed {seed}") } else { format!("seed {seed}, order {number}") }
+    }
+}
+
+/// Returns the first task of a seed and a class order, which all strategies share. SFT adds nothing to the training, so its
+/// first task serves every strategy.
+fn first_task(arguments: &ReproduceArguments, out: &Path, start: &Start) -> Run {
     Run {
-        name: format!("seed {seed}, first task"),
-        directory: out.join(format!("seed{seed}/first-task")),
-        identity: identity(&whole_path(&arguments.dataset), "sft", &arguments.preset, seed, 1),
+        name: format!("{}, first task", start.name(arguments)),
+        directory: out.join(start.folder()).join("first-task"),
+        identity: identity(&whole_path(&arguments.dataset), "sft", &arguments.preset, start.seed, 1),
+        order: start.order.clone(),
         first_task: None,
         data: arguments.data.options(),
     }
 }
 
-fn forks(arguments: &ReproduceArguments, out: &Path, seed: u64) -> Vec<Run> {
+fn forks(arguments: &ReproduceArguments, out: &Path, start: &Start) -> Vec<Run> {
+    let alone = (arguments.seeds, arguments.orders) == (1, 1);
     let fork = |strategy: &String| Run {
-        name: if arguments.seeds == 1 { strategy.clone() } else { format!("{strategy}, seed {seed}") },
-        directory: out.join(format!("seed{seed}/{strategy}")),
-        identity: identity(&whole_path(&arguments.dataset), strategy, &arguments.preset, seed, tasks(arguments)),
-        first_task: Some(first_task(arguments, out, seed).directory),
+        name: if alone { strategy.clone() } else { format!("{strategy}, {}", start.name(arguments)) },
+        directory: out.join(start.folder()).join(strategy),
+        identity: identity(&whole_path(&arguments.dataset), strategy, &arguments.preset, start.seed, tasks(arguments)),
+        order: start.order.clone(),
+        first_task: Some(first_task(arguments, out, start).directory),
         data: arguments.data.options(),
     };
     arguments.strategies.iter().map(fork).collect()

@@ -13,6 +13,8 @@ use crate::call::this_program;
 use crate::console::Console;
 use crate::signals::tie;
 
+use super::orders::{Order, shown};
+
 /// The options of `mergan train` that decide a run's result; `config.toml` stores them under the same names.
 pub type Identity = [(&'static str, String); 5];
 
@@ -35,6 +37,8 @@ pub struct Run {
     pub directory: PathBuf,
     /// The options that decide its result.
     pub identity: Identity,
+    /// The order in which it learns the classes.
+    pub order: Order,
     /// The run whose first task it shares.
     pub first_task: Option<PathBuf>,
     /// The options that say where the data are.
@@ -61,9 +65,11 @@ impl Run {
             config => config?,
         };
         let Config { dataset, strategy, preset, seed, tasks, .. } = &config;
-        for ((key, asked), (_, found)) in self.identity.iter().zip(identity(dataset, strategy, preset, *seed, *tasks)) {
+        let asked = self.identity.clone().into_iter().chain([("class order", shown(self.order.as_deref()))]);
+        let found = identity(dataset, strategy, preset, *seed, *tasks).into_iter();
+        for ((key, asked), (_, found)) in asked.zip(found.chain([("class order", shown(config.order()))])) {
             ensure!(
-                found == *asked,
+                found == asked,
                 "{} is a run of {key} {found}, not of {key} {asked}; choose another folder with --out DIR, or remove this one",
                 self.directory.display(),
             );
@@ -96,6 +102,9 @@ impl Run {
         if self.state()? == State::New {
             for (key, value) in &self.identity {
                 train.arg(format!("--{key}")).arg(value);
+            }
+            if let Some(order) = &self.order {
+                train.arg("--set").arg(format!("sequence.order={order:?}"));
             }
             train.arg("--run").arg(&self.directory);
             if let Some(first_task) = &self.first_task {
@@ -141,6 +150,7 @@ mod tests {
             name: "ra".into(),
             directory: folder.path().into(),
             identity: identity("mnist", "ra", preset, 0, tasks),
+            order: None,
             first_task: None,
             data: Vec::new(),
         };
@@ -153,6 +163,12 @@ mod tests {
         assert_eq!(run("quick", 5).state().unwrap(), State::Finished);
 
         let refusal = |preset, tasks| run(preset, tasks).state().unwrap_err().to_string();
+        let reordered = Run { order: Some(vec![1, 0]), ..run("quick", 5) };
+        let message = reordered.state().unwrap_err().to_string();
+        assert!(
+            message.contains("class order the dataset's own, not of class order [1, 0]; choose another"),
+            "{message}"
+        );
         assert!(refusal("paper", 5).contains("preset quick, not of preset paper; choose another folder with --out"));
         assert!(refusal("quick", 10).contains("tasks 5, not of tasks 10"));
     }

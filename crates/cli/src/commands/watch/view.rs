@@ -224,7 +224,7 @@ mod tests {
         let events = [
             progress(1, 500),
             progress(1, 1000),
-            Event::TaskEnd { task: 1, seconds: 50.0, replayed: BTreeMap::new() },
+            Event::TaskEnd { task: 1, seconds: 50.0, critic_images: None, replayed: BTreeMap::new() },
             Event::Evaluation { task: 1, accuracy: 0.975, seconds: 10.0, kept: None },
             progress(2, 100),
             gap(100, 1.0),
