@@ -113,10 +113,11 @@ pub trait Strategy: Send {
         tasks.tasks()[task].clone()
     }
 
-    /// Returns whether [`Strategy::batch`] adds images of past classes to the real ones of the current task. All
-    /// classes then have equal shares of a batch, in class-pure groups.
-    fn mixes_in_past(&self) -> bool {
-        false
+    /// Returns of how many of `past` past classes [`Strategy::batch`] adds images to the real ones of the current task.
+    /// If these are fewer than all, each step chooses them at random ([`Step::mixed_in`]). All classes of a batch have
+    /// equal shares of it, in class-pure groups, and the fake images have the same classes.
+    fn mixes_in(&self, _past: usize) -> usize {
+        0
     }
 
     /// Returns the classes that the generator is conditioned on, given the classes of the batch in order. A strategy

@@ -459,16 +459,10 @@ impl Trainer {
         Ok(())
     }
 
-    /// Returns the classes that share a batch in a task: those of its real images, and those that are replayed.
-    fn members(&self, task: usize) -> Vec<usize> {
-        let past = if self.strategy.mixes_in_past() { self.tasks.classes_seen(task) } else { Vec::new() };
-        [past, self.strategy.classes(&self.tasks, task)].concat()
-    }
-
     /// Returns the batches of a task's real images.
     fn real_batches(&self, task: usize) -> Result<Batches, Error> {
-        let classes = self.strategy.classes(&self.tasks, task);
-        let (members, training) = (self.members(task).len(), &self.config.training);
+        let (classes, training) = (self.strategy.classes(&self.tasks, task), &self.config.training);
+        let members = self.strategy.mixes_in(self.tasks.classes_seen(task).len()) + classes.len();
         Batches::new(&self.tasks, &self.train, &classes, members, task, training.grouping, training.batch)
     }
 
@@ -484,18 +478,15 @@ impl Trainer {
         };
         let training = &self.config.training;
         let past = self.tasks.classes_seen(self.task);
-        let members = self.members(self.task);
-        let images = training.grouping.batch(training.batch, members.len());
-        let conditions = self.strategy.conditions(&members);
+        let classes = self.strategy.classes(&self.tasks, self.task);
         let done = self.iteration as f64 / self.config.iterations(self.task) as f64;
         let device = self.average.device();
         let inputs = |inner| StepInputs {
             old: self.old.as_ref(),
-            conditions: &conditions,
             past: &past,
+            classes: &classes,
             grouping: training.grouping,
             batch: training.batch,
-            images,
             mirror: training.mirror,
             augmentation: training.augment,
             weights: LossWeights { penalty: training.penalty, class: training.class_weight },

@@ -4,10 +4,8 @@ use std::path::Path;
 
 use mergan_datasets::{Dataset, Labelled, TaskSequence};
 use mergan_models::{Architecture, Classifier, Critic, FitOptions, Generator, ModelConfig, Network, Weights};
-use mergan_strategies::losses::LossWeights;
 use mergan_strategies::{
-    Advance, Augmentation, Choice, Config, Draws, Error, Extension, Grouping, Kept, Purpose, ReplayCounter, Role,
-    Snapshot, Source, Step, StepInputs, Strategies, TaskEnd, Trainer,
+    Advance, Choice, Config, Error, Extension, Grouping, Kept, Purpose, Source, Strategies, TaskEnd, Trainer,
 };
 use mergan_tensor::{Device, Random};
 use ndarray::Array4;
@@ -55,6 +53,9 @@ fn configurations() -> Vec<Config> {
     let mut all: Vec<Config> = strategies().names().map(|strategy| config(strategy, toml::Table::new())).collect();
     all.push(config("jtr", toml::toml! { options = { replay = "batch" } }));
     all.push(config("jtr", toml::toml! { options = { replay = "mean" } }));
+    all.push(config("jtr", toml::toml! { options = { replay = "sum", classes_per_step = 1 } }));
+    all.push(config("jtr", toml::toml! { options = { replay = "batch", classes_per_step = 1 } }));
+    all.push(config("jtr-ra", toml::toml! { options = { jtr = { replay = "batch", classes_per_step = 1 } } }));
     all.push(config("ra", toml::toml! { options = { classes_per_step = 1 } }));
     all.push(config("jt", toml::toml! { training = { grouping = "mixed" } }));
     // Two classes per task in a given order, and fewer images per batch than classes.
@@ -541,43 +542,6 @@ fn every_kind_of_augmentation_takes_part() {
         assert!(!all[..i].contains(bits), "{i}");
     }
     assert!(all[0] == learned("mirror = false\naugment = ''"));
-}
-
-/// JTR's own terms judge images through the same changes as the others.
-#[test]
-fn replayed_images_are_augmented_too() {
-    let sizes = ModelConfig { width: 2, channels: 3, classes: 3, latent: 4, ..ModelConfig::default() };
-    let (generator, critic) =
-        (Generator::new(sizes, Random::new(0), Device::Cpu), Critic::new(sizes, Random::new(0), Device::Cpu));
-    let old = Snapshot { generator: generator.clone(), critic: critic.clone() };
-    let (noise, replay_counter) = (Random::new(1), ReplayCounter::default());
-    let strategy = strategies().build("jtr", &toml::toml! { replay = "sum" }).unwrap();
-    let values = |augmentation: Augmentation| {
-        let inputs = StepInputs {
-            old: Some(&old),
-            past: &[0],
-            conditions: &[1],
-            grouping: Grouping::Pure,
-            batch: 4,
-            images: 4,
-            mirror: false,
-            augmentation,
-            weights: LossWeights::default(),
-            rate: 1e-3,
-            draws: Draws { noise: &noise, device: Device::Cpu, latent: 4, task: 1, iteration: 1, inner: 0 },
-            replay_counter: &replay_counter,
-        };
-        let step = |role| Step { role, generator: &generator, critic: &critic, inputs: &inputs };
-        let terms =
-            [strategy.critic_terms(&step(Role::Critic)), strategy.generator_terms(&step(Role::Generator))].concat();
-        terms.iter().map(|term| (term.name, term.value.item())).collect::<Vec<_>>()
-    };
-    let plain = values(Augmentation::default());
-    let changed = values(Augmentation { color: true, ..Augmentation::default() });
-    assert_eq!(plain.len(), 4);
-    for ((name, plain), (_, changed)) in plain.into_iter().zip(changed) {
-        assert_ne!(plain, changed, "{name}");
-    }
 }
 
 #[test]

@@ -165,6 +165,14 @@ fn require_positive(name: &str, weight: f64) -> Result<(), String> {
     }
 }
 
+/// Refuses a limit of 0 classes.
+fn require_some_classes(limit: Option<usize>) -> Result<(), String> {
+    match limit {
+        Some(0) => Err("classes_per_step is 0; leave it out to take all past classes in every step".into()),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

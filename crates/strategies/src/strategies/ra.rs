@@ -5,8 +5,7 @@ use documented::DocumentedFieldsOpt;
 use mergan_tensor::Tensor;
 use serde::Deserialize;
 
-use super::require_positive;
-use crate::draws::Purpose;
+use super::{require_positive, require_some_classes};
 use crate::losses::Term;
 use crate::step::{Replayed, Step};
 use crate::strategy::{FromOptions, Strategy};
@@ -61,12 +60,11 @@ impl Pairs {
     /// Generates pairs of at most `limit` past classes, or of all if there is no limit. The classes share one batch, or
     /// each has a whole batch of its own. Returns `None` in the first task.
     pub(crate) fn new(step: &Step, limit: Option<usize>, whole_batches: bool) -> Option<Self> {
-        let past = step.inputs.past.len();
-        let classes = step.inputs.draws.choice(Purpose::GeneratorChoice, limit.unwrap_or(past), step.inputs.past);
+        let classes = step.choose(limit);
         let per_class = if whole_batches { step.inputs.batch } else { step.share(classes.len()) };
         let Replayed { images: old, latents, conditions } = step.replay(&classes, per_class)?;
         let new = step.generator.forward(&latents, &conditions);
-        Some(Pairs { new, old, per_class, represents: past as f64 / classes.len() as f64 })
+        Some(Pairs { new, old, per_class, represents: step.inputs.past.len() as f64 / classes.len() as f64 })
     }
 }
 
@@ -100,13 +98,5 @@ impl FromOptions for ReplayAlignment {
         require_positive("lambda", options.lambda)?;
         require_some_classes(options.classes_per_step)?;
         Ok(ReplayAlignment { options })
-    }
-}
-
-/// Refuses a limit of 0 classes.
-pub(crate) fn require_some_classes(limit: Option<usize>) -> Result<(), String> {
-    match limit {
-        Some(0) => Err("classes_per_step is 0; leave it out to align all past classes".into()),
-        _ => Ok(()),
     }
 }
