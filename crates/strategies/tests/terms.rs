@@ -93,6 +93,26 @@ fn replayed_images_are_augmented_too() {
     }
 }
 
+#[test]
+fn the_weight_of_an_aligned_class_falls_with_the_root_of_their_number() {
+    let bench = Bench::new();
+    let alignment = |scaling: &str, past| {
+        ["", "classes_per_step = 2"].map(|limit| {
+            let strategy = strategy("ra", &format!("lambda = 0.1\nscaling = '{scaling}'\n{limit}"));
+            let terms = bench.terms(&*strategy, Role::Generator, past, Augmentation::default());
+            let [Term { name: "alignment", weight: 0.1, value }] = &terms[..] else { panic!("other terms") };
+            value.item()
+        })
+    };
+    for (past, root) in [(1, 1.0), (4, 2.0), (9, 3.0)] {
+        let [per_class, by_root] = ["per-class", "root"].map(|scaling| alignment(scaling, past));
+        for (per_class, by_root) in per_class.into_iter().zip(by_root) {
+            assert!(per_class > 0.0);
+            approx::assert_relative_eq!(per_class, root * by_root, max_relative = 1e-6);
+        }
+    }
+}
+
 /// The critic sees replayed, real and fake images of the same classes in the same shares and in the same order.
 #[test]
 fn a_batch_of_chosen_classes_has_as_many_real_as_fake_images_of_each() {
@@ -159,7 +179,7 @@ fn terms_of_chosen_classes_keep_the_weight_of_the_past() {
 #[test]
 fn a_step_without_past_classes_is_refused() {
     let expected = "classes_per_step is 0; leave it out to take all past classes in every step";
-    let ra = "lambda = 0.1\nscaling = 'sum'";
+    let ra = "lambda = 0.1\nscaling = 'root'";
     for (name, options) in [
         ("jtr", "replay = 'batch'\nclasses_per_step = 0".to_string()),
         ("jtr", "replay = 'sum'\nclasses_per_step = 0".to_string()),
@@ -176,4 +196,7 @@ fn a_step_without_past_classes_is_refused() {
         let error = Strategies::built_in().build("jtr", &options).err().unwrap().to_string();
         assert!(error.contains("classes_per_step: invalid"), "{error}");
     }
+    let options = "lambda = 0.1\nscaling = 'roots'".parse().unwrap();
+    let error = Strategies::built_in().build("ra", &options).err().unwrap().to_string();
+    assert!(error.contains("scaling: unknown variant `roots`") && error.contains("`root`"), "{error}");
 }

@@ -57,6 +57,7 @@ fn configurations() -> Vec<Config> {
     all.push(config("jtr", toml::toml! { options = { replay = "batch", classes_per_step = 1 } }));
     all.push(config("jtr-ra", toml::toml! { options = { jtr = { replay = "batch", classes_per_step = 1 } } }));
     all.push(config("ra", toml::toml! { options = { classes_per_step = 1 } }));
+    all.push(config("ra", toml::toml! { options = { scaling = "root" } }));
     all.push(config("jt", toml::toml! { training = { grouping = "mixed" } }));
     // Two classes per task in a given order, and fewer images per batch than classes.
     for strategy in strategies().names() {

@@ -28,6 +28,9 @@ enum Scaling {
     /// Lambda times the sum over classes of the mean over images of the squared norm. The weight of a class does not
     /// depend on the number of classes.
     PerClass,
+    /// As per class, divided by the root of the number of classes. The weight of a class falls more slowly than in the
+    /// released code, and that of the past as a whole grows more slowly than per class.
+    Root,
 }
 
 #[derive(Deserialize, DocumentedFieldsOpt)]
@@ -36,7 +39,8 @@ pub struct Options {
     /// lambda_RA, the weight of the alignment.
     lambda: f64,
     /// How the weight depends on the number of past classes: `released` and `sum` are as in the released code for
-    /// digits and for LSUN; with `per-class` the weight of a class does not depend on their number.
+    /// digits and for LSUN; with `per-class` the weight of a class does not depend on their number, and with `root` it
+    /// falls with the root of their number.
     scaling: Scaling,
     /// The number of past classes, chosen at random, that a step aligns; all if it is left out. With fewer classes, the
     /// groups are larger and their batch statistics less noisy.
@@ -83,6 +87,7 @@ impl Strategy for ReplayAlignment {
             Scaling::Released => squared * (represents * 0.5 / step.inputs.past.len() as f64),
             Scaling::Sum => squared * (represents * 0.5),
             Scaling::PerClass => squared * (represents / per_class as f64),
+            Scaling::Root => squared * (represents / per_class as f64 / (step.inputs.past.len() as f64).sqrt()),
         };
         vec![Term::new("alignment", lambda, value)]
     }
