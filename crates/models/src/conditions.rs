@@ -42,6 +42,23 @@ impl Conditions {
         vector.reshape([1, vector.shape().len()]).index_select(0, &vec![0; self.labels.len()])
     }
 
+    /// Applies `f` to the rows of `x` of each class, and puts the results in the order of the rows of `x`. Each row of
+    /// `x` belongs to one image.
+    pub(crate) fn each_class(&self, x: &Tensor, f: impl Fn(usize, &Tensor) -> Tensor) -> Tensor {
+        let classes: Vec<usize> = self.labels.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        if let [class] = classes[..] {
+            return f(class, x);
+        }
+        let labels = self.labels(x.shape()[0]);
+        let rows = |class: usize| (0..labels.len()).filter(|&row| labels[row] == class).collect::<Vec<_>>();
+        let parts: Vec<_> = classes.iter().map(|&class| f(class, &x.index_select(0, &rows(class)))).collect();
+        // Row i of the joined parts belongs to row order[i] of x.
+        let order: Vec<_> = classes.iter().flat_map(|&class| rows(class)).collect();
+        let mut places = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(place, &row)| places[row] = place);
+        Tensor::concat(0, &parts.iter().collect::<Vec<_>>()).index_select(0, &places)
+    }
+
     /// Returns the classes of a batch that is normalised as one group.
     ///
     /// # Panics

@@ -109,7 +109,7 @@ impl Trainer {
         }
         let noise = Random::new(config.seed);
         let sizes = ModelConfig { architecture, width: layer_width, channels, classes, latent };
-        let generator = Generator::new(sizes, noise, Device::Cpu);
+        let generator = strategy.generator(sizes, noise);
         let critic = Critic::new(sizes, noise, Device::Cpu);
         let learner = Learner::new(&generator, &critic, config.adam(), |parameter| strategy.trains(parameter, 0));
         Ok(Trainer {
@@ -196,7 +196,11 @@ impl Trainer {
         checkpoint.require_same_first_task(&trainer.config, |saved| {
             Ok(asked(&*strategies.build(&saved.strategy, &saved.options)?) == asked(&*trainer.strategy))
         })?;
+        // Only what all strategies train in the first task is shared.
+        trainer.learner.generator.network = trainer.average.trunk();
         trainer.learner = trainer.saved_learner(&checkpoint)?;
+        let learned = &mut trainer.learner.generator.network;
+        *learned = trainer.average.on_trunk(learned);
         trainer.begin_task(1, false)?;
         Ok(trainer)
     }
@@ -401,7 +405,7 @@ impl Trainer {
             rehearsal,
         })?;
         self.average = generator.clone();
-        self.old = self.strategy.needs_snapshot().then_some(Snapshot { generator, critic });
+        self.old = self.strategy.needs_snapshot(task).then_some(Snapshot { generator, critic });
         self.start_task(task);
         Ok(())
     }

@@ -177,7 +177,7 @@ fn terms_of_chosen_classes_keep_the_weight_of_the_past() {
 }
 
 #[test]
-fn a_step_without_past_classes_is_refused() {
+fn options_that_make_no_sense_are_refused() {
     let expected = "classes_per_step is 0; leave it out to take all past classes in every step";
     let ra = "lambda = 0.1\nscaling = 'root'";
     for (name, options) in [
@@ -187,9 +187,21 @@ fn a_step_without_past_classes_is_refused() {
         ("ra-features", "lambda = 0.1\nclasses_per_step = 0".to_string()),
         ("jtr-ra", format!("jtr = {{ replay = 'batch', classes_per_step = 0 }}\n[ra]\n{ra}")),
         ("jtr-ra", format!("jtr = {{ replay = 'batch' }}\n[ra]\n{ra}\nclasses_per_step = 0")),
+        ("adapters", format!("base = 5\nrank = 4\n[ra]\n{ra}\nclasses_per_step = 0")),
     ] {
         let error = Strategies::built_in().build(name, &options.parse().unwrap()).err().unwrap().to_string();
         assert!(error.contains(expected) && error.contains(&format!("strategy {name}")), "{error}");
+    }
+    for (wrong, expected) in [
+        ("base = 0\nrank = 4", "base is 0; it must be at least 1"),
+        ("base = 5\nrank = 0", "rank is 0; it must be at least 1"),
+        ("base = 5\nrank = -4", "rank: invalid value: integer `-4`"),
+        ("rank = 4", "missing field `base`"),
+        ("base = 5\nrank = 4\nranks = 4", "unknown field `ranks`"),
+    ] {
+        let options = format!("{wrong}\n[ra]\n{ra}").parse().unwrap();
+        let error = Strategies::built_in().build("adapters", &options).err().unwrap().to_string();
+        assert!(error.contains(expected) && error.contains("strategy adapters"), "{error}");
     }
     for wrong in ["-1", "1.5", "'two'"] {
         let options = format!("replay = 'batch'\nclasses_per_step = {wrong}").parse().unwrap();

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mergan_datasets::{Dataset, Labelled, TaskSequence};
-use mergan_models::{Architecture, Classifier, Critic, FitOptions, Generator, ModelConfig, Network, Weights};
+use mergan_models::{Architecture, Classifier, Critic, FitOptions, Generator, ModelConfig, Network, Rows, Weights};
 use mergan_strategies::{
     Advance, Choice, Config, Error, Extension, Grouping, Kept, Purpose, Source, Strategies, TaskEnd, Trainer,
 };
@@ -58,6 +58,7 @@ fn configurations() -> Vec<Config> {
     all.push(config("jtr-ra", toml::toml! { options = { jtr = { replay = "batch", classes_per_step = 1 } } }));
     all.push(config("ra", toml::toml! { options = { classes_per_step = 1 } }));
     all.push(config("ra", toml::toml! { options = { scaling = "root" } }));
+    all.push(config("adapters", toml::toml! { options = { base = 1 } }));
     all.push(config("jt", toml::toml! { training = { grouping = "mixed" } }));
     // Two classes per task in a given order, and fewer images per batch than classes.
     for strategy in strategies().names() {
@@ -212,13 +213,16 @@ fn weights_that_are_no_numbers_are_never_saved() {
 }
 
 #[test]
-fn replay_in_the_batch_needs_class_pure_groups() {
+fn strategies_that_do_not_see_all_classes_need_class_pure_groups() {
     let data = shapes();
     let changes = toml::toml! {
         training = { grouping = "mixed" }
         options = { replay = "batch" }
     };
     let error = Trainer::new(config("jtr", changes), &strategies(), 10, &data.train).err().unwrap().to_string();
+    assert!(error.contains("training.grouping") && error.contains("must be pure"), "{error}");
+    let changes = toml::toml! { training = { grouping = "mixed" } };
+    let error = Trainer::new(config("adapters", changes), &strategies(), 10, &data.train).err().unwrap().to_string();
     assert!(error.contains("training.grouping") && error.contains("must be pure"), "{error}");
 }
 
@@ -304,16 +308,51 @@ fn per_class_parameters_leave_the_trunk_and_other_classes_alone() {
     assert!(learned);
 }
 
-/// Strategies that cannot forget, whatever is learned later.
-const UNFORGETTING: [&str; 1] = ["separate"];
+/// The trunk and the first classes are learned as RA learns them, and what is learned later touches neither.
+#[test]
+fn adapters_are_trained_once_the_trunk_is_frozen() {
+    let data = shapes();
+    let begin = |strategy: &str, options: &str| {
+        let config = config(strategy, format!("options = {{ {options} }}").parse().unwrap());
+        Trainer::new(config, &strategies(), 10, &data.train).unwrap()
+    };
+    let after_two = |strategy: &str, options: &str| {
+        let mut trainer = begin(strategy, options);
+        run(&mut trainer, |advance| matches!(advance, Advance::TaskEnd { task: 2 }));
+        trainer
+    };
+    let mut trainer = after_two("adapters", "base = 2");
+    let before = trainer.generator().clone();
+    for ra in [after_two("ra", ""), after_two("adapters", "base = 30")] {
+        assert!(bits(&ra.generator().trunk()) == bits(&before.trunk()), "two tasks of RA");
+    }
+    assert!(before.adapted(&[0, 1, 2]).is_empty());
+    run(&mut trainer, |_| false);
+    let after = trainer.generator();
+    assert_eq!(after.adapted(&[0, 1, 2, 3]), [2]);
+    for (before, after) in before.parameters().iter().zip(after.parameters()) {
+        let [mut old, mut new] = [&before.value, &after.value].map(|value| value.to_vec::<f32>());
+        if after.rows == Rows::PerClass {
+            let of_two = old.len() / 10 * 2..old.len() / 10 * 3;
+            let [old, new] = [&mut old, &mut new].map(|values| values.drain(of_two.clone()).collect::<Vec<_>>());
+            assert_ne!(old, new, "class 2 of {}", after.name);
+        }
+        assert_eq!(old, new, "{}", after.name);
+    }
+}
+
+/// Strategies that forget nothing once `base` tasks have been learned, and their options.
+const UNFORGETTING: [(&str, &str, usize); 3] =
+    [("separate", "", 1), ("adapters", "options = { base = 1 }", 1), ("adapters", "options = { base = 2 }", 2)];
 
 #[test]
 fn images_of_learned_classes_stay_the_same_to_the_byte() {
     let data = shapes();
-    let two = toml::toml! { sequence = { classes_per_task = 2, order = [3, 1, 4, 0, 5, 2] } };
-    for (strategy, changes) in
-        UNFORGETTING.into_iter().flat_map(|name| [(name, toml::Table::new()), (name, two.clone())])
+    let two = "sequence = { classes_per_task = 2, order = [3, 1, 4, 0, 5, 2] }\n";
+    for (strategy, options, base, sequence) in
+        UNFORGETTING.into_iter().flat_map(|(name, options, base)| ["", two].map(|two| (name, options, base, two)))
     {
+        let changes = format!("{sequence}{options}").parse().unwrap();
         let mut trainer = Trainer::new(config(strategy, changes), &strategies(), 10, &data.train).unwrap();
         let standing = |trainer: &Trainer, classes: &[usize]| {
             let standing = trainer.sampling().standing(trainer.source(), classes);
@@ -326,8 +365,11 @@ fn images_of_learned_classes_stay_the_same_to_the_byte() {
                 assert!(images_of(&trainer, &[*class]) == [images.clone()], "{strategy} forgets {class}");
                 assert!(standing(&trainer, &[*class]) == [alone.clone()], "{strategy} forgets {class}");
             }
-            if let Advance::TaskEnd { task } = advance {
-                let new = trainer.tasks().tasks()[task - 1].clone();
+            if let Advance::TaskEnd { task } = advance
+                && task >= base
+            {
+                let mut new = trainer.tasks().classes_seen(task);
+                new.retain(|class| learned.iter().all(|(known, ..)| known != class));
                 let images = images_of(&trainer, &new).into_iter().zip(standing(&trainer, &new));
                 learned.extend(new.iter().zip(images).map(|(&class, (images, alone))| (class, images, alone)));
             }
@@ -352,6 +394,7 @@ fn what_is_kept_is_stated() {
     assert_eq!(kept("ewc"), (2.0, false, 0));
     assert_eq!(kept("dgr"), (1.0, true, 0));
     assert_eq!(kept("separate"), (3.0, false, 0));
+    assert_eq!(kept("adapters"), (1.0, false, 0), "the adapters are in the generator");
     assert_eq!(kept("exemplars"), (1.0, false, 15));
     let of_three = (0..3).map(|class| data.train.indices_of(class).len()).sum();
     assert_eq!(kept("jt"), (1.0, false, of_three));
@@ -451,6 +494,9 @@ fn an_extension_makes_room_and_resumes_to_the_same_bits() {
         for trainer in [&mut straight, &mut resumed] {
             run(trainer, |_| false);
             assert_eq!(trainer.tasks_learned(), 3);
+        }
+        if UNFORGETTING.iter().any(|(unforgetting, ..)| *unforgetting == strategy) {
+            assert!(images_of(&resumed, &[0, 1]) == images_of(&first, &[0, 1]), "{strategy} forgets");
         }
         assert!(bits(straight.generator()) == bits(resumed.generator()), "{}", strategy);
     }

@@ -69,7 +69,7 @@ impl Strategy for DeepGenerativeReplay {
         batch[..1].to_vec()
     }
 
-    fn needs_snapshot(&self) -> bool {
+    fn needs_snapshot(&self, _task: usize) -> bool {
         true
     }
 

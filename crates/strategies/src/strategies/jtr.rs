@@ -77,7 +77,7 @@ impl Strategy for JointReplay {
         }
     }
 
-    fn needs_snapshot(&self) -> bool {
+    fn needs_snapshot(&self, _task: usize) -> bool {
         true
     }
 

@@ -28,7 +28,7 @@ impl Strategy for ReplayAndAlignment {
         self.replay.mixes_in(past)
     }
 
-    fn needs_snapshot(&self) -> bool {
+    fn needs_snapshot(&self, _task: usize) -> bool {
         true
     }
 

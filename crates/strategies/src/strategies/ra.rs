@@ -73,7 +73,7 @@ impl Pairs {
 }
 
 impl Strategy for ReplayAlignment {
-    fn needs_snapshot(&self) -> bool {
+    fn needs_snapshot(&self, _task: usize) -> bool {
         true
     }
 

@@ -30,7 +30,7 @@ pub struct Options {
 }
 
 impl Strategy for FeatureAlignment {
-    fn needs_snapshot(&self) -> bool {
+    fn needs_snapshot(&self, _task: usize) -> bool {
         true
     }
 

@@ -1,7 +1,7 @@
 //! Compares whole training steps on an emulated device with those on the CPU.
 
 use mergan_emulator::ledger::Tier;
-use mergan_models::{Architecture, Critic, Generator, ModelConfig, Network};
+use mergan_models::{Architecture, Critic, ModelConfig, Network};
 use mergan_strategies::losses::LossWeights;
 use mergan_strategies::{
     Augmentation, Batch, Choice, Config, Draws, Grouping, Learner, Losses, Recorder, ReplayCounter, Snapshot,
@@ -132,16 +132,14 @@ impl Start {
     }
 
     fn with(name: &str, options: &toml::Table, recipe: &Recipe) -> Start {
+        let strategy = Strategies::built_in().build(name, options).expect("the strategy");
         let networks = |seed| {
             let random = Random::new(seed);
-            (Generator::new(recipe.sizes, random, Device::Cpu), Critic::new(recipe.sizes, random, Device::Cpu))
+            (strategy.generator(recipe.sizes, random), Critic::new(recipe.sizes, random, Device::Cpu))
         };
         let ((generator, critic), (old_generator, old_critic)) = (networks(3), networks(4));
-        Start {
-            strategy: Strategies::built_in().build(name, options).expect("the strategy"),
-            learner: Learner::new(&generator, &critic, ADAM, |_| true),
-            old: Snapshot { generator: old_generator, critic: old_critic },
-        }
+        let learner = Learner::new(&generator, &critic, ADAM, |parameter| strategy.trains(parameter, TASK));
+        Start { strategy, learner, old: Snapshot { generator: old_generator, critic: old_critic } }
     }
 
     fn old_on(&self, device: Device) -> Snapshot {
@@ -226,6 +224,12 @@ fn jtr_follows_the_cpu() {
 #[test]
 fn ra_follows_the_cpu() {
     follows_the_cpu("ra");
+}
+
+/// A new class trains its rows and its changes of the kernels, and kernels differ between the classes of a batch.
+#[test]
+fn adapters_follow_the_cpu() {
+    follow("adapters", whole_device(Tier::Fast, Precision::F32), &Recipe { iterations: 4, ..SMOKE });
 }
 
 #[test]
