@@ -145,10 +145,9 @@ fn what_the_strategies_add() {
     let round = |weights| StepInputs {
         old: Some(&old),
         past: &PAST,
-        conditions: &[CLASS],
+        classes: &[CLASS],
         grouping: Grouping::Pure,
         batch: 6,
-        images: 6,
         mirror: false,
         augmentation: Augmentation::default(),
         weights,
@@ -156,7 +155,8 @@ fn what_the_strategies_add() {
         draws: draws(&Formula::Single, CLASS, 0, 0),
         replay_counter: &replay_counter,
     };
-    let step = |role, inputs| Step { role, generator: &generator, critic: &critic, inputs };
+    // None of these strategies mixes past classes into the critic's batch, so their steps have the same view.
+    let step = |role, inputs| Step::new(&*strategy("sft"), role, &generator, &critic, inputs);
     let usual = round(LossWeights::default());
     let [on_critic, on_generator] = [Role::Critic, Role::Generator].map(|role| step(role, &usual));
 
@@ -275,11 +275,10 @@ impl Recipe {
         for iteration in 0..iterations {
             let round = |inner| StepInputs {
                 old: Some(&old),
-                conditions: &classes,
                 past: &past,
+                classes: &classes,
                 grouping: Grouping::Pure,
                 batch,
-                images: batch,
                 mirror: false,
                 augmentation: Augmentation::default(),
                 weights: LossWeights::default(),

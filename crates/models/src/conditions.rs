@@ -1,6 +1,6 @@
 //! The classes that a generator is conditioned on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mergan_tensor::Tensor;
 
@@ -46,14 +46,50 @@ impl Conditions {
         let rows = table.index_select(0, &self.labels);
         let Some(towards) = self.towards else { return rows };
         let steps = self.labels.len();
-        let share = |step| step as f64 / (steps - 1).max(1) as f64;
-        let shares = Tensor::from_vec::<f64>((0..steps).map(share).collect(), [steps, 1], table.device());
+        let shares = (0..steps).map(|label| self.share(label)).collect();
+        let shares = Tensor::from_vec::<f64>(shares, [steps, 1], table.device());
         &rows + shares * (table.index_select(0, &vec![towards; steps]) - &rows)
+    }
+
+    /// Returns the row of a class table for one label, given by its number.
+    pub(crate) fn row(&self, table: &Tensor, label: usize) -> Tensor {
+        let row = table.index_select(0, &[self.labels[label]]);
+        match self.towards {
+            None => row,
+            Some(towards) => &row + (table.index_select(0, &[towards]) - &row) * self.share(label),
+        }
+    }
+
+    /// Returns how far a label has gone towards the other class, from 0 to 1.
+    fn share(&self, label: usize) -> f64 {
+        label as f64 / (self.labels.len() - 1).max(1) as f64
     }
 
     /// Returns a vector that all classes share, repeated as one row for each label.
     pub(crate) fn shared_row(&self, vector: &Tensor) -> Tensor {
         vector.reshape([1, vector.shape().len()]).index_select(0, &vec![0; self.labels.len()])
+    }
+
+    /// Applies `f` to the rows of `x` of each class, or of each mixture of two, and puts the results in the order of the
+    /// rows of `x`, which are equally many for each label. `f` is told the number of a label with this class.
+    pub(crate) fn each_class(&self, x: &Tensor, f: impl Fn(usize, &Tensor) -> Tensor) -> Tensor {
+        let mut labels_of = BTreeMap::<usize, Vec<usize>>::new();
+        for (label, &class) in self.labels.iter().enumerate() {
+            labels_of.entry(if self.towards.is_some() { label } else { class }).or_default().push(label);
+        }
+        if labels_of.len() == 1 {
+            return f(0, x);
+        }
+        let share = x.shape()[0] / self.labels.len();
+        let rows = |labels: &[usize]| labels.iter().flat_map(|label| label * share..(label + 1) * share).collect();
+        let rows: Vec<Vec<usize>> = labels_of.values().map(|labels| rows(labels)).collect();
+        let parts = labels_of.values().zip(&rows).map(|(labels, rows)| f(labels[0], &x.index_select(0, rows)));
+        let parts: Vec<_> = parts.collect();
+        // Row i of the joined parts belongs to row order[i] of x.
+        let order = rows.concat();
+        let mut places = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(place, &row)| places[row] = place);
+        Tensor::concat(0, &parts.iter().collect::<Vec<_>>()).index_select(0, &places)
     }
 
     /// Returns the classes of a batch that is normalised as one group.

@@ -6,6 +6,7 @@ use std::slice;
 use mergan_nn::{Parameter, Rows};
 use mergan_tensor::{Conv2d, Pool2d, Tensor};
 
+use crate::adapters::changed;
 use crate::conditions::Conditions;
 use crate::layers::{CriticLayers, GeneratorLayers, Kernel, Layers};
 use crate::norm::{EPSILON, Norm};
@@ -30,10 +31,12 @@ pub(crate) struct Forward<'n, C = ()> {
     classes: C,
 }
 
-/// The classes that a generator is conditioned on, and a function that replaces its batch norms and their ReLUs, which
-/// are numbered from 0.
+/// The classes that a generator is conditioned on, their adapters, and a function that replaces its batch norms and
+/// their ReLUs, which are numbered from 0.
 pub(crate) struct Asked<'n, F> {
     conditions: &'n Conditions,
+    /// The two tables of each kernel, or none.
+    adapters: slice::Iter<'n, [Parameter; 2]>,
     normalise: F,
     norms: usize,
 }
@@ -47,8 +50,37 @@ impl<'n> Forward<'n> {
 
 impl<'n, F: FnMut(usize, Norm<'n>, &Tensor) -> Tensor> Forward<'n, Asked<'n, F>> {
     /// Starts a pass through a generator.
-    pub(crate) fn asked(parameters: &'n [Parameter], conditions: &'n Conditions, normalise: F) -> Self {
-        Forward { parameters: parameters.iter(), classes: Asked { conditions, normalise, norms: 0 } }
+    pub(crate) fn asked(
+        parameters: &'n [Parameter],
+        adapters: &'n [[Parameter; 2]],
+        conditions: &'n Conditions,
+        normalise: F,
+    ) -> Self {
+        let classes = Asked { conditions, adapters: adapters.iter(), normalise, norms: 0 };
+        Forward { parameters: parameters.iter(), classes }
+    }
+}
+
+/// The data for layers that depend on classes; convolutions may be among these layers.
+pub(crate) trait Kernels {
+    /// Applies a convolution with this kernel as each class sees it.
+    fn convolve(&mut self, x: &Tensor, kernel: &Tensor, convolution: impl Fn(&Tensor, &Tensor) -> Tensor) -> Tensor;
+}
+
+/// All images see the same kernel.
+impl Kernels for () {
+    fn convolve(&mut self, x: &Tensor, kernel: &Tensor, convolution: impl Fn(&Tensor, &Tensor) -> Tensor) -> Tensor {
+        convolution(x, kernel)
+    }
+}
+
+impl<F> Kernels for Asked<'_, F> {
+    fn convolve(&mut self, x: &Tensor, kernel: &Tensor, convolution: impl Fn(&Tensor, &Tensor) -> Tensor) -> Tensor {
+        let Some([left, right]) = self.adapters.next() else { return convolution(x, kernel) };
+        self.conditions.each_class(x, |label, images| {
+            let rows = [left, right].map(|table| self.conditions.row(&table.value, label));
+            convolution(images, &changed(kernel, rows))
+        })
     }
 }
 
@@ -75,14 +107,15 @@ impl<'n, C> Forward<'n, C> {
     }
 }
 
-impl<C> Layers for Forward<'_, C> {
+impl<C: Kernels> Layers for Forward<'_, C> {
     type Value = Tensor;
 
     fn conv(&mut self, x: &Tensor, _name: impl Display, kernel: Kernel) -> Tensor {
-        match kernel.bias {
-            true => self.conv_leaky_relu(x, kernel.side, LINEAR),
-            false => x.conv2d(self.next(), keeping(kernel.side)),
-        }
+        let (weight, bias) = (self.next(), kernel.bias.then(|| self.next()));
+        self.classes.convolve(x, weight, |x, weight| match bias {
+            Some(bias) => x.conv2d_leaky_relu(weight, bias, keeping(kernel.side), LINEAR),
+            None => x.conv2d(weight, keeping(kernel.side)),
+        })
     }
 
     fn add(&mut self, left: &Tensor, right: &Tensor) -> Tensor {
@@ -115,7 +148,9 @@ impl<'n, F: FnMut(usize, Norm<'n>, &Tensor) -> Tensor> GeneratorLayers for Forwa
 
     fn conv_transpose(&mut self, x: &Tensor, _name: impl Display, _outputs: usize) -> Tensor {
         let ([weight, bias], [_, _, h, w]) = ([self.next(), self.next()], x.shape().dims());
-        x.conv_transpose2d_leaky_relu(weight, bias, HALVING, [2 * h, 2 * w], LINEAR)
+        self.classes.convolve(x, weight, |x, weight| {
+            x.conv_transpose2d_leaky_relu(weight, bias, HALVING, [2 * h, 2 * w], LINEAR)
+        })
     }
 
     fn upsample(&mut self, x: &Tensor) -> Tensor {

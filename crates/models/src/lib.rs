@@ -26,6 +26,7 @@
 //!
 //! To write a generator in another format, implement [`GeneratorLayers`] and pass it to [`ModelConfig::generator`].
 
+mod adapters;
 mod architectures;
 mod classifier;
 mod conditions;

@@ -5,6 +5,7 @@ use std::path::Path;
 use mergan_nn::{Network, Parameter, Rows, Weights, WeightsError};
 use mergan_tensor::{Device, Random, Tensor};
 
+use crate::adapters;
 use crate::conditions::Conditions;
 use crate::config::ModelConfig;
 use crate::forward::Forward;
@@ -18,14 +19,17 @@ const CRITIC_STREAM: u16 = 0x101;
 #[derive(Clone, Debug)]
 pub struct Generator {
     config: ModelConfig,
+    /// The parameters of its layers.
     parameters: Vec<Parameter>,
+    /// The tables of its adapters, or none.
+    adapters: Vec<Parameter>,
 }
 
 impl Generator {
     /// Creates a generator with new weights. Its parameters are constants.
     pub fn new(config: ModelConfig, random: Random, device: Device) -> Self {
         let parameters = config.declare_generator().fresh(random, GENERATOR_STREAM, device);
-        Generator { config, parameters }
+        Generator { config, parameters, adapters: Vec::new() }
     }
 
     /// Loads a generator from a file, on the CPU and with constants as parameters. Its sizes are determined from the
@@ -46,7 +50,10 @@ impl Generator {
         let mut refusal = None;
         for config in ModelConfig::candidates(weights) {
             match config.declare_generator().read(path, weights) {
-                Ok(parameters) => return Ok(Generator { config, parameters }),
+                Ok(parameters) => {
+                    let adapters = adapters::read(path, weights, &parameters, config.classes)?;
+                    return Ok(Generator { config, parameters, adapters });
+                }
                 Err(error) => refusal = refusal.or(Some(error)),
             }
         }
@@ -61,9 +68,24 @@ impl Generator {
         self.config
     }
 
+    /// Returns the parameters without those of the adapters.
+    pub(crate) fn trunk_parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// Returns the tables of the adapters, two for each kernel, or none.
+    pub(crate) fn adapters(&self) -> &[Parameter] {
+        &self.adapters
+    }
+
+    /// Replaces the adapters.
+    pub(crate) fn and_adapters(self, adapters: Vec<Parameter>) -> Generator {
+        Generator { adapters, ..self }
+    }
+
     /// Returns a copy with constants as parameters, in which the class parameters of the `new` classes are the mean of
     /// those of the `learned` ones. The mean is closer to any class of the same kind of images than initial parameters
-    /// are.
+    /// are. Adapters stay as they are, because a mean of their factors is not the mean of their changes.
     ///
     /// # Panics
     /// Panics if a class is out of range or `learned` is empty.
@@ -96,17 +118,18 @@ impl Generator {
         conditions: &'g Conditions,
         normalise: impl FnMut(usize, Norm<'g>, &Tensor) -> Tensor,
     ) -> Tensor {
-        self.config.generator(&mut Forward::asked(&self.parameters, conditions, normalise), latents)
+        let adapters = self.adapters.as_chunks().0;
+        self.config.generator(&mut Forward::asked(&self.parameters, adapters, conditions, normalise), latents)
     }
 }
 
 impl Network for Generator {
     fn parameters(&self) -> Vec<Parameter> {
-        self.parameters.clone()
+        [&self.parameters[..], &self.adapters].concat()
     }
 
     fn parameters_mut(&mut self) -> Vec<&mut Parameter> {
-        self.parameters.iter_mut().collect()
+        self.parameters.iter_mut().chain(&mut self.adapters).collect()
     }
 }
 

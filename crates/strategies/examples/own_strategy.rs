@@ -32,7 +32,7 @@ impl Default for Options {
 
 impl Strategy for MeanAlignment {
     // This makes the trainer keep the networks as the last task left them, in memory and in checkpoints.
-    fn needs_snapshot(&self) -> bool {
+    fn needs_snapshot(&self, _task: usize) -> bool {
         true
     }
 

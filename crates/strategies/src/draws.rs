@@ -78,6 +78,8 @@ pub enum Purpose {
     GeneratorReplayView,
     /// Changes of the replayed images that the critic sees in its own step.
     CriticReplayView,
+    /// The past classes that a strategy chooses to replay in the critic step.
+    CriticChoice,
 }
 
 /// The random numbers of one step of training.
@@ -121,8 +123,9 @@ impl Draws<'_> {
     /// Draws `count` of `classes` at random, without replacement, and returns them in their original order. Returns all
     /// classes if there are no more than `count`.
     pub fn choice(&self, purpose: Purpose, count: usize, classes: &[usize]) -> Vec<usize> {
-        if count >= classes.len() {
-            return classes.to_vec();
+        // Where there is no choice nothing is drawn, because drawing on the host keeps a step from being recorded.
+        if count == 0 || count >= classes.len() {
+            return classes[..count.min(classes.len())].to_vec();
         }
         let mut chosen = self.noise.permutation(self.address(purpose), classes.len());
         chosen.truncate(count);

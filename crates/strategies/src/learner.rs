@@ -107,9 +107,9 @@ impl Trainee<Generator> {
     /// Trains the generator on one batch of latents.
     pub fn step(&mut self, critic: &Critic, strategy: &dyn Strategy, inputs: &StepInputs) -> Losses {
         let generator = &self.network;
-        let (n, conditions) = (inputs.images, inputs.conditions(Purpose::GeneratorLabels));
+        let step = Step::new(strategy, Role::Generator, generator, critic, inputs);
+        let (n, conditions) = (step.images, step.fakes(Purpose::GeneratorLabels));
         let fake = generator.forward(&inputs.draws.latents(Purpose::GeneratorLatents, n), &conditions);
-        let step = Step { role: Role::Generator, generator, critic, inputs };
         let mut terms = losses::generator_terms(step.view(), &fake, &conditions.labels(n), inputs.weights);
         terms.extend(strategy.generator_terms(&step));
         self.descend(&terms, inputs.rate)
@@ -120,12 +120,12 @@ impl Trainee<Critic> {
     /// Trains the critic on one batch, which the strategy makes from these real images, and on as many fake images.
     pub fn step(&mut self, generator: &Generator, strategy: &dyn Strategy, inputs: &StepInputs, real: Batch) -> Losses {
         let critic = &self.network;
-        let step = Step { role: Role::Critic, generator, critic, inputs };
+        let step = Step::new(strategy, Role::Critic, generator, critic, inputs);
         let Batch { mut images, labels } = strategy.batch(&step, real);
         if inputs.mirror {
             images = mirrored(&images, &inputs.draws.fractions(Purpose::Mirror, images.shape()[0]));
         }
-        let (n, conditions) = (inputs.images, inputs.conditions(Purpose::CriticLabels));
+        let (n, conditions) = (step.images, step.fakes(Purpose::CriticLabels));
         let latents = inputs.draws.latents(Purpose::CriticLatents, n);
         let fake = no_grad(|| generator.forward(&latents, &conditions));
         let fraction = inputs.draws.fractions(Purpose::Interpolation, n);

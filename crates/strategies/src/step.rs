@@ -10,6 +10,7 @@ use crate::augmentation::{Augmentation, View};
 use crate::batches::Grouping;
 use crate::draws::{Draws, Purpose};
 use crate::losses::LossWeights;
+use crate::strategy::Strategy;
 
 /// Which of the two networks a step trains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,15 +37,12 @@ pub struct StepInputs<'a> {
     pub old: Option<&'a Snapshot>,
     /// The classes of the earlier tasks, in the order in which they were learned.
     pub past: &'a [usize],
-    /// The classes that the generator is conditioned on; see [`Strategy::conditions`](crate::Strategy::conditions).
-    pub conditions: &'a [usize],
+    /// The classes of the real images; see [`Strategy::classes`].
+    pub classes: &'a [usize],
     /// The way in which classes share a batch.
     pub grouping: Grouping,
     /// The maximum number of images in a batch.
     pub batch: usize,
-    /// The number of images in the critic's batch, real and replayed ones together, which is also the number of fake
-    /// images.
-    pub images: usize,
     /// Whether half of the critic's real images, chosen at random, are mirrored.
     pub mirror: bool,
     /// The random changes through which the critic sees images.
@@ -69,6 +67,13 @@ pub struct Step<'a> {
     pub critic: &'a Critic,
     /// The other inputs of the step.
     pub inputs: &'a StepInputs<'a>,
+    /// The past classes that [`Strategy::batch`] adds to the real ones; see [`Strategy::mixes_in`].
+    pub mixed_in: Vec<usize>,
+    /// The classes that the generator is conditioned on; see [`Strategy::conditions`].
+    pub conditions: Vec<usize>,
+    /// The number of images in the critic's batch, real and replayed ones together, which is also the number of fake
+    /// images.
+    pub images: usize,
 }
 
 /// Replayed images with the latents and conditions they were made from.
@@ -86,16 +91,47 @@ pub struct Replayed {
 pub struct ReplayCounter(RefCell<BTreeMap<usize, u64>>);
 
 impl StepInputs<'_> {
-    /// Returns the conditions of a step's fake images; `purpose` is that of their random classes in mixed batches.
-    pub(crate) fn conditions(&self, purpose: Purpose) -> Conditions {
-        match self.grouping {
-            Grouping::Pure => Conditions::pure(self.conditions),
-            Grouping::Mixed => Conditions::mixed(&self.draws.labels(purpose, self.images, self.conditions)),
-        }
+    /// Chooses `count` of the past classes at random, or all if there are no more.
+    fn choose(&self, role: Role, count: usize) -> Vec<usize> {
+        let purpose = match role {
+            Role::Critic => Purpose::CriticChoice,
+            Role::Generator => Purpose::GeneratorChoice,
+        };
+        self.draws.choice(purpose, count, self.past)
     }
 }
 
-impl Step<'_> {
+impl<'a> Step<'a> {
+    /// Creates the view of a step. Its classes are chosen here, so every step of a task has its own.
+    pub fn new(
+        strategy: &dyn Strategy,
+        role: Role,
+        generator: &'a Generator,
+        critic: &'a Critic,
+        inputs: &'a StepInputs<'a>,
+    ) -> Self {
+        let mixed_in = inputs.choose(role, strategy.mixes_in(inputs.past.len()));
+        let members = [&mixed_in, inputs.classes].concat();
+        let (conditions, images) = (strategy.conditions(&members), inputs.grouping.batch(inputs.batch, members.len()));
+        Step { role, generator, critic, inputs, mixed_in, conditions, images }
+    }
+
+    /// Returns the conditions of the step's fake images; `purpose` is that of their random classes in mixed batches.
+    pub(crate) fn fakes(&self, purpose: Purpose) -> Conditions {
+        match self.inputs.grouping {
+            Grouping::Pure => Conditions::pure(&self.conditions),
+            Grouping::Mixed => Conditions::mixed(&self.inputs.draws.labels(purpose, self.images, &self.conditions)),
+        }
+    }
+
+    /// Chooses at most `limit` of the past classes at random, each with the same probability, and all if there is no
+    /// limit. Of two choices in one step, the smaller is part of the larger.
+    ///
+    /// The host chooses, so a step that chooses fewer than all is not recorded on a GPU.
+    pub fn choose(&self, limit: Option<usize>) -> Vec<usize> {
+        self.inputs.choose(self.role, limit.unwrap_or(self.inputs.past.len()))
+    }
+
     /// Returns the critic in training as it sees images. Terms in which it judges images use this view.
     pub fn view(&self) -> View<'_> {
         View::new(self.critic, self.inputs.augmentation, self.inputs.draws)

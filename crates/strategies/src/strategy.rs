@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use mergan_datasets::{Labelled, TaskSequence};
-use mergan_models::{Critic, Generator, Network, Parameter, Weights, WeightsError};
+use mergan_models::{Critic, Generator, ModelConfig, Network, Parameter, Weights, WeightsError};
 use mergan_tensor::{Device, Random};
 use serde::de::DeserializeOwned;
 
@@ -105,6 +105,12 @@ pub struct Kept {
 
 /// A strategy that keeps a generator from forgetting. The default methods are those of a strategy that adds nothing.
 pub trait Strategy: Send {
+    /// Creates the generator of a training, on the CPU. In the first task only parameters are trained that
+    /// [`Generator::new`] gives it too, because all strategies can share that task.
+    fn generator(&self, sizes: ModelConfig, random: Random) -> Generator {
+        Generator::new(sizes, random, Device::Cpu)
+    }
+
     /// Moves the tensors that the strategy remembers to another device.
     fn move_to(&mut self, _device: Device) {}
 
@@ -113,10 +119,11 @@ pub trait Strategy: Send {
         tasks.tasks()[task].clone()
     }
 
-    /// Returns whether [`Strategy::batch`] adds images of past classes to the real ones of the current task. All
-    /// classes then have equal shares of a batch, in class-pure groups.
-    fn mixes_in_past(&self) -> bool {
-        false
+    /// Returns of how many of `past` past classes [`Strategy::batch`] adds images to the real ones of the current task.
+    /// If these are fewer than all, each step chooses them at random ([`Step::mixed_in`]). All classes of a batch have
+    /// equal shares of it, in class-pure groups, and the fake images have the same classes.
+    fn mixes_in(&self, _past: usize) -> usize {
+        0
     }
 
     /// Returns the classes that the generator is conditioned on, given the classes of the batch in order. A strategy
@@ -130,8 +137,8 @@ pub trait Strategy: Send {
         true
     }
 
-    /// Returns whether steps need the networks as the last task left them.
-    fn needs_snapshot(&self) -> bool {
+    /// Returns whether the steps of task `task` (counted from 0) need the networks as the task before left them.
+    fn needs_snapshot(&self, _task: usize) -> bool {
         false
     }
 

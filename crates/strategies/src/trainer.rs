@@ -109,7 +109,7 @@ impl Trainer {
         }
         let noise = Random::new(config.seed);
         let sizes = ModelConfig { architecture, width: layer_width, channels, classes, latent };
-        let generator = Generator::new(sizes, noise, Device::Cpu);
+        let generator = strategy.generator(sizes, noise);
         let critic = Critic::new(sizes, noise, Device::Cpu);
         let learner = Learner::new(&generator, &critic, config.adam(), |parameter| strategy.trains(parameter, 0));
         Ok(Trainer {
@@ -196,7 +196,11 @@ impl Trainer {
         checkpoint.require_same_first_task(&trainer.config, |saved| {
             Ok(asked(&*strategies.build(&saved.strategy, &saved.options)?) == asked(&*trainer.strategy))
         })?;
+        // Only what all strategies train in the first task is shared.
+        trainer.learner.generator.network = trainer.average.trunk();
         trainer.learner = trainer.saved_learner(&checkpoint)?;
+        let learned = &mut trainer.learner.generator.network;
+        *learned = trainer.average.on_trunk(learned);
         trainer.begin_task(1, false)?;
         Ok(trainer)
     }
@@ -316,7 +320,7 @@ impl Trainer {
     /// from 0.
     pub fn critic_images(&self, task: usize) -> u64 {
         let training = &self.config.training;
-        let batch = training.grouping.batch(training.batch, self.members(task).len());
+        let batch = training.grouping.batch(training.batch, self.members(task));
         (self.config.iterations(task) * training.critic_steps * batch) as u64
     }
 
@@ -409,7 +413,7 @@ impl Trainer {
             rehearsal,
         })?;
         self.average = generator.clone();
-        self.old = self.strategy.needs_snapshot().then_some(Snapshot { generator, critic });
+        self.old = self.strategy.needs_snapshot(task).then_some(Snapshot { generator, critic });
         self.start_task(task);
         Ok(())
     }
@@ -467,16 +471,15 @@ impl Trainer {
         Ok(())
     }
 
-    /// Returns the classes that share a batch in a task: those of its real images, and those that are replayed.
-    fn members(&self, task: usize) -> Vec<usize> {
-        let past = if self.strategy.mixes_in_past() { self.tasks.classes_seen(task) } else { Vec::new() };
-        [past, self.strategy.classes(&self.tasks, task)].concat()
+    /// Returns how many classes a batch of the critic has in a task, counted from 0.
+    fn members(&self, task: usize) -> usize {
+        self.strategy.mixes_in(self.tasks.classes_seen(task).len()) + self.strategy.classes(&self.tasks, task).len()
     }
 
     /// Returns the batches of a task's real images.
     fn real_batches(&self, task: usize) -> Result<Batches, Error> {
-        let classes = self.strategy.classes(&self.tasks, task);
-        let (members, training) = (self.members(task).len(), &self.config.training);
+        let (classes, training) = (self.strategy.classes(&self.tasks, task), &self.config.training);
+        let members = self.members(task);
         Batches::new(&self.tasks, &self.train, &classes, members, task, training.grouping, training.batch)
     }
 
@@ -492,18 +495,15 @@ impl Trainer {
         };
         let training = &self.config.training;
         let past = self.tasks.classes_seen(self.task);
-        let members = self.members(self.task);
-        let images = training.grouping.batch(training.batch, members.len());
-        let conditions = self.strategy.conditions(&members);
+        let classes = self.strategy.classes(&self.tasks, self.task);
         let done = self.iteration as f64 / self.config.iterations(self.task) as f64;
         let device = self.average.device();
         let inputs = |inner| StepInputs {
             old: self.old.as_ref(),
-            conditions: &conditions,
             past: &past,
+            classes: &classes,
             grouping: training.grouping,
             batch: training.batch,
-            images,
             mirror: training.mirror,
             augmentation: training.augment,
             weights: LossWeights { penalty: training.penalty, class: training.class_weight },

@@ -3,11 +3,9 @@
 use std::path::Path;
 
 use mergan_datasets::{Dataset, Labelled, TaskSequence};
-use mergan_models::{Architecture, Classifier, Critic, FitOptions, Generator, ModelConfig, Network, Weights};
-use mergan_strategies::losses::LossWeights;
+use mergan_models::{Architecture, Classifier, Critic, FitOptions, Generator, ModelConfig, Network, Rows, Weights};
 use mergan_strategies::{
-    Advance, Augmentation, Choice, Config, Draws, Error, Extension, Grouping, Kept, Purpose, ReplayCounter, Role,
-    Snapshot, Source, Step, StepInputs, Strategies, TaskEnd, Trainer,
+    Advance, Choice, Config, Error, Extension, Grouping, Kept, Purpose, Source, Strategies, TaskEnd, Trainer,
 };
 use mergan_tensor::{Device, Random};
 use ndarray::Array4;
@@ -55,7 +53,12 @@ fn configurations() -> Vec<Config> {
     let mut all: Vec<Config> = strategies().names().map(|strategy| config(strategy, toml::Table::new())).collect();
     all.push(config("jtr", toml::toml! { options = { replay = "batch" } }));
     all.push(config("jtr", toml::toml! { options = { replay = "mean" } }));
+    all.push(config("jtr", toml::toml! { options = { replay = "sum", classes_per_step = 1 } }));
+    all.push(config("jtr", toml::toml! { options = { replay = "batch", classes_per_step = 1 } }));
+    all.push(config("jtr-ra", toml::toml! { options = { jtr = { replay = "batch", classes_per_step = 1 } } }));
     all.push(config("ra", toml::toml! { options = { classes_per_step = 1 } }));
+    all.push(config("ra", toml::toml! { options = { scaling = "root" } }));
+    all.push(config("adapters", toml::toml! { options = { base = 1 } }));
     all.push(config("jt", toml::toml! { training = { grouping = "mixed" } }));
     // Two classes per task in a given order, and fewer images per batch than classes.
     for strategy in strategies().names() {
@@ -210,13 +213,16 @@ fn weights_that_are_no_numbers_are_never_saved() {
 }
 
 #[test]
-fn replay_in_the_batch_needs_class_pure_groups() {
+fn strategies_that_do_not_see_all_classes_need_class_pure_groups() {
     let data = shapes();
     let changes = toml::toml! {
         training = { grouping = "mixed" }
         options = { replay = "batch" }
     };
     let error = Trainer::new(config("jtr", changes), &strategies(), 10, &data.train).err().unwrap().to_string();
+    assert!(error.contains("training.grouping") && error.contains("must be pure"), "{error}");
+    let changes = toml::toml! { training = { grouping = "mixed" } };
+    let error = Trainer::new(config("adapters", changes), &strategies(), 10, &data.train).err().unwrap().to_string();
     assert!(error.contains("training.grouping") && error.contains("must be pure"), "{error}");
 }
 
@@ -302,16 +308,51 @@ fn per_class_parameters_leave_the_trunk_and_other_classes_alone() {
     assert!(learned);
 }
 
-/// Strategies that cannot forget, whatever is learned later.
-const UNFORGETTING: [&str; 1] = ["separate"];
+/// The trunk and the first classes are learned as RA learns them, and what is learned later touches neither.
+#[test]
+fn adapters_are_trained_once_the_trunk_is_frozen() {
+    let data = shapes();
+    let begin = |strategy: &str, options: &str| {
+        let config = config(strategy, format!("options = {{ {options} }}").parse().unwrap());
+        Trainer::new(config, &strategies(), 10, &data.train).unwrap()
+    };
+    let after_two = |strategy: &str, options: &str| {
+        let mut trainer = begin(strategy, options);
+        run(&mut trainer, |advance| matches!(advance, Advance::TaskEnd { task: 2 }));
+        trainer
+    };
+    let mut trainer = after_two("adapters", "base = 2");
+    let before = trainer.generator().clone();
+    for ra in [after_two("ra", ""), after_two("adapters", "base = 30")] {
+        assert!(bits(&ra.generator().trunk()) == bits(&before.trunk()), "two tasks of RA");
+    }
+    assert!(before.adapted(&[0, 1, 2]).is_empty());
+    run(&mut trainer, |_| false);
+    let after = trainer.generator();
+    assert_eq!(after.adapted(&[0, 1, 2, 3]), [2]);
+    for (before, after) in before.parameters().iter().zip(after.parameters()) {
+        let [mut old, mut new] = [&before.value, &after.value].map(|value| value.to_vec::<f32>());
+        if after.rows == Rows::PerClass {
+            let of_two = old.len() / 10 * 2..old.len() / 10 * 3;
+            let [old, new] = [&mut old, &mut new].map(|values| values.drain(of_two.clone()).collect::<Vec<_>>());
+            assert_ne!(old, new, "class 2 of {}", after.name);
+        }
+        assert_eq!(old, new, "{}", after.name);
+    }
+}
+
+/// Strategies that forget nothing once `base` tasks have been learned, and their options.
+const UNFORGETTING: [(&str, &str, usize); 3] =
+    [("separate", "", 1), ("adapters", "options = { base = 1 }", 1), ("adapters", "options = { base = 2 }", 2)];
 
 #[test]
 fn images_of_learned_classes_stay_the_same_to_the_byte() {
     let data = shapes();
-    let two = toml::toml! { sequence = { classes_per_task = 2, order = [3, 1, 4, 0, 5, 2] } };
-    for (strategy, changes) in
-        UNFORGETTING.into_iter().flat_map(|name| [(name, toml::Table::new()), (name, two.clone())])
+    let two = "sequence = { classes_per_task = 2, order = [3, 1, 4, 0, 5, 2] }\n";
+    for (strategy, options, base, sequence) in
+        UNFORGETTING.into_iter().flat_map(|(name, options, base)| ["", two].map(|two| (name, options, base, two)))
     {
+        let changes = format!("{sequence}{options}").parse().unwrap();
         let mut trainer = Trainer::new(config(strategy, changes), &strategies(), 10, &data.train).unwrap();
         let standing = |trainer: &Trainer, classes: &[usize]| {
             let standing = trainer.sampling().standing(trainer.source(), classes);
@@ -324,8 +365,11 @@ fn images_of_learned_classes_stay_the_same_to_the_byte() {
                 assert!(images_of(&trainer, &[*class]) == [images.clone()], "{strategy} forgets {class}");
                 assert!(standing(&trainer, &[*class]) == [alone.clone()], "{strategy} forgets {class}");
             }
-            if let Advance::TaskEnd { task } = advance {
-                let new = trainer.tasks().tasks()[task - 1].clone();
+            if let Advance::TaskEnd { task } = advance
+                && task >= base
+            {
+                let mut new = trainer.tasks().classes_seen(task);
+                new.retain(|class| learned.iter().all(|(known, ..)| known != class));
                 let images = images_of(&trainer, &new).into_iter().zip(standing(&trainer, &new));
                 learned.extend(new.iter().zip(images).map(|(&class, (images, alone))| (class, images, alone)));
             }
@@ -350,6 +394,7 @@ fn what_is_kept_is_stated() {
     assert_eq!(kept("ewc"), (2.0, false, 0));
     assert_eq!(kept("dgr"), (1.0, true, 0));
     assert_eq!(kept("separate"), (3.0, false, 0));
+    assert_eq!(kept("adapters"), (1.0, false, 0), "the adapters are in the generator");
     assert_eq!(kept("exemplars"), (1.0, false, 15));
     let of_three = (0..3).map(|class| data.train.indices_of(class).len()).sum();
     assert_eq!(kept("jt"), (1.0, false, of_three));
@@ -450,6 +495,9 @@ fn an_extension_makes_room_and_resumes_to_the_same_bits() {
             run(trainer, |_| false);
             assert_eq!(trainer.tasks_learned(), 3);
         }
+        if UNFORGETTING.iter().any(|(unforgetting, ..)| *unforgetting == strategy) {
+            assert!(images_of(&resumed, &[0, 1]) == images_of(&first, &[0, 1]), "{strategy} forgets");
+        }
         assert!(bits(straight.generator()) == bits(resumed.generator()), "{}", strategy);
     }
 }
@@ -541,43 +589,6 @@ fn every_kind_of_augmentation_takes_part() {
         assert!(!all[..i].contains(bits), "{i}");
     }
     assert!(all[0] == learned("mirror = false\naugment = ''"));
-}
-
-/// JTR's own terms judge images through the same changes as the others.
-#[test]
-fn replayed_images_are_augmented_too() {
-    let sizes = ModelConfig { width: 2, channels: 3, classes: 3, latent: 4, ..ModelConfig::default() };
-    let (generator, critic) =
-        (Generator::new(sizes, Random::new(0), Device::Cpu), Critic::new(sizes, Random::new(0), Device::Cpu));
-    let old = Snapshot { generator: generator.clone(), critic: critic.clone() };
-    let (noise, replay_counter) = (Random::new(1), ReplayCounter::default());
-    let strategy = strategies().build("jtr", &toml::toml! { replay = "sum" }).unwrap();
-    let values = |augmentation: Augmentation| {
-        let inputs = StepInputs {
-            old: Some(&old),
-            past: &[0],
-            conditions: &[1],
-            grouping: Grouping::Pure,
-            batch: 4,
-            images: 4,
-            mirror: false,
-            augmentation,
-            weights: LossWeights::default(),
-            rate: 1e-3,
-            draws: Draws { noise: &noise, device: Device::Cpu, latent: 4, task: 1, iteration: 1, inner: 0 },
-            replay_counter: &replay_counter,
-        };
-        let step = |role| Step { role, generator: &generator, critic: &critic, inputs: &inputs };
-        let terms =
-            [strategy.critic_terms(&step(Role::Critic)), strategy.generator_terms(&step(Role::Generator))].concat();
-        terms.iter().map(|term| (term.name, term.value.item())).collect::<Vec<_>>()
-    };
-    let plain = values(Augmentation::default());
-    let changed = values(Augmentation { color: true, ..Augmentation::default() });
-    assert_eq!(plain.len(), 4);
-    for ((name, plain), (_, changed)) in plain.into_iter().zip(changed) {
-        assert_ne!(plain, changed, "{name}");
-    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{complaint, finished_run, generators, mergan, new_run, scores_of};
 
 /// Makes a folder of pictures of a shape.
-fn pictures(folder: &Path, class: usize) -> PathBuf {
+pub fn pictures(folder: &Path, class: usize) -> PathBuf {
     let pictures = folder.join(format!("pictures{class}"));
     fs::create_dir(&pictures).unwrap();
     let images = load("shapes", &Default::default()).unwrap().train.of_class(class);
@@ -20,7 +20,7 @@ fn pictures(folder: &Path, class: usize) -> PathBuf {
     pictures
 }
 
-fn extend(run: &Path, name: &str, pictures: &Path, into: &Path) -> assert_cmd::assert::Assert {
+pub fn extend(run: &Path, name: &str, pictures: &Path, into: &Path) -> assert_cmd::assert::Assert {
     let mut command = mergan();
     command.arg("extend").arg(run).args(["--name", name, "--images"]).arg(pictures).arg("--into").arg(into);
     command.args(["--checkpoint-every", "3"]).assert()

@@ -1,6 +1,7 @@
 //! Tests the real binary, from its command line to its files. All runs are smoke runs on the drawn shapes, which take
 //! seconds and need no network.
 
+mod adapters;
 mod brought;
 mod colour;
 mod data;

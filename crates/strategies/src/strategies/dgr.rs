@@ -60,8 +60,8 @@ const PATIENCE: usize = 2;
 const FEWEST: usize = 50;
 
 impl Strategy for DeepGenerativeReplay {
-    fn mixes_in_past(&self) -> bool {
-        true
+    fn mixes_in(&self, past: usize) -> usize {
+        past
     }
 
     fn conditions(&self, batch: &[usize]) -> Vec<usize> {
@@ -69,19 +69,19 @@ impl Strategy for DeepGenerativeReplay {
         batch[..1].to_vec()
     }
 
-    fn needs_snapshot(&self) -> bool {
+    fn needs_snapshot(&self, _task: usize) -> bool {
         true
     }
 
     fn batch(&self, step: &Step, real: Batch) -> Batch {
-        let &[condition] = step.inputs.conditions else {
+        let [condition] = step.conditions[..] else {
             unreachable!("an unconditional generator is asked for one class")
         };
         let images = match step.inputs.old {
             None => real.images,
             Some(old) => {
                 let current = real.images.shape()[0];
-                let latents = step.replay_latents(step.inputs.images - current);
+                let latents = step.replay_latents(step.images - current);
                 let replayed = no_grad(|| old.generator.forward(&latents, &Conditions::pure(&[condition])));
                 Tensor::concat(0, &[&replayed, &real.images])
             }

@@ -71,7 +71,7 @@ enum Fisher {
 const FISHER: &str = "strategy.fisher.";
 
 impl Strategy for ElasticWeightConsolidation {
-    fn needs_snapshot(&self) -> bool {
+    fn needs_snapshot(&self, _task: usize) -> bool {
         true
     }
 

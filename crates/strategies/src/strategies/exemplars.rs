@@ -37,21 +37,21 @@ impl Strategy for Exemplars {
         self.buffer.values_mut().for_each(|images| *images = images.to_device(device));
     }
 
-    fn mixes_in_past(&self) -> bool {
-        true
+    fn mixes_in(&self, past: usize) -> usize {
+        past
     }
 
     fn batch(&self, step: &Step, real: Batch) -> Batch {
-        let share = step.share(step.inputs.conditions.len());
+        let share = step.share(step.conditions.len());
         let (mut images, mut labels) = (Vec::new(), Vec::new());
-        for (i, class) in step.inputs.past.iter().enumerate() {
+        for (i, class) in step.mixed_in.iter().enumerate() {
             let kept = &self.buffer[class];
-            let draws = Draws { inner: step.inputs.draws.inner * step.inputs.past.len() + i, ..step.inputs.draws };
+            let draws = Draws { inner: step.inputs.draws.inner * step.mixed_in.len() + i, ..step.inputs.draws };
             let all: Vec<usize> = (0..kept.shape()[0]).collect();
             images.push(kept.index_select(0, &draws.labels(Purpose::CriticExemplars, share, &all)));
             labels.extend(std::iter::repeat_n(*class, share));
         }
-        step.inputs.replay_counter.add(step.inputs.past, share);
+        step.inputs.replay_counter.add(&step.mixed_in, share);
         images.push(real.images);
         labels.extend(real.labels);
         Batch { images: Tensor::concat(0, &images.iter().collect::<Vec<_>>()), labels }

@@ -10,6 +10,7 @@ use mergan_models::Conditions;
 use mergan_tensor::{Tensor, no_grad};
 use serde::Deserialize;
 
+use super::require_some_classes;
 use crate::batches::Batch;
 use crate::draws::Purpose;
 use crate::losses::Term;
@@ -44,11 +45,15 @@ pub struct Options {
     /// of one batch.
     #[serde(default)]
     whole_batches: bool,
+    /// The number of past classes, chosen at random, that a step replays; all if it is left out. In one batch with the
+    /// real images, which classes share equally, fewer past classes leave more to the new one. Separate terms keep
+    /// their weight, and their groups are larger.
+    classes_per_step: Option<usize>,
 }
 
 impl JointReplay {
-    /// Returns the weight of a mean over a replayed batch, which is also the mean over its classes. Returns `None` if
-    /// replay has no separate terms.
+    /// Returns the weight of a mean over a replayed batch, which is also the mean over its classes, and estimates that
+    /// over all past ones if fewer are replayed. Returns `None` if replay has no separate terms.
     fn weight(&self, past: &[usize]) -> Option<f64> {
         match self.options.replay {
             _ if past.is_empty() => None,
@@ -58,27 +63,27 @@ impl JointReplay {
         }
     }
 
-    /// Returns the number of images of each past class in the separate terms.
-    fn per_class(&self, step: &Step) -> usize {
-        if self.options.whole_batches { step.inputs.batch } else { step.share(step.inputs.past.len()) }
+    /// Returns the number of images of each of `classes` past classes in the separate terms.
+    fn per_class(&self, step: &Step, classes: usize) -> usize {
+        if self.options.whole_batches { step.inputs.batch } else { step.share(classes) }
     }
 }
 
 impl Strategy for JointReplay {
-    fn mixes_in_past(&self) -> bool {
-        self.options.replay == Replay::Batch
+    fn mixes_in(&self, past: usize) -> usize {
+        match self.options.replay {
+            Replay::Sum | Replay::Mean => 0,
+            Replay::Batch => self.options.classes_per_step.map_or(past, |limit| limit.min(past)),
+        }
     }
 
-    fn needs_snapshot(&self) -> bool {
+    fn needs_snapshot(&self, _task: usize) -> bool {
         true
     }
 
     fn batch(&self, step: &Step, real: Batch) -> Batch {
-        if self.options.replay != Replay::Batch {
-            return real;
-        }
-        let share = step.share(step.inputs.conditions.len());
-        let Some(Replayed { images, conditions, .. }) = step.replay(step.inputs.past, share) else {
+        let share = step.share(step.conditions.len());
+        let Some(Replayed { images, conditions, .. }) = step.replay(&step.mixed_in, share) else {
             return real;
         };
         let labels = [conditions.labels(images.shape()[0]), real.labels].concat();
@@ -87,8 +92,9 @@ impl Strategy for JointReplay {
 
     fn critic_terms(&self, step: &Step) -> Vec<Term> {
         let Some(weight) = self.weight(step.inputs.past) else { return Vec::new() };
-        let Some(Replayed { images: old, latents, conditions }) = step.replay(step.inputs.past, self.per_class(step))
-        else {
+        let classes = step.choose(self.options.classes_per_step);
+        let per_class = self.per_class(step, classes.len());
+        let Some(Replayed { images: old, latents, conditions }) = step.replay(&classes, per_class) else {
             return Vec::new();
         };
         let new = no_grad(|| step.generator.forward(&latents, &conditions));
@@ -104,8 +110,9 @@ impl Strategy for JointReplay {
 
     fn generator_terms(&self, step: &Step) -> Vec<Term> {
         let Some(weight) = self.weight(step.inputs.past) else { return Vec::new() };
-        let n = step.inputs.past.len() * self.per_class(step);
-        let conditions = Conditions::pure(step.inputs.past);
+        let classes = step.choose(self.options.classes_per_step);
+        let n = classes.len() * self.per_class(step, classes.len());
+        let conditions = Conditions::pure(&classes);
         let fake = step.generator.forward(&step.replay_latents(n), &conditions);
         let verdict = step.view().forward(&fake, Purpose::GeneratorReplayView);
         let class = verdict.logits.cross_entropy(&conditions.labels(n));
@@ -126,6 +133,7 @@ impl FromOptions for JointReplay {
         if options.whole_batches && options.replay == Replay::Batch {
             return Err("whole_batches has no place where replay is \"batch\"; leave one of them out".into());
         }
+        require_some_classes(options.classes_per_step)?;
         Ok(JointReplay { options })
     }
 }

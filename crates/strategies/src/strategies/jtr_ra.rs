@@ -24,11 +24,11 @@ pub struct Options {
 }
 
 impl Strategy for ReplayAndAlignment {
-    fn mixes_in_past(&self) -> bool {
-        self.replay.mixes_in_past()
+    fn mixes_in(&self, past: usize) -> usize {
+        self.replay.mixes_in(past)
     }
 
-    fn needs_snapshot(&self) -> bool {
+    fn needs_snapshot(&self, _task: usize) -> bool {
         true
     }
 

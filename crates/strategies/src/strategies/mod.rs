@@ -1,5 +1,6 @@
 //! The registry of strategies, by the names that configurations and checkpoints use.
 
+mod adapters;
 mod by_class;
 mod class_parameters;
 mod dgr;
@@ -72,6 +73,7 @@ impl Strategies {
             .with::<class_parameters::ClassParameters>()
             .with::<exemplars::Exemplars>()
             .with::<separate::Separate>()
+            .with::<adapters::Adapters>()
     }
 
     /// Adds a strategy.
@@ -165,6 +167,14 @@ fn require_positive(name: &str, weight: f64) -> Result<(), String> {
     }
 }
 
+/// Refuses a limit of 0 classes.
+fn require_some_classes(limit: Option<usize>) -> Result<(), String> {
+    match limit {
+        Some(0) => Err("classes_per_step is 0; leave it out to take all past classes in every step".into()),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,7 +183,8 @@ mod tests {
     fn an_unknown_name_is_answered_with_the_known_ones_and_the_nearest() {
         let strategies = Strategies::built_in();
         let message = |name: &str| strategies.build(name, &toml::Table::new()).err().unwrap().to_string();
-        let known = "sft, ewc, dgr, jtr, ra, jt, ra-features, jtr-ra, class-parameters, exemplars, separate";
+        let known = "sft, ewc, dgr, jtr, ra, jt, ra-features, jtr-ra, class-parameters, exemplars, separate, \
+                     adapters";
         assert_eq!(message("gan"), format!("there is no strategy `gan`; choose one of: {known}"));
         for (name, nearest) in
             [("jrt", "jtr"), ("SFT", "sft"), ("rra", "ra"), ("ra_features", "ra-features"), ("exemplar", "exemplars")]

@@ -5,8 +5,7 @@ use documented::DocumentedFieldsOpt;
 use mergan_tensor::Tensor;
 use serde::Deserialize;
 
-use super::require_positive;
-use crate::draws::Purpose;
+use super::{require_positive, require_some_classes};
 use crate::losses::Term;
 use crate::step::{Replayed, Step};
 use crate::strategy::{FromOptions, Strategy};
@@ -29,6 +28,9 @@ enum Scaling {
     /// Lambda times the sum over classes of the mean over images of the squared norm. The weight of a class does not
     /// depend on the number of classes.
     PerClass,
+    /// As per class, divided by the root of the number of classes. The weight of a class falls more slowly than in the
+    /// released code, and that of the past as a whole grows more slowly than per class.
+    Root,
 }
 
 #[derive(Deserialize, DocumentedFieldsOpt)]
@@ -37,7 +39,8 @@ pub struct Options {
     /// lambda_RA, the weight of the alignment.
     lambda: f64,
     /// How the weight depends on the number of past classes: `released` and `sum` are as in the released code for
-    /// digits and for LSUN; with `per-class` the weight of a class does not depend on their number.
+    /// digits and for LSUN; with `per-class` the weight of a class does not depend on their number, and with `root` it
+    /// falls with the root of their number.
     scaling: Scaling,
     /// The number of past classes, chosen at random, that a step aligns; all if it is left out. With fewer classes, the
     /// groups are larger and their batch statistics less noisy.
@@ -61,17 +64,16 @@ impl Pairs {
     /// Generates pairs of at most `limit` past classes, or of all if there is no limit. The classes share one batch, or
     /// each has a whole batch of its own. Returns `None` in the first task.
     pub(crate) fn new(step: &Step, limit: Option<usize>, whole_batches: bool) -> Option<Self> {
-        let past = step.inputs.past.len();
-        let classes = step.inputs.draws.choice(Purpose::GeneratorChoice, limit.unwrap_or(past), step.inputs.past);
+        let classes = step.choose(limit);
         let per_class = if whole_batches { step.inputs.batch } else { step.share(classes.len()) };
         let Replayed { images: old, latents, conditions } = step.replay(&classes, per_class)?;
         let new = step.generator.forward(&latents, &conditions);
-        Some(Pairs { new, old, per_class, represents: past as f64 / classes.len() as f64 })
+        Some(Pairs { new, old, per_class, represents: step.inputs.past.len() as f64 / classes.len() as f64 })
     }
 }
 
 impl Strategy for ReplayAlignment {
-    fn needs_snapshot(&self) -> bool {
+    fn needs_snapshot(&self, _task: usize) -> bool {
         true
     }
 
@@ -85,6 +87,7 @@ impl Strategy for ReplayAlignment {
             Scaling::Released => squared * (represents * 0.5 / step.inputs.past.len() as f64),
             Scaling::Sum => squared * (represents * 0.5),
             Scaling::PerClass => squared * (represents / per_class as f64),
+            Scaling::Root => squared * (represents / per_class as f64 / (step.inputs.past.len() as f64).sqrt()),
         };
         vec![Term::new("alignment", lambda, value)]
     }
@@ -100,13 +103,5 @@ impl FromOptions for ReplayAlignment {
         require_positive("lambda", options.lambda)?;
         require_some_classes(options.classes_per_step)?;
         Ok(ReplayAlignment { options })
-    }
-}
-
-/// Refuses a limit of 0 classes.
-pub(crate) fn require_some_classes(limit: Option<usize>) -> Result<(), String> {
-    match limit {
-        Some(0) => Err("classes_per_step is 0; leave it out to align all past classes".into()),
-        _ => Ok(()),
     }
 }

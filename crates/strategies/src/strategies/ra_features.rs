@@ -8,8 +8,8 @@ use documented::DocumentedFieldsOpt;
 use mergan_tensor::no_grad;
 use serde::Deserialize;
 
-use super::ra::{Pairs, require_some_classes};
-use super::require_positive;
+use super::ra::Pairs;
+use super::{require_positive, require_some_classes};
 use crate::losses::Term;
 use crate::step::Step;
 use crate::strategy::{FromOptions, Strategy};
@@ -30,7 +30,7 @@ pub struct Options {
 }
 
 impl Strategy for FeatureAlignment {
-    fn needs_snapshot(&self) -> bool {
+    fn needs_snapshot(&self, _task: usize) -> bool {
         true
     }
 

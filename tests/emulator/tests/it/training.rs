@@ -1,7 +1,7 @@
 //! Compares whole training steps on an emulated device with those on the CPU.
 
 use mergan_emulator::ledger::Tier;
-use mergan_models::{Architecture, Critic, Generator, ModelConfig, Network};
+use mergan_models::{Architecture, Critic, ModelConfig, Network};
 use mergan_strategies::losses::LossWeights;
 use mergan_strategies::{
     Augmentation, Batch, Choice, Config, Draws, Grouping, Learner, Losses, Recorder, ReplayCounter, Snapshot,
@@ -57,7 +57,9 @@ pub const PAPER: Recipe = Recipe {
 };
 
 const ADAM: AdamOptions = AdamOptions { beta1: 0.0, beta2: 0.9, epsilon: 1e-8 };
-/// The task, counted from 0, which is also the class; two classes have been learned before.
+/// The classes learned before.
+const PAST: [usize; 2] = [0, 1];
+/// The task, counted from 0, which is also the class.
 const TASK: usize = 2;
 
 /// Returns the largest difference between two networks' weights.
@@ -83,11 +85,10 @@ impl Recipe {
         let (noise, replay_counter) = (Random::new(5), ReplayCounter::default());
         let inputs = |inner| StepInputs {
             old: Some(old),
-            conditions: &[TASK],
-            past: &[0, 1],
+            past: &PAST,
+            classes: &[TASK],
             grouping: Grouping::Pure,
             batch: self.batch,
-            images: self.batch,
             mirror: self.augmentation != Augmentation::default(),
             augmentation: self.augmentation,
             weights: LossWeights::default(),
@@ -99,10 +100,12 @@ impl Recipe {
             Some(recorder) => recorder.generator_step(learner, strategy, &inputs(0)),
             None => learner.generator.step(&learner.critic.network, strategy, &inputs(0)),
         }];
+        // Past classes in the batch have shares as large as that of the real images.
+        let share = self.batch / (strategy.mixes_in(PAST.len()) + 1);
         for inner in 0..self.critic_steps {
             let address = Address { stream: 99, step: iteration as u32, substep: inner as u32, ..Address::default() };
-            let images = noise.normal(address, [self.batch, 1, 32, 32], device).tanh();
-            let real = Batch { images, labels: vec![TASK; self.batch] };
+            let images = noise.normal(address, [share, 1, 32, 32], device).tanh();
+            let real = Batch { images, labels: vec![TASK; share] };
             losses.push(match &mut recorder {
                 Some(recorder) => recorder.critic_step(learner, strategy, &inputs(inner), real),
                 None => learner.critic.step(&learner.generator.network, strategy, &inputs(inner), real),
@@ -120,21 +123,23 @@ struct Start {
 }
 
 impl Start {
+    /// Returns the start of a training with the options of the preset `smoke`.
     fn new(name: &str, recipe: &Recipe) -> Start {
         let (dataset, preset) = ("mnist".into(), "smoke".into());
         let preset = Choice { dataset, strategy: name.into(), preset, ..Choice::default() };
-        let strategies = Strategies::built_in();
-        let options = Config::resolve(&preset, &strategies, 10).expect("the preset smoke").options;
+        let options = Config::resolve(&preset, &Strategies::built_in(), 10).expect("the preset smoke").options;
+        Start::with(name, &options, recipe)
+    }
+
+    fn with(name: &str, options: &toml::Table, recipe: &Recipe) -> Start {
+        let strategy = Strategies::built_in().build(name, options).expect("the strategy");
         let networks = |seed| {
             let random = Random::new(seed);
-            (Generator::new(recipe.sizes, random, Device::Cpu), Critic::new(recipe.sizes, random, Device::Cpu))
+            (strategy.generator(recipe.sizes, random), Critic::new(recipe.sizes, random, Device::Cpu))
         };
         let ((generator, critic), (old_generator, old_critic)) = (networks(3), networks(4));
-        Start {
-            strategy: strategies.build(name, &options).expect("the strategy"),
-            learner: Learner::new(&generator, &critic, ADAM, |_| true),
-            old: Snapshot { generator: old_generator, critic: old_critic },
-        }
+        let learner = Learner::new(&generator, &critic, ADAM, |parameter| strategy.trains(parameter, TASK));
+        Start { strategy, learner, old: Snapshot { generator: old_generator, critic: old_critic } }
     }
 
     fn old_on(&self, device: Device) -> Snapshot {
@@ -176,26 +181,30 @@ pub fn follow(name: &str, device: Device, recipe: &Recipe) {
 /// Trains freely, once with steps that are recorded and replayed and once with plain steps, and compares all bits.
 pub fn recorded_steps_give_the_bits_of_plain_ones(device: Device, recipe: &Recipe, strategies: &[&str]) {
     for name in strategies {
-        let start = Start::new(name, recipe);
-        let old = start.old_on(device);
-        let (mut recorded, mut recorder) = (start.learner.moved_to(device), Recorder::default());
-        let mut plain = recorded.clone();
-        for iteration in 0..recipe.iterations {
-            let losses = recipe.iterate(&mut recorded, Some(&mut recorder), &old, start.strategy.as_ref(), iteration);
-            let expected = recipe.iterate(&mut plain, None, &old, start.strategy.as_ref(), iteration);
-            let read = |losses: &[Losses]| losses.iter().flat_map(Losses::read).collect::<Vec<_>>();
-            assert_eq!(read(&losses), read(&expected), "{name}, iteration {iteration}");
-            assert_eq!(
-                distance(&recorded.generator.network, &plain.generator.network),
-                0.0,
-                "{name}, iteration {iteration}"
-            );
-            assert_eq!(distance(&recorded.critic.network, &plain.critic.network), 0.0, "{name}, iteration {iteration}");
-        }
         // The host moves pixels, and takes part in the steps that do so.
         let Augmentation { translation, cutout, .. } = recipe.augmentation;
-        assert_eq!(recorder.is_recorded(), [!translation && !cutout; 2], "{name}");
+        assert_same_bits(name, Start::new(name, recipe), device, recipe, [!translation && !cutout; 2]);
     }
+}
+
+/// Asserts that a training from this start has the same bits with a recorder and without one, and that the generator's
+/// and the critic's steps are recorded as stated.
+fn assert_same_bits(name: &str, start: Start, device: Device, recipe: &Recipe, is_recorded: [bool; 2]) {
+    let old = start.old_on(device);
+    let (mut recorded, mut recorder) = (start.learner.moved_to(device), Recorder::default());
+    let mut plain = recorded.clone();
+    for iteration in 0..recipe.iterations {
+        let losses = recipe.iterate(&mut recorded, Some(&mut recorder), &old, start.strategy.as_ref(), iteration);
+        let expected = recipe.iterate(&mut plain, None, &old, start.strategy.as_ref(), iteration);
+        let read = |losses: &[Losses]| losses.iter().flat_map(Losses::read).collect::<Vec<_>>();
+        assert_eq!(read(&losses), read(&expected), "{name}, iteration {iteration}");
+        let apart = [
+            distance(&recorded.generator.network, &plain.generator.network),
+            distance(&recorded.critic.network, &plain.critic.network),
+        ];
+        assert_eq!(apart, [0.0; 2], "{name}, iteration {iteration}");
+    }
+    assert_eq!(recorder.is_recorded(), is_recorded, "{name}");
 }
 
 fn follows_the_cpu(strategy: &str) {
@@ -215,6 +224,12 @@ fn jtr_follows_the_cpu() {
 #[test]
 fn ra_follows_the_cpu() {
     follows_the_cpu("ra");
+}
+
+/// A new class trains its rows and its changes of the kernels, and kernels differ between the classes of a batch.
+#[test]
+fn adapters_follow_the_cpu() {
+    follow("adapters", whole_device(Tier::Fast, Precision::F32), &Recipe { iterations: 4, ..SMOKE });
 }
 
 #[test]
@@ -237,5 +252,18 @@ fn recorded_steps_with_augmentation_give_the_bits_of_plain_steps() {
     for augmentation in [color, Augmentation { translation: true, cutout: true, ..color }] {
         let recipe = Recipe { iterations: 3, augmentation, ..SMOKE };
         recorded_steps_give_the_bits_of_plain_ones(whole_device(Tier::Fast, Precision::F32), &recipe, &["jtr"]);
+    }
+}
+
+/// The classes of a step are chosen anew in each, so a graph, which repeats one choice, must not replace it.
+#[test]
+fn only_steps_that_choose_among_the_past_classes_are_not_recorded() {
+    let recipe = Recipe { iterations: 3, ..SMOKE };
+    for (limit, is_recorded) in [(2, [true; 2]), (1, [false; 2])] {
+        for replay in ["sum", "batch"] {
+            let options = format!("replay = '{replay}'\nclasses_per_step = {limit}").parse().expect("options");
+            let start = Start::with("jtr", &options, &recipe);
+            assert_same_bits("jtr", start, whole_device(Tier::Fast, Precision::F32), &recipe, is_recorded);
+        }
     }
 }

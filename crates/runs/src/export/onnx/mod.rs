@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::path::Path;
 use std::{iter, vec};
 
-use mergan_models::{GeneratorLayers, Kernel, Layers, Rows, Weights};
+use mergan_models::{Generator, GeneratorLayers, Kernel, Layers, Rows, Weights};
 use mergan_record::write_whole;
 use mergan_tensor::{Device, Tensor};
 use serde_json::json;
@@ -21,7 +21,7 @@ use graph::{Axis, Graph, Type};
 /// # Errors
 /// When the file cannot be written, or several generators make the classes: a model holds one.
 pub fn write(path: &Path, trained: &Trained) -> Result<(), Error> {
-    let made = trained.sampler.generators(&trained.generator, &trained.usage.classes).len();
+    let made = generators(trained);
     if made > 1 {
         let reason = format!(
             "{made} generators make these classes, and an ONNX file holds one; export to a name that ends in .safetensors, \
@@ -32,7 +32,18 @@ pub fn write(path: &Path, trained: &Trained) -> Result<(), Error> {
     write_whole(path, &model(trained)).at("writing", path)
 }
 
-/// Returns the model file of a generator. Of several generators that make the classes, it is that of the newest.
+/// Returns how many generators make the classes. A class with adapters has a generator of its own.
+fn generators(trained: &Trained) -> usize {
+    let made = trained.sampler.generators(&trained.generator, &trained.usage.classes);
+    let count = |(classes, generator): (Vec<usize>, Generator)| {
+        let adapted = generator.adapted(&classes).len();
+        adapted + usize::from(adapted < classes.len())
+    };
+    made.into_iter().map(count).sum()
+}
+
+/// Returns the model file of a generator. Of several generators that make the classes, it is that of the newest,
+/// without adapters.
 ///
 /// The inputs are `latent` (N x latent, f32) and `class` (N, i64), which gives classes by their numbers in the
 /// dataset. The output `image` is N x C x H x W, f32 in (-1, 1). A class that was not learned yields NaN rather than
