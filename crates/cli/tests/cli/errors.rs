@@ -162,7 +162,7 @@ fn files_that_cannot_be_used_are_named() {
 
 #[test]
 fn nonsense_on_the_command_line_is_refused() {
-    for arguments in [&["train"][..], &["train", "--resume", "a", "--run", "b"], &["sample", "a"], &["--threads", "0"]]
+    for arguments in [&["train"][..], &["train", "--resume", "a", "--run", "b"], &["export", "a"], &["--threads", "0"]]
     {
         let error = complaint(mergan().args(arguments).assert());
         assert!(error.contains("Usage") || error.contains("--help"), "{error}");

@@ -76,7 +76,7 @@ fn a_smoke_run_says_that_its_numbers_mean_nothing() {
     assert!(said.contains("warning: preset smoke is for tests: nothing is learned"), "{said}");
     mergan().arg("report").arg(&run).arg("-o").arg(&page).assert().success();
     let page = std::fs::read_to_string(&page).unwrap();
-    let (note, numbers) = (page.find("preset smoke is for tests"), page.find("Beside the paper"));
+    let (note, numbers) = (page.find("preset smoke is for tests"), page.find("<h3>Scores"));
     assert!(note.is_some() && note < numbers, "the page says it too late");
 }
 
