@@ -125,14 +125,14 @@ def test_mistakes_are_exceptions_with_the_text_of_the_command(run, squares, comm
         return str(error.value)
 
     words = ["train", "--dataset", "shapes", "--preset", "smoke", "--run"]
-    text = refused(ValueError, "there is no strategy `rra`; choose one of: .* did you mean `ra`", strategy="rra")
-    assert text in command(*words, path, "--strategy", "rra", fails=True)
+    refused(ValueError, "there is no strategy `rra`; choose one of: .* did you mean `ra`", strategy="rra")
+    text = refused(ValueError, "training.rate: it must be a positive number", settings={"training.rate": -1})
+    assert text in command(*words, path, "--strategy", "ra", "--set", "training.rate=-1", fails=True)
     text = refused(mergan.MerganError, "exists already; go on with it", run=run.path)
     assert text in command(*words, run.path, "--strategy", "ra", fails=True)
     refused(ValueError, "there is no preset `fast`", preset="fast")
     refused(ValueError, "unknown dataset `mnits`.*did you mean `mnist`", "mnits")
     refused(FileNotFoundError, "there is no file or folder", str(tmp_path / "absent"))
-    refused(ValueError, "training.rate: it must be a positive number", settings={"training.rate": -1})
     refused(ValueError, "unknown field `speed`", settings={"training.speed": 1})
     refused(ValueError, "unknown field `size`", settings={"images.size": 1})
     refused(ValueError, "a value, not a table", settings={"training": 1, "training.rate": 1})
