@@ -25,9 +25,10 @@ pub fn write(path: &Path, rows: &[ArrayView4<u8>], columns: usize) -> Result<(),
 /// classes each begins a row, which has at least up to [`COLUMNS`] images.
 pub fn write_classes(path: &Path, classes: &[Array4<u8>]) -> Result<(), Error> {
     let counts = classes.iter().map(|images| images.len_of(Axis(0)));
-    let square = (counts.clone().sum::<usize>() as f64).sqrt().ceil() as usize;
-    let least = if classes.len() == 1 { 1 } else { counts.max().unwrap_or(0).min(COLUMNS) };
-    let columns = square.max(least);
+    let most = counts.clone().max().unwrap_or(0);
+    let least = if classes.len() == 1 { 1 } else { most.min(COLUMNS) };
+    let square = (counts.sum::<usize>() as f64).sqrt().ceil() as usize;
+    let columns = square.clamp(least, most.max(1));
     let rows: Vec<_> = classes.iter().flat_map(|images| images.axis_chunks_iter(Axis(0), columns)).collect();
     write(path, &rows, columns)
 }
@@ -101,6 +102,16 @@ mod tests {
         assert_eq!(grid.dimensions(), (4, 4));
         let pixel = |x, y| grid.get_pixel(x, y).0[0];
         assert_eq!([pixel(1, 1), pixel(2, 0), pixel(0, 3), pixel(3, 3)], [10, 20, 30, 0]);
+    }
+
+    #[test]
+    fn no_column_is_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("grid.png");
+        for (classes, images, columns) in [(10, 8, 8), (10, 64, 26), (1, 8, 3), (1, 1, 1), (3, 12, 10)] {
+            write_classes(&path, &vec![Array4::from_elem((images, 1, 2, 2), 9); classes]).unwrap();
+            assert_eq!(image::image_dimensions(&path).unwrap().0, 2 * columns, "{images} images of {classes}");
+        }
     }
 
     #[test]
