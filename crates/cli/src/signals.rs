@@ -160,9 +160,14 @@ pub fn tie(child: &mut Command) {
     child.env(LIFELINE, "stdin").stdin(Stdio::piped());
 }
 
+/// Returns whether this process is the child of one that has [tied](tie) it.
+pub fn is_tied() -> bool {
+    env::var_os(LIFELINE).is_some()
+}
+
 /// Ends this process like SIGTERM when the parent that has [tied](tie) it ends.
 pub fn end_with_parent() {
-    if env::var_os(LIFELINE).is_none() {
+    if !is_tied() {
         return;
     }
     thread::spawn(|| {

@@ -23,11 +23,9 @@ const SIGNALS: Duration = Duration::from_millis(100);
 /// number).
 pub fn run(arguments: &ReportArguments, console: &Console) -> Result<ExitCode> {
     let page = &arguments.out;
-    if let Some(folder) = page.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("making the directory {}", folder.display()))?;
-    }
     let interrupted = if arguments.watch { watch(arguments, console)? } else { None };
     let runs = load_runs(&arguments.runs, console)?;
+    make_folder_of(page)?;
     write_report(&runs, page)?;
     if arguments.json {
         console.print(serde_json::to_string_pretty(&results(&runs)).expect("rows of numbers and text are JSON"))?;
@@ -57,6 +55,7 @@ fn watch(ReportArguments { runs, out, .. }: &ReportArguments, console: &Console)
             let grown = runs.iter().map(|run| load_grown(run)).filter_map(Result::transpose);
             let grown = grown.collect::<Result<Vec<_>, _>>()?;
             if !grown.is_empty() {
+                make_folder_of(out)?;
                 write_growing_report(&grown, out, INTERVAL)?;
             }
             written = Some(logged);
@@ -76,6 +75,12 @@ fn watch(ReportArguments { runs, out, .. }: &ReportArguments, console: &Console)
             thread::sleep(SIGNALS);
         }
     }
+}
+
+/// Makes the folder of a page, once there is something to be written.
+fn make_folder_of(page: &Path) -> Result<()> {
+    let folder = page.parent().unwrap_or(page);
+    std::fs::create_dir_all(folder).with_context(|| format!("making the directory {}", folder.display()))
 }
 
 /// Returns the number of finished tasks of a run that has so many in all.

@@ -14,7 +14,7 @@ use crate::call::command_line;
 use crate::config;
 use crate::console::Console;
 use crate::exit::ExitCode;
-use crate::signals::{Signals, end_with_parent};
+use crate::signals::{Signals, end_with_parent, is_tied};
 
 /// Runs `mergan train`. The exit code says whether the training is finished (0) or was interrupted (128 plus the
 /// signal's number).
@@ -119,9 +119,9 @@ fn announce(config: &Config, console: &Console) {
 }
 
 /// Returns whether a training is so long that it is worth while to measure first how long. A few iterations of each task
-/// are measured.
+/// are measured, which `mergan reproduce` has already done for its children.
 fn is_long(config: &Config) -> bool {
-    (0..config.tasks).map(|task| config.iterations(task)).sum::<usize>() >= 100 * config.tasks
+    !is_tied() && (0..config.tasks).map(|task| config.iterations(task)).sum::<usize>() >= 100 * config.tasks
 }
 
 /// Announces how long a training will take.

@@ -189,3 +189,14 @@ fn the_doctor_notices_a_cache_that_cannot_be_written_to() {
     let (fine, disk) = disk("new/mergan");
     assert!(fine && disk.contains("fine"), "{disk}");
 }
+
+#[test]
+fn a_report_that_fails_makes_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("new/report.html");
+    for flags in [&[][..], &["--watch"]] {
+        let error = complaint(mergan().args(["report", "no-such-run", "--out"]).arg(&page).args(flags).assert());
+        assert!(error.contains("no-such-run"), "{error}");
+        assert!(!folder.path().join("new").exists());
+    }
+}
