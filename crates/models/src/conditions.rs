@@ -43,12 +43,13 @@ impl Conditions {
 
     /// Returns the rows of a class table, one for each label.
     pub(crate) fn rows(&self, table: &Tensor) -> Tensor {
-        let rows = table.index_select(0, &self.labels);
-        let Some(towards) = self.towards else { return rows };
-        let steps = self.labels.len();
-        let shares = (0..steps).map(|label| self.share(label)).collect();
-        let shares = Tensor::from_vec::<f64>(shares, [steps, 1], table.device());
-        &rows + shares * (table.index_select(0, &vec![towards; steps]) - &rows)
+        match self.towards {
+            None => table.index_select(0, &self.labels),
+            Some(_) => {
+                let rows: Vec<_> = (0..self.labels.len()).map(|label| self.row(table, label)).collect();
+                Tensor::concat(0, &rows.iter().collect::<Vec<_>>())
+            }
+        }
     }
 
     /// Returns the row of a class table for one label, given by its number.
@@ -56,13 +57,11 @@ impl Conditions {
         let row = table.index_select(0, &[self.labels[label]]);
         match self.towards {
             None => row,
-            Some(towards) => &row + (table.index_select(0, &[towards]) - &row) * self.share(label),
+            Some(towards) => {
+                let share = label as f64 / (self.labels.len() - 1).max(1) as f64;
+                &row + (table.index_select(0, &[towards]) - &row) * share
+            }
         }
-    }
-
-    /// Returns how far a label has gone towards the other class, from 0 to 1.
-    fn share(&self, label: usize) -> f64 {
-        label as f64 / (self.labels.len() - 1).max(1) as f64
     }
 
     /// Returns a vector that all classes share, repeated as one row for each label.

@@ -65,6 +65,11 @@ pub fn preset_warning(preset: &str) -> Option<&'static str> {
         .then_some("preset smoke is for tests: nothing is learned, so images are noise and numbers mean nothing")
 }
 
+/// Formats a class order, as it is asked for and shown; `None` is the dataset's own.
+pub fn show_order(order: Option<&[usize]>) -> String {
+    order.map_or("the dataset's own".into(), |order| format!("{order:?}"))
+}
+
 impl Config {
     /// Returns the classes in the order in which they are learned, or `None` for the dataset's own order, whether or not
     /// it was asked for by its numbers.

@@ -72,7 +72,7 @@ mod seal;
 mod write;
 
 pub use card::{Card, Difference, comparable};
-pub use config::{Config, Sequence, Training, preset_warning};
+pub use config::{Config, Sequence, Training, preset_warning, show_order};
 pub use error::Error;
 pub use events::{Event, Host, Kept, Start};
 pub use exhibits::{ClassNeighbours, Embedding, Neighbours, Point};

@@ -6,7 +6,7 @@ use crate::verdict::Verdict;
 use crate::{Error, Run};
 use mergan_metrics::{PairedDifference, Spread, holm};
 use mergan_record::metric::{ACCURACY, KEPT_BYTES, Metric};
-use mergan_record::{Card, ClassScore, Config, Difference, comparable};
+use mergan_record::{Card, ClassScore, Config, Difference, comparable, show_order};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The runs of a report, checked to be comparable.
@@ -391,10 +391,8 @@ fn require_same_orders(runs: &[Run]) -> Result<BTreeSet<Option<&[usize]>>, Error
         alike.map(|run| run.config.order()).collect()
     };
     let orders = of(&runs[0]);
-    let show = |orders: &BTreeSet<Option<&[usize]>>| {
-        let orders = orders.iter().map(|order| order.map_or("the dataset's own".into(), |order| format!("{order:?}")));
-        orders.collect::<Vec<_>>().join("; ")
-    };
+    let show =
+        |orders: &BTreeSet<Option<&[usize]>>| orders.iter().copied().map(show_order).collect::<Vec<_>>().join("; ");
     match runs.iter().find(|run| of(run) != orders) {
         None => Ok(orders),
         Some(run) => {

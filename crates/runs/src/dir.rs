@@ -1,8 +1,9 @@
 //! A run directory: whether it may be used, what is cleaned up in it, and the lock that keeps other processes out.
 
-use std::fs;
+use std::ffi::OsStr;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use mergan_files::LockFile;
 use mergan_record::metric::ACCURACY;
@@ -27,6 +28,20 @@ impl RunDir {
     /// Refers to the run directory at `root`.
     pub fn new(root: &Path) -> Self {
         RunDir(Layout::new(root))
+    }
+
+    /// Returns the sample grids that were written while the run was trained, in that order, without hidden files.
+    ///
+    /// # Errors
+    /// When their folder is missing or cannot be read.
+    pub fn frame_grids(&self) -> io::Result<Vec<PathBuf>> {
+        let entries = fs::read_dir(self.frames())?.map(|entry| Ok(entry?.path()));
+        let mut grids = entries.collect::<io::Result<Vec<_>>>()?;
+        let is_grid = |name: &str| name.ends_with(".png") && !name.starts_with('.');
+        grids.retain(|path| path.file_name().and_then(OsStr::to_str).is_some_and(is_grid));
+        // The names sort in the order of training.
+        grids.sort();
+        Ok(grids)
     }
 
     /// Returns the last task that left a generator.

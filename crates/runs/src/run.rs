@@ -348,9 +348,9 @@ impl Estimate {
             let done = if task == trainer.tasks_learned() { trainer.iterations_done() } else { 0 };
             (config.iterations(task) - done) as f64 * seconds
         };
-        // A fold is used because `sum` returns -0 for an empty iterator.
-        let seconds = iterations.iter().enumerate().skip(learned).map(left).fold(0.0, |total, seconds| total + seconds);
-        let scoring = duration::seconds(trainer).iter().skip(learned).fold(0.0, |total, seconds| total + seconds);
+        // A sum begins at -0, which is what it would be if all tasks were learned.
+        let seconds = 0.0 + iterations.iter().enumerate().skip(learned).map(left).sum::<f64>();
+        let scoring = 0.0 + duration::seconds(trainer).iter().skip(learned).sum::<f64>();
         Ok(Estimate { seconds, scoring, iterations })
     }
 }

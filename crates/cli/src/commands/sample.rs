@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use mergan_models::to_bytes;
 use mergan_runs::export::{folder, image_grid, npy};
 use mergan_runs::{RunDir, Trained};
+use mergan_strategies::Source;
 use mergan_tensor::Tensor;
 use ndarray::{Array4, Axis, Ix4, concatenate};
 
@@ -121,6 +122,11 @@ struct Drawing<'d> {
 }
 
 impl Drawing<'_> {
+    /// Returns the generator with the statistics that normalise its images.
+    fn source(&self) -> Source<'_> {
+        if self.arguments.batch_statistics { self.trained.source() } else { self.trained.standing_source() }
+    }
+
     /// Returns images of each class, N x C x H x W: as many as asked for, else `usual` many.
     fn images(&self, classes: &[String], usual: usize) -> Result<Vec<Array4<u8>>> {
         let Drawing { trained, arguments, console, .. } = self;
@@ -128,8 +134,7 @@ impl Drawing<'_> {
             return Ok(self.tensors(classes)?.iter().map(to_bytes).collect());
         }
         let asked = arguments.count.map_or(usual, usize::from);
-        let source = if arguments.batch_statistics { trained.source() } else { trained.standing_source() };
-        let images = self.named(trained.draw_each(source, classes, asked, arguments.seed))?;
+        let images = self.named(trained.draw_each(self.source(), classes, asked, arguments.seed))?;
         for (images, name) in images.iter().zip(classes) {
             let (found, namer) = (images.dim().0, trained.sampler.namer());
             if found < asked {
@@ -144,8 +149,7 @@ impl Drawing<'_> {
         let Drawing { trained, arguments, .. } = self;
         let path = arguments.latents.as_deref().context("--floats takes --latents")?;
         let latents = npy::read_matrix(path)?;
-        let source = if arguments.batch_statistics { trained.source() } else { trained.standing_source() };
-        let images = classes.iter().map(|class| trained.draw_at(source, class, &latents));
+        let images = classes.iter().map(|class| trained.draw_at(self.source(), class, &latents));
         images.collect::<Result<_, _>>().with_context(|| format!("the latents in {}", path.display()))
     }
 

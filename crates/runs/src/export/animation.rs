@@ -1,7 +1,6 @@
 //! A GIF of a run's sample grids that shows how it learned.
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, Frame, ImageError, RgbaImage, imageops};
@@ -9,7 +8,7 @@ use mergan_record::write_whole;
 
 use crate::dir::RunDir;
 use crate::error::{At, Error};
-use crate::export::image_grid::COLUMNS;
+use crate::export::image_grid::{self, COLUMNS};
 
 /// The durations of each frame and of the last frame, in milliseconds.
 const FRAME: u32 = 120;
@@ -24,31 +23,21 @@ const SPEED: i32 = 10;
 /// When the run has no sample grids yet, or one of them cannot be read, or the file cannot be written.
 pub fn write(path: &Path, run: &RunDir, columns: u32, scale: usize) -> Result<usize, Error> {
     let folder = run.frames();
-    let entries = fs::read_dir(&folder).map_err(|error| {
+    let paths = run.frame_grids().map_err(|error| {
         let folder_ = folder.display();
         let reason = format!("reading {folder_}; give a run directory that `mergan train` of this version wrote");
         Error::file_for(&folder, reason, error)
     })?;
-    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>().at("reading", &folder)?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "png"));
-    // The names sort in the order of training.
-    paths.sort();
     if paths.is_empty() {
         let reason = format!("{} holds no frames yet; let the training begin", folder.display());
         return Err(Error::run(run.root(), reason));
     }
-    let frames = paths.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
+    let open = |path: &PathBuf| Ok(image_grid::open(path)?.into_rgba8());
+    let frames = paths.iter().map(open).collect::<Result<Vec<_>, Error>>()?;
     let encoded = encode(&frames, columns, scale as u32)
         .map_err(|error| Error::file_for(path, format!("writing {}", path.display()), error))?;
     write_whole(path, &encoded).at("writing", path)?;
     Ok(frames.len())
-}
-
-fn open(path: &Path) -> Result<RgbaImage, Error> {
-    match image::open(path) {
-        Ok(image) => Ok(image.to_rgba8()),
-        Err(error) => Err(Error::file_for(path, format!("reading {}", path.display()), error)),
-    }
 }
 
 /// Encodes the frames as a GIF. Grids grow by a row with each class, so the canvas is as large as the last one.

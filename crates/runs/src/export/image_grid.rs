@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use image::{DynamicImage, ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use mergan_record::write_whole;
 use ndarray::{Array3, Array4, ArrayView4, Axis, s};
 
@@ -48,10 +48,17 @@ pub fn enlarged(classes: &[Array4<u8>], scale: usize) -> Result<Vec<Array4<u8>>,
     Ok(classes.iter().map(enlarged).collect())
 }
 
+/// Reads a grid as a picture.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn open(path: &Path) -> Result<DynamicImage, Error> {
+    image::open(path).map_err(|error| Error::file_for(path, format!("reading {}", path.display()), error))
+}
+
 /// Reads the rows of a grid of images of this shape (C, H, W), as they were written.
 pub fn read(path: &Path, [channels, height, width]: [usize; 3]) -> Result<Vec<Array4<u8>>, Error> {
-    let grid =
-        image::open(path).map_err(|error| Error::file_for(path, format!("reading {}", path.display()), error))?;
+    let grid = open(path)?;
     let (columns, rows) = (grid.width() as usize / width, grid.height() as usize / height);
     let pixels = if channels == 1 { grid.into_luma8().into_raw() } else { grid.into_rgb8().into_raw() };
     let canvas = Array3::from_shape_vec((rows * height, columns * width, channels), pixels).map_err(|error| {

@@ -8,7 +8,7 @@ use image::{ImageFormat, Rgb, RgbImage, imageops};
 use mergan_record::write_whole;
 
 use crate::error::{At, Error};
-use crate::export::image_grid::COLUMNS;
+use crate::export::image_grid::{self, COLUMNS};
 
 /// A sample grid with its caption.
 pub struct Panel {
@@ -54,9 +54,7 @@ pub fn write(path: &Path, rows: &[Vec<Panel>], columns: u32) -> Result<(), Error
 }
 
 fn draw(Panel { caption, grid }: &Panel, columns: u32) -> Result<RgbImage, Error> {
-    let images = image::open(grid);
-    let images = images.map_err(|error| Error::file_for(grid, format!("reading {}", grid.display()), error))?;
-    let images = images.to_rgb8();
+    let images = image_grid::open(grid)?.into_rgb8();
     let (width, height) = (images.width() * columns / COLUMNS as u32, images.height());
     let images = imageops::crop_imm(&images, 0, 0, width, height);
     let (width, height) = (width * SCALE, height * SCALE);

@@ -36,11 +36,6 @@ pub fn orders(count: usize, classes: usize) -> Result<Vec<Order>> {
     Ok([None].into_iter().chain(orders.into_iter().skip(1).map(Some)).collect())
 }
 
-/// Formats an order as it is asked for and shown.
-pub fn shown(order: Option<&[usize]>) -> String {
-    order.map_or("the dataset's own".into(), |order| format!("{order:?}"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

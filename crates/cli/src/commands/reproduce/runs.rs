@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use mergan_record::{Config, Error, Event, Layout, events};
+use mergan_record::{Config, Error, Event, Layout, events, show_order};
 
 use crate::call::this_program;
 use crate::console::Console;
 use crate::signals::tie;
 
-use super::orders::{Order, shown};
+use super::orders::Order;
 
 /// The options of `mergan train` that decide a run's result; `config.toml` stores them under the same names.
 pub type Identity = [(&'static str, String); 5];
@@ -65,9 +65,9 @@ impl Run {
             config => config?,
         };
         let Config { dataset, strategy, preset, seed, tasks, .. } = &config;
-        let asked = self.identity.clone().into_iter().chain([("class order", shown(self.order.as_deref()))]);
+        let asked = self.identity.clone().into_iter().chain([("class order", show_order(self.order.as_deref()))]);
         let found = identity(dataset, strategy, preset, *seed, *tasks).into_iter();
-        for ((key, asked), (_, found)) in asked.zip(found.chain([("class order", shown(config.order()))])) {
+        for ((key, asked), (_, found)) in asked.zip(found.chain([("class order", show_order(config.order()))])) {
             ensure!(
                 found == asked,
                 "{} is a run of {key} {found}, not of {key} {asked}; choose another folder with --out DIR, or remove this one",

@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use image::RgbImage;
 use mergan_record::{Event, Follower};
 use mergan_report::History;
 use mergan_runs::RunDir;
+use mergan_runs::export::image_grid;
 use mergan_strategies::Config;
 
 /// The number of progress events that the pace is measured over.
@@ -113,15 +114,12 @@ impl Watched {
 
     /// Reads the newest sample grid, unless it is the one that is shown.
     fn find_samples(&mut self) -> Result<()> {
-        let names = fs::read_dir(self.dir.frames()).into_iter().flatten().flatten().map(|entry| entry.path());
-        // The names sort in the order of training; a file that is being written begins with a dot.
-        let grids = names.filter(|path| path.extension().is_some_and(|extension| extension == "png"));
-        let whole = |path: &PathBuf| path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.'));
-        let Some(newest) = grids.filter(whole).max().filter(|path| self.shown.as_ref() != Some(path)) else {
+        // There is no folder before the first grid.
+        let newest = self.dir.frame_grids().unwrap_or_default().pop();
+        let Some(newest) = newest.filter(|path| self.shown.as_ref() != Some(path)) else {
             return Ok(());
         };
-        let image = image::open(&newest).with_context(|| format!("reading {}", newest.display()))?;
-        self.samples = Some(image.to_rgb8());
+        self.samples = Some(image_grid::open(&newest)?.into_rgb8());
         self.shown = Some(newest);
         Ok(())
     }
